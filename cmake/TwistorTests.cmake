@@ -1,0 +1,48 @@
+# twistor_unit_tests(ROOM): tests/unit/ROOM/*.cpp become one executable, unit_ROOM, linked with that room.
+# twistor_mpi_tests(ROOM NP...): tests/mpi/ROOM/*.cpp become mpi_ROOM, run under mpirun at each rank count.
+
+set(TWISTOR_MPI_TEST_ENVIRONMENT
+  "OMPI_ALLOW_RUN_AS_ROOT=1" "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1" "OMPI_MCA_rmaps_base_oversubscribe=1"
+  "OMPI_MCA_mpi_yield_when_idle=1" "OMPI_MCA_hwloc_base_binding_policy=none" "OMPI_MCA_pml=ob1"
+  "OMPI_MCA_btl=self,vader,tcp" "OMPI_MCA_btl_vader_single_copy_mechanism=none" "OMPI_MCA_btl_tcp_if_include=lo"
+  "OMPI_MCA_oob_tcp_if_include=lo" "OMP_NUM_THREADS=1"
+  "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
+  "ASAN_OPTIONS=fast_unwind_on_malloc=0:detect_odr_violation=0"
+  "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp")
+
+function(twistor_test_executable target room)
+  add_executable(${target} ${ARGN})
+  target_link_libraries(${target} PRIVATE twistor::${room} twistor_options GTest::gmock)
+  target_compile_definitions(${target} PRIVATE TWISTOR_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    TWISTOR_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${target} PRIVATE $<TARGET_NAME_IF_EXISTS:nlohmann_json::nlohmann_json>)
+  if(room MATCHES "model|target|twist|smc|estimate|learn|app")
+    target_link_libraries(${target} PRIVATE LibTorch::cpu)
+    target_precompile_headers(${target} REUSE_FROM twistor_pch)
+  endif()
+endfunction()
+
+function(twistor_unit_tests room)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/unit/${room}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  twistor_test_executable(unit_${room} ${room} ${sources} ${PROJECT_SOURCE_DIR}/tests/support/unit_main.cpp)
+  add_test(NAME unit_${room} COMMAND unit_${room})
+  set_tests_properties(unit_${room} PROPERTIES TIMEOUT 600 LABELS unit ENVIRONMENT "${TWISTOR_MPI_TEST_ENVIRONMENT}")
+endfunction()
+
+function(twistor_mpi_tests room)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/mpi/${room}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  twistor_test_executable(mpi_${room} ${room} ${sources} ${PROJECT_SOURCE_DIR}/tests/support/mpi_main.cpp)
+  foreach(np IN LISTS ARGN)
+    add_test(NAME mpi_${room}_np${np}
+      COMMAND ${MPIEXEC_EXECUTABLE} --timeout 290 ${MPIEXEC_NUMPROC_FLAG} ${np} $<TARGET_FILE:mpi_${room}>)
+    set_tests_properties(mpi_${room}_np${np} PROPERTIES PROCESSORS ${np} TIMEOUT 300 LABELS mpi
+      ENVIRONMENT "${TWISTOR_MPI_TEST_ENVIRONMENT}")
+  endforeach()
+endfunction()

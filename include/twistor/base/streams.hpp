@@ -1,0 +1,28 @@
+// The one registry of random streams. A stream is never reused for a second purpose; numbers are part of the file format.
+#pragma once
+
+#include <cstdint>
+
+namespace twistor {
+
+enum class Stream : std::uint16_t {
+  tokens = 1,            ///< token draws of the sweep
+  resampling = 2,        ///< offspring
+  conditional_slot = 3,  ///< where the pinned path starts and goes
+  exact_rejection = 4,   ///< accept or reject an exact sample
+  exact_tokens = 5,      ///< token draws of exact samplers
+  exact_choice = 6,      ///< which exact sample a batch or repeat uses
+  twist_init = 7,        ///< initial twist parameters
+  enumeration = 8,       ///< draws from an enumerated distribution
+  update = 9,            ///< seeds of training updates
+  repeat = 10,           ///< seeds of evaluation repeats
+  negatives = 11,        ///< seeds of negative samples in an update
+  positives = 12,        ///< seeds of positive samples in an update
+  observation = 13,      ///< jointly drawn observations
+  model_init = 14,       ///< random weights of models made by tools and benchmarks
+  corpus = 15,           ///< generated text
+  test = 16,             ///< tests and benchmarks
+  proposal_check = 17,   ///< samples for F_q
+};
+
+}  // namespace twistor

@@ -1,0 +1,48 @@
+// Named tensors in a file, whatever the format: safetensors (one or many) or GGUF.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace twistor::model {
+
+/// Element types as stored. Block-quantised types expand to float32 on reading.
+enum class StoredType { f32, f16, bf16, i64, q8_0, q4_0, q4_1 };
+
+struct TensorInfo {
+  std::string name;
+  StoredType type = StoredType::f32;
+  std::vector<std::int64_t> shape;  ///< row-major, outermost first (GGUF's order is turned round)
+  std::span<const std::byte> bytes;  ///< in the mapped file; lives as long as the WeightFile
+  [[nodiscard]] std::int64_t numel() const;
+};
+
+/// *Local*, immutable. Every offset and length was checked against the file when it was opened.
+class WeightFile {
+ public:
+  virtual ~WeightFile() = default;
+  [[nodiscard]] virtual const std::vector<TensorInfo>& tensors() const = 0;
+  /// nullptr if there is none of that name.
+  [[nodiscard]] const TensorInfo* find(std::string_view name) const;
+  /// Throws Error(data) naming the tensor, the shape expected and the shape found.
+  [[nodiscard]] const TensorInfo& require(std::string_view name, std::span<const std::int64_t> shape) const;
+  /// The file, or the folder, for messages.
+  [[nodiscard]] virtual std::filesystem::path path() const = 0;
+};
+
+/// Rows [row_begin, row_end) of a tensor seen as (shape[0], rest), as float32 into out. Throws Error(data) on NaN or inf.
+void read_rows_f32(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end, std::span<float> out);
+
+/// Opens model.safetensors, or model.safetensors.index.json with its shards, in a folder.
+[[nodiscard]] std::unique_ptr<WeightFile> open_safetensors(const std::filesystem::path& folder);
+/// Opens the tensors of a GGUF file.
+[[nodiscard]] std::unique_ptr<WeightFile> open_gguf_weights(const std::filesystem::path& file);
+
+}  // namespace twistor::model

@@ -1,0 +1,36 @@
+// Text to token ids and back.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace twistor::text {
+
+/// *Local*, immutable, thread-safe.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  [[nodiscard]] virtual std::int64_t vocab_size() const = 0;
+  /// Ids of a UTF-8 text, without special tokens added. Invalid UTF-8 is encoded bytewise where the vocabulary can.
+  [[nodiscard]] virtual std::vector<std::int64_t> encode(std::string_view text) const = 0;
+  /// The text of ids; throws Error(usage) on an id out of range.
+  [[nodiscard]] virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
+  /// The id of a token as the vocabulary spells it.
+  [[nodiscard]] virtual std::optional<std::int64_t> token_to_id(std::string_view token) const = 0;
+  /// End-of-text id, where the files name one.
+  [[nodiscard]] virtual std::optional<std::int64_t> eos_id() const = 0;
+  /// One line for people.
+  [[nodiscard]] virtual std::string description() const = 0;
+};
+
+/// Reads the tokenizer of a model: a folder with tokenizer.json (or vocab.json + merges.txt), or a .gguf file.
+/// nullptr if a folder has none of these. Throws Error(data) naming file, place and what was expected.
+[[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model);
+
+}  // namespace twistor::text
