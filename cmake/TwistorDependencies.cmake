@@ -2,6 +2,8 @@
 set(HDF5_PREFER_PARALLEL ON)
 find_package(LibTorch 2.4 REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)
+# The old C++ bindings, which mpi.h drags in otherwise, live in a library that nobody links.
+target_compile_definitions(MPI::MPI_C INTERFACE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
 find_package(HDF5 REQUIRED COMPONENTS C)
 if(NOT HDF5_IS_PARALLEL)
   message(FATAL_ERROR "HDF5 is there but was built without MPI; install libhdf5-openmpi-dev (launch/setup.sh does)")
@@ -11,7 +13,9 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json 3.10 REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)
+if(NOT TWISTOR_FUZZ)  # fuzzers are built by a clang that may lack OpenMP, and run one thread each
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+endif()
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(isal REQUIRED IMPORTED_TARGET libisal)
@@ -19,6 +23,10 @@ if(TWISTOR_CUDA)
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)
   find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} REQUIRED)
+  find_library(NCCL_LIBRARY nccl HINTS ${CUDAToolkit_LIBRARY_DIR} REQUIRED)
+  add_library(NCCL::nccl SHARED IMPORTED)
+  set_target_properties(NCCL::nccl PROPERTIES IMPORTED_LOCATION "${NCCL_LIBRARY}"
+    INTERFACE_INCLUDE_DIRECTORIES "${NCCL_INCLUDE_DIR}" INTERFACE_LINK_LIBRARIES CUDA::cudart)
 endif()
 
 # ccache where it stands; the sloppiness is what it needs to share precompiled headers.

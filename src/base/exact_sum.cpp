@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::int64_t digit_bits = 32;
 
-std::int64_t floor_div(std::int64_t a, std::int64_t b) noexcept { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
-
 Int128 join(std::uint64_t low, std::uint64_t high) noexcept {
   return static_cast<Int128>((static_cast<UInt128>(high) << 64) | low);
 }
@@ -50,8 +48,10 @@ void LogSum::add(double x) {
   constexpr double ln2_high = 0x1.62e42fefa3800p-1, ln2_low = 0x1.ef35793c76730p-45;
   const double mantissa = std::exp((x - exponent * ln2_high) - exponent * ln2_low);  // about [1, 2)
   const auto e = static_cast<std::int64_t>(exponent) - 52;
-  const auto integer = static_cast<std::uint64_t>(std::llround(std::ldexp(mantissa, 52)));  // value = integer * 2^e
-  const std::int64_t grid = floor_div(e, digit_bits);
+  // Rounded to the nearest, without a call: from 2^52 on the product is whole already.
+  const double product = mantissa * 0x1p52;
+  const auto integer = static_cast<std::uint64_t>(product + (product < 0x1p52 ? 0.5 : 0.0));  // value = integer * 2^e
+  const std::int64_t grid = e >> 5;  // floor(e / digit_bits)
   const auto shift = static_cast<int>(e - grid * digit_bits);  // 0..31
   const UInt128 wide = static_cast<UInt128>(integer) << shift;  // below 2^86: digits grid..grid+2
   raise_to(grid + 2);

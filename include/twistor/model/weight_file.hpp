@@ -13,13 +13,14 @@
 
 namespace twistor::model {
 
-/// Element types as stored. Block-quantised types expand to float32 on reading.
-enum class StoredType { f32, f16, bf16, i64, q8_0, q4_0, q4_1 };
+/// Element types as stored. Block-quantised types expand to float32 on reading. `other` types of safetensors
+/// (masks, position tables) are listed but cannot be read.
+enum class StoredType { f32, f16, bf16, i64, q8_0, q4_0, q4_1, other };
 
 struct TensorInfo {
   std::string name;
   StoredType type = StoredType::f32;
-  std::vector<std::int64_t> shape;  ///< row-major, outermost first (GGUF's order is turned round)
+  std::vector<std::int64_t> shape;   ///< row-major, outermost first (GGUF's order is turned round)
   std::span<const std::byte> bytes;  ///< in the mapped file; lives as long as the WeightFile
   [[nodiscard]] std::int64_t numel() const;
 };
@@ -28,6 +29,7 @@ struct TensorInfo {
 class WeightFile {
  public:
   virtual ~WeightFile() = default;
+  /// Sorted by name.
   [[nodiscard]] virtual const std::vector<TensorInfo>& tensors() const = 0;
   /// nullptr if there is none of that name.
   [[nodiscard]] const TensorInfo* find(std::string_view name) const;
@@ -37,8 +39,10 @@ class WeightFile {
   [[nodiscard]] virtual std::filesystem::path path() const = 0;
 };
 
-/// Rows [row_begin, row_end) of a tensor seen as (shape[0], rest), as float32 into out. Throws Error(data) on NaN or inf.
-void read_rows_f32(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end, std::span<float> out);
+/// Rows [row_begin, row_end) of a tensor seen as (shape[0], rest), as float32 into out; a scalar is one row.
+/// Throws Error(data) on NaN or inf, and on types that are no floating-point numbers.
+void read_rows_f32(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end,
+                   std::span<float> out);
 
 /// Opens model.safetensors, or model.safetensors.index.json with its shards, in a folder.
 [[nodiscard]] std::unique_ptr<WeightFile> open_safetensors(const std::filesystem::path& folder);

@@ -17,7 +17,8 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
   [[nodiscard]] virtual std::int64_t vocab_size() const = 0;
-  /// Ids of a UTF-8 text, without special tokens added. Invalid UTF-8 is encoded bytewise where the vocabulary can.
+  /// Ids of a UTF-8 text, without special tokens added. Invalid UTF-8 is encoded bytewise where the
+  /// vocabulary can.
   [[nodiscard]] virtual std::vector<std::int64_t> encode(std::string_view text) const = 0;
   /// The text of ids; throws Error(usage) on an id out of range.
   [[nodiscard]] virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
@@ -29,8 +30,9 @@ class Tokenizer {
   [[nodiscard]] virtual std::string description() const = 0;
 };
 
-/// Reads the tokenizer of a model: a folder with tokenizer.json (or vocab.json + merges.txt), or a .gguf file.
-/// nullptr if a folder has none of these. Throws Error(data) naming file, place and what was expected.
+/// Reads the tokenizer of a model: a folder with tokenizer.json (or vocab.json + merges.txt), or a .gguf
+/// file. nullptr if a folder has none of these, or the .gguf file has no vocabulary. Throws Error(data)
+/// naming file, place and what was expected; kinds that are not supported are refused by name.
 [[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model);
 
 }  // namespace twistor::text

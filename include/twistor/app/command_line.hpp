@@ -1,0 +1,47 @@
+// From the words of the command line to what the user asked for.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "twistor/app/config.hpp"
+
+namespace twistor::app {
+
+/// What a subcommand is to do.
+struct Invocation {
+  std::string command;
+
+  // train, evaluate, sample
+  std::filesystem::path config_file;
+  Config config;  ///< the file's with the command line's overrides
+
+  // tokenize, score: a model; info: any file of ours
+  std::filesystem::path path;
+  std::optional<std::string> text;
+  std::vector<std::int64_t> ids;
+  std::string dtype = "float32";  ///< float32 | bfloat16
+};
+
+/// Either something to print (--help, --version), or a command to run.
+struct CommandLine {
+  std::string printout;
+  Invocation invocation;
+};
+
+/// `words` as main gets them, without the program's name. Reads the configuration file too. *Local.* Throws
+/// Error(usage), or what load_config() throws.
+[[nodiscard]] CommandLine read_command_line(std::span<const std::string> words);
+
+/// Whether the words ask for a command that runs on many ranks. Never throws.
+[[nodiscard]] bool wants_ranks(std::span<const std::string> words) noexcept;
+
+/// The version of this program, "1.2.3".
+[[nodiscard]] std::string_view version() noexcept;
+
+}  // namespace twistor::app

@@ -1,0 +1,32 @@
+// The subcommands, a source each.
+#pragma once
+
+#include "twistor/app/command_line.hpp"
+
+namespace twistor::app {
+
+// Each returns the exit code of a run that went through (0) and throws an Error otherwise.
+
+/// Learns a twist and evaluates it. *Collective over the world.*
+[[nodiscard]] int train(const Invocation& invocation);
+/// Bounds of log Z and KL divergences of a checkpoint. *Collective over the world.*
+[[nodiscard]] int evaluate(const Invocation& invocation);
+/// Writes sequences with their log weights. *Collective over the world.*
+[[nodiscard]] int sample(const Invocation& invocation);
+
+/// Prints the ids of a text as a JSON array. *Local.*
+[[nodiscard]] int tokenize(const Invocation& invocation);
+/// Prints {"ids": [...], "log_probs": [...]}, log p0 of each token but the first given those before it.
+/// *Local.*
+[[nodiscard]] int score(const Invocation& invocation);
+/// Prints describe(invocation.path). *Local.*
+[[nodiscard]] int info(const Invocation& invocation);
+/// What a model, checkpoint, exact-sample set or result is: lines for people, most of them "name: value". A
+/// checkpoint has the line "parameters sha256: <hex>". Throws Error(no_input) if it is missing, Error(data)
+/// if it is damaged.
+[[nodiscard]] std::string describe(const std::filesystem::path& path);
+
+/// Runs invocation.command.
+[[nodiscard]] int run(const Invocation& invocation);
+
+}  // namespace twistor::app

@@ -1,0 +1,44 @@
+// Measuring a twist: bounds of log Z, KL divergences, and how they reach the user.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "twistor/app/session.hpp"
+#include "twistor/estimate/log_z.hpp"
+#include "twistor/store/results.hpp"
+
+namespace twistor::app {
+
+/// One evaluation. Means and standard errors are over repeats or samples.
+struct Evaluation {
+  std::int64_t update = 0;  ///< updates that the twist had seen
+  double exact_log_z = 0;   ///< NaN if unknown
+  estimate::LogZBounds bounds;
+  estimate::ProposalKl proposal;
+  estimate::KlFromLogZ kl;
+  double seconds = 0;
+};
+
+/// Runs all estimators. *Collective over the world.*
+[[nodiscard]] Evaluation evaluate_twist(const Session& session, const twist::Twist& twist, std::int64_t update,
+                                        const store::ExactSamples& exact);
+
+/// The scalars of an evaluation as they travel in checkpoints, and back (runs and counters are left out).
+[[nodiscard]] std::map<std::string, double> to_numbers(const Evaluation& e, const std::string& prefix);
+[[nodiscard]] std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numbers, const std::string& prefix);
+
+/// Integer and seconds counters of a run, summed or taken as the largest over ranks by the caller.
+using Counters = std::map<std::string, double>;
+void add_sweep_counters(Counters& counters, const smc::SweepCounters& sweep);
+
+/// Writes results.h5 and summary.json and prints the table. `before` may be null. Call on one rank.
+void publish(const Session& session, const Evaluation* before, const Evaluation& after, const Counters& counters,
+             double total_seconds);
+
+/// Counters of all ranks: seconds as the largest, everything else as the sum. *Collective over the world.*
+[[nodiscard]] Counters reduce_counters(const Counters& mine, const comm::Communicator& world);
+
+}  // namespace twistor::app

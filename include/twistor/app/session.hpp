@@ -1,0 +1,78 @@
+// What every command on many ranks sets up first: ranks and groups, model, prompt, target, twist.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "twistor/app/config.hpp"
+#include "twistor/comm/communicator.hpp"
+#include "twistor/comm/node_memory.hpp"
+#include "twistor/estimate/log_z.hpp"
+#include "twistor/model/language_model.hpp"
+#include "twistor/smc/sampler.hpp"
+#include "twistor/store/exact_samples.hpp"
+#include "twistor/target/potential.hpp"
+#include "twistor/text/tokenizer.hpp"
+#include "twistor/twist/head.hpp"
+
+namespace twistor::app {
+
+/// Lives as long as the command. Making one is *collective over the world*; all ranks of a node share one copy of the
+/// model's weights. Throws what its parts throw.
+class Session {
+ public:
+  Session(const Config& config, const std::filesystem::path& config_file);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] const comm::Communicator& world() const { return world_; }
+  [[nodiscard]] const comm::Groups& groups() const { return groups_; }
+  [[nodiscard]] bool is_root() const { return world_.rank() == 0; }
+  [[nodiscard]] const model::LanguageModel& lm() const { return *lm_; }
+  [[nodiscard]] const text::Tokenizer* tokenizer() const { return tokenizer_.get(); }  ///< null: ids alone
+  [[nodiscard]] const std::vector<std::int64_t>& prompt() const { return prompt_; }
+  [[nodiscard]] const target::Potential& potential() const { return *potential_; }
+  [[nodiscard]] smc::Problem problem() const { return {*lm_, prompt_, *potential_}; }
+  /// The tokens of o where they were drawn jointly with an exact sample; else empty.
+  [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
+
+  /// A fresh twist: the same on every rank.
+  [[nodiscard]] std::unique_ptr<twist::HeadTwist> make_twist() const;
+  [[nodiscard]] smc::Proposal make_proposal(const twist::Twist& twist) const;
+  [[nodiscard]] smc::SweepOptions sweep_options() const;
+  /// Text of tokens; empty without a tokenizer.
+  [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const;
+  /// A file in run.output.
+  [[nodiscard]] std::filesystem::path output(const std::string& name) const;
+
+  /// Exact samples of sigma by the way of exact.source: from the file of an earlier run if it fits, else made now and
+  /// saved. May be empty. *Collective over the world.* Throws Error(data) if phi is 0 everywhere.
+  [[nodiscard]] store::ExactSamples exact_samples() const;
+
+ private:
+  void load_model(const std::filesystem::path& config_file);
+  void read_prompt();
+  void make_potential(const std::filesystem::path& config_file);
+
+  Config config_;
+  comm::Communicator world_;
+  comm::Groups groups_;
+  comm::Communicator node_;
+  std::optional<comm::NodeMemory> weights_;
+  std::unique_ptr<model::LanguageModel> lm_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  std::vector<std::int64_t> prompt_;
+  std::vector<std::int64_t> observation_;
+  std::vector<std::int64_t> joint_sample_;  // the s that observation_ was drawn with
+  std::unique_ptr<target::Potential> potential_;
+};
+
+/// The samples as the estimators ask for them. `samples` must outlive it.
+[[nodiscard]] estimate::ExactSource source_of(const store::ExactSamples& samples);
+
+}  // namespace twistor::app

@@ -1,0 +1,27 @@
+// Between a twist in memory and a checkpoint on disk.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "twistor/app/session.hpp"
+#include "twistor/learn/trainer.hpp"
+#include "twistor/store/checkpoint.hpp"
+
+namespace twistor::app {
+
+/// Everything that learning needs to go on.
+[[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& twist,
+                                              const learn::TrainerState& state);
+
+/// Sets the twist's parameters. Throws Error(data) if names or shapes do not fit.
+void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint);
+[[nodiscard]] learn::TrainerState trainer_state(const store::Checkpoint& checkpoint);
+
+/// Throws Error(config) naming what differs: the model, the twist's form, and the keys that learning depends on (all of
+/// them to go on learning, only those of the model and the target to use the twist).
+enum class Purpose { go_on_learning, use };
+void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);
+
+}  // namespace twistor::app

@@ -1,0 +1,36 @@
+// A buffer that exists once a node, however many ranks the node has: model weights above all.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "twistor/comm/communicator.hpp"
+
+namespace twistor::comm {
+
+/// Move-only. Rank 0 of the node fills it, publish() makes that visible, from then on everybody reads. Starts
+/// on a page.
+class NodeMemory {
+ public:
+  /// `node` comes from Communicator::node(); `bytes` is the same on all its ranks. Destroying it is
+  /// collective too. *Collective over node.* Throws Error(config) on every rank if the node's shared memory
+  /// has no room.
+  NodeMemory(const Communicator& node, std::size_t bytes);
+  NodeMemory(NodeMemory&&) noexcept;
+  NodeMemory& operator=(NodeMemory&&) noexcept;
+  ~NodeMemory();
+
+  /// Written by the writer before publish(), by nobody after it.
+  [[nodiscard]] std::span<std::byte> bytes() const noexcept;
+  /// Whether this rank is the one that fills it.
+  [[nodiscard]] bool is_writer() const noexcept;
+  /// After this, every rank of the node sees what the writer has written. *Collective over node.*
+  void publish();
+
+ private:
+  struct Window;
+  std::unique_ptr<Window> window_;
+};
+
+}  // namespace twistor::comm

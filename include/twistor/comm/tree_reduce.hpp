@@ -1,0 +1,40 @@
+// Sums of float32 gradients whose bits do not depend on the number of ranks: fixed shards, added in a fixed
+// tree.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "twistor/comm/communicator.hpp"
+
+namespace twistor::comm {
+
+/// Sums n_shards leaves of equal length in the binary tree in which the node [a, b) is leaf a if b = a + 1,
+/// and else the sum [a, m) + [m, b) with m = a + ceil((b - a) / 2). Every element of the result therefore
+/// comes from the same additions in the same order on any number of ranks.
+///
+/// This rank holds the leaves first_shard, ..., first_shard + my_shards.size() - 1; the ranks' ranges follow
+/// each other in rank order, cover [0, n_shards) and may be empty. The leaves are used as scratch. `out` gets
+/// the sum on every rank; it may be one of the leaves. *Collective over comm*: one small gather, messages up
+/// the tree (a node lives on the rank of its first leaf), one broadcast. Throws Error(internal) on every rank
+/// if ranges or lengths do not fit together.
+void tree_all_reduce(std::vector<std::span<float>> my_shards, std::int64_t first_shard, std::int64_t n_shards,
+                     std::span<float> out, const Communicator& comm);
+
+/// The rows of a gradient that are not zero: row rows[i] has the values values[i * width], ..., (n, width).
+struct RowSparse {
+  std::vector<std::int64_t> rows;  ///< increasing
+  std::vector<float> values;       ///< rows.size() * width
+  std::int64_t width = 0;
+
+  friend bool operator==(const RowSparse&, const RowSparse&) = default;
+};
+
+/// The same sum over leaves that hold different rows; a row that only one side of a node has is taken over
+/// unchanged. `width` must agree. *Collective over comm.* Throws Error(internal) if a leaf is not well
+/// formed.
+[[nodiscard]] RowSparse tree_all_reduce(std::vector<RowSparse> my_shards, std::int64_t first_shard,
+                                        std::int64_t n_shards, const Communicator& comm);
+
+}  // namespace twistor::comm

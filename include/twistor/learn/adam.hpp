@@ -1,0 +1,30 @@
+// Adam (Kingma and Ba 2015), with the same bits on any number of threads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace twistor::learn {
+
+struct AdamOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+};
+
+/// Moments of one parameter tensor.
+struct AdamMoments {
+  std::vector<float> m, v;
+};
+
+/// One step of one tensor, element by element; step counts from 1.
+void adam_step(const AdamOptions& options, std::int64_t step, std::span<const float> gradient, std::span<float> parameter,
+               AdamMoments& moments);
+
+/// One step of an output layer, weight (V, D) and bias (V), whose gradient is zero but in the given rows (increasing);
+/// row_values: (rows, D + 1), weights then bias. The same result as adam_step with the dense gradient.
+void adam_rows(const AdamOptions& options, std::int64_t step, std::span<const std::int64_t> rows,
+               std::span<const float> row_values, std::span<float> weight, std::span<float> bias, AdamMoments& weight_moments,
+               AdamMoments& bias_moments);
+
+}  // namespace twistor::learn

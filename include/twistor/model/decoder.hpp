@@ -1,0 +1,78 @@
+// One decoder for every family: what differs between GPT-2, Llama and their kin is data, not code.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "twistor/model/language_model.hpp"
+#include "twistor/model/load.hpp"
+#include "twistor/model/packed_matrix.hpp"
+#include "twistor/model/weight_file.hpp"
+
+namespace twistor::model {
+
+enum class NormKind { layer_norm, rms_norm };
+enum class PositionKind { learned, rotary_half, rotary_interleaved };
+enum class ActivationKind { gelu_tanh, silu_gated };
+
+/// Sizes and habits of a decoder.
+struct DecoderTraits {
+  std::string family;              ///< as messages name it
+  std::int64_t n_layers = 0;
+  std::int64_t width = 0;          ///< D
+  std::int64_t n_heads = 0;
+  std::int64_t n_kv_heads = 0;     ///< fewer than n_heads: grouped heads
+  std::int64_t head_size = 0;
+  std::int64_t feed_forward = 0;   ///< inner width of the MLP
+  std::int64_t vocab_size = 0;     ///< V
+  std::int64_t context = 0;
+  NormKind norm = NormKind::layer_norm;
+  PositionKind position = PositionKind::learned;
+  ActivationKind activation = ActivationKind::gelu_tanh;
+  double norm_eps = 1e-5;
+  double rope_base = 10000.0;
+  double attention_scale = 0;      ///< 0: 1 / sqrt(head_size)
+  std::vector<std::int64_t> windows;  ///< per layer, positions seen back; 0 or no entry: all
+};
+
+/// Where a matrix (N, K) of the decoder comes from: parts stacked along N, each with its bias or none.
+struct MatrixSource {
+  struct Part {
+    const TensorInfo* weight = nullptr;
+    const TensorInfo* bias = nullptr;
+  };
+  std::vector<Part> parts;
+  bool is_transposed = false;  ///< stored (K, N), as GPT-2's Conv1D does; then there is one part
+};
+
+struct NormSource {
+  const TensorInfo* weight = nullptr;
+  const TensorInfo* bias = nullptr;  ///< layer_norm only
+};
+
+struct LayerSource {
+  NormSource attention_norm, mlp_norm;
+  MatrixSource qkv;   ///< N = (n_heads + 2 n_kv_heads) head_size: queries, keys, values
+  MatrixSource out;   ///< (D, n_heads head_size)
+  MatrixSource up;    ///< (F, D), or gate then up, (2 F, D), for silu_gated
+  MatrixSource down;  ///< (D, F)
+};
+
+/// All that a family's file gives: traits and where each tensor lies. Views the weight file.
+struct DecoderSource {
+  DecoderTraits traits;
+  std::shared_ptr<const WeightFile> file;
+  const TensorInfo* embedding = nullptr;  ///< (V, D)
+  const TensorInfo* positions = nullptr;  ///< (context, D), learned only
+  const TensorInfo* head = nullptr;       ///< (V, D); nullptr: tied to the embedding
+  NormSource final_norm;
+  std::vector<LayerSource> layers;
+  std::string fingerprint;                ///< sha256 of what defines the outputs
+};
+
+/// Packs the weights and returns the model. Throws Error(data) naming tensors whose shapes or values do not fit.
+[[nodiscard]] std::unique_ptr<LanguageModel> make_decoder(DecoderSource source, const LoadOptions& options);
+
+}  // namespace twistor::model

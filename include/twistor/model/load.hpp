@@ -1,0 +1,40 @@
+// Opens a language model from the files people have.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "twistor/model/language_model.hpp"
+#include "twistor/model/packed_matrix.hpp"
+
+namespace twistor::model {
+
+/// Where packed weights go. Several ranks of a node can give one shared mapping: then one of them fills it and the others
+/// wait; the default keeps the weights in private memory.
+struct WeightMemory {
+  /// Returns 64-byte aligned memory that outlives the model. Called once, by every rank alike.
+  std::function<std::byte*(std::size_t bytes)> allocate;
+  /// Whether this rank writes the weights.
+  bool is_writer = true;
+  /// Called when the writer is done; afterwards every rank may read.
+  std::function<void()> publish;
+};
+
+struct LoadOptions {
+  Precision precision = Precision::float32;
+  WeightMemory memory;  ///< empty functions: private memory
+};
+
+/// Reads a Hugging Face folder (config.json + safetensors) or a .gguf file. *Local*, or collective over the ranks that
+/// share options.memory. Throws Error(no_input), or Error(data) naming file, key or tensor, what was expected and found;
+/// a family that is not known is refused by name, with the list of those that are.
+[[nodiscard]] std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
+                                                                 const LoadOptions& options = {});
+
+/// "float32" or "bfloat16"; throws Error(config) for any other name.
+[[nodiscard]] Precision precision_from_name(const std::string& name);
+
+}  // namespace twistor::model

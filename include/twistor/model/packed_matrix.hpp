@@ -1,0 +1,81 @@
+// Matrix products whose every row has the same bits in any batch, on any number of threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace twistor::model {
+
+/// How weights are stored and products taken; results and everything between products are float32.
+enum class Precision { float32, bfloat16 };
+
+/// A weight matrix (N, K) in panels of 32 output columns, ready to be streamed through registers. A view: the bytes
+/// belong to a WeightArena or a PackedBuffer.
+///
+/// Why our own product: library products choose kernels by the number of rows, so a row's bits depend on its batch
+/// (measured: docs/performance.md). Here each output element is one chain of fused multiply-adds in the order of k,
+/// whatever the tiling, which makes results independent of batch, threads and ranks by construction.
+class PackedMatrix {
+ public:
+  static constexpr std::int64_t panel_columns = 32;
+
+  PackedMatrix() = default;
+  PackedMatrix(std::byte* data, std::int64_t n, std::int64_t k, Precision precision)
+      : data_(data), n_(n), k_(k), precision_(precision) {}
+
+  /// Bytes that an (n, k) matrix takes when packed.
+  [[nodiscard]] static std::size_t bytes_needed(std::int64_t n, std::int64_t k, Precision precision);
+
+  /// Writes rows [row_begin, row_begin + rows.size() / K) of the matrix from row-major float32. Row_begin and, unless the
+  /// rows end the matrix, their number must be multiples of panel_columns. *Local.*
+  void pack_rows(std::int64_t row_begin, std::span<const float> rows);
+  /// The same from a matrix given by columns: (K, N) row-major, whole.
+  void pack_transposed(std::span<const float> columns);
+
+  [[nodiscard]] std::int64_t n() const { return n_; }
+  [[nodiscard]] std::int64_t k() const { return k_; }
+  [[nodiscard]] Precision precision() const { return precision_; }
+  [[nodiscard]] const std::byte* panel(std::int64_t index) const;
+
+ private:
+  std::byte* data_ = nullptr;
+  std::int64_t n_ = 0, k_ = 0;
+  Precision precision_ = Precision::float32;
+};
+
+/// A packed matrix with its own 64-byte aligned memory.
+class PackedBuffer {
+ public:
+  PackedBuffer() = default;
+  PackedBuffer(std::int64_t n, std::int64_t k, Precision precision);
+  [[nodiscard]] PackedMatrix& matrix() { return matrix_; }
+  [[nodiscard]] const PackedMatrix& matrix() const { return matrix_; }
+
+ private:
+  std::vector<std::byte> storage_;
+  PackedMatrix matrix_;
+};
+
+/// What happens to x W^T on its way out.
+struct ProductOptions {
+  const float* bias = nullptr;  ///< (N), added to each row
+  bool accumulate = false;      ///< y += instead of y =
+};
+
+/// y(n, v_end - v_begin) = x(n, K) W[v_begin:v_end]^T. Row strides ldx, ldy in elements. v_begin must be a multiple of
+/// panel_columns. Runs on the OpenMP threads of the caller. *Local.*
+void multiply(const float* x, std::int64_t ldx, std::int64_t n, const PackedMatrix& w, std::int64_t v_begin,
+              std::int64_t v_end, float* y, std::int64_t ldy, const ProductOptions& options = {});
+
+/// All columns, dense rows.
+void multiply(std::span<const float> x, std::int64_t n, const PackedMatrix& w, std::span<float> y,
+              const ProductOptions& options = {});
+
+/// c(m, n) = a^T b with a (rows, m) and b (rows, n), both row-major: the weight gradient of a product. Sums over rows in
+/// their order, so the bits depend on the rows alone.
+void multiply_at_b(std::span<const float> a, std::span<const float> b, std::int64_t rows, std::int64_t m,
+                   std::int64_t n, std::span<float> c);
+
+}  // namespace twistor::model

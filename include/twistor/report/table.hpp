@@ -1,0 +1,25 @@
+// Plain-text tables with aligned columns.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace twistor::report {
+
+/// The first column is aligned left, the others right. Widths count characters of UTF-8 text, not bytes.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header);
+
+  /// Throws Error(internal) unless there is one cell per column.
+  Table& add_row(std::vector<std::string> cells);
+  /// A rule between the rows before and after.
+  Table& add_rule();
+  /// Header, rule and rows, each ended by a line end; no blanks at line ends.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;  // an empty row is a rule
+};
+
+}  // namespace twistor::report

@@ -1,0 +1,76 @@
+// One rank's shard of the particles, and how particles travel between ranks.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "twistor/comm/communicator.hpp"
+#include "twistor/model/cache.hpp"
+#include "twistor/smc/placement.hpp"
+
+namespace twistor::smc {
+
+/// What is kept of every particle, structure of arrays over the k local ones; (k, T) arrays are row-major. Particles with
+/// the same prefix point to one node: a sequence of the cache and a row of `hidden`.
+struct Population {
+  std::int64_t T = 0;
+  std::vector<std::int64_t> ids;     ///< (k) global ids, increasing
+  std::vector<std::int64_t> node;    ///< (k) index of the prefix
+  std::vector<std::int64_t> tokens;  ///< (k, T) drawn so far; -1 behind them
+  std::vector<double> log_p0;        ///< (k, T) log p0(s_t | s_{<t})
+  std::vector<double> log_q;         ///< (k, T) log q(s_t | s_{<t})
+  std::vector<double> log_psi;       ///< (k, T) log psi_t(s_{1:t})
+  std::vector<double> log_w;         ///< (k) since the last resampling
+  std::unique_ptr<model::Cache> cache;  ///< one sequence a node
+  at::Tensor hidden;                    ///< (nodes, D) of the last token
+
+  Population(std::int64_t length, std::vector<std::int64_t> my_ids);
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }
+  /// Index into the (k, T) arrays.
+  [[nodiscard]] std::size_t at(std::int64_t particle, std::int64_t t) const {
+    return static_cast<std::size_t>(particle * T + t);
+  }
+};
+
+/// Names the full cache blocks of every particle of the population, so that a sender knows which of them the receiver
+/// already holds. The same on every rank: it follows from the ancestors.
+class BlockNames {
+ public:
+  /// Blocks that lie within the first `prompt_tokens` are everybody's.
+  BlockNames(std::int64_t K, std::int64_t prompt_tokens);
+  /// To be told after every resampling. // (K)
+  void resampled(std::span<const std::int64_t> ancestor_of_id);
+  /// To be told when the cache has grown to `length` tokens; a block that became full gets its writer's id as name.
+  void grown_to(std::int64_t length);
+  /// For a particle: how many of its leading blocks some particle of `holders` has too, and which one (-1: the prompt's
+  /// blocks only, which any has).
+  struct Shared {
+    std::int64_t n_blocks = 0;
+    std::int64_t donor_id = -1;
+  };
+  [[nodiscard]] std::vector<Shared> shared_with(std::span<const std::int64_t> particles,
+                                                std::span<const std::int64_t> holders) const;
+
+ private:
+  std::int64_t K_, prompt_blocks_;
+  std::vector<std::vector<std::int64_t>> levels_;  // name of full block prompt_blocks_ + l of every particle
+  std::vector<std::int64_t> scratch_;
+};
+
+struct ExchangeCount {
+  std::int64_t moved_copies = 0;   ///< children that changed rank, over all ranks
+  std::int64_t sent_messages = 0;  ///< (ancestor, destination) pairs that this rank sent
+  std::int64_t sent_bytes = 0;     ///< by this rank
+};
+
+/// Turns parents into offspring: local survivors are copied, others travel, at most once for each (ancestor, destination),
+/// with only those cache blocks that the destination lacks. log_w becomes 0. *Collective over comm*: one sparse exchange.
+ExchangeCount exchange(Population& population, std::span<const std::int64_t> ancestor_of_id, const Layout& before,
+                       const Placement& placement, const BlockNames& names, const comm::Communicator& comm);
+
+}  // namespace twistor::smc

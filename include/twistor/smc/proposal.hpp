@@ -1,0 +1,71 @@
+// Proposals q: where the next token comes from, and the numbers that weights are made of.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "twistor/model/language_model.hpp"
+#include "twistor/twist/twist.hpp"
+
+namespace twistor::smc {
+
+enum class ProposalKind {
+  base,      ///< q = p0
+  twisted,   ///< q(v) = p0(v) psi_t(v) / Zq_t, the twist-induced proposal
+  tempered,  ///< q(v) proportional to p0(v) psi_t(v)^beta
+};
+
+/// "base", "twisted" or "tempered"; throws Error(config) for any other name.
+[[nodiscard]] ProposalKind proposal_from_name(std::string_view name);
+
+/// What one forward pass tells about each row (unique prefix).
+struct RowScores {
+  std::vector<double> log_sum_p0;  ///< (n) log sum_v exp(logits)
+  std::vector<double> log_sum_q;   ///< (n) log sum_v exp(logits + beta log psi)
+  at::Tensor features;             ///< (n, D') what the twist's vocabulary product takes
+  at::Tensor scores;               ///< (n, V) logits + beta log psi; undefined where too large to keep
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(log_sum_p0.size()); }
+};
+
+/// Tokens drawn from rows, with normalised log-probabilities, all (n).
+struct Draws {
+  std::vector<std::int64_t> tokens;
+  std::vector<double> log_p0, log_q, log_psi;
+};
+
+/// *Local.* Holds references to model and twist.
+class Proposal {
+ public:
+  Proposal(const model::LanguageModel& lm, const twist::Twist& twist, ProposalKind kind, double beta = 1.0);
+
+  /// One pass over the vocabulary in tiles; hidden: (n, D).
+  [[nodiscard]] RowScores score(const at::Tensor& hidden) const;
+
+  /// Particle i draws from row row_of[i] with its uniform number u[i]; forced[i] >= 0 is taken instead of a draw.
+  [[nodiscard]] Draws draw(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
+                           std::span<const double> u, std::span<const std::int64_t> forced) const;
+
+  /// log q, log p0 and log psi of given tokens, one a row: the teacher-forced pass.
+  [[nodiscard]] Draws score_tokens(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
+                                   std::span<const std::int64_t> tokens) const;
+
+  /// Whether the incremental weight does not depend on the token drawn: log w_t = log_sum_q - log_sum_p0 - log psi_{t-1}.
+  [[nodiscard]] bool weight_is_known_before_draw() const { return kind_ == ProposalKind::twisted; }
+
+ private:
+  struct Tiles;
+  /// Fills scores and sums of rows [begin, end) of hidden.
+  void score_rows(const at::Tensor& hidden, const at::Tensor& features, std::int64_t begin, std::int64_t end,
+                  at::Tensor* scores, double* log_sum_p0, double* log_sum_q) const;
+
+  const model::LanguageModel& lm_;
+  const twist::Twist& twist_;
+  ProposalKind kind_;
+  double beta_;
+};
+
+}  // namespace twistor::smc

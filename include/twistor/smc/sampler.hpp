@@ -1,0 +1,86 @@
+// The SMC sweep: K particles over T tokens on all ranks of a group, plain or around one pinned path.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "twistor/comm/communicator.hpp"
+#include "twistor/model/language_model.hpp"
+#include "twistor/smc/genealogy.hpp"
+#include "twistor/smc/population.hpp"
+#include "twistor/smc/proposal.hpp"
+#include "twistor/smc/scheme.hpp"
+#include "twistor/target/potential.hpp"
+#include "twistor/twist/twist.hpp"
+
+namespace twistor::smc {
+
+enum class Trigger { every_step, ess, never };
+enum class Order {
+  resample_first,  ///< weigh, resample, then draw; for the twist-induced proposal, whose weights are known before the draw
+  draw_first,      ///< the order of Zhao et al. 2024, Alg. 1
+};
+
+/// Throw Error(config) for unknown names.
+[[nodiscard]] Trigger trigger_from_name(std::string_view name);
+[[nodiscard]] Order order_from_name(std::string_view name);
+
+struct SweepOptions {
+  std::int64_t particles = 64;  ///< K, all ranks of the group together
+  std::int64_t length = 1;      ///< T
+  SchemeKind scheme = SchemeKind::stratified;
+  Trigger trigger = Trigger::every_step;
+  double ess_threshold = 0.5;  ///< resample when ESS < threshold * K
+  Order order = Order::resample_first;
+  std::uint64_t seed = 1;
+  std::int64_t n_shards = 0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)
+  bool keep_hidden = false;   ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
+};
+
+/// Seconds and counts of one sweep on this rank.
+struct SweepCounters {
+  std::int64_t token_forwards = 0, rows_scored = 0, resamplings = 0, moved_copies = 0, sent_messages = 0, sent_bytes = 0;
+  std::int64_t peak_live_blocks = 0, dense_blocks = 0;
+  double forward_s = 0, heads_s = 0, resample_s = 0, potential_s = 0;
+  void add(const SweepCounters& other);
+};
+
+/// One finished sweep. Arrays over particles are this rank's shard.
+struct Sweep {
+  explicit Sweep(Population start) : particles(std::move(start)) {}
+
+  Population particles;            ///< tokens, log p0, log q, log psi; log_w since the last resampling
+  std::vector<double> log_phi;     ///< (k)
+  double log_z = 0;                ///< log Z_hat; the same bits on every rank; -inf if all weights vanish
+  double log_weight_sum = 0;       ///< lse of the last weights over all particles
+  double final_ess = 0;
+  std::vector<double> ess;         ///< (T) before a resampling at that step, of the whole population
+  std::vector<std::int64_t> unique_ancestors;  ///< particles with offspring, for each resampling
+  std::int64_t n_founders = 0;     ///< founders with descendants at the end
+  double log_z_variance = 0;       ///< genealogical estimate; NaN for K = 1
+  std::int64_t pinned_id = -1;     ///< where the pinned path ended
+  at::Tensor hidden;               ///< (k, T, D) if asked for
+  SweepCounters counters;
+};
+
+/// What is sampled: p0 behind a prompt, and phi.
+struct Problem {
+  const model::LanguageModel& lm;
+  std::span<const std::int64_t> prompt;  ///< (L), L >= 1
+  const target::Potential& potential;
+};
+
+/// One sweep. *Collective over comm.* `pinned`, (T), turns it into conditional SMC (Zhao et al. 2024, Prop. 5.1; Andrieu
+/// et al. 2010): one particle follows that path, the others resample by the scheme's conditional form.
+/// Throws Error(usage) when the context is too short, Error(internal) when a weight is NaN.
+[[nodiscard]] Sweep sweep(const Problem& problem, const Proposal& proposal,
+                          const SweepOptions& options, const comm::Communicator& comm,
+                          std::optional<std::span<const std::int64_t>> pinned = std::nullopt);
+
+}  // namespace twistor::smc

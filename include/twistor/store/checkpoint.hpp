@@ -1,0 +1,62 @@
+// What a training run needs to go on where it stopped, on any number of ranks.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "twistor/store/archive.hpp"
+
+namespace twistor::store {
+
+using NamedArrays = std::map<std::string, Array<float>>;
+
+/// State after `update` updates. Holds nothing that depends on the number of ranks.
+struct Checkpoint {
+  std::string config_text;        ///< the whole configuration, as INI text
+  std::string model_fingerprint;  ///< of the frozen language model
+  std::string twist_form;         ///< "linear", "mlp", ...
+  std::int64_t update = 0;        ///< updates done
+  std::uint64_t seed = 0;         ///< run.seed; random numbers follow from it and `update`
+  NamedArrays parameters;         ///< of the twist
+  NamedArrays adam_m, adam_v;     ///< moments, same names and shapes as parameters, or empty
+  std::int64_t adam_step = 0;
+  std::string exact_samples_path;                ///< empty if there are none
+  std::map<std::string, double> numbers;         ///< running means and the like
+  std::map<std::string, std::int64_t> counters;  ///< particle-tokens, seconds per stage in ns, ...
+  friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
+};
+
+/// Writes `path` atomically and keeps the generation before it. *Local*: one rank calls it. Throws Error(io).
+void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint,
+                      const WriteOptions& options = {});
+
+/// The newest valid generation. *Local.* Throws Error(no_input) if there is none, Error(data) if all are
+/// damaged.
+[[nodiscard]] Checkpoint load_checkpoint(const std::filesystem::path& path);
+
+/// From an archive of kind "checkpoint" that is in memory. Throws Error(data) for missing or unfit parts.
+[[nodiscard]] Checkpoint checkpoint_from(Archive archive);
+
+/// What a run expects of the checkpoint it resumes.
+struct Expectation {
+  std::string model_fingerprint;
+  std::string twist_form;
+  std::string config_text;               ///< of the run that resumes
+  std::vector<std::string> config_keys;  ///< those that must not have changed, for instance "smc.particles"
+};
+
+/// Throws Error(config) that names everything that differs, with both values. *Local.*
+void require_compatible(const Checkpoint& checkpoint, const Expectation& expected);
+
+/// Value of a "section.key" in INI text ("section.key = value", or "key = value" below "[section]"); the last
+/// one counts, blanks around it do not. "(not set)" if the key does not occur.
+[[nodiscard]] std::string config_value(const std::string& config_text, const std::string& key);
+
+/// SHA-256 over names, shapes and bytes of the parameters in the order of their names: equal if and only if
+/// the learned twists are the same to the last bit.
+[[nodiscard]] std::string parameters_sha256(const Checkpoint& checkpoint);
+
+}  // namespace twistor::store

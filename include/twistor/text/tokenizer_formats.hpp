@@ -1,0 +1,52 @@
+// The formats a tokenizer comes in, parsed from memory; load_tokenizer() in tokenizer.hpp finds and maps the
+// files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "twistor/text/added_tokens.hpp"
+#include "twistor/text/gguf_file.hpp"
+#include "twistor/text/pre_tokenizer.hpp"
+#include "twistor/text/token_model.hpp"
+#include "twistor/text/tokenizer.hpp"
+
+namespace twistor::text {
+
+/// What the files beside a tokenizer say about the end-of-text token; the token wins where the vocabulary has
+/// it.
+struct EndOfText {
+  std::optional<std::string> token;  ///< tokenizer_config.json
+  std::optional<std::int64_t> id;    ///< config.json
+};
+
+/// A tokenizer as a pipeline: added tokens are cut out, the rest is pre-tokenized, each piece goes through
+/// the model.
+struct TokenizerParts {
+  std::unique_ptr<TokenModel> model;
+  PreTokenizer pre_tokenizer;
+  AddedTokens added;
+  EndOfText end;
+  std::string source;  ///< for description(): "tokenizer.json"
+};
+[[nodiscard]] std::unique_ptr<Tokenizer> make_tokenizer(TokenizerParts parts);
+
+/// tokenizer.json of the Hugging Face "tokenizers" format. Truncation, padding and post-processor are
+/// ignored: encode() adds nothing. `name` is for messages. Throws Error(data); what is not supported is
+/// refused by name.
+[[nodiscard]] std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& name,
+                                                              const EndOfText& end = {});
+
+/// vocab.json and merges.txt of GPT-2 and RoBERTa, with GPT-2's pre-tokenizer. Throws Error(data).
+[[nodiscard]] std::unique_ptr<Tokenizer> parse_vocab_merges(std::string_view vocab_json,
+                                                            std::string_view merges_txt,
+                                                            const std::string& name,
+                                                            const EndOfText& end = {});
+
+/// The keys tokenizer.ggml.* of a GGUF file; nullptr if it has none. Throws Error(data).
+[[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_of_gguf(const GgufFile& file);
+
+}  // namespace twistor::text

@@ -1,0 +1,59 @@
+# What the launch scripts share: messages, cores, memory, folders. Sourced, never run.
+# shellcheck shell=bash disable=SC2034  # the variables are for those who source this
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${TWISTOR_CACHE:-${HOME:-/root}/.cache/twistor}
+# The cache may be given as a relative path; the scripts change folders.
+case $cache in /*) ;; *) cache=$PWD/$cache ;; esac
+libtorch_version=2.11.0
+
+say() { printf '[%s] %s\n' "${0##*/}" "$*"; }
+
+# fail CODE PROBLEM HINT: the codes are sysexits', like those of twistor itself.
+fail() {
+  printf '[%s] error: %s\nhint: %s\n' "${0##*/}" "$2" "$3" >&2
+  exit "$1"
+}
+
+# Prints the block of comments at the top of the running script.
+print_help() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
+
+wrong_argument() { fail 64 "$1" "launch/${0##*/} --help lists what it takes"; }
+
+# Cores that this process may use. nproc on its own would obey OMP_NUM_THREADS.
+n_cores() { env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc; }
+
+# Memory that a build may fill, in GiB: what is free, or less where a container sets a limit.
+free_memory_gib() {
+  local kib limit
+  kib=$(awk '/^MemAvailable:/ {print $2}' /proc/meminfo 2>/dev/null)
+  kib=${kib:-4194304}
+  if limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null) && [[ $limit =~ ^[0-9]+$ ]] && ((limit / 1024 < kib)); then
+    kib=$((limit / 1024))
+  fi
+  echo $((kib / 1048576))
+}
+
+# One compiler for each core and each 2 GiB: sources that parse Torch headers take up to 1.3 GiB.
+n_build_jobs() {
+  local cores memory
+  cores=$(n_cores)
+  memory=$(($(free_memory_gib) / 2))
+  echo $((memory < 1 ? 1 : memory < cores ? memory : cores))
+}
+
+# retry N COMMAND...: again after a pause that doubles.
+retry() {
+  local left=$1 pause=${TWISTOR_RETRY_PAUSE_S:-4}
+  shift
+  until "$@"; do
+    left=$((left - 1))
+    ((left > 0)) || return 1
+    say "failed; trying again in ${pause} s ($left left)"
+    sleep "$pause"
+    pause=$((pause * 2))
+  done
+}
+
+# Seconds as people read them.
+duration() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }

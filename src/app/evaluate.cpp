@@ -1,0 +1,31 @@
+// `twistor evaluate`: the estimators on the twist of a checkpoint.
+#include <chrono>
+
+#include "twistor/app/commands.hpp"
+#include "twistor/app/evaluation.hpp"
+#include "twistor/app/twist_store.hpp"
+
+namespace twistor::app {
+
+int evaluate(const Invocation& invocation) {
+  const auto begin = std::chrono::steady_clock::now();
+  const Session session(invocation.config, invocation.config_file);
+  const std::string& given = session.config().evaluate.checkpoint;
+  const store::Checkpoint checkpoint = store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
+  require_fits(session, checkpoint, Purpose::use);
+  const auto twist = session.make_twist();
+  set_parameters(*twist, checkpoint);
+  const store::ExactSamples exact = session.exact_samples();
+  const Evaluation result = evaluate_twist(session, *twist, checkpoint.update, exact);
+  Counters mine;
+  add_sweep_counters(mine, result.bounds.counters);
+  const Counters counters = reduce_counters(mine, session.world());
+  if (session.is_root()) {
+    const auto before = from_numbers(checkpoint.numbers, "before");
+    publish(session, before ? &*before : nullptr, result, counters,
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return 0;
+}
+
+}  // namespace twistor::app

@@ -1,0 +1,217 @@
+// Evaluations: run, stored, shown.
+#include "twistor/app/evaluation.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "twistor/app/command_line.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/comm/collectives.hpp"
+#include "twistor/comm/environment.hpp"
+#include "twistor/report/json_line.hpp"
+#include "twistor/report/table.hpp"
+
+namespace twistor::app {
+namespace {
+
+using estimate::Estimate;
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+/// The estimates of an evaluation under the names of summary.json.
+template <class E, class Visit>
+void for_each_estimate(E& e, Visit visit) {
+  visit("log_z.sis_lower", e.bounds.sis_lower);
+  visit("log_z.sis_upper", e.bounds.sis_upper);
+  visit("log_z.smc_lower", e.bounds.smc_lower);
+  visit("log_z.smc_upper", e.bounds.smc_upper);
+  visit("kl.q_sigma", e.kl.q_sigma);
+  visit("kl.sigma_q", e.kl.sigma_q);
+  visit("kl.symmetrised", e.kl.symmetrised);
+  visit("proposal.f_q", e.proposal.f_q);
+  visit("proposal.g_q", e.proposal.g_q);
+  visit("proposal.log_phi", e.proposal.log_phi);
+  visit("proposal.kl_q_p0", e.proposal.kl_q_p0);
+}
+
+report::Estimate for_report(const Estimate& e) { return {e.mean, e.se, e.n}; }
+
+/// {"log_z": {...}, "kl": {...}, ...} of one evaluation; estimates that could not be made are null.
+void add_estimates(report::JsonLine& json, const Evaluation& e) {
+  std::map<std::string, report::JsonLine> sections;
+  sections["log_z"].add_json("exact", report::json_number(e.exact_log_z));
+  for_each_estimate(e, [&](const std::string& name, const Estimate& estimate) {
+    const std::size_t dot = name.find('.');
+    report::JsonLine& section = sections[name.substr(0, dot)];
+    if (estimate.n == 0) {
+      section.add_json(name.substr(dot + 1), "null");
+    } else {
+      section.add(name.substr(dot + 1), for_report(estimate));
+    }
+  });
+  sections["log_z"].add("genealogical_variance", e.bounds.genealogical_variance);
+  for (const char* name : {"log_z", "kl", "proposal"}) json.add(name, sections[name]);
+  json.add("ess", report::JsonLine().add("final", e.bounds.mean_final_ess).add("per_step", std::span<const double>(e.bounds.mean_ess)));
+  json.add("seconds", e.seconds);
+}
+
+std::string cell(const Estimate& e) {
+  if (e.n == 0) return "-";
+  return std::isnan(e.se) ? fmt::format("{:.4f}", e.mean) : fmt::format("{:.4f} ± {:.4f}", e.mean, e.se);
+}
+
+void store_evaluation(store::Results& results, const std::string& prefix, const Evaluation& e) {
+  const auto add = [&](const std::string& name, const std::vector<double>& values) {
+    if (!values.empty()) results.arrays[prefix + "/" + name] = store::Array<double>::flat(values);
+  };
+  add("sis_lower", e.bounds.sis_lower_runs);
+  add("sis_upper", e.bounds.sis_upper_runs);
+  add("smc_lower", e.bounds.smc_lower_runs);
+  add("smc_upper", e.bounds.smc_upper_runs);
+  add("ess_per_step", e.bounds.mean_ess);
+  for (const auto& [name, value] : to_numbers(e, prefix)) results.numbers[name] = value;
+}
+
+void print_table(const Session& session, const Evaluation* before, const Evaluation& after, double total_seconds) {
+  std::vector<std::string> header{"", after.update == 0 ? "untrained" : fmt::format("after {} updates", after.update)};
+  if (before != nullptr) header.insert(header.begin() + 1, "before learning");
+  report::Table table(header);
+  const auto add = [&](const std::string& name, auto value) {
+    std::vector<std::string> cells{name};
+    if (before != nullptr) cells.push_back(value(*before));
+    cells.push_back(value(after));
+    table.add_row(cells);
+  };
+  using E = const Evaluation&;
+  add("log Z, exact", [](E e) { return std::isnan(e.exact_log_z) ? "-" : fmt::format("{:.6f}", e.exact_log_z); });
+  add("log Z, SMC lower bound", [](E e) { return cell(e.bounds.smc_lower); });
+  add("log Z, SMC upper bound", [](E e) { return cell(e.bounds.smc_upper); });
+  add("log Z, SIS lower bound", [](E e) { return cell(e.bounds.sis_lower); });
+  add("log Z, SIS upper bound", [](E e) { return cell(e.bounds.sis_upper); });
+  add("KL(q || sigma)", [](E e) { return cell(e.kl.q_sigma); });
+  add("KL(sigma || q)", [](E e) { return cell(e.kl.sigma_q); });
+  add("ESS at the end", [&](E e) { return fmt::format("{:.1f} of {}", e.bounds.mean_final_ess, session.config().smc.particles); });
+  add("seconds", [](E e) { return fmt::format("{:.1f}", e.seconds); });
+  fmt::print("\n{}\n{} rank(s), {:.1f} s in all. Files: {}\n", table.text(), session.world().size(), total_seconds,
+             session.output("").string());
+}
+
+report::JsonLine versions() {
+  report::JsonLine json;
+  json.add("twistor", version()).add("libtorch", TWISTOR_LIBTORCH_VERSION).add("hdf5", TWISTOR_HDF5_VERSION);
+  return json.add("mpi", comm::mpi_version()).add("compiler", __VERSION__);
+}
+
+}  // namespace
+
+Evaluation evaluate_twist(const Session& session, const twist::Twist& twist, std::int64_t update,
+                          const store::ExactSamples& exact) {
+  const auto begin = std::chrono::steady_clock::now();
+  const smc::Problem problem = session.problem();
+  const smc::Proposal proposal = session.make_proposal(twist);
+  const estimate::ExactSource source = source_of(exact);
+  Evaluation e;
+  e.update = update;
+  e.exact_log_z = exact.log_z;
+  e.bounds = estimate::bound_log_z(problem, proposal, {session.sweep_options(), session.config().evaluate.repeats}, source,
+                                   session.world(), session.groups());
+  if (!e.bounds.has_upper) e.bounds.sis_upper = e.bounds.smc_upper = {not_a_number, not_a_number, 0};
+  e.proposal = estimate::proposal_kl(problem, proposal, session.config().target.length, session.config().evaluate.samples,
+                                     session.config().run.seed, source, session.world());
+  if (!e.proposal.has_g) e.proposal.g_q = {not_a_number, not_a_number, 0};
+  e.kl = estimate::kl_from_log_z(e.proposal, estimate::best_log_z(e.bounds, e.exact_log_z));
+  e.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return e;
+}
+
+std::map<std::string, double> to_numbers(const Evaluation& e, const std::string& prefix) {
+  std::map<std::string, double> out;
+  for_each_estimate(e, [&](const std::string& name, const Estimate& estimate) {
+    const std::string key = prefix + "." + name;
+    out[key + ".mean"] = estimate.mean;
+    out[key + ".se"] = estimate.se;
+    out[key + ".n"] = static_cast<double>(estimate.n);
+  });
+  out[prefix + ".update"] = static_cast<double>(e.update);
+  out[prefix + ".log_z.exact"] = e.exact_log_z;
+  out[prefix + ".final_ess"] = e.bounds.mean_final_ess;
+  out[prefix + ".genealogical_variance"] = e.bounds.genealogical_variance;
+  out[prefix + ".seconds"] = e.seconds;
+  return out;
+}
+
+std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numbers, const std::string& prefix) {
+  if (!numbers.contains(prefix + ".update")) return std::nullopt;
+  Evaluation e;
+  for_each_estimate(e, [&](const std::string& name, Estimate& estimate) {
+    const std::string key = prefix + "." + name;
+    estimate = {numbers.at(key + ".mean"), numbers.at(key + ".se"), static_cast<std::int64_t>(numbers.at(key + ".n"))};
+  });
+  e.update = static_cast<std::int64_t>(numbers.at(prefix + ".update"));
+  e.exact_log_z = numbers.at(prefix + ".log_z.exact");
+  e.bounds.mean_final_ess = numbers.at(prefix + ".final_ess");
+  e.bounds.genealogical_variance = numbers.at(prefix + ".genealogical_variance");
+  e.seconds = numbers.at(prefix + ".seconds");
+  return e;
+}
+
+void add_sweep_counters(Counters& c, const smc::SweepCounters& s) {
+  c["token_forwards"] += static_cast<double>(s.token_forwards);
+  c["rows_scored"] += static_cast<double>(s.rows_scored);
+  c["sent_messages"] += static_cast<double>(s.sent_messages);
+  c["sent_bytes"] += static_cast<double>(s.sent_bytes);
+  c["live_blocks_peak"] = std::max(c["live_blocks_peak"], static_cast<double>(s.peak_live_blocks));
+  c["dense_blocks_peak"] = std::max(c["dense_blocks_peak"], static_cast<double>(s.dense_blocks));
+  c["forward_s"] += s.forward_s;
+  c["heads_s"] += s.heads_s;
+  c["resample_s"] += s.resample_s;
+  c["potential_s"] += s.potential_s;
+}
+
+Counters reduce_counters(const Counters& mine, const comm::Communicator& world) {
+  // Every rank has the same names: they come from the same code.
+  Counters out = mine;
+  for (auto& [name, value] : out) {
+    if (name.ends_with("_s")) {
+      value = comm::all_reduce_max(value, world);
+    } else {
+      value = static_cast<double>(comm::all_reduce_sum(static_cast<std::int64_t>(value), world));
+    }
+  }
+  return out;
+}
+
+void publish(const Session& session, const Evaluation* before, const Evaluation& after, const Counters& counters,
+             double total_seconds) {
+  store::Results results;
+  results.config_text = to_text(session.config());
+  if (before != nullptr) store_evaluation(results, "before", *before);
+  store_evaluation(results, "after", after);
+  for (const auto& [name, value] : counters) results.numbers["counters." + name] = value;
+  store::write_results(session.output("results.h5"), results);
+
+  report::JsonLine summary;
+  add_estimates(summary, after);
+  summary.add("updates", after.update);
+  if (before != nullptr) {
+    report::JsonLine nested;
+    add_estimates(nested, *before);
+    summary.add("before", nested);
+  }
+  summary.add_json("config", to_json(session.config()));
+  report::JsonLine counts;
+  for (const auto& [name, value] : counters) {
+    if (name.ends_with("_s")) {
+      counts.add(name, value);
+    } else {
+      counts.add(name, static_cast<std::int64_t>(value));
+    }
+  }
+  summary.add("counters", counts).add("ranks", session.world().size()).add("versions", versions());
+  report::write_text_atomically(session.output("summary.json").string(), report::indented(summary.text()) + "\n");
+  print_table(session, before, after, total_seconds);
+}
+
+}  // namespace twistor::app

@@ -1,0 +1,195 @@
+// Exact samples of sigma: which way, made by all ranks or one, saved as they come.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "twistor/app/session.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/base/log.hpp"
+#include "twistor/comm/collectives.hpp"
+#include "twistor/report/progress.hpp"
+#include "twistor/target/enumeration.hpp"
+#include "twistor/target/rejection.hpp"
+
+namespace twistor::app {
+namespace {
+
+/// Samples under way, with what ties them to their problem filled in.
+store::ExactSamples empty_set(const Session& session, std::string how) {
+  store::ExactSamples out;
+  out.prompt = session.prompt();
+  out.length = session.config().target.length;
+  out.tokens.shape = {0, out.length};
+  out.how = std::move(how);
+  out.model_fingerprint = session.lm().fingerprint();
+  out.potential = session.potential().description();
+  return out;
+}
+
+void append(store::ExactSamples& out, std::span<const std::int64_t> tokens, double log_p0, double log_phi) {
+  out.tokens.values.insert(out.tokens.values.end(), tokens.begin(), tokens.end());
+  ++out.tokens.shape[0];
+  out.log_p0.push_back(log_p0);
+  out.log_phi.push_back(log_phi);
+}
+
+bool is_enumerable(const Session& session) {
+  const EvaluateConfig& e = session.config().evaluate;
+  if (e.enumerate == "never") return false;
+  const double n = std::pow(static_cast<double>(session.lm().vocab_size()), static_cast<double>(session.config().target.length));
+  return e.enumerate == "always" || n <= static_cast<double>(e.enumeration_limit);
+}
+
+store::ExactSamples by_enumeration(const Session& session) {
+  const Config& config = session.config();
+  target::EnumerationOptions options;
+  options.limit = std::max(config.evaluate.enumeration_limit, options.limit);
+  log_info(fmt::format("enumerating {}^{} sequences", session.lm().vocab_size(), config.target.length));
+  const target::Enumeration all =
+      target::enumerate(session.lm(), session.potential(), session.prompt(), config.target.length, options);
+  TWISTOR_CHECK(all.size() > 0, ErrorKind::data, "enumerating the target", "phi is 0 for every sequence",
+                "the target is empty: check target.words, target.ids or target.text");
+  store::ExactSamples out = empty_set(session, "enumeration");
+  out.log_z = all.log_z();
+  for (std::int64_t i = 0; i < config.exact.count; ++i) {
+    const std::vector<std::int64_t> s = all.draw(config.run.seed, i);
+    const double log_phi = session.potential().log_phi({session.prompt(), s, out.length})[0];
+    append(out, s, all.log_sigma(s) + all.log_z() - log_phi, log_phi);
+  }
+  return out;
+}
+
+/// All ranks' accepted draws of one round, in order of draw number. *Collective over the world.*
+std::vector<target::AcceptedDraw> gather_accepted(const std::vector<target::AcceptedDraw>& mine, std::int64_t T,
+                                                  const comm::Communicator& world) {
+  std::vector<std::int64_t> integers;
+  std::vector<double> reals;
+  for (const target::AcceptedDraw& a : mine) {
+    integers.push_back(a.draw);
+    integers.insert(integers.end(), a.tokens.begin(), a.tokens.end());
+    reals.insert(reals.end(), {a.log_p0, a.log_phi});
+  }
+  const auto all_integers = comm::all_gather(std::span<const std::int64_t>(integers), world);
+  const auto all_reals = comm::all_gather(std::span<const double>(reals), world);
+  std::vector<target::AcceptedDraw> out;
+  for (std::size_t i = 0; 2 * i < all_reals.size(); ++i) {
+    const auto at = all_integers.begin() + static_cast<std::ptrdiff_t>(i) * (T + 1);
+    out.push_back({*at, {at + 1, at + 1 + T}, all_reals[2 * i], all_reals[2 * i + 1]});
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.draw < b.draw; });
+  return out;
+}
+
+store::ExactSamples by_rejection(const Session& session, const std::filesystem::path& file) {
+  constexpr std::int64_t draws_a_round = 1024;
+  constexpr double save_every_s = 10;
+  const Config& config = session.config();
+  const comm::Communicator& world = session.world();
+  const std::int64_t T = config.target.length;
+  const target::RejectionSampler sampler(session.lm(), session.potential(), session.prompt(), T, config.run.seed);
+  report::ProgressOptions progress_options;
+  progress_options.enabled = session.is_root() && config.run.progress;
+  report::ProgressLine progress(progress_options);
+  store::ExactSamples out = empty_set(session, "rejection");
+  auto last_save = std::chrono::steady_clock::now();
+  while (out.n() < config.exact.count && out.n_draws < config.exact.budget) {
+    const std::int64_t end = std::min(config.exact.budget, out.n_draws + draws_a_round * world.size());
+    const auto accepted = gather_accepted(sampler.accepted({out.n_draws + world.rank(), end, world.size()}), T, world);
+    out.n_draws = end;
+    for (const target::AcceptedDraw& a : accepted) {
+      if (out.n() == config.exact.count) break;
+      append(out, a.tokens, a.log_p0, a.log_phi);
+      if (out.n() == config.exact.count) out.n_draws = a.draw + 1;
+    }
+    progress.update(fmt::format("exact samples: {} of {} after {} draws", out.n(), config.exact.count, out.n_draws));
+    const auto now = std::chrono::steady_clock::now();
+    if (session.is_root() && out.n() > 0 && now - last_save > std::chrono::duration<double>(save_every_s)) {
+      store::write_exact_samples(file, out);
+      last_save = now;
+    }
+  }
+  progress.finish();
+  if (session.is_root() && out.n() < config.exact.count)
+    log_warning(fmt::format("exact.budget = {} draws gave {} of {} exact samples; going on with those", config.exact.budget,
+                            out.n(), config.exact.count));
+  return out;
+}
+
+/// Copies root's set to all ranks.
+void share(store::ExactSamples& s, const comm::Communicator& world) {
+  std::int64_t sizes[4] = {s.n(), s.length, s.n_draws, 0};
+  comm::broadcast(std::span<std::int64_t>(sizes), 0, world);
+  const auto n = static_cast<std::size_t>(sizes[0]);
+  s.length = sizes[1];
+  s.n_draws = sizes[2];
+  s.tokens.shape = {sizes[0], s.length};
+  s.tokens.values.resize(n * static_cast<std::size_t>(s.length));
+  s.log_p0.resize(n);
+  s.log_phi.resize(n);
+  comm::broadcast(std::span(s.tokens.values), 0, world);
+  comm::broadcast(std::span(s.log_p0), 0, world);
+  comm::broadcast(std::span(s.log_phi), 0, world);
+  comm::broadcast(std::span(&s.log_z, 1), 0, world);
+  comm::broadcast(s.how, 0, world);
+}
+
+bool fits(const store::ExactSamples& found, const store::ExactSamples& wanted, std::int64_t count) {
+  return found.prompt == wanted.prompt && found.length == wanted.length && found.potential == wanted.potential &&
+         found.model_fingerprint == wanted.model_fingerprint && found.n() >= std::min<std::int64_t>(count, 1);
+}
+
+}  // namespace
+
+store::ExactSamples Session::exact_samples() const {
+  const ExactConfig& exact = config_.exact;
+  const std::filesystem::path file = exact.path.empty() ? output("exact.h5") : output_path(exact.path);
+  std::string how = exact.source;
+  if (how == "auto") {
+    how = !joint_sample_.empty()                            ? "joint"
+          : is_enumerable(*this)                            ? "enumeration"
+          : std::isfinite(potential_->log_phi_bound())      ? "rejection"
+                                                            : "none";
+  }
+  store::ExactSamples out = empty_set(*this, how);
+  // Root looks for a set that is there already; whether it fits is everybody's to know.
+  std::int64_t is_found = 0;
+  if (is_root() && std::filesystem::exists(file)) {
+    const store::ExactSamples found = store::load_exact_samples(file);
+    const bool is_same_size = how != "enumeration" && how != "rejection" ? true : found.n() == exact.count;
+    if (fits(found, out, exact.count) && is_same_size) {
+      out = found;
+      is_found = 1;
+    } else {
+      TWISTOR_CHECK(exact.path.empty(), ErrorKind::config, "reading exact samples from " + file.string(),
+                    "they belong to another model, prompt or target, or are too few",
+                    "choose another exact.path, or remove the file");
+    }
+  }
+  comm::broadcast(std::span(&is_found, 1), 0, world_);
+  if (is_found == 0) {
+    if (how == "joint") {
+      TWISTOR_CHECK(!joint_sample_.empty(), ErrorKind::config, "drawing exact samples",
+                    "exact.source = joint needs a continuation whose text is drawn",
+                    "leave target.text and target.ids empty, or choose another exact.source");
+      const double log_phi = potential_->log_phi({prompt_, joint_sample_, out.length})[0];
+      const std::int64_t index = 0;
+      const auto drawn = target::BaseSampler(*lm_, prompt_).sample(out.length, {&index, 1}, config_.run.seed);
+      append(out, joint_sample_, drawn.log_p0[0], log_phi);
+      out.n_draws = 1;
+    } else if (how == "enumeration" && is_root()) {
+      out = by_enumeration(*this);
+    } else if (how == "rejection") {
+      out = by_rejection(*this, file);
+    }
+    if (is_root() && out.n() > 0) store::write_exact_samples(file, out);
+  }
+  share(out, world_);
+  if (is_root() && out.n() == 0)
+    log_warning("there are no exact samples: upper bounds and KL(sigma || q) are left out");
+  return out;
+}
+
+}  // namespace twistor::app

@@ -1,0 +1,127 @@
+// Setting up a run.
+#include "twistor/app/session.hpp"
+
+#include <fmt/format.h>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/log.hpp"
+#include "twistor/model/load.hpp"
+#include "twistor/target/base_sampler.hpp"
+#include "twistor/target/registry.hpp"
+
+namespace twistor::app {
+
+Session::Session(const Config& config, const std::filesystem::path& config_file)
+    : config_(config),
+      world_(comm::Communicator::world()),
+      groups_(comm::make_groups(world_, static_cast<int>(config.run.ranks_per_population))),
+      node_(world_.node()) {
+  TWISTOR_CHECK(config.run.device == "cpu", ErrorKind::config, "choosing the device",
+                "run.device = cuda, but language models run on the CPU in this version", "set run.device = cpu");
+  std::error_code failure;
+  std::filesystem::create_directories(output_path(config.run.output), failure);
+  TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config.run.output, failure.message(),
+                "choose another run.output");
+  load_model(config_file);
+  read_prompt();
+  const std::int64_t total = static_cast<std::int64_t>(prompt_.size()) + config.target.length;
+  TWISTOR_CHECK(total <= lm_->context_length(), ErrorKind::config, "checking the configuration",
+                fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}", prompt_.size(),
+                            config.target.length, lm_->context_length()),
+                "shorten the prompt or target.length");
+  make_potential(config_file);
+  if (is_root()) {
+    log_info(fmt::format("model: {}", lm_->description()));
+    log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(), config.target.length));
+  }
+}
+
+void Session::load_model(const std::filesystem::path& config_file) {
+  const std::filesystem::path path = input_path(config_.model.path, config_file, "model.path");
+  model::LoadOptions options;
+  options.precision = model::precision_from_name(config_.model.dtype);
+  if (node_.size() > 1) {
+    options.memory.is_writer = node_.rank() == 0;
+    options.memory.allocate = [this](std::size_t bytes) {
+      weights_.emplace(node_, bytes);
+      return weights_->bytes().data();
+    };
+    options.memory.publish = [this] { weights_->publish(); };
+  }
+  lm_ = model::load_language_model(path, options);
+  tokenizer_ = text::load_tokenizer(path);
+}
+
+void Session::read_prompt() {
+  if (!config_.prompt.ids.empty()) {
+    prompt_ = config_.prompt.ids;
+  } else {
+    TWISTOR_CHECK(tokenizer_ != nullptr, ErrorKind::config, "reading prompt.text", "the model has no tokenizer",
+                  "give prompt.ids instead");
+    prompt_ = tokenizer_->encode(config_.prompt.text);
+  }
+  TWISTOR_CHECK(!prompt_.empty(), ErrorKind::config, "reading the prompt", "it has no tokens", "give a longer prompt.text");
+  for (const std::int64_t id : prompt_)
+    TWISTOR_CHECK(id >= 0 && id < lm_->vocab_size(), ErrorKind::config, "reading the prompt",
+                  fmt::format("token id {} is out of range (vocabulary {})", id, lm_->vocab_size()));
+}
+
+void Session::make_potential(const std::filesystem::path& config_file) {
+  const TargetConfig& t = config_.target;
+  target::PotentialOptions options;
+  options.name = t.potential;
+  options.beta = t.beta;
+  options.length = t.length;
+  options.text = t.text;
+  options.ids = t.ids;
+  options.words = t.words;
+  options.mode = t.mode;
+  options.log_floor = t.log_floor;
+  if (!t.table.empty()) options.table_path = input_path(t.table, config_file, "target.table").string();
+  if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
+    // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
+    const std::int64_t index = 0;
+    const target::JointDraws draw = target::BaseSampler(*lm_, prompt_).joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
+    joint_sample_ = draw.sequences.tokens;
+    observation_ = options.ids = draw.observations.tokens;
+    if (is_root()) log_info(fmt::format("drawn jointly: o = \"{}\" with s = \"{}\"", decode(observation_), decode(joint_sample_)));
+  }
+  potential_ = target::make_potential(options, {lm_.get(), tokenizer_.get()});
+}
+
+std::unique_ptr<twist::HeadTwist> Session::make_twist() const {
+  return std::make_unique<twist::HeadTwist>(config_.twist.form, lm_->hidden_size(), lm_->vocab_size(),
+                                            model::precision_from_name(config_.model.dtype), config_.twist.init_scale,
+                                            config_.run.seed);
+}
+
+smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
+  return {*lm_, twist, smc::proposal_from_name(config_.smc.proposal), config_.smc.proposal_beta};
+}
+
+smc::SweepOptions Session::sweep_options() const {
+  smc::SweepOptions options;
+  options.particles = config_.smc.particles;
+  options.length = config_.target.length;
+  options.scheme = smc::scheme_from_name(config_.smc.resampling);
+  options.trigger = smc::trigger_from_name(config_.smc.trigger);
+  options.ess_threshold = config_.smc.ess_threshold;
+  options.order = smc::order_from_name(config_.smc.order);
+  options.seed = config_.run.seed;
+  return options;
+}
+
+std::string Session::decode(std::span<const std::int64_t> ids) const {
+  return tokenizer_ == nullptr ? std::string{} : tokenizer_->decode(ids);
+}
+
+std::filesystem::path Session::output(const std::string& name) const { return output_path(config_.run.output) / name; }
+
+estimate::ExactSource source_of(const store::ExactSamples& samples) {
+  return {samples.n(), [&samples](std::int64_t i) {
+            const auto begin = samples.tokens.values.begin() + i * samples.length;
+            return std::vector<std::int64_t>(begin, begin + samples.length);
+          }};
+}
+
+}  // namespace twistor::app

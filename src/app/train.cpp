@@ -1,0 +1,164 @@
+// `twistor train`: exact samples, evaluation, contrastive learning with checkpoints, evaluation.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "twistor/app/commands.hpp"
+#include "twistor/app/evaluation.hpp"
+#include "twistor/app/signals.hpp"
+#include "twistor/app/twist_store.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/base/log.hpp"
+#include "twistor/comm/collectives.hpp"
+#include "twistor/report/metrics.hpp"
+#include "twistor/report/progress.hpp"
+
+namespace twistor::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+learn::TrainOptions train_options(const Config& config) {
+  learn::TrainOptions options;
+  options.length = config.target.length;
+  options.batch = config.train.batch;
+  options.positive_batch = config.train.positive_batch;
+  options.positives = learn::positives_from_name(config.train.positives);
+  options.n_shards = config.train.shards;
+  options.adam.learning_rate = config.train.learning_rate;
+  options.seed = config.run.seed;
+  return options;
+}
+
+class Training {
+ public:
+  explicit Training(const Invocation& invocation)
+      : session_(invocation.config, invocation.config_file),
+        exact_(session_.exact_samples()),
+        source_(source_of(exact_)),
+        problem_(session_.problem()),
+        twist_(session_.make_twist()),
+        trainer_(problem_, *twist_, train_options(session_.config()), source_, session_.world()) {
+    resume();
+    if (session_.is_root())
+      metrics_.emplace(session_.output("metrics.jsonl"),
+                       trainer_.state().update > 0 ? std::optional(trainer_.state().update) : std::nullopt);
+    watch_signals();
+  }
+
+  int run() {
+    const Config& config = session_.config();
+    for (const std::int64_t end : epoch_ends(config.train)) {
+      if (trainer_.state().update >= end) continue;
+      if (config.train.evaluate) evaluate();
+      if (!learn_until(end)) return 0;
+    }
+    evaluate();
+    const Counters counters = reduce_counters(counters_, session_.world());
+    if (session_.is_root()) publish(session_, first_ ? &*first_ : nullptr, last_, counters, seconds_since(begin_));
+    return 0;
+  }
+
+ private:
+  [[nodiscard]] std::filesystem::path checkpoint_file() const { return session_.output("checkpoint.h5"); }
+
+  /// Goes on from the checkpoint in run.output. Every rank reads it, so that all fail alike if it does not fit.
+  void resume() {
+    const std::string& mode = session_.config().run.resume;
+    if (mode == "never") return;
+    std::int64_t is_there = 0;
+    if (session_.is_root())
+      is_there = std::filesystem::exists(checkpoint_file()) || std::filesystem::exists(session_.output("checkpoint.previous.h5"));
+    comm::broadcast(std::span(&is_there, 1), 0, session_.world());
+    TWISTOR_CHECK(is_there != 0 || mode != "require", ErrorKind::no_input, "resuming the run in " + session_.config().run.output,
+                  "there is no checkpoint", "set run.resume = auto to start anew");
+    if (is_there == 0) return;
+    const store::Checkpoint checkpoint = store::load_checkpoint(checkpoint_file());
+    require_fits(session_, checkpoint, Purpose::go_on_learning);
+    TWISTOR_CHECK(checkpoint.update <= session_.config().train.updates, ErrorKind::config, "resuming the run in " + session_.config().run.output,
+                  fmt::format("its checkpoint has {} updates, train.updates is {}", checkpoint.update, session_.config().train.updates),
+                  "raise train.updates, or set run.resume = never to start anew");
+    set_parameters(*twist_, checkpoint);
+    trainer_.resume(trainer_state(checkpoint));
+    first_ = from_numbers(checkpoint.numbers, "before");
+    if (session_.is_root()) log_info(fmt::format("resuming after update {}", checkpoint.update));
+  }
+
+  /// False when a signal asked to stop; the checkpoint is written then.
+  bool learn_until(std::int64_t end) {
+    const TrainConfig& train = session_.config().train;
+    report::ProgressOptions progress_options;
+    progress_options.enabled = session_.is_root() && session_.config().run.progress;
+    report::ProgressLine progress(progress_options);
+    while (trainer_.state().update < end) {
+      const auto begin = Clock::now();
+      const learn::UpdateReport report = trainer_.update();
+      record(report, seconds_since(begin));
+      const std::int64_t done = trainer_.state().update;
+      progress.update(fmt::format("update {} of {}  loss {:.4f}  log Z {:.3f}  ESS {:.1f}  {:.3f} s each", done, train.updates,
+                                  report.loss, report.log_z, report.negative_ess, seconds_since(begin)));
+      const int signal = comm::all_reduce_max(pending_signal(), session_.world());
+      const bool is_due = train.checkpoint_every > 0 && done % train.checkpoint_every == 0;
+      if (signal != 0 || is_due || done == train.updates) save();
+      if (signal != 0) {
+        progress.finish();
+        if (session_.is_root())
+          log_warning(fmt::format("stopped by signal {} after update {}; the checkpoint is written, run again to go on", signal, done));
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void record(const learn::UpdateReport& report, double seconds) {
+    add_sweep_counters(counters_, report.times.sweep);
+    counters_["sample_s"] += report.times.sample_s;
+    counters_["positives_s"] += report.times.positives_s;
+    counters_["gradient_s"] += report.times.gradient_s;
+    counters_["reduce_s"] += report.times.reduce_s;
+    counters_["step_s"] += report.times.step_s;
+    if (!metrics_) return;
+    report::JsonLine line;
+    line.add("update", trainer_.state().update).add("loss", report.loss).add("log_z_hat", report.log_z);
+    line.add("negative_ess", report.negative_ess).add("skipped", report.is_skipped).add("seconds", seconds);
+    metrics_->write(line);
+  }
+
+  void save() {
+    if (!session_.is_root()) return;
+    store::Checkpoint checkpoint = to_checkpoint(session_, *twist_, trainer_.state());
+    if (first_) checkpoint.numbers = to_numbers(*first_, "before");
+    store::write_checkpoint(checkpoint_file(), checkpoint);
+  }
+
+  void evaluate() {
+    last_ = evaluate_twist(session_, *twist_, trainer_.state().update, exact_);
+    add_sweep_counters(counters_, last_.bounds.counters);
+    if (!first_ && last_.update == 0) first_ = last_;
+    if (!metrics_) return;
+    report::JsonLine line;
+    line.add("update", last_.update).add("event", "evaluation").add_all(to_numbers(last_, "evaluation"));
+    metrics_->write(line);
+  }
+
+  Clock::time_point begin_ = Clock::now();
+  Session session_;
+  store::ExactSamples exact_;
+  estimate::ExactSource source_;
+  smc::Problem problem_;
+  std::unique_ptr<twist::HeadTwist> twist_;
+  learn::Trainer trainer_;
+  std::optional<report::MetricsWriter> metrics_;
+  std::optional<Evaluation> first_;
+  Evaluation last_;
+  Counters counters_;
+};
+
+}  // namespace
+
+int train(const Invocation& invocation) { return Training(invocation).run(); }
+
+}  // namespace twistor::app

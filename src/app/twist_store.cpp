@@ -1,0 +1,60 @@
+// Checkpoints of twists.
+#include "twistor/app/twist_store.hpp"
+
+#include <fmt/format.h>
+
+#include "twistor/base/error.hpp"
+
+namespace twistor::app {
+
+store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& twist, const learn::TrainerState& state) {
+  store::Checkpoint c;
+  c.config_text = to_text(session.config());
+  c.model_fingerprint = session.lm().fingerprint();
+  c.twist_form = twist.form();
+  c.update = state.update;
+  c.adam_step = state.adam_step;
+  c.seed = session.config().run.seed;
+  const ExactConfig& exact = session.config().exact;
+  c.exact_samples_path = (exact.path.empty() ? session.output("exact.h5") : output_path(exact.path)).string();
+  for (const twist::Parameter& p : twist.parameters()) {
+    c.parameters[p.name] = {p.shape, p.value};
+    if (const auto moments = state.moments.find(p.name); moments != state.moments.end()) {
+      c.adam_m[p.name] = {p.shape, moments->second.m};
+      c.adam_v[p.name] = {p.shape, moments->second.v};
+    }
+  }
+  return c;
+}
+
+void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint) {
+  for (twist::Parameter& p : twist.parameters()) {
+    const auto found = checkpoint.parameters.find(p.name);
+    TWISTOR_CHECK(found != checkpoint.parameters.end() && found->second.shape == p.shape, ErrorKind::data,
+                  "reading the twist from the checkpoint", fmt::format("the parameter {} is missing or has another shape", p.name),
+                  "the checkpoint belongs to another twist.form or model");
+    p.value = found->second.values;
+  }
+  twist.refresh();
+}
+
+learn::TrainerState trainer_state(const store::Checkpoint& checkpoint) {
+  learn::TrainerState state{checkpoint.update, checkpoint.adam_step, {}};
+  for (const auto& [name, m] : checkpoint.adam_m) state.moments[name].m = m.values;
+  for (const auto& [name, v] : checkpoint.adam_v) state.moments[name].v = v.values;
+  return state;
+}
+
+void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {
+  store::Expectation expected{session.lm().fingerprint(), session.config().twist.form, to_text(session.config()), {}};
+  expected.config_keys = {"prompt.text", "prompt.ids", "target.potential", "target.length", "target.beta", "target.text",
+                          "target.ids", "target.words", "target.mode", "target.table", "target.log_floor", "target.observation_length"};
+  if (purpose == Purpose::go_on_learning)
+    expected.config_keys.insert(expected.config_keys.end(),
+                                {"train.objective", "train.batch", "train.positives", "train.positive_batch",
+                                 "train.learning_rate", "train.shards", "twist.init_scale", "exact.source", "exact.count",
+                                 "run.seed"});
+  store::require_compatible(checkpoint, expected);
+}
+
+}  // namespace twistor::app

@@ -1,0 +1,55 @@
+// Contrastive weights from a population of samples.
+#include "twistor/learn/contrast.hpp"
+
+#include <cmath>
+
+#include "twistor/base/exact_sum.hpp"
+#include "twistor/base/log_space.hpp"
+#include "twistor/comm/collectives.hpp"
+
+namespace twistor::learn {
+namespace {
+
+double log_sum_over_ranks(std::span<const double> log_w, const comm::Communicator& world) {
+  LogSum sum;
+  for (const double w : log_w) sum.add(w);
+  return comm::all_reduce(sum, world).log();
+}
+
+}  // namespace
+
+Contrast contrastive_weights(const smc::Population& p, std::span<const double> log_phi, double positive_share,
+                             const comm::Communicator& world) {
+  const std::int64_t T = p.T, k = p.size();
+  const double per_step = 1.0 / static_cast<double>(T);
+  Contrast out;
+  out.weight.resize(static_cast<std::size_t>(k * T));
+  std::vector<double> log_ratio(static_cast<std::size_t>(k)), log_w(log_ratio.size());  // log p0 / q of s_{1:t}
+  for (std::int64_t t = 0; t < T; ++t) {
+    for (std::size_t i = 0; i < log_w.size(); ++i) {
+      const std::size_t at = p.at(static_cast<std::int64_t>(i), t);
+      log_ratio[i] += p.log_p0[at] - p.log_q[at];
+      log_w[i] = log_ratio[i] + p.log_psi[at];
+    }
+    const double log_sum = log_sum_over_ranks(log_w, world);
+    for (std::size_t i = 0; i < log_w.size(); ++i)
+      out.weight[p.at(static_cast<std::int64_t>(i), t)] = per_step * std::exp(log_w[i] - log_sum);
+  }
+  WeightSums last;
+  for (const double w : log_w) last.add(w);
+  out.negative_ess = comm::all_reduce(last, world).ess();
+
+  out.has_positives = positive_share == 0;
+  if (out.has_positives) return out;
+  for (std::size_t i = 0; i < log_w.size(); ++i) log_w[i] = log_ratio[i] + log_phi[i];
+  const double log_sum = log_sum_over_ranks(log_w, world);
+  out.has_positives = log_sum > log_zero;
+  if (!out.has_positives) return out;
+  for (std::size_t i = 0; i < log_w.size(); ++i) {
+    const double positive = positive_share * per_step * std::exp(log_w[i] - log_sum);
+    for (std::int64_t t = 0; t < T; ++t) out.weight[p.at(static_cast<std::int64_t>(i), t)] -= positive;
+  }
+  return out;
+}
+
+}  // namespace twistor::learn

@@ -1,0 +1,34 @@
+// The families that the decoder knows; a new one is one file and one line in the table. Private to the model room.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "twistor/model/decoder.hpp"
+#include "twistor/text/gguf_file.hpp"
+#include "twistor/text/json.hpp"
+
+namespace twistor::model {
+
+/// How one family reads its files. Either function may be null where the format is not known for it.
+struct Family {
+  std::string_view name;
+  std::string_view model_type;         ///< config.json: "model_type"
+  std::string_view gguf_architecture;  ///< GGUF: "general.architecture"
+  DecoderSource (*from_config)(const text::JsonView& config, std::shared_ptr<const WeightFile> file) = nullptr;
+  DecoderSource (*from_gguf)(const text::GgufFile& gguf, std::shared_ptr<const WeightFile> file) = nullptr;
+};
+
+[[nodiscard]] std::span<const Family> families();
+
+DecoderSource gpt2_from_config(const text::JsonView& config, std::shared_ptr<const WeightFile> file);
+DecoderSource llama_from_config(const text::JsonView& config, std::shared_ptr<const WeightFile> file);
+DecoderSource llama_from_gguf(const text::GgufFile& gguf, std::shared_ptr<const WeightFile> file);
+
+/// "name" under the first prefix that the file uses ("transformer.", "model.", ""). Throws Error(data) if missing.
+[[nodiscard]] const TensorInfo& require_tensor(const WeightFile& file, std::string_view prefix, const std::string& name,
+                                               std::initializer_list<std::int64_t> shape);
+
+}  // namespace twistor::model

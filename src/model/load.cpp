@@ -1,0 +1,102 @@
+// From a path to a language model: which format, which family.
+#include "twistor/model/load.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "families.hpp"
+#include "twistor/base/digest.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/base/mapped_file.hpp"
+
+namespace twistor::model {
+namespace {
+
+constexpr std::array known_families{
+    Family{"GPT-2", "gpt2", "", &gpt2_from_config, nullptr},
+    Family{"Llama", "llama", "llama", &llama_from_config, &llama_from_gguf},
+};
+
+std::string known_names(std::string_view Family::* member) {
+  std::string out;
+  for (const Family& family : families())
+    if (!(family.*member).empty()) out += (out.empty() ? "" : ", ") + std::string(family.*member);
+  return out;
+}
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Names, types, shapes and sampled contents: large files are tied to checkpoints without being read as a whole.
+std::string fingerprint_of(const WeightFile& file, std::string_view header) {
+  Sha256 digest;
+  digest.add(header);
+  for (const TensorInfo& tensor : file.tensors()) {
+    digest.add(tensor.name);
+    digest.add(std::as_bytes(std::span(tensor.shape)));
+    constexpr std::size_t piece = 4096, pieces = 16;
+    const std::size_t stride = std::max(piece, tensor.bytes.size() / pieces);
+    for (std::size_t at = 0; at < tensor.bytes.size(); at += stride)
+      digest.add(tensor.bytes.subspan(at, std::min(piece, tensor.bytes.size() - at)));
+  }
+  return digest.finish_hex();
+}
+
+DecoderSource open_folder(const std::filesystem::path& folder) {
+  const std::filesystem::path config_path = folder / "config.json";
+  const MappedFile config_file(config_path);
+  const std::string doing = "reading " + config_path.string();
+  const nlohmann::json document = text::parse_json(as_text(config_file.bytes()), doing);
+  const text::JsonView config(document, doing);
+  const std::string& type = config.at("model_type").string();
+  for (const Family& family : families()) {
+    if (family.model_type != type || family.from_config == nullptr) continue;
+    DecoderSource source = family.from_config(config, open_safetensors(folder));
+    source.fingerprint = fingerprint_of(*source.file, as_text(config_file.bytes()));
+    return source;
+  }
+  config.at("model_type").fail("the model family \"" + type + "\" is not supported",
+                               "supported: " + known_names(&Family::model_type));
+}
+
+DecoderSource open_gguf(const std::filesystem::path& path) {
+  const text::GgufFile gguf = text::GgufFile::open(path);
+  const std::string architecture(gguf.string("general.architecture"));
+  for (const Family& family : families()) {
+    if (family.gguf_architecture != architecture || family.from_gguf == nullptr) continue;
+    DecoderSource source = family.from_gguf(gguf, open_gguf_weights(path));
+    source.fingerprint = fingerprint_of(*source.file, architecture);
+    return source;
+  }
+  throw Error(ErrorKind::data, "reading " + path.string(), "the model family \"" + architecture + "\" is not supported",
+              "supported in GGUF: " + known_names(&Family::gguf_architecture));
+}
+
+}  // namespace
+
+std::span<const Family> families() { return known_families; }
+
+const TensorInfo& require_tensor(const WeightFile& file, std::string_view prefix, const std::string& name,
+                                 std::initializer_list<std::int64_t> shape) {
+  return file.require(std::string(prefix) + name, std::span<const std::int64_t>(shape.begin(), shape.size()));
+}
+
+Precision precision_from_name(const std::string& name) {
+  if (name == "float32") return Precision::float32;
+  TWISTOR_CHECK(name == "bfloat16", ErrorKind::config, "reading model.dtype",
+                fmt::format("\"{}\" is not known, expected float32 or bfloat16", name));
+  return Precision::bfloat16;
+}
+
+std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path, const LoadOptions& options) {
+  std::error_code ignored;
+  TWISTOR_CHECK(std::filesystem::exists(path, ignored), ErrorKind::no_input, "opening the model " + path.string(),
+                "there is no such file or folder",
+                "give model.path a Hugging Face folder or a .gguf file; launch/get_model.sh fetches one");
+  return make_decoder(std::filesystem::is_directory(path) ? open_folder(path) : open_gguf(path), options);
+}
+
+}  // namespace twistor::model

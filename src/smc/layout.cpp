@@ -1,0 +1,52 @@
+// Which rank hosts which particle.
+#include "twistor/smc/layout.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/wide_int.hpp"
+
+namespace twistor::smc {
+namespace {
+
+// floor(n i / parts): where part i of n items begins.
+std::int64_t cut(std::int64_t n, std::int64_t i, std::int64_t parts) noexcept {
+  return static_cast<std::int64_t>(static_cast<Int128>(n) * i / parts);
+}
+
+}  // namespace
+
+Layout::Layout(std::vector<std::int32_t> rank_of, int n_ranks) : rank_of_(std::move(rank_of)) {
+  TWISTOR_ASSERT(n_ranks >= 1, "a layout needs at least one rank");
+  size_of_.resize(static_cast<std::size_t>(n_ranks), 0);
+  for (const std::int32_t r : rank_of_) {
+    TWISTOR_ASSERT(r >= 0 && r < n_ranks, "a layout names a rank that does not exist");
+    ++size_of_[static_cast<std::size_t>(r)];
+  }
+}
+
+Layout Layout::blocks(std::int64_t K, int n_ranks) {
+  return sharded(K, n_ranks, n_ranks);
+}
+
+Layout Layout::sharded(std::int64_t K, std::int64_t n_shards, int n_ranks) {
+  TWISTOR_ASSERT(K >= 0 && n_shards >= 1 && n_ranks >= 1, "a layout needs K >= 0, shards and ranks");
+  std::vector<std::int32_t> rank_of(static_cast<std::size_t>(K));
+  for (int r = 0; r < n_ranks; ++r) {
+    const std::int64_t begin = cut(K, cut(n_shards, r, n_ranks), n_shards);
+    const std::int64_t end = cut(K, cut(n_shards, r + 1, n_ranks), n_shards);
+    std::fill(rank_of.begin() + begin, rank_of.begin() + end, r);
+  }
+  return {std::move(rank_of), n_ranks};
+}
+
+std::vector<std::int64_t> Layout::ids_of(int rank) const {
+  std::vector<std::int64_t> ids;
+  ids.reserve(static_cast<std::size_t>(size_of(rank)));
+  for (std::size_t i = 0; i < rank_of_.size(); ++i)
+    if (rank_of_[i] == rank) ids.push_back(static_cast<std::int64_t>(i));
+  return ids;
+}
+
+}  // namespace twistor::smc

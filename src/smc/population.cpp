@@ -1,0 +1,55 @@
+// Particle arrays and block names.
+#include "twistor/smc/population.hpp"
+
+#include <unordered_map>
+
+namespace twistor::smc {
+
+Population::Population(std::int64_t length, std::vector<std::int64_t> my_ids)
+    : T(length),
+      ids(std::move(my_ids)),
+      node(ids.size(), 0),
+      tokens(ids.size() * static_cast<std::size_t>(T), -1),
+      log_p0(tokens.size()),
+      log_q(tokens.size()),
+      log_psi(tokens.size()),
+      log_w(ids.size()) {}
+
+BlockNames::BlockNames(std::int64_t K, std::int64_t prompt_tokens)
+    : K_(K), prompt_blocks_(prompt_tokens / model::block_tokens), scratch_(static_cast<std::size_t>(K)) {}
+
+void BlockNames::resampled(std::span<const std::int64_t> ancestor_of_id) {
+  for (auto& level : levels_) {
+    for (std::size_t i = 0; i < level.size(); ++i) scratch_[i] = level[static_cast<std::size_t>(ancestor_of_id[i])];
+    level.swap(scratch_);
+  }
+}
+
+void BlockNames::grown_to(std::int64_t length) {
+  while (prompt_blocks_ + static_cast<std::int64_t>(levels_.size()) < length / model::block_tokens) {
+    auto& level = levels_.emplace_back(static_cast<std::size_t>(K_));
+    for (std::int64_t i = 0; i < K_; ++i) level[static_cast<std::size_t>(i)] = i;
+  }
+}
+
+std::vector<BlockNames::Shared> BlockNames::shared_with(std::span<const std::int64_t> particles,
+                                                        std::span<const std::int64_t> holders) const {
+  std::vector<Shared> out(particles.size(), Shared{prompt_blocks_, -1});
+  // A block's name fixes all blocks before it, so levels are tried upwards until no particle finds its block any more.
+  std::unordered_map<std::int64_t, std::int64_t> holder_of;
+  for (std::size_t l = 0; l < levels_.size(); ++l) {
+    holder_of.clear();
+    for (const std::int64_t id : holders) holder_of.try_emplace(levels_[l][static_cast<std::size_t>(id)], id);
+    bool any = false;
+    for (std::size_t i = 0; i < particles.size(); ++i) {
+      const auto found = holder_of.find(levels_[l][static_cast<std::size_t>(particles[i])]);
+      if (found == holder_of.end()) continue;
+      out[i] = {prompt_blocks_ + static_cast<std::int64_t>(l) + 1, found->second};
+      any = true;
+    }
+    if (!any) break;
+  }
+  return out;
+}
+
+}  // namespace twistor::smc

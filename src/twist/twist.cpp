@@ -1,0 +1,25 @@
+// What all twists share.
+#include "twistor/twist/twist.hpp"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include "twistor/model/gather.hpp"
+
+namespace twistor::twist {
+
+at::Tensor log_psi_next(const Twist& twist, const at::Tensor& hidden) {
+  at::Tensor out = at::empty({hidden.size(0), twist.vocab_size()}, hidden.options());
+  twist.log_psi(twist.features(hidden), 0, twist.vocab_size(), out);
+  return out;
+}
+
+std::vector<double> log_psi_at(const Twist& twist, const at::Tensor& features, std::span<const std::int64_t> tokens) {
+  return model::gather_scores(
+      [&](const at::Tensor& rows, std::int64_t a, std::int64_t b, at::Tensor& out) { twist.log_psi(rows, a, b, out); },
+      features, tokens, twist.vocab_size());
+}
+
+void NoTwist::log_psi(const at::Tensor&, std::int64_t, std::int64_t, at::Tensor& out) const { out.zero_(); }
+
+}  // namespace twistor::twist

@@ -1,0 +1,31 @@
+// Any bytes as a GGUF file: metadata, vocabulary and tensors are read or refused, never more.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "twistor/base/error.hpp"
+#include "twistor/model/weight_formats.hpp"
+#include "twistor/text/gguf_file.hpp"
+#include "twistor/text/tokenizer_formats.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace twistor;
+  try {
+    const auto file = text::GgufFile::parse(std::as_bytes(std::span(data, size)), "fuzz.gguf");
+    try {
+      if (const auto tokenizer = text::tokenizer_of_gguf(file))
+        (void)tokenizer->decode(tokenizer->encode("it's 12 \xff o'clock"));
+    } catch (const Error&) {
+    }
+    for (const model::TensorInfo& tensor : model::gguf_tensors(file)) {
+      const std::int64_t n_rows = tensor.shape.empty() ? 1 : tensor.shape.front();
+      std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
+      model::read_rows_f32(tensor, 0, n_rows, out);
+    }
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::internal) throw;
+  }
+  return 0;
+}

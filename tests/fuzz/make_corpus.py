@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Makes the seeds in tests/fuzz/corpus/{gguf,safetensors,tokenizer}: small well-formed files and near misses. Python only."""
+import json
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).parent / "corpus"
+
+
+def save(what, name, data):
+    folder = HERE / what
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def string(text):
+    raw = text.encode()
+    return struct.pack("<Q", len(raw)) + raw
+
+
+def gguf(values, tensors, version=3, alignment=32):
+    """values: (key, type, payload); tensors: (name, type, dimensions, bytes)."""
+    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(values))
+    for key, kind, payload in values:
+        out += string(key) + struct.pack("<I", kind) + payload
+    data = b""
+    for name, kind, dimensions, raw in tensors:
+        out += string(name) + struct.pack("<I", len(dimensions)) + b"".join(struct.pack("<Q", d) for d in dimensions)
+        out += struct.pack("<IQ", kind, len(data))
+        data += raw + bytes(-len(raw) % alignment)
+    return out + (bytes(-len(out) % alignment) if tensors else b"") + data
+
+
+def array(kind, items):
+    return struct.pack("<IQ", kind, len(items)) + b"".join(items)
+
+
+def make_gguf():
+    tokens = ["<|end|>", "a", "b", "c", "\u0120", "ab", "\u0120ab"]
+    vocabulary = [
+        ("general.architecture", 8, string("llama")), ("llama.block_count", 4, struct.pack("<I", 1)),
+        ("llama.attention.layer_norm_rms_epsilon", 6, struct.pack("<f", 1e-5)),
+        ("tokenizer.ggml.model", 8, string("gpt2")), ("tokenizer.ggml.pre", 8, string("smollm")),
+        ("tokenizer.ggml.tokens", 9, array(8, [string(t) for t in tokens])),
+        ("tokenizer.ggml.token_type", 9, array(5, [struct.pack("<i", k) for k in [3, 1, 1, 1, 1, 1, 4]])),
+        ("tokenizer.ggml.merges", 9, array(8, [string("a b"), string("\u0120 ab")])),
+        ("tokenizer.ggml.eos_token_id", 4, struct.pack("<I", 0)), ("tokenizer.ggml.add_bos_token", 7, b"\0"),
+    ]
+    every = [("k%d" % kind, kind, bytes(size)) for kind, size in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (6, 4), (7, 1), (10, 8), (11, 8), (12, 8)]]
+    tensors = [("f32", 0, [2, 3], bytes(24)), ("f16", 1, [4], bytes(8)), ("q4_0", 2, [32], bytes(18)), ("q4_1", 3, [32, 2], bytes(40)),
+               ("q8_0", 8, [32], bytes(34)), ("bf16", 30, [2], bytes(4)), ("i64", 27, [1], bytes(8)), ("scalar", 0, [], bytes(4))]
+    save("gguf", "vocabulary", gguf(vocabulary, []))
+    save("gguf", "tensors", gguf([], tensors))
+    save("gguf", "both", gguf(vocabulary, tensors[:2], version=2))
+    save("gguf", "types", gguf(every, []))
+    save("gguf", "alignment", gguf([("general.alignment", 4, struct.pack("<I", 64))], tensors[:1], alignment=64))
+    save("gguf", "huge_count", b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 1 << 60))
+    save("gguf", "huge_array", gguf([("a", 9, struct.pack("<IQ", 8, 1 << 62))], []))
+
+
+def safetensors(header, data):
+    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(raw)) + raw + data
+
+
+def make_safetensors():
+    entry = lambda dtype, shape, begin, end: {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+    good = {"__metadata__": {"format": "pt"}, "w": entry("F32", [2, 2], 0, 16), "h": entry("F16", [2], 16, 20), "b": entry("BF16", [1], 20, 22),
+            "i": entry("I64", [], 22, 30), "m": entry("BOOL", [3], 30, 33), "n": entry("F32", [0], 33, 33)}
+    save("safetensors", "good", safetensors(good, bytes(33)))
+    save("safetensors", "overlap", safetensors({"a": entry("F32", [1], 0, 4), "b": entry("F32", [1], 2, 6)}, bytes(6)))
+    save("safetensors", "overflow", safetensors({"a": entry("F32", [1 << 32, 1 << 32], 0, 4)}, bytes(4)))
+    save("safetensors", "deep", safetensors(b"[" * 5000, b""))
+    save("safetensors", "empty", safetensors({}, b""))
+
+
+def make_tokenizer():
+    vocab = {"a": 0, "b": 1, "c": 2, "\u0120": 3, "ab": 4, "\u0120ab": 5, "<unk>": 6}
+    bpe = {"added_tokens": [{"id": 7, "content": "<end>", "special": True, "lstrip": True, "rstrip": True, "single_word": True, "normalized": True}],
+           "normalizer": None, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}, "decoder": {"type": "ByteLevel"},
+           "model": {"type": "BPE", "vocab": vocab, "merges": ["a b", ["\u0120", "ab"]], "unk_token": "<unk>", "fuse_unk": True, "ignore_merges": True}}
+    save("tokenizer", "bpe", json.dumps(bpe))
+    bpe["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [
+        {"type": "Digits", "individual_digits": True}, {"type": "Split", "pattern": {"Regex": "\\p{N}+"}, "behavior": "Isolated", "invert": False},
+        {"type": "ByteLevel", "add_prefix_space": True}]}
+    save("tokenizer", "sequence", json.dumps(bpe))
+    words = {"pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "WordLevel", "vocab": {"the": 0, "fox": 1, "?": 2}, "unk_token": "?"}}
+    save("tokenizer", "words", json.dumps(words))
+    save("tokenizer", "deep", '{"model":' * 3000)
+    save("tokenizer", "huge_id", json.dumps({"model": {"type": "WordLevel", "vocab": {"a": 1 << 50}, "unk_token": "a"}}))
+
+
+if __name__ == "__main__":
+    make_gguf()
+    make_safetensors()
+    make_tokenizer()

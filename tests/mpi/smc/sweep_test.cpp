@@ -1,0 +1,201 @@
+// The sweep gives the same bits on every number of ranks and under every grouping: each rank repeats the whole population
+// alone and compares.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+
+#include "support/pmpi_count.hpp"
+#include "support/tabular_problem.hpp"
+#include "twistor/comm/collectives.hpp"
+#include "twistor/model/load.hpp"
+
+namespace twistor::smc {
+namespace {
+
+/// A deterministic twist on any float32 model: a few directions of the hidden state. Small and rough enough to resample.
+class HiddenTwist final : public twist::Twist {
+ public:
+  explicit HiddenTwist(std::int64_t V) : v_(V) {}
+  std::int64_t vocab_size() const override { return v_; }
+  at::Tensor features(const at::Tensor& hidden) const override { return hidden; }
+  void log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end, at::Tensor& out) const override {
+    for (std::int64_t r = 0; r < features.size(0); ++r)
+      for (std::int64_t v = v_begin; v < v_end; ++v)
+        out.mutable_data_ptr<float>()[r * out.stride(0) + v - v_begin] =
+            0.8f * features.const_data_ptr<float>()[r * features.stride(0) + v % features.size(1)];
+  }
+  std::string form() const override { return "hidden"; }
+
+ private:
+  std::int64_t v_;
+};
+
+struct Case {
+  const char* model;  // below the source folder; empty: the tabular model
+  model::Precision precision;
+};
+
+/// A model with prompt, twist and potential; 24 tokens on real decoders, so that blocks fill and travel.
+struct Stage {
+  explicit Stage(const Case& c) {
+    if (*c.model == '\0') {
+      lm = &tabular.lm;
+      prompt = tabular.prompt;
+      twist = &tabular.rough_twist;
+      length = test::TabularProblem::T;
+      return;
+    }
+    owned = model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / c.model, {c.precision, {}});
+    lm = owned.get();
+    prompt = {3, 7, 11, 4, 9, 2, 8, 5, 6, 12, 10};
+    hidden_twist = std::make_unique<HiddenTwist>(lm->vocab_size());
+    twist = hidden_twist.get();
+    length = 24;
+  }
+  test::TabularProblem tabular;
+  std::unique_ptr<model::LanguageModel> owned;
+  std::unique_ptr<HiddenTwist> hidden_twist;
+  const model::LanguageModel* lm = nullptr;
+  const twist::Twist* twist = nullptr;
+  test::Tokens prompt;
+  std::int64_t length = 0;
+  [[nodiscard]] Problem problem() const { return {*lm, prompt, tabular.potential}; }
+};
+
+/// All particles in order of ids, from all ranks of comm.
+struct Everything {
+  std::vector<std::int64_t> ids, tokens;
+  std::vector<double> log_q, log_w;
+};
+Everything gather(const Sweep& s, const comm::Communicator& comm) {
+  const auto ids = comm::all_gather(std::span<const std::int64_t>(s.particles.ids), comm);
+  const auto tokens = comm::all_gather(std::span<const std::int64_t>(s.particles.tokens), comm);
+  const auto log_q = comm::all_gather(std::span<const double>(s.particles.log_q), comm);
+  const auto log_w = comm::all_gather(std::span<const double>(s.particles.log_w), comm);
+  std::vector<std::size_t> order(ids.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return ids[a] < ids[b]; });
+  Everything all;
+  const auto T = static_cast<std::size_t>(s.particles.T);
+  for (const std::size_t i : order) {
+    all.ids.push_back(ids[i]);
+    all.log_w.push_back(log_w[i]);
+    for (std::size_t t = 0; t < T; ++t) {
+      all.tokens.push_back(tokens[i * T + t]);
+      all.log_q.push_back(log_q[i * T + t]);
+    }
+  }
+  return all;
+}
+
+bool same_bits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+
+void expect_same(const Sweep& many, const comm::Communicator& comm, const Sweep& one) {
+  const comm::Communicator self = comm::Communicator::self();
+  const Everything a = gather(many, comm), b = gather(one, self);
+  EXPECT_EQ(a.ids, b.ids);
+  EXPECT_EQ(a.tokens, b.tokens);
+  EXPECT_TRUE(std::equal(a.log_q.begin(), a.log_q.end(), b.log_q.begin(), b.log_q.end(), same_bits));
+  EXPECT_TRUE(std::equal(a.log_w.begin(), a.log_w.end(), b.log_w.begin(), b.log_w.end(), same_bits));
+  EXPECT_TRUE(same_bits(many.log_z, one.log_z)) << many.log_z << " " << one.log_z;
+  EXPECT_EQ(many.unique_ancestors, one.unique_ancestors);
+  EXPECT_EQ(many.pinned_id, one.pinned_id);
+  EXPECT_EQ(many.n_founders, one.n_founders);
+}
+
+class SameBits : public testing::TestWithParam<std::tuple<Case, SchemeKind>> {};
+
+TEST_P(SameBits, OnEveryNumberOfRanksAndUnderGroups) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const Stage stage(std::get<0>(GetParam()));
+  SweepOptions o;
+  o.particles = 13;  // divides by nothing
+  o.length = stage.length;
+  o.scheme = std::get<1>(GetParam());
+  o.seed = 17;
+  // Uneven groups; both sample the same population, so both must agree with one rank.
+  const comm::Communicator group = world.split(world.rank() % 3 == 0 ? 0 : 1);
+  std::int64_t n_resamplings = 0;
+  for (const Trigger trigger : {Trigger::every_step, Trigger::ess}) {
+    for (const Order order : {Order::resample_first, Order::draw_first}) {
+      o.trigger = trigger;
+      o.order = order;
+      const Proposal proposal(*stage.lm, *stage.twist, ProposalKind::twisted);
+      const Sweep one = sweep(stage.problem(), proposal, o, self);
+      n_resamplings += one.counters.resamplings;
+      expect_same(sweep(stage.problem(), proposal, o, world), world, one);
+      expect_same(sweep(stage.problem(), proposal, o, group), group, one);
+      const std::vector<std::int64_t> path(one.particles.tokens.begin(), one.particles.tokens.begin() + o.length);
+      expect_same(sweep(stage.problem(), proposal, o, world, path), world, sweep(stage.problem(), proposal, o, self, path));
+    }
+  }
+  EXPECT_GT(n_resamplings, 0) << "the test would show nothing";
+}
+
+constexpr Case cases[] = {{"", model::Precision::float32},
+                          {"models/tiny", model::Precision::float32},
+                          {"models/tiny", model::Precision::bfloat16},
+                          {"tests/golden/llama", model::Precision::float32}};
+std::string name_of(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& test) {
+  const Case& c = std::get<0>(test.param);
+  const std::string model = *c.model == '\0' ? "tabular" : std::string(c.model).find("llama") != std::string::npos ? "llama" : "tiny";
+  return model + (c.precision == model::Precision::float32 ? "_f32_" : "_bf16_") + std::string(scheme_name(std::get<1>(test.param)));
+}
+INSTANTIATE_TEST_SUITE_P(All, SameBits,
+                         testing::Combine(testing::ValuesIn(cases),
+                                          testing::Values(SchemeKind::multinomial, SchemeKind::stratified,
+                                                          SchemeKind::systematic, SchemeKind::residual)),
+                         name_of);
+
+// The cache that resamplings, exchanges and forks leave behind gives the logits of a fresh pass, to the last bit.
+TEST(Exchange, CacheAfterTheSweepEqualsAFreshPass) {
+  const comm::Communicator world = comm::Communicator::world();
+  for (const auto precision : {model::Precision::float32, model::Precision::bfloat16}) {
+    const Stage stage({"models/tiny", precision});
+    const Proposal proposal(*stage.lm, *stage.twist, ProposalKind::twisted);
+    SweepOptions o;
+    o.particles = 16;
+    o.length = 30;
+    o.seed = 3;
+    const Sweep s = sweep(stage.problem(), proposal, o, world);
+    // The cache stands before the last token.
+    for (std::int64_t i = 0; i < s.particles.size(); ++i) {
+      test::Tokens text = stage.prompt;
+      const auto begin = s.particles.tokens.begin() + i * o.length;
+      text.insert(text.end(), begin, begin + o.length - 1);
+      auto fresh = stage.lm->make_cache(1);
+      const at::Tensor expected = stage.lm->forward(text, *fresh)[0][static_cast<std::int64_t>(text.size()) - 1];
+      const at::Tensor kept = s.particles.hidden[s.particles.node[static_cast<std::size_t>(i)]];
+      EXPECT_TRUE(at::equal(kept, expected)) << "particle " << i;
+    }
+  }
+}
+
+// G4: one reduction of at most 64 bytes in a step without resampling; with resampling three collectives at most.
+TEST(Communication, StepsNeedNoMoreCollectivesThanPromised) {
+  const comm::Communicator world = comm::Communicator::world();
+  const test::TabularProblem tabular;
+  const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
+  SweepOptions o;
+  o.particles = 12;
+  o.length = test::TabularProblem::T;
+  const auto count = [&](Trigger trigger) {
+    o.trigger = trigger;
+    pmpi::reset();
+    const Sweep s = sweep(tabular.problem(), proposal, o, world);
+    return std::pair(pmpi::read().collectives(), s.counters.resamplings);
+  };
+  // At the end of a sweep come one more reduction and the gather for the genealogical variance.
+  const std::int64_t without = count(Trigger::never).first;
+  EXPECT_EQ(without, o.length + 2);
+  const auto [with, resamplings] = count(Trigger::every_step);
+  EXPECT_EQ(resamplings, o.length - 1);
+  EXPECT_LE(with - without, 2 * resamplings);
+}
+
+}  // namespace
+}  // namespace twistor::smc

@@ -1,0 +1,115 @@
+"""Runs the real executable with right and wrong words, and looks at exit codes, stdout and stderr.
+
+usage: cli_commands.py TWISTOR ROOT MPIEXEC
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+TWISTOR, ROOT, MPIEXEC = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
+REFERENCE = str(ROOT / "configs/reference.cfg")
+failures = []
+
+
+def run(*words, ranks=0):
+    """(exit code, stdout, stderr); ranks = 0 starts the program without a launcher."""
+    launcher = [MPIEXEC, "--timeout", "60", "-n", str(ranks)] if ranks else []
+    done = subprocess.run([*launcher, TWISTOR, *words], capture_output=True, text=True, timeout=120, cwd="/tmp")
+    return done.returncode, done.stdout, done.stderr
+
+
+def expect(condition, what):
+    if not condition:
+        failures.append(what)
+        print("FAILED:", what)
+
+
+def expect_run(words, code, out=(), err=(), ranks=0):
+    got = run(*words, ranks=ranks)
+    what = f"twistor {' '.join(words)}: exit code {got[0]}, stdout {got[1]!r}, stderr {got[2]!r}"
+    expect(got[0] == code, f"expected exit code {code}; {what}")
+    for piece in out:
+        expect(piece in got[1], f"expected '{piece}' on stdout; {what}")
+    for piece in err:
+        expect(piece in got[2], f"expected '{piece}' on stderr; {what}")
+    if code == 0:
+        expect(got[1] != "", f"expected something on stdout; {what}")
+    else:
+        expect(got[1] == "", f"expected nothing on stdout; {what}")
+    return got
+
+
+def check_words():
+    commands = ["train", "evaluate", "sample", "tokenize", "score", "info"]
+    expect_run(["--help"], 0, out=["usage: twistor COMMAND", *commands])
+    expect_run(["--version"], 0, out=["twistor "])
+    for command in commands:
+        expect_run([command, "--help"], 0, out=[f"usage: twistor {command}"])
+        expect_run([command], 64, err=[f"{command} takes one file, got 0", "hint: usage: twistor " + command])
+    expect_run([], 64, err=["expected a command", "usage: twistor COMMAND"])
+    expect_run(["trian", "x"], 64, err=["unknown command 'trian'"])
+    expect_run(["train", REFERENCE, "--frobnicate"], 64, err=["unknown option --frobnicate"])
+    expect_run(["tokenize", "x"], 64, err=["tokenize needs --text"])
+
+
+def check_configurations(folder):
+    for command in ["train", "evaluate", "sample"]:
+        expect_run([command, REFERENCE, "--smc.particels=3"], 78, err=["'smc.particels'", "hint: did you mean smc.particles?"])
+        expect_run([command, REFERENCE, "--smc.particles=0"], 78, err=["smc.particles", "at least 1", "got 0"])
+        expect_run([command, str(folder / "missing.cfg")], 66, err=["missing.cfg"])
+    bad = folder / "bad.cfg"
+    bad.write_text("[smc]\nparticles = many\n")
+    expect_run(["train", str(bad)], 78, err=[f"reading {bad}, line 2: smc.particles: expected an integer", "got 'many'"])
+    _, _, err = expect_run(["train", str(bad)], 78, err=["[rank 0/2] "], ranks=2)
+    expect(err.count("got 'many'") == 1, f"expected the message once on two ranks, got: {err}")
+
+
+def check_files(folder):
+    expect_run(["info", str(folder / "missing")], 66, err=["there is no such file"])
+    (folder / "text").write_text("hello")
+    expect_run(["info", str(folder / "text")], 65, err=["text"])
+    (folder / "cut.gguf").write_bytes(b"GGUF\x03\0\0\0")
+    expect_run(["info", str(folder / "cut.gguf")], 65, err=["cut.gguf"])
+    (folder / "empty").mkdir()
+    expect_run(["tokenize", str(folder / "empty"), "--text", "a"], 66, err=["the folder has no tokenizer"])
+    expect_run(["score", str(folder / "empty"), "--text", "a"], 66, err=["the folder has no tokenizer", "--ids"])
+    expect_run(["score", str(folder / "none"), "--ids", "1,2"], 66, err=["none"])
+
+
+def check_model(model, text):
+    _, out, _ = expect_run(["tokenize", model, "--text", text], 0)
+    ids = json.loads(out)
+    expect(len(ids) > 1 and all(isinstance(i, int) for i in ids), f"expected a JSON array of ids, got {out!r}")
+    _, out, _ = expect_run(["score", model, "--text", text], 0)
+    scored = json.loads(out)
+    expect(list(scored) == ["ids", "log_probs"] and scored["ids"] == ids, f"expected the ids of tokenize, got {out!r}")
+    expect(len(scored["log_probs"]) == len(ids) - 1, f"expected one log-probability per predicted token, got {out!r}")
+    expect(all(x < 0 for x in scored["log_probs"]), f"expected logarithms of probabilities, got {out!r}")
+    expect(run("score", model, "--ids", ",".join(map(str, ids)))[1] == out, "expected --ids to score as --text does")
+    expect(run("score", model, "--text", text, "--dtype=float32")[1] == out, "expected float32 to be the default")
+    rounded = json.loads(run("score", model, "--text", text, "--dtype=bfloat16")[1])["log_probs"]
+    expect(all(abs(a - b) < 0.2 for a, b in zip(rounded, scored["log_probs"])), f"expected bfloat16 to be near, got {rounded}")
+    prefix = json.loads(run("score", model, "--ids", ",".join(map(str, ids[:-1])))[1])["log_probs"]
+    expect(prefix == scored["log_probs"][:-1], "expected a token's score to depend on the tokens before it alone")
+    expect_run(["score", model, "--ids", "0,1000000000"], 64, err=["1000000000"])
+    expect_run(["info", model], 0, out=["language model: ", "vocabulary: ", "tokenizer: ", "model sha256: "])
+
+
+def main():
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory() as name:
+        check_words()
+        check_configurations(pathlib.Path(name))
+        check_files(pathlib.Path(name))
+    check_model(str(ROOT / "models/tiny"), TINY_TEXT)
+    print(f"{len(failures)} failures")
+    return 1 if failures else 0
+
+
+TINY_TEXT = "once upon a time there was a kind fox ."
+
+if __name__ == "__main__":
+    sys.exit(main())

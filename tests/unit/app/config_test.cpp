@@ -1,0 +1,322 @@
+// Configurations: what is read, what is refused and in which words, and that nothing is lost on the way to
+// text and back.
+#include "twistor/app/config.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "twistor/app/config_fields.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/base/philox.hpp"
+
+namespace twistor::app {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+const fs::path source_dir = TWISTOR_SOURCE_DIR;
+const std::string minimal = "model.path = m\nprompt.ids = 1\n";
+
+template <class Action>
+Error error_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "expected an Error";
+  return {ErrorKind::internal, "", ""};
+}
+
+TEST(Config, DefaultsStandWhereNothingIsSaid) {
+  Config expected;
+  expected.model.path = "m";
+  expected.prompt.ids = {1};
+  EXPECT_EQ(parse_config(minimal), expected);
+}
+
+TEST(Config, ReadsSectionsAndDottedKeysAlike) {
+  const Config config = parse_config(
+      "\xEF\xBB\xBF# a comment\r\n"
+      "; another\n"
+      "model.path = m\n"
+      "[smc]   # the sampler\n"
+      "  particles=7\r\n"
+      "ess_threshold = 0.25 # of K\n"
+      "prompt.text = Say \"hi\"#1 now  # a comment\n"
+      "[ target ]\n"
+      "ids = 3,4 5\t6 ,7\n"
+      "words = bad, x=y# z\n"
+      "log_floor = -2.5e1\n"
+      "[run]\n"
+      "progress = false\n"
+      "seed = 18446744073709551615");
+  EXPECT_EQ(config.smc.particles, 7);
+  EXPECT_EQ(config.smc.ess_threshold, 0.25);
+  EXPECT_EQ(config.prompt.text, "Say \"hi\"#1 now");
+  EXPECT_THAT(config.target.ids, ElementsAre(3, 4, 5, 6, 7));
+  EXPECT_EQ(config.target.words, "bad, x=y# z");
+  EXPECT_EQ(config.target.log_floor, -25);
+  EXPECT_FALSE(config.run.progress);
+  EXPECT_EQ(config.run.seed, 18446744073709551615u);
+}
+
+TEST(Config, ReadsQuotedTexts) {
+  const Config config = parse_config(R"(model.path = "a # b"  # a comment)"
+                                     "\n"
+                                     R"(prompt.text = " \"x\"\\\n\t\r\x00\xfF ")");
+  EXPECT_EQ(config.model.path, "a # b");
+  EXPECT_EQ(config.prompt.text, std::string(" \"x\"\\\n\t\r\0\xff ", 11));
+}
+
+TEST(Config, OverridesGoBeforeTheFileAndAreTakenAsTheyStand) {
+  const Override overrides[] = {{"smc.particles", "5"}, {"prompt.ids", ""}, {"prompt.text", " \"a\" # b"}};
+  const Config config = parse_config(minimal + "smc.particles = 3\n", "f", overrides);
+  EXPECT_EQ(config.smc.particles, 5);
+  EXPECT_EQ(config.prompt.text, " \"a\" # b");
+}
+
+struct BadText {
+  std::string text;
+  std::string problem;
+  std::string hint;
+};
+
+TEST(Config, RefusesBadTextsNamingLineKeyAndWhatIsAllowed) {
+  const BadText table[] = {
+      {"smc.particels = 3", "line 1: unknown key 'smc.particels'", "did you mean smc.particles?"},
+      {"train.particles = 3", "unknown key 'train.particles'", "did you mean smc.particles?"},
+      {"\nparticles = 3", "line 2: unknown key 'particles'", "did you mean smc.particles?"},
+      {"completely.different = 3", "unknown key 'completely.different'", "reference.cfg"},
+      {std::string(100000, 'x') + " = 3", "unknown key", "reference.cfg"},
+      {"[smc]\n[smk]\n", "line 2: unknown section [smk]", "sections: model, prompt"},
+      {"[smc\n", "expected ']'", ""},
+      {"[smc] x = 3", "expected nothing behind [section], got 'x = 3'", ""},
+      {"[smc]\nparticles 3", "line 2: expected 'key = value', got 'particles 3'", ""},
+      {"= 3", "unknown key ''", ""},
+      {"smc.particles = 0", "smc.particles: expected an integer, at least 1 and at most 2147483648, got 0",
+       ""},
+      {"smc.particles = 2147483649", "got 2147483649", ""},
+      {"smc.particles = 99999999999999999999", "got '99999999999999999999'", ""},
+      {"smc.particles = 1.5", "smc.particles: expected an integer, at least 1", ""},
+      {"smc.particles = 12 13", "got '12 13'", ""},
+      {"smc.particles =", "got ''", ""},
+      {"smc.particles = many # really", "got 'many'", ""},
+      {"target.length = 0", "target.length: expected an integer, at least 1", ""},
+      {"target.beta = -1", "target.beta: expected a finite number, above 0, got -1", ""},
+      {"target.beta = nan", "got 'nan'", ""},
+      {"target.beta = inf", "got inf", ""},
+      {"target.beta = 1e999", "got '1e999'", ""},
+      {"target.log_floor = 0.5", "expected a number, at most 0 (-inf is allowed), got 0.5", ""},
+      {"smc.ess_threshold = 0", "expected a number, above 0 and at most 1, got 0", ""},
+      {"smc.ess_threshold = 1.0000001", "got 1.0000001", ""},
+      {"smc.resampling = Stratified",
+       "expected one of: multinomial, stratified, systematic, residual, got 'Stratified'", ""},
+      {"train.objective = rl", "train.objective: expected ctl, got 'rl'", ""},
+      {"train.learning_rate = 0", "expected a finite number, above 0, got 0", ""},
+      {"run.progress = yes", "run.progress: expected true or false, got 'yes'", ""},
+      {"run.seed = -1", "run.seed: expected an integer, at least 0 and below 2^64, got '-1'", ""},
+      {"prompt.ids = 1,,2", "prompt.ids: expected token ids, separated by commas or blanks, got '' in it",
+       ""},
+      {"prompt.ids = 1,", "got a comma at its end", ""},
+      {"prompt.ids = 1 -2", "got '-2' in it", ""},
+      {"prompt.text = \"a", "prompt.text: expected a text, got a quoted text without its closing quote", ""},
+      {"prompt.text = \"a\" b", "got something behind the closing quote", ""},
+      {R"(prompt.text = "\q")", "got an escape other than", ""},
+      {R"(prompt.text = "\x4")", "got an escape other than", ""},
+      {R"(prompt.text = "\)", "got an escape other than", ""},
+      {"[smc]\nparticles = 3\n\nparticles = 4\n",
+       "line 4: smc.particles is set a second time; line 2 sets it already", ""},
+      {"smc.particles = 3\n[smc]\nparticles = 3\n", "line 3: smc.particles is set a second time", ""},
+  };
+  for (const BadText& bad : table) {
+    SCOPED_TRACE(bad.text.substr(0, 80));
+    const Error error = error_of([&] { (void)parse_config(bad.text, "some.cfg"); });
+    EXPECT_EQ(error.kind(), ErrorKind::config);
+    EXPECT_THAT(error.what(), HasSubstr("reading some.cfg, line "));
+    EXPECT_THAT(error.what(), HasSubstr(bad.problem));
+    EXPECT_THAT(error.hint(), HasSubstr(bad.hint));
+  }
+}
+
+TEST(Config, RefusesWhatDoesNotGoTogether) {
+  const BadText table[] = {
+      {"prompt.ids = 1", "model.path is missing", "models/tiny"},
+      {"model.path = m", "expected exactly one of prompt.text and prompt.ids, got none", ""},
+      {minimal + "prompt.text = a", "expected exactly one of prompt.text and prompt.ids, got both", ""},
+      {minimal + "run.output =", "run.output is empty", ""},
+      {minimal + "target.text = a\ntarget.ids = 1", "target.text and target.ids are both given", ""},
+      {minimal + "target.potential = contains",
+       "target.potential = contains needs target.words or target.ids", ""},
+      {minimal + "target.potential = tokens", "target.potential = tokens needs target.table", ""},
+  };
+  for (const BadText& bad : table) {
+    SCOPED_TRACE(bad.text);
+    const Error error = error_of([&] { (void)parse_config(bad.text, "some.cfg"); });
+    EXPECT_EQ(error.kind(), ErrorKind::config);
+    EXPECT_THAT(error.what(), HasSubstr("checking some.cfg: " + bad.problem));
+    EXPECT_THAT(error.hint(), HasSubstr(bad.hint));
+  }
+}
+
+TEST(Config, RefusesBadOverrides) {
+  const auto message = [](std::vector<Override> overrides) {
+    return error_of([&] { (void)parse_config(minimal, "f", overrides); }).text();
+  };
+  EXPECT_THAT(message({{"smc.particle", "3"}}),
+              HasSubstr("reading the command line: unknown key 'smc.particle'"));
+  EXPECT_THAT(message({{"smc.particle", "3"}}), HasSubstr("did you mean smc.particles?"));
+  EXPECT_THAT(message({{"smc.particles", "x"}}), HasSubstr("got 'x'"));
+  EXPECT_THAT(message({{"run.seed", "1"}, {"smc.particles", "3"}, {"run.seed", "1"}}),
+              HasSubstr("--run.seed is given twice"));
+}
+
+TEST(Config, RefusesFilesThatCannotBeRead) {
+  const Error missing = error_of([] { (void)load_config("/nowhere/x.cfg"); });
+  EXPECT_EQ(missing.kind(), ErrorKind::no_input);
+  EXPECT_THAT(missing.what(), HasSubstr("/nowhere/x.cfg"));
+  EXPECT_EQ(error_of([] { (void)load_config("/tmp"); }).kind(), ErrorKind::no_input);
+}
+
+// A value that the field may hold, made from random numbers; texts use every byte.
+void randomize(const Field& field, Config& config, Philox& random) {
+  const auto text = [&] {
+    std::string out;
+    for (std::uint64_t n = 1 + random.below(12); n > 0; --n) out += static_cast<char>(random.below(256));
+    return out;
+  };
+  const Range& range = field.range;
+  const auto number = [&] {
+    const double low = std::max(range.low, -1e15);
+    return low + random.uniform() * (std::min(range.high, 1e15) - low);
+  };
+  std::visit(
+      [&](auto* pointer) {
+        using T = std::remove_pointer_t<decltype(pointer)>;
+        if constexpr (std::is_same_v<T, bool>) *pointer = random.below(2) == 1;
+        if constexpr (std::is_same_v<T, std::int64_t>)
+          *pointer = static_cast<std::int64_t>(std::ceil(number()));
+        if constexpr (std::is_same_v<T, std::uint64_t>) *pointer = random.next_u64();
+        if constexpr (std::is_same_v<T, double>) *pointer = number();
+        if constexpr (std::is_same_v<T, std::string>) {
+          *pointer =
+              field.choices.empty() ? text() : std::string(field.choices[random.below(field.choices.size())]);
+        }
+        if constexpr (std::is_same_v<T, std::vector<std::int64_t>>)
+          *pointer = {static_cast<std::int64_t>(random.below(9)), 3};
+      },
+      field.pointer(config));
+}
+
+TEST(Config, TextRoundTripIsExact) {
+  for (std::uint64_t id = 0; id < 500; ++id) {
+    Philox random(1, Stream::test, 0, id);
+    Config config;
+    for (const Field& field : fields()) randomize(field, config, random);
+    (random.below(2) == 1 ? config.prompt.ids.clear() : config.prompt.text.clear());
+    (random.below(2) == 1 ? config.target.ids.clear() : config.target.text.clear());
+    if (config.target.potential == "contains" && config.target.words.empty()) config.target.words = "w";
+    if (random.below(4) == 0) config.target.log_floor = -std::numeric_limits<double>::infinity();
+    const std::string text = to_text(config);
+    ASSERT_EQ(parse_config(text), config) << text;
+    EXPECT_EQ(to_text(parse_config(text)), text);
+  }
+}
+
+TEST(Config, JsonHoldsEveryKeyAndTheSameDoubles) {
+  Config config = parse_config(minimal + "train.learning_rate = 0.1\n");
+  config.prompt.text = "\xff";
+  const nlohmann::json json = nlohmann::json::parse(to_json(config));
+  std::size_t n_keys = 0;
+  for (const auto& section : json) n_keys += section.size();
+  EXPECT_EQ(n_keys, fields().size());
+  EXPECT_EQ(json["train"]["learning_rate"].get<double>(), 0.1);
+  EXPECT_EQ(json["target"]["log_floor"], "-inf");
+  EXPECT_EQ(json["prompt"]["ids"], nlohmann::json({1}));
+  EXPECT_EQ(json["prompt"]["text"], "\xEF\xBF\xBD");
+}
+
+TEST(ReferenceConfig, AgreesWithTheStructsInKeysAndDefaults) {
+  Config config = load_config(source_dir / "configs/reference.cfg");
+  config.model.path.clear();  // these two have no default
+  config.prompt.text.clear();
+  EXPECT_EQ(config, Config{});
+
+  // Every key once, in the order of the table, each section's or group's with a comment above.
+  std::ifstream stream(source_dir / "configs/reference.cfg");
+  std::vector<std::string> keys;
+  std::string section;
+  for (std::string line; std::getline(stream, line);) {
+    if (line.starts_with('[')) section = line.substr(1, line.find(']') - 1);
+    if (line.empty() || line.starts_with('#') || line.starts_with('[')) continue;
+    keys.push_back(section + "." + line.substr(0, line.find(" =")));
+  }
+  std::vector<std::string> expected;
+  for (const Field& field : fields()) expected.emplace_back(field.key);
+  EXPECT_EQ(keys, expected);
+}
+
+TEST(ShippedConfigs, AllParse) {
+  int n_files = 0;
+  for (const auto& entry : fs::directory_iterator(source_dir / "configs")) {
+    if (entry.path().extension() != ".cfg") continue;
+    SCOPED_TRACE(entry.path());
+    EXPECT_NO_THROW((void)load_config(entry.path()));
+    ++n_files;
+  }
+  EXPECT_GE(n_files, 3);
+}
+
+TEST(EpochEnds, FixedAndDoubling) {
+  TrainConfig train;
+  train.updates = 10;
+  EXPECT_THAT(epoch_ends(train), ElementsAre(10));
+  train.epochs = 3;
+  EXPECT_THAT(epoch_ends(train), ElementsAre(4, 7, 10));
+  train.epochs = 100;
+  EXPECT_THAT(epoch_ends(train), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+  train.schedule = "doubling";
+  EXPECT_THAT(epoch_ends(train), ElementsAre(2, 4, 8, 10));
+  train.updates = 2048;
+  EXPECT_EQ(epoch_ends(train).size(), 11u);  // Zhao et al. 2024: 11 epochs
+  train.updates = 0;
+  EXPECT_THAT(epoch_ends(train), ElementsAre(0));
+}
+
+TEST(Paths, AreExpandedAndLookedForInTwoPlaces) {
+  setenv("TWISTOR_CACHE", "/some/cache", 1);
+  EXPECT_EQ(output_path("${TWISTOR_CACHE}/models/x"), "/some/cache/models/x");
+  unsetenv("TWISTOR_CACHE");
+  setenv("HOME", "/home/someone", 1);
+  EXPECT_EQ(output_path("${TWISTOR_CACHE}/x"), "/home/someone/.cache/twistor/x");
+  EXPECT_EQ(output_path("~/x"), "/home/someone/x");
+  EXPECT_EQ(output_path("a~/x"), "a~/x");
+  EXPECT_EQ(error_of([] { (void)output_path("${OTHER}/x"); }).kind(), ErrorKind::config);
+
+  const fs::path config_file = source_dir / "configs/reference.cfg";
+  const fs::path here = fs::current_path();
+  fs::current_path(
+      fs::temp_directory_path());  // from elsewhere, the folder above the configuration's is next
+  EXPECT_EQ(input_path("configs/reference.cfg", config_file, "model.path"), config_file);
+  fs::current_path(source_dir);
+  EXPECT_EQ(input_path("configs/reference.cfg", config_file, "model.path"), "configs/reference.cfg");
+  fs::current_path(here);
+  EXPECT_EQ(input_path(config_file.string(), config_file, "model.path"), config_file);
+  const Error error = error_of([&] { (void)input_path("no/such", config_file, "model.path"); });
+  EXPECT_EQ(error.kind(), ErrorKind::no_input);
+  EXPECT_THAT(error.what(), HasSubstr("model.path = no/such"));
+  EXPECT_THAT(error.what(), HasSubstr((source_dir / "no/such").string()));
+}
+
+}  // namespace
+}  // namespace twistor::app

@@ -1,0 +1,201 @@
+// The decoder against an independent implementation, and its promise that a row's bits depend on its tokens alone.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/mapped_file.hpp"
+#include "twistor/base/philox.hpp"
+#include "twistor/model/kv_cache.hpp"
+#include "twistor/model/load.hpp"
+#include "twistor/model/weight_formats.hpp"
+
+namespace twistor::model {
+namespace {
+
+const std::filesystem::path golden = std::filesystem::path(TWISTOR_SOURCE_DIR) / "tests/golden";
+
+struct Golden {
+  std::vector<std::int64_t> ids;
+  std::vector<float> hidden, logits;
+  std::int64_t n = 0, length = 0, d = 0, v = 0;
+};
+
+Golden read_golden(const std::filesystem::path& file) {
+  const MappedFile mapping(file);
+  const std::vector<TensorInfo> tensors = parse_safetensors(mapping.bytes(), file.string());
+  const auto find = [&](std::string_view name) -> const TensorInfo& {
+    return *std::find_if(tensors.begin(), tensors.end(), [&](const TensorInfo& t) { return t.name == name; });
+  };
+  const TensorInfo &ids = find("input_ids"), &hidden = find("hidden"), &logits = find("logits");
+  Golden g{std::vector<std::int64_t>(static_cast<std::size_t>(ids.numel())),
+           std::vector<float>(static_cast<std::size_t>(hidden.numel())),
+           std::vector<float>(static_cast<std::size_t>(logits.numel())),
+           ids.shape[0], ids.shape[1], hidden.shape[2], logits.shape[2]};
+  std::memcpy(g.ids.data(), ids.bytes.data(), ids.bytes.size());
+  read_rows_f32(hidden, 0, hidden.shape[0], g.hidden);
+  read_rows_f32(logits, 0, logits.shape[0], g.logits);
+  return g;
+}
+
+at::Tensor all_logits(const LanguageModel& lm, const at::Tensor& hidden) {
+  at::Tensor out = at::empty({hidden.size(0), lm.vocab_size()}, hidden.options());
+  lm.logits(hidden, 0, lm.vocab_size(), out);
+  return out;
+}
+
+bool same_bits(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor x = a.contiguous(), y = b.contiguous();
+  return x.sizes() == y.sizes() &&
+         std::memcmp(x.const_data_ptr(), y.const_data_ptr(), static_cast<std::size_t>(x.nbytes())) == 0;
+}
+
+struct GoldenCase {
+  const char* model;
+  const char* expected;
+};
+class DecoderGolden : public testing::TestWithParam<GoldenCase> {};
+
+TEST_P(DecoderGolden, LogitsAgreeWithTheReference) {
+  const auto lm = load_language_model(golden / GetParam().model);
+  const Golden g = read_golden(golden / GetParam().expected);
+  ASSERT_EQ(lm->vocab_size(), g.v);
+  auto cache = lm->make_cache(g.n);
+  const at::Tensor hidden = lm->forward(g.ids, *cache);
+  const at::Tensor logits = all_logits(*lm, hidden.reshape({g.n * g.length, g.d}));
+  const at::Tensor expected = at::from_blob(const_cast<float*>(g.logits.data()), {g.n * g.length, g.v});
+  const double spread = (expected.max() - expected.min()).item<double>();
+  // float32 here, float64 in the reference; 2e-4 of the spread is the project's tolerance, far below any real mistake.
+  EXPECT_LT((logits - expected).abs().max().item<double>(), 2e-4 * spread);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, DecoderGolden,
+                         testing::Values(GoldenCase{"gpt2", "gpt2/golden.safetensors"},
+                                         GoldenCase{"llama", "llama/golden.safetensors"},
+                                         GoldenCase{"llama_tied", "llama_tied/golden.safetensors"},
+                                         GoldenCase{"llama.gguf", "llama/golden.safetensors"}),
+                         [](const auto& test) {
+                           std::string name = test.param.model;
+                           for (char& c : name) c = c == '.' ? '_' : c;
+                           return name;
+                         });
+
+struct CacheCase {
+  const char* model;
+  Precision precision;
+};
+class DecoderCache : public testing::TestWithParam<CacheCase> {
+ protected:
+  std::unique_ptr<LanguageModel> lm = load_language_model(golden / GetParam().model, {GetParam().precision, {}});
+};
+
+// Random forks, prunings and migrations; at every step each sequence must have the bits of a fresh uncached pass.
+TEST_P(DecoderCache, CachedEqualsUncachedAfterAnyHistory) {
+  Philox random(7, Stream::test, 0, 0);
+  const std::vector<std::int64_t> prompt{5, 17, 3, 60, 22};
+  auto cache = lm->make_cache(1);
+  lm->forward(prompt, *cache);
+  std::vector<std::vector<std::int64_t>> texts{prompt};
+  for (int step = 0; step < 40; ++step) {
+    std::vector<std::int64_t> parents(1 + random.below(9));
+    for (auto& parent : parents) parent = static_cast<std::int64_t>(random.below(texts.size()));
+    cache->select(parents);
+    std::vector<std::vector<std::int64_t>> next;
+    for (const std::int64_t parent : parents) next.push_back(texts[static_cast<std::size_t>(parent)]);
+    if (step % 5 == 4) {  // one sequence leaves and comes back by the way that other ranks use
+      const std::int64_t keep_blocks = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(cache->length() / block_tokens + 1)));
+      const auto bytes = cache->export_sequence(0, keep_blocks);
+      const std::vector<std::int64_t> donors(static_cast<std::size_t>(keep_blocks), 0);
+      EXPECT_EQ(cache->import_sequence(donors, keep_blocks, bytes), static_cast<std::int64_t>(next.size()));
+      next.push_back(next[0]);
+    }
+    std::vector<std::int64_t> tokens;
+    for (auto& text : next) {
+      text.push_back(static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(lm->vocab_size()))));
+      tokens.push_back(text.back());
+    }
+    texts = next;
+    const at::Tensor hidden = lm->forward(tokens, *cache);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      auto fresh = lm->make_cache(1);
+      const at::Tensor expected = lm->forward(texts[i], *fresh);
+      ASSERT_TRUE(same_bits(hidden[static_cast<std::int64_t>(i)][0], expected[0][static_cast<std::int64_t>(texts[i].size()) - 1]))
+          << "sequence " << i << " at step " << step;
+    }
+  }
+}
+
+TEST_P(DecoderCache, LogitsOfARowDoNotDependOnBatchOrThreads) {
+  const at::Tensor hidden = at::randn({64, lm->hidden_size()});
+  const at::Tensor all = all_logits(*lm, hidden);
+  const int threads = omp_get_max_threads();
+  for (const int n_threads : {1, 2, 3}) {
+    omp_set_num_threads(n_threads);
+    for (const std::int64_t n : {1, 2, 11, 12, 13, 31, 64})
+      EXPECT_TRUE(same_bits(all_logits(*lm, hidden.slice(0, 64 - n, 64).contiguous()), all.slice(0, 64 - n, 64))) << n;
+  }
+  omp_set_num_threads(threads);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, DecoderCache,
+                         testing::Values(CacheCase{"gpt2", Precision::float32}, CacheCase{"gpt2", Precision::bfloat16},
+                                         CacheCase{"llama", Precision::float32}, CacheCase{"llama", Precision::bfloat16}),
+                         [](const auto& test) {
+                           return std::string(test.param.model) + (test.param.precision == Precision::float32 ? "_f32" : "_bf16");
+                         });
+
+TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
+  const auto lm = load_language_model(golden / "gpt2");
+  auto cache = lm->make_cache(1);
+  lm->forward(std::vector<std::int64_t>(20, 1), *cache);  // one full block and one of 4 tokens
+  cache->select(std::vector<std::int64_t>(10, 0));
+  EXPECT_EQ(cache->use().live_blocks, 2);
+  EXPECT_EQ(cache->use().dense_blocks, 20);
+  lm->forward(std::vector<std::int64_t>(10, 2), *cache);
+  EXPECT_EQ(cache->use().live_blocks, 11);   // the full block once, the last one for each
+  EXPECT_EQ(cache->use().copied_blocks, 9);  // the tenth writes where it stands
+}
+
+TEST(Decoder, BfloatIsCloseToFloat) {
+  const auto f32 = load_language_model(golden / "gpt2"), bf16 = load_language_model(golden / "gpt2", {Precision::bfloat16, {}});
+  const std::vector<std::int64_t> ids{1, 9, 30, 2, 44, 8};
+  auto a = f32->make_cache(1), b = bf16->make_cache(1);
+  const at::Tensor p = at::log_softmax(all_logits(*f32, f32->forward(ids, *a)[0]), 1);
+  const at::Tensor q = at::log_softmax(all_logits(*bf16, bf16->forward(ids, *b)[0]), 1);
+  // KL(p || q) per position; random weights of std 0.2 make logits spread over some 20 nats.
+  EXPECT_LT((p.exp() * (p - q)).sum(1).max().item<double>(), 0.05);
+  EXPECT_GT((p - q).abs().max().item<double>(), 0.0);
+}
+
+TEST(Decoder, RefusesBadInput) {
+  const auto lm = load_language_model(golden / "gpt2");
+  auto cache = lm->make_cache(1);
+  EXPECT_THROW(lm->forward(std::vector<std::int64_t>{64}, *cache), Error);
+  EXPECT_THROW(lm->forward(std::vector<std::int64_t>(65, 0), *cache), Error);
+  EXPECT_THROW((void)load_language_model(golden / "no_such_model"), Error);
+}
+
+TEST(Decoder, ScoresAreSharedMappingsWhenAsked) {
+  std::vector<std::byte> memory;
+  int published = 0;
+  WeightMemory shared{[&](std::size_t bytes) {
+                        memory.resize(bytes + 64);
+                        return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
+                      },
+                      true, [&] { ++published; }};
+  const auto writer = load_language_model(golden / "gpt2", {Precision::float32, shared});
+  shared.is_writer = false;
+  shared.allocate = [&](std::size_t) { return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64; };
+  const auto reader = load_language_model(golden / "gpt2", {Precision::float32, shared});
+  EXPECT_EQ(published, 2);
+  auto a = writer->make_cache(1), b = reader->make_cache(1);
+  const std::vector<std::int64_t> ids{1, 9, 30};
+  EXPECT_TRUE(same_bits(writer->forward(ids, *a), reader->forward(ids, *b)));
+}
+
+}  // namespace
+}  // namespace twistor::model

@@ -1,0 +1,105 @@
+// Tensors of GGUF files: block formats against an independent implementation, and what is refused.
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+
+#include "support/gguf_bytes.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/model/weight_formats.hpp"
+
+namespace twistor::model {
+namespace {
+
+namespace fs = std::filesystem;
+using test::GgufBytes;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+const fs::path golden = fs::path(TWISTOR_SOURCE_DIR) / "tests/golden";
+
+// quantised.safetensors holds what the Python package gguf makes of the blocks in quantised.gguf.
+TEST(GgufWeights, BlockFormatsEqualTheReference) {
+  const auto stored = open_gguf_weights(golden / "quantised.gguf");
+  const text::GgufFile container = text::GgufFile::open(golden / "quantised.gguf");
+  EXPECT_EQ(container.string("general.architecture"), "llama");
+  ASSERT_EQ(stored->tensors().size(), 6u);
+  const std::string bytes = [] {
+    const auto mapped = MappedFile(golden / "quantised.safetensors");
+    return std::string(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
+  }();
+  const auto expected = parse_safetensors(test::as_bytes(bytes), "expected");
+  for (const TensorInfo& reference : expected) {
+    const TensorInfo& tensor = stored->require(reference.name, reference.shape);
+    std::vector<float> want(static_cast<std::size_t>(reference.numel()));
+    std::vector<float> got(want.size());
+    read_rows_f32(reference, 0, 5, want);
+    read_rows_f32(tensor, 0, 5, got);
+    EXPECT_EQ(got, want) << reference.name;
+    std::vector<float> rows(2 * 96);
+    read_rows_f32(tensor, 2, 4, rows);
+    EXPECT_TRUE(std::equal(rows.begin(), rows.end(), want.begin() + 2 * 96)) << reference.name;
+  }
+}
+
+TEST(GgufWeights, NonFiniteScalesAreRefused) {
+  std::string block(34, '\1');
+  block[0] = '\0', block[1] = '\x7c';  // the scale is +inf
+  GgufBytes gguf;
+  gguf.tensor("w", 8, {32, 1}, block);
+  const std::string bytes = gguf.build();
+  const auto tensors = gguf_tensors(text::GgufFile::parse(test::as_bytes(bytes), "test"));
+  std::vector<float> out(32);
+  EXPECT_THAT([&] { read_rows_f32(tensors[0], 0, 1, out); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("tensor 'w'"),
+                                         HasSubstr("expected finite numbers, got inf in row 0, column 0"))));
+}
+
+TEST(GgufWeights, MalformedFilesGetOneClearError) {
+  const auto refuse = [](auto change, const std::string& message) {
+    GgufBytes gguf;
+    change(gguf);
+    const std::string bytes = gguf.build();
+    EXPECT_THAT([&] { (void)gguf_tensors(text::GgufFile::parse(test::as_bytes(bytes), "w.gguf")); },
+                ThrowsMessage<Error>(AllOf(HasSubstr("w.gguf"), HasSubstr(message))));
+  };
+  refuse([](auto& g) { g.tensor("w", 12, {256}, ""); },
+         "tensor 'w': elements of type Q4_K are not supported");
+  refuse([](auto& g) { g.tensor("w", 4, {256}, ""); }, "elements of type number 4 are not supported");
+  refuse([](auto& g) { g.tensor("w", 999, {256}, ""); }, "elements of type number 999 are not supported");
+  refuse(
+      [](auto& g) {
+        g.tensor("w", 8, {33, 2}, std::string(80, 'x'));
+      },
+      "expected rows of a multiple of 32 elements for Q8_0, got 33");
+  refuse([](auto& g) { g.tensor("w", 0, {9}, std::string(32, 'x')); },
+         "expected 9 blocks of 4 bytes at offset 0, got 32 bytes");
+  refuse([](auto& g) { g.tensor("w", 0, {1ull << 62}, std::string(32, 'x')); },
+         "got 32 bytes up to the end of the file");
+  refuse([](auto& g) { g.tensor("v", 0, {16}, std::string(64, 'x')).tensor_entry("w", 0, {1}, 32); },
+         "tensor 'w' overlaps tensor 'v'");
+}
+
+TEST(GgufWeights, SmolLM2) {
+  const char* cache = std::getenv("TWISTOR_CACHE");
+  const char* home = std::getenv("HOME");
+  const fs::path folder =
+      cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache/twistor";
+  const fs::path path = folder / "models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!fs::exists(path)) GTEST_SKIP() << "SmolLM2 is not in the cache (launch/get_model.sh smollm2)";
+  const auto weights = open_gguf_weights(path);
+  EXPECT_EQ(weights->tensors().size(), 272u);
+  const std::vector<std::int64_t> shape{49152, 576};
+  EXPECT_EQ(weights->require("token_embd.weight", shape).type, StoredType::q8_0);
+  std::int64_t n_parameters = 0;
+  std::vector<float> out;
+  for (const TensorInfo& tensor : weights->tensors()) {
+    n_parameters += tensor.numel();
+    out.resize(static_cast<std::size_t>(tensor.numel()));
+    read_rows_f32(tensor, 0, tensor.shape[0], out);
+  }
+  EXPECT_EQ(n_parameters, 134'515'008);
+}
+
+}  // namespace
+}  // namespace twistor::model

@@ -1,0 +1,247 @@
+// JSON lines, metrics files, progress and tables.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/philox.hpp"
+#include "twistor/report/metrics.hpp"
+#include "twistor/report/progress.hpp"
+#include "twistor/report/table.hpp"
+
+namespace twistor::report {
+namespace {
+
+using ::testing::HasSubstr;
+constexpr double inf = std::numeric_limits<double>::infinity();
+
+class Files : public ::testing::Test {
+ protected:
+  Files() {
+    std::string name = (std::filesystem::temp_directory_path() / "twistor_report_XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
+    folder_ = name;
+  }
+  ~Files() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  [[nodiscard]] static std::string text_of(const std::filesystem::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  }
+  std::filesystem::path folder_;
+};
+
+TEST(JsonNumber, ReadsBackToTheSameBits) {
+  Philox random(7, Stream::test, 0, 0);
+  for (int i = 0; i < 20000; ++i) {
+    const double x = std::bit_cast<double>(random.next_u64());
+    if (!std::isfinite(x)) continue;
+    const auto read = nlohmann::json::parse(json_number(x)).get<double>();
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(read), std::bit_cast<std::uint64_t>(x)) << json_number(x);
+  }
+  for (const double x : {0.1, 5e-324, 1.7976931348623157e308, 1e21, 123456789012345680.0}) {
+    EXPECT_EQ(std::strtod(json_number(x).c_str(), nullptr), x);
+  }
+}
+
+TEST(JsonNumber, WritesWhatJsonCannotSay) {
+  EXPECT_EQ(json_number(inf), "\"inf\"");
+  EXPECT_EQ(json_number(-inf), "\"-inf\"");
+  EXPECT_EQ(json_number(std::nan("")), "null");
+  EXPECT_EQ(json_number(-std::nan("")), "null");
+  EXPECT_EQ(plain_number(-inf), "-inf");
+  EXPECT_EQ(plain_number(-std::nan("")), "nan");
+}
+
+TEST(JsonLine, KeepsOrderAndTypes) {
+  const std::vector<double> values{1.5, -inf};
+  const std::string text = JsonLine()
+                               .add("update", 3)
+                               .add("loss", 0.1)
+                               .add("big", std::uint64_t{18446744073709551615u})
+                               .add("done", true)
+                               .add("text", "a \"b\"\n\xC3\xA4\xFF")
+                               .add("values", std::span<const double>(values))
+                               .add("smc_lower", Estimate{-6.5, 0.25, 4})
+                               .add_all(std::map<std::string, double>{{"x", 1.0}, {"y", 0.5}})
+                               .add_json("exact", "null")
+                               .text();
+  EXPECT_EQ(
+      text,
+      R"({"update":3,"loss":0.1,"big":18446744073709551615,"done":true,"text":"a \"b\"\nä)"
+      "\xEF\xBF\xBD"
+      R"(","values":[1.5,"-inf"],"smc_lower":{"mean":-6.5,"se":0.25,"n":4},"x":1,"y":0.5,"exact":null})");
+  EXPECT_TRUE(nlohmann::json::accept(text));
+  EXPECT_EQ(JsonLine().text(), "{}");
+  EXPECT_THROW((void)JsonLine().add("a", 1).add("a", 2), Error);
+}
+
+TEST(Indented, ChangesNothingButBlanks) {
+  const std::string json =
+      R"({"a":[1,0.10000000000000001,{}],"b":{"c":"x, {y}: \"z\\"},"d":[],"e":{"f":null}})";
+  const std::string text = indented(json);
+  EXPECT_EQ(nlohmann::ordered_json::parse(text), nlohmann::ordered_json::parse(json));
+  EXPECT_THAT(text, HasSubstr("\n    0.10000000000000001,\n    {}\n  ],\n"));
+  EXPECT_THAT(text, HasSubstr("  \"d\": [],\n"));
+  EXPECT_EQ(indented(text), text);
+  EXPECT_THROW((void)indented("{\"a\":"), Error);
+}
+
+TEST_F(Files, MetricsAppendsWholeLines) {
+  MetricsWriter metrics(folder_ / "metrics.jsonl");
+  metrics.write(JsonLine().add("update", 1).add("loss", 0.5));
+  EXPECT_EQ(text_of(metrics.path()), "{\"update\":1,\"loss\":0.5}\n");  // already there, not only at the end
+  metrics.write(JsonLine().add("update", 2).add("loss", 0.25));
+  EXPECT_EQ(text_of(metrics.path()), "{\"update\":1,\"loss\":0.5}\n{\"update\":2,\"loss\":0.25}\n");
+  EXPECT_EQ(text_of(MetricsWriter(folder_ / "metrics.jsonl").path()), "");  // a new run starts anew
+}
+
+TEST_F(Files, MetricsDropsLinesAfterTheCheckpoint) {
+  const auto path = folder_ / "metrics.jsonl";
+  std::ofstream(path)
+      << "{\"event\":\"start\"}\n{\"update\":1}\n{\"update\":2}\n{\"update\":3}\n{\"event\":\"x\"}\n"
+         "{\"update\":2,\"los";
+  MetricsWriter metrics(path, 2);
+  metrics.write(JsonLine().add("update", 3).add("again", true));
+  EXPECT_EQ(text_of(path),
+            "{\"event\":\"start\"}\n{\"update\":1}\n{\"update\":2}\n{\"event\":\"x\"}\n{\"update\":3,"
+            "\"again\":true}\n");
+}
+
+TEST_F(Files, MetricsResumesWithoutAFile) {
+  const MetricsWriter metrics(folder_ / "metrics.jsonl", 5);
+  EXPECT_EQ(text_of(metrics.path()), "");
+}
+
+TEST_F(Files, MetricsNeedsAFolder) {
+  try {
+    const MetricsWriter metrics(folder_ / "none" / "metrics.jsonl");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io);
+    EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl"));
+  }
+}
+
+TEST_F(Files, MetricsReportsAFullDisk) {
+  // /dev/full takes no byte; the writer reaches it through the name of its own file.
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP();
+  MetricsWriter metrics(folder_ / "metrics.jsonl");
+  const int full = ::open("/dev/full", O_WRONLY);
+  // The writer's descriptor is the only one of this process on that file.
+  for (int fd = 3; fd < full; ++fd) {
+    std::error_code ignored;
+    const auto target = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), ignored);
+    if (target == metrics.path()) ::dup2(full, fd);
+  }
+  ::close(full);
+  EXPECT_THROW(metrics.write(JsonLine().add("update", 1)), Error);
+}
+
+TEST_F(Files, TextIsReplacedWhole) {
+  const auto path = (folder_ / "summary.json").string();
+  write_text_atomically(path, "old and long\n");
+  write_text_atomically(path, "new\n");
+  EXPECT_EQ(text_of(path), "new\n");
+  EXPECT_EQ(
+      std::distance(std::filesystem::directory_iterator(folder_), std::filesystem::directory_iterator()), 1);
+}
+
+/// What a progress line writes to a pipe.
+std::string written_by(const std::function<void(ProgressOptions)>& action) {
+  int ends[2];
+  EXPECT_EQ(::pipe(ends), 0);
+  ProgressOptions options;
+  options.descriptor = ends[1];
+  action(options);
+  ::close(ends[1]);
+  std::string text(4096, '\0');
+  const ssize_t n = ::read(ends[0], text.data(), text.size());
+  ::close(ends[0]);
+  text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return text;
+}
+
+TEST(Progress, OutsideTerminalsWritesFewWholeLines) {
+  const std::string text = written_by([](ProgressOptions options) {
+    ProgressLine line(options);
+    for (int i = 0; i < 1000; ++i) line.update("update " + std::to_string(i) + "\r\n");
+  });
+  EXPECT_EQ(text, "update 0  \nupdate 999  \n");  // the first at once, the last at the end
+}
+
+TEST(Progress, ShowsAgainAfterAWhile) {
+  const std::string text = written_by([](ProgressOptions options) {
+    options.log_every_s = 0.001;
+    ProgressLine line(options);
+    line.update("a");
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    line.update("b");
+    line.finish();
+    line.finish();
+  });
+  EXPECT_EQ(text, "a\nb\n");
+}
+
+TEST(Progress, CanBeSwitchedOff) {
+  const std::string text = written_by([](ProgressOptions options) {
+    options.enabled = false;
+    ProgressLine line(options);
+    line.update("a");
+  });
+  EXPECT_EQ(text, "");
+}
+
+TEST(Progress, OnATerminalRewritesOneLine) {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY);
+  if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0)
+    GTEST_SKIP() << "no pseudo-terminals here";
+  const int terminal = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
+  if (terminal < 0) GTEST_SKIP() << "no pseudo-terminals here";
+  {
+    ProgressOptions options;
+    options.descriptor = terminal;
+    options.terminal_every_s = 0;
+    ProgressLine line(options);
+    line.update("first");
+    line.update(std::string(78, 'x') + "äöü");  // 84 bytes on 80 columns
+  }
+  std::string text(4096, '\0');
+  const ssize_t n = ::read(master, text.data(), text.size());
+  text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  EXPECT_EQ(text, "\rfirst\x1b[K\r" + std::string(78, 'x') + "\x1b[K\r\n");
+  ::close(terminal);
+  ::close(master);
+}
+
+TEST(Table, AlignsByCharacters) {
+  Table table({"bound", "log Z", "se"});
+  table.add_row({"größer", "-6.91", "0.1"})
+      .add_row({"x", "-10.5", ""})
+      .add_rule()
+      .add_row({"exact", "-7", ""});
+  EXPECT_EQ(table.text(),
+            "bound   log Z   se\n"
+            "------------------\n"
+            "größer  -6.91  0.1\n"
+            "x       -10.5\n"
+            "------------------\n"
+            "exact      -7\n");
+  EXPECT_THROW(table.add_row({"too", "short"}), Error);
+}
+
+}  // namespace
+}  // namespace twistor::report

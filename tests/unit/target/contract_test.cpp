@@ -1,0 +1,131 @@
+// What every registered potential must obey, whatever it is; and the wrapper that enforces it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <map>
+
+#include "twistor/base/error.hpp"
+#include "twistor/target/checked_potential.hpp"
+#include "twistor/target/registry.hpp"
+#include "unit/target/brute_force.hpp"
+
+namespace twistor::target {
+namespace {
+
+constexpr std::int64_t V = 4;
+constexpr std::int64_t T = 3;
+
+/// Options under which each kind is tried. A new kind needs an entry here, or the contract tests fail.
+PotentialOptions options_for(const std::string& name) {
+  PotentialOptions options;
+  options.name = name;
+  options.beta = 0.7;
+  if (name == "continuation") options.ids = {1, 3, 0};
+  if (name == "contains") options.ids = {2};
+  if (name == "tokens") options.scores = {0.5, -1, log_zero, 2};
+  return options;
+}
+
+class PotentialContract : public testing::TestWithParam<std::string> {
+ protected:
+  const model::TabularModel lm = model::TabularModel::random(V, 12, 5);
+  const std::unique_ptr<Potential> potential = make_potential(options_for(GetParam()), {&lm, nullptr});
+  const Tokens prompt = {1, 2};
+  const std::vector<Tokens> sequences = all_sequences(V, T);
+
+  std::vector<double> values(const std::vector<Tokens>& batch) const {
+    Tokens flat;
+    for (const Tokens& s : batch) flat.insert(flat.end(), s.begin(), s.end());
+    return potential->log_phi({prompt, flat, T});
+  }
+};
+
+TEST_P(PotentialContract, ABatchIsManyBatchesOfOne) {
+  const auto together = values(sequences);
+  ASSERT_EQ(together.size(), sequences.size());
+  for (std::size_t i = 0; i < sequences.size(); ++i)
+    EXPECT_EQ(values({sequences[i]}).front(), together[i]) << i;
+}
+
+TEST_P(PotentialContract, OrderDoesNotMatterAndRepeatsAgree) {
+  auto together = values(sequences);
+  EXPECT_EQ(values(sequences), together);
+  std::vector<Tokens> reversed(sequences.rbegin(), sequences.rend());
+  std::reverse(together.begin(), together.end());
+  EXPECT_EQ(values(reversed), together);
+}
+
+TEST_P(PotentialContract, ValuesAreFiniteOrMinusInfinityAndBelowTheBound) {
+  double highest = log_zero;
+  for (const double value : values(sequences)) {
+    EXPECT_FALSE(std::isnan(value));
+    EXPECT_LE(value, potential->log_phi_bound());
+    highest = std::max(highest, value);
+  }
+  EXPECT_GT(highest, log_zero) << "options under which phi is 0 everywhere test nothing";
+}
+
+TEST_P(PotentialContract, AnEmptyBatchIsEmpty) {
+  EXPECT_TRUE(values({}).empty());
+}
+
+TEST_P(PotentialContract, RefusesBadShapesAndTokens) {
+  const Tokens four = {0, 1, 2, 3};
+  EXPECT_THROW((void)potential->log_phi({prompt, four, 3}), Error);
+  EXPECT_THROW((void)potential->log_phi({prompt, four, 0}), Error);
+  EXPECT_THROW((void)potential->log_phi({prompt, Tokens{0, V, 0}, 3}), Error);
+  EXPECT_THROW((void)potential->log_phi({prompt, Tokens{0, -1, 0}, 3}), Error);
+}
+
+TEST_P(PotentialContract, SaysWhatItIs) {
+  EXPECT_THAT(potential->description(), testing::HasSubstr(GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Registered, PotentialContract, testing::ValuesIn(potential_names()),
+                         [](const auto& kind) { return kind.param; });
+
+TEST(Registry, AnUnknownNameListsTheKnown) {
+  PotentialOptions options;
+  options.name = "contians";
+  try {
+    (void)make_potential(options, {});
+    FAIL() << "made a potential of an unknown name";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::config);
+    EXPECT_THAT(error.text(), testing::HasSubstr("contians"));
+    EXPECT_THAT(error.text(), testing::HasSubstr("contains, continuation, tokens"));
+  }
+  options.name = "contains";
+  options.ids = {0};
+  options.beta = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW((void)make_potential(options, {}), Error);
+}
+
+CheckedPotential checked(double value, double bound) {
+  return {"mine", std::make_unique<FunctionPotential>([=](const Tokens&) { return value; }, bound), 2};
+}
+
+TEST(CheckedPotential, StopsBadValuesAtBirthAndNamesThePotential) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const Tokens s = {0, 1};
+  const auto refuses = [&](double value, double bound) {
+    try {
+      (void)checked(value, bound).log_phi({{}, s, 2});
+      return false;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.text(), testing::HasSubstr("'mine'"));
+      return error.kind() == ErrorKind::data;
+    }
+  };
+  EXPECT_TRUE(refuses(std::numeric_limits<double>::quiet_NaN(), inf));
+  EXPECT_TRUE(refuses(inf, inf));
+  EXPECT_TRUE(refuses(0.1, 0));
+  EXPECT_FALSE(refuses(1e-12, 0)) << "rounding is not a violation";
+  EXPECT_FALSE(refuses(log_zero, 0));
+  EXPECT_FALSE(refuses(300, inf));
+  EXPECT_THROW(checked(0, log_zero), Error) << "phi is 0 everywhere";
+}
+
+}  // namespace
+}  // namespace twistor::target

@@ -1,0 +1,251 @@
+// Tokenizers made in the test: what is accepted, how files are found, and which message a bad file gets.
+#include "twistor/text/tokenizer.hpp"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "support/gguf_bytes.hpp"
+#include "support/temporary_folder.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/text/json.hpp"
+#include "twistor/text/tokenizer_formats.hpp"
+
+namespace twistor::text {
+namespace {
+
+using nlohmann::json;
+using test::TemporaryFolder;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+using Ids = std::vector<std::int64_t>;
+
+json small_bpe() {
+  return json::parse(R"({
+    "added_tokens": [{"id": 7, "content": "<end>", "special": true}],
+    "normalizer": null,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+    "post_processor": null, "decoder": {"type": "ByteLevel"},
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "Ġ": 3, "ab": 4, "Ġab": 5}, "merges": ["a b", ["Ġ", "ab"]]}})");
+}
+
+json small_words() {
+  return json::parse(R"({"pre_tokenizer": {"type": "WhitespaceSplit"},
+    "model": {"type": "WordLevel", "vocab": {"the": 0, "fox": 1, "?": 2}, "unk_token": "?"}})");
+}
+
+std::unique_ptr<Tokenizer> parse(const json& document) {
+  return parse_tokenizer_json(document.dump(), "test.json");
+}
+
+TEST(Tokenizer, SmallBpe) {
+  const auto tokenizer = parse(small_bpe());
+  EXPECT_EQ(tokenizer->encode("ab ab<end>ca"), (Ids{4, 5, 7, 2, 0}));
+  EXPECT_EQ(tokenizer->decode(Ids{4, 5, 7, 2, 0}), "ab ab<end>ca");
+  EXPECT_EQ(tokenizer->vocab_size(), 8);
+  EXPECT_EQ(tokenizer->token_to_id("Ġab"), 5);
+  EXPECT_EQ(tokenizer->token_to_id("<end>"), 7);
+  EXPECT_EQ(tokenizer->token_to_id("zzz"), std::nullopt);
+  EXPECT_EQ(tokenizer->eos_id(), std::nullopt);
+  EXPECT_EQ(tokenizer->encode(""), Ids{});
+}
+
+TEST(Tokenizer, IdsOutOfRangeAreUsageErrors) {
+  const auto tokenizer = parse(small_bpe());
+  for (const std::int64_t id : {-1ll, 6ll, 8ll, 1ll << 40}) {  // 6 is a hole
+    try {
+      (void)tokenizer->decode(Ids{0, id});
+      ADD_FAILURE() << id;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      EXPECT_THAT(error.what(), HasSubstr("at place 1"));
+    }
+  }
+}
+
+TEST(Tokenizer, SmallWords) {
+  const auto tokenizer = parse(small_words());
+  EXPECT_EQ(tokenizer->encode(" the  fox\nruns"), (Ids{0, 1, 2}));
+  EXPECT_EQ(tokenizer->decode(Ids{0, 1}), "the fox");
+  json strict = small_words();
+  strict["model"]["unk_token"] = "absent";
+  EXPECT_THAT([&] { (void)parse(strict)->encode("the dog"); },
+              ThrowsMessage<Error>(HasSubstr("the word 'dog' is not in the vocabulary")));
+}
+
+// The trained vocabulary has all 256 bytes, so any bytes at all survive.
+TEST(Tokenizer, ArbitraryBytesRoundTrip) {
+  const auto tokenizer =
+      load_tokenizer(std::filesystem::path(TWISTOR_SOURCE_DIR) / "tests/golden/tokenizers/gpt2");
+  std::mt19937 random(5);
+  for (int repeat = 0; repeat < 300; ++repeat) {
+    std::string text;
+    for (auto n = random() % 60; n > 0; --n)
+      text += static_cast<char>(static_cast<unsigned char>(random() % 256));
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
+  }
+}
+
+TEST(LoadTokenizer, FoldersAndFiles) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(load_tokenizer(folder.path()), nullptr);
+  const auto gguf = folder.write("m.gguf", test::small_vocabulary().build());
+  EXPECT_EQ(load_tokenizer(gguf)->encode("ab abc<|end|>"), (Ids{5, 6, 3, 0}));
+  EXPECT_EQ(load_tokenizer(gguf)->eos_id(), 0);
+  const auto bare =
+      folder.write("bare.gguf", test::GgufBytes().string("general.architecture", "llama").build());
+  EXPECT_EQ(load_tokenizer(bare), nullptr);
+  EXPECT_THAT([&] { (void)load_tokenizer(folder.path() / "absent"); },
+              ThrowsMessage<Error>(HasSubstr("no such file or folder")));
+  EXPECT_THAT([&] { (void)load_tokenizer(folder.write("x.bin", "x")); },
+              ThrowsMessage<Error>(HasSubstr("expected a folder or a .gguf file")));
+  folder.write("vocab.json", "{}");
+  EXPECT_THAT([&] { (void)load_tokenizer(folder.path()); },
+              ThrowsMessage<Error>(HasSubstr("merges.txt is missing")));
+}
+
+TEST(LoadTokenizer, EndOfTextComesFromTheFilesBeside) {
+  const TemporaryFolder folder;
+  folder.write("tokenizer.json", small_bpe().dump());
+  EXPECT_EQ(load_tokenizer(folder.path())->eos_id(), std::nullopt);
+  folder.write("config.json", R"({"eos_token_id": [2, 3]})");
+  EXPECT_EQ(load_tokenizer(folder.path())->eos_id(), 2);
+  folder.write("config.json", R"({"eos_token_id": 1})");
+  EXPECT_EQ(load_tokenizer(folder.path())->eos_id(), 1);
+  folder.write("tokenizer_config.json", R"({"eos_token": {"content": "<end>"}})");
+  EXPECT_EQ(load_tokenizer(folder.path())->eos_id(), 7);
+  folder.write("tokenizer_config.json", R"({"eos_token": "c"})");
+  EXPECT_EQ(load_tokenizer(folder.path())->eos_id(), 2);
+  folder.write("config.json", "{");
+  EXPECT_THAT([&] { (void)load_tokenizer(folder.path()); },
+              ThrowsMessage<Error>(HasSubstr("config.json: no valid JSON")));
+}
+
+struct Change {
+  const char* pointer;  // where in the document
+  const char* value;    // the JSON put there
+  const char* message;
+};
+
+void expect_refused(const json& good, const std::vector<Change>& changes) {
+  EXPECT_NO_THROW((void)parse(good));
+  for (const Change& change : changes) {
+    json bad = good;
+    bad[json::json_pointer(change.pointer)] = json::parse(change.value);
+    EXPECT_THAT([&] { (void)parse(bad); },
+                ThrowsMessage<Error>(AllOf(HasSubstr("test.json"), HasSubstr(change.message))))
+        << change.pointer << " = " << change.value;
+  }
+}
+
+TEST(TokenizerJson, MalformedBpeGetsOneClearError) {
+  const Change changes[] = {
+      {"/model", "null", "expected a member 'model', got none"},
+      {"/model", "[]", "model: expected an object, got array"},
+      {"/model/type", "\"Unigram\"", "the tokenizer model 'Unigram' is not supported"},
+      {"/model/type", "3", "model.type: expected a string, got 3"},
+      {"/model/vocab", "[]", "model.vocab: expected an object, got array"},
+      {"/model/vocab/a", "-1", "model.vocab.a: expected an integer in [0, "},
+      {"/model/vocab/a", "1099511627776", "model.vocab.a: expected an integer in [0, "},
+      {"/model/vocab/a", "18446744073709551615", "model.vocab.a: expected an integer in [0, "},
+      {"/model/vocab/a", "0.5", "model.vocab.a: expected an integer, got 0.5"},
+      {"/model/vocab/a", "1", "the id 1 is also that of 'a'"},
+      {"/model/merges", "{}", "model.merges: expected an array"},
+      {"/model/merges/0", "\"ab\"",
+       "model.merges[0]: expected two tokens with one space between them, got 'ab'"},
+      {"/model/merges/0", "\"a b c\"", "model.merges[0]: expected two tokens"},
+      {"/model/merges/0", "[\"a\"]", "model.merges[0]: expected two tokens, got 1"},
+      {"/model/merges/0", "[\"a\", 3]", "model.merges[0][1]: expected a string"},
+      {"/model/merges/1", "\"b c\"", "model.merges[1]: the token 'bc' is not in the vocabulary"},
+      {"/model/byte_fallback", "true", "model.byte_fallback: is not supported"},
+      {"/model/dropout", "0.1", "model.dropout: random merges are not supported"},
+      {"/model/end_of_word_suffix", "\"</w>\"", "model.end_of_word_suffix: is not supported"},
+      {"/model/continuing_subword_prefix", "\"##\"", "model.continuing_subword_prefix: is not supported"},
+      {"/normalizer", R"({"type": "NFC"})", "normalizer: the normalizer 'NFC' is not supported"},
+      {"/decoder", R"({"type": "Metaspace"})", "the decoder 'Metaspace' is not supported"},
+      {"/pre_tokenizer", "null", "BPE is supported only with ByteLevel"},
+      {"/pre_tokenizer/type", "\"Metaspace\"", "the pre-tokenizer 'Metaspace' is not supported"},
+      {"/pre_tokenizer", R"({"type": "Whitespace"})", "BPE is supported only with ByteLevel"},
+      {"/pre_tokenizer/add_prefix_space", "\"no\"", "pre_tokenizer.add_prefix_space: expected true or false"},
+      {"/pre_tokenizer",
+       R"({"type": "Sequence", "pretokenizers": [{"type": "ByteLevel", "add_prefix_space": false}, {"type": "Whitespace"}]})",
+       "pre_tokenizer.pretokenizers[1]: expected nothing after ByteLevel"},
+      {"/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "x+"}, "behavior": "Isolated"})",
+       "the pattern 'x+' is not supported"},
+      {"/pre_tokenizer", R"({"type": "Split", "pattern": {"String": "x"}, "behavior": "Isolated"})",
+       "expected a member 'Regex'"},
+      {"/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "\\p{N}"}, "behavior": "Removed"})",
+       "expected the behavior 'Isolated', got 'Removed'"},
+      {"/added_tokens/0/content", "\"\"", "added_tokens[0]: expected a token, got an empty one"},
+      {"/added_tokens/0/id", "5", "added_tokens[0]: '<end>' with id 5 contradicts the vocabulary"},
+      {"/added_tokens/0/id", "-5", "added_tokens[0].id: expected an integer in [0, "},
+      {"/added_tokens/0/id", "1e30", "added_tokens[0].id: expected an integer, got 1e+30"},
+      {"/added_tokens/1", R"({"id": 7, "content": "x"})", "added_tokens[1]: the id 7 appears twice"},
+      {"/added_tokens/0/special", "1", "added_tokens[0].special: expected true or false"},
+  };
+  expect_refused(small_bpe(), {std::begin(changes), std::end(changes)});
+}
+
+TEST(TokenizerJson, MalformedWordsGetOneClearError) {
+  expect_refused(small_words(),
+                 {{"/pre_tokenizer", R"({"type": "ByteLevel", "add_prefix_space": false})",
+                   "WordLevel does not go with ByteLevel"},
+                  {"/model/vocab/fox", "null", "model.vocab.fox: expected an integer, got null"},
+                  {"/decoder", R"({"type": "WordPiece"})", "the decoder 'WordPiece' is not supported"}});
+}
+
+TEST(TokenizerJson, WhatIsNoJson) {
+  const std::string deep(10'000, '[');
+  const std::vector<std::pair<std::string, std::string>> bad = {
+      {"", "no valid JSON"},
+      {"{", "no valid JSON: parse error at line 1, column 2"},
+      {"[1, 2", "no valid JSON"},
+      {deep, "nested more than 64 deep"},
+      {deep + std::string(10'000, ']'), "nested more than 64 deep"},
+      {"{\"a\":" + deep, "nested more than 64 deep"},
+      {"\"\xff\"", "no valid JSON"},
+      {"{\"a\": 1e999}", "no valid JSON"},
+      {"null", "expected an object, got null"},
+      {"[]", "expected an object, got array"},
+      {small_bpe().dump().substr(0, 200), "no valid JSON"}};
+  for (const auto& [text, message] : bad)
+    EXPECT_THAT([&] { (void)parse_tokenizer_json(text, "test.json"); },
+                ThrowsMessage<Error>(HasSubstr(message)))
+        << text.substr(0, 40);
+  EXPECT_NO_THROW((void)parse_json("\"" + deep + "\"", "reading a string"))
+      << "brackets inside strings do not count";
+}
+
+TEST(GgufTokenizer, MalformedVocabulariesGetOneClearError) {
+  const auto refuse = [](auto change, const std::string& message) {
+    test::GgufBytes gguf;
+    change(gguf);
+    const std::string bytes = gguf.build();
+    EXPECT_THAT([&] { (void)tokenizer_of_gguf(GgufFile::parse(test::as_bytes(bytes), "v.gguf")); },
+                ThrowsMessage<Error>(AllOf(HasSubstr("v.gguf"), HasSubstr(message))));
+  };
+  refuse([](auto& g) { g.string("tokenizer.ggml.model", "llama"); },
+         "tokenizer.ggml.model: 'llama' is not supported");
+  refuse([](auto& g) { g.u32("tokenizer.ggml.model", 1); }, "expected a string, got u32");
+  refuse([](auto& g) { g.string("tokenizer.ggml.model", "gpt2"); }, "key 'tokenizer.ggml.tokens'");
+  const auto base = [](auto& g) -> auto& {
+    return g.string("tokenizer.ggml.model", "gpt2").strings("tokenizer.ggml.tokens", {"a", "b"});
+  };
+  refuse([&](auto& g) { base(g); }, "key 'tokenizer.ggml.merges'");
+  refuse([&](auto& g) { base(g).strings("tokenizer.ggml.merges", {"a b"}); },
+         "merge 0: the token 'ab' is not in the vocabulary");
+  refuse([&](auto& g) { base(g).strings("tokenizer.ggml.merges", {"ab"}); }, "merge 0: expected two tokens");
+  const auto full = [&](auto& g) -> auto& {
+    return base(g).strings("tokenizer.ggml.merges", {});
+  };
+  refuse([&](auto& g) { full(g).string("tokenizer.ggml.pre", "llama-bpe"); },
+         "tokenizer.ggml.pre: 'llama-bpe' is not supported");
+  refuse([&](auto& g) { full(g).i32s("tokenizer.ggml.token_type", {1}); },
+         "one type for each of 2 tokens, got 1");
+  refuse([&](auto& g) { full(g).u32("tokenizer.ggml.eos_token_id", 2); },
+         "tokenizer.ggml.eos_token_id: expected an id of the 2 tokens");
+}
+
+}  // namespace
+}  // namespace twistor::text
