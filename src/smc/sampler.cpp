@@ -68,17 +68,15 @@ class Sweeper {
     start();
     for (std::int64_t t = 0; t < options_.length; ++t) {
       RowScores rows = score_nodes();
-      if (weigh_before_draw()) {
-        weigh_by_rows(rows, t);
-        // Before the first draw all particles are one; afterwards offspring draw from their parents' rows.
-        if (reduce_weights() && t > 0) {
-          resample(t);
-          rows = score_nodes();
-        }
+      if (is_weight_of_row()) weigh_by_rows(rows, t);
+      // Before the first draw all particles are one; afterwards offspring draw from their parents' rows.
+      if (resamples_before_draw() && reduce_weights() && t > 0) {
+        resample(t);
+        rows = score_nodes();
       }
       draw(rows, t);
       if (t + 1 == options_.length) break;
-      if (!weigh_before_draw() && reduce_weights()) resample(t);
+      if (!resamples_before_draw() && reduce_weights()) resample(t);
       forward(t);
     }
     finish();
@@ -86,9 +84,8 @@ class Sweeper {
   }
 
  private:
-  [[nodiscard]] bool weigh_before_draw() const {
-    return proposal_.weight_is_known_before_draw() && options_.order == Order::resample_first;
-  }
+  [[nodiscard]] bool is_weight_of_row() const { return proposal_.weight_is_known_before_draw(); }
+  [[nodiscard]] bool resamples_before_draw() const { return is_weight_of_row() && options_.order == Order::resample_first; }
   Population& p() { return out_.particles; }
   [[nodiscard]] bool is_pinned(std::int64_t i) const {
     return pinned_ && out_.particles.ids[static_cast<std::size_t>(i)] == out_.pinned_id;
@@ -159,7 +156,7 @@ class Sweeper {
       const std::size_t at = p().at(i, t);
       const bool is_last = t + 1 == options_.length;
       const double log_value = is_last ? out_.log_phi[static_cast<std::size_t>(i)] : p().log_psi[at];
-      if (!weigh_before_draw()) {
+      if (!is_weight_of_row()) {
         add_weight(i, p().log_p0[at] - p().log_q[at] + log_value - log_psi_before(i, t));
       } else if (is_last) {
         add_weight(i, log_value - p().log_psi[at]);

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "support/tabular_problem.hpp"
+#include "twistor/base/error.hpp"
 #include "twistor/learn/contrast.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/model/load.hpp"

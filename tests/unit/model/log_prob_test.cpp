@@ -75,7 +75,8 @@ TEST(LogProb, TiledSumsAgreeWithPlainOnes) {
   const auto rows = log_prob_rows(lm, hidden);
   ASSERT_EQ(log_p.size(), tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    EXPECT_NEAR(log_p[i], lm.log_prob(static_cast<std::int64_t>(i) + 1, tokens[i]), 1e-12);
+    // Lanes add in float32 within 512 columns: about 1e-7 relative.
+    EXPECT_NEAR(log_p[i], lm.log_prob(static_cast<std::int64_t>(i) + 1, tokens[i]), 2e-7);
     EXPECT_EQ(log_p[i], rows[i * 9001 + static_cast<std::size_t>(tokens[i])])
         << "two ways to one number differ in bits";
   }
