@@ -111,7 +111,7 @@ Evaluation evaluate_twist(const Session& session, const twist::Twist& twist, std
   const auto begin = std::chrono::steady_clock::now();
   const smc::Problem problem = session.problem();
   const smc::Proposal proposal = session.make_proposal(twist);
-  const estimate::ExactSource source = source_of(exact);
+  const estimate::ExactSource source = split(exact, session.config()).for_estimates;
   Evaluation e;
   e.update = update;
   e.exact_log_z = exact.log_z;
@@ -137,6 +137,7 @@ std::map<std::string, double> to_numbers(const Evaluation& e, const std::string&
   out[prefix + ".update"] = static_cast<double>(e.update);
   out[prefix + ".log_z.exact"] = e.exact_log_z;
   out[prefix + ".final_ess"] = e.bounds.mean_final_ess;
+  for (std::size_t t = 0; t < e.bounds.mean_ess.size(); ++t) out[fmt::format("{}.ess.{}", prefix, t)] = e.bounds.mean_ess[t];
   out[prefix + ".genealogical_variance"] = e.bounds.genealogical_variance;
   out[prefix + ".seconds"] = e.seconds;
   return out;
@@ -152,6 +153,8 @@ std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numb
   e.update = static_cast<std::int64_t>(numbers.at(prefix + ".update"));
   e.exact_log_z = numbers.at(prefix + ".log_z.exact");
   e.bounds.mean_final_ess = numbers.at(prefix + ".final_ess");
+  const auto ess_key = [&](std::size_t t) { return fmt::format("{}.ess.{}", prefix, t); };
+  for (std::size_t t = 0; numbers.contains(ess_key(t)); ++t) e.bounds.mean_ess.push_back(numbers.at(ess_key(t)));
   e.bounds.genealogical_variance = numbers.at(prefix + ".genealogical_variance");
   e.seconds = numbers.at(prefix + ".seconds");
   return e;

@@ -18,14 +18,14 @@ namespace twistor::app {
 namespace {
 
 /// Samples under way, with what ties them to their problem filled in.
-store::ExactSamples empty_set(const Session& session, std::string how) {
+store::ExactSamples empty_set(const Session& session, std::string_view how) {
   store::ExactSamples out;
   out.prompt = session.prompt();
   out.length = session.config().target.length;
   out.tokens.shape = {0, out.length};
-  out.how = std::move(how);
+  out.how = fmt::format("{} with seed {}", how, session.config().run.seed);
   out.model_fingerprint = session.lm().fingerprint();
-  out.potential = session.potential().description();
+  out.potential = session.potential_identity();
   return out;
 }
 
@@ -39,7 +39,8 @@ void append(store::ExactSamples& out, std::span<const std::int64_t> tokens, doub
 bool is_enumerable(const Session& session) {
   const EvaluateConfig& e = session.config().evaluate;
   if (e.enumerate == "never") return false;
-  const double n = std::pow(static_cast<double>(session.lm().vocab_size()), static_cast<double>(session.config().target.length));
+  const double n = std::pow(static_cast<double>(session.lm().vocab_size()),
+                            static_cast<double>(session.config().target.length));
   return e.enumerate == "always" || n <= static_cast<double>(e.enumeration_limit);
 }
 
@@ -63,8 +64,8 @@ store::ExactSamples by_enumeration(const Session& session) {
 }
 
 /// All ranks' accepted draws of one round, in order of draw number. *Collective over the world.*
-std::vector<target::AcceptedDraw> gather_accepted(const std::vector<target::AcceptedDraw>& mine, std::int64_t T,
-                                                  const comm::Communicator& world) {
+std::vector<target::AcceptedDraw> gather_accepted(const std::vector<target::AcceptedDraw>& mine,
+                                                  std::int64_t T, const comm::Communicator& world) {
   std::vector<std::int64_t> integers;
   std::vector<double> reals;
   for (const target::AcceptedDraw& a : mine) {
@@ -83,28 +84,32 @@ std::vector<target::AcceptedDraw> gather_accepted(const std::vector<target::Acce
   return out;
 }
 
-store::ExactSamples by_rejection(const Session& session, const std::filesystem::path& file) {
+/// Goes on from `out`, which an earlier run may have left unfinished.
+store::ExactSamples by_rejection(const Session& session, const std::filesystem::path& file,
+                                 store::ExactSamples out) {
   constexpr std::int64_t draws_a_round = 1024;
   constexpr double save_every_s = 10;
   const Config& config = session.config();
   const comm::Communicator& world = session.world();
   const std::int64_t T = config.target.length;
-  const target::RejectionSampler sampler(session.lm(), session.potential(), session.prompt(), T, config.run.seed);
+  const target::RejectionSampler sampler(session.lm(), session.potential(), session.prompt(), T,
+                                         config.run.seed);
   report::ProgressOptions progress_options;
   progress_options.enabled = session.is_root() && config.run.progress;
   report::ProgressLine progress(progress_options);
-  store::ExactSamples out = empty_set(session, "rejection");
   auto last_save = std::chrono::steady_clock::now();
   while (out.n() < config.exact.count && out.n_draws < config.exact.budget) {
     const std::int64_t end = std::min(config.exact.budget, out.n_draws + draws_a_round * world.size());
-    const auto accepted = gather_accepted(sampler.accepted({out.n_draws + world.rank(), end, world.size()}), T, world);
+    const auto accepted =
+        gather_accepted(sampler.accepted({out.n_draws + world.rank(), end, world.size()}), T, world);
     out.n_draws = end;
     for (const target::AcceptedDraw& a : accepted) {
       if (out.n() == config.exact.count) break;
       append(out, a.tokens, a.log_p0, a.log_phi);
       if (out.n() == config.exact.count) out.n_draws = a.draw + 1;
     }
-    progress.update(fmt::format("exact samples: {} of {} after {} draws", out.n(), config.exact.count, out.n_draws));
+    progress.update(
+        fmt::format("exact samples: {} of {} after {} draws", out.n(), config.exact.count, out.n_draws));
     const auto now = std::chrono::steady_clock::now();
     if (session.is_root() && out.n() > 0 && now - last_save > std::chrono::duration<double>(save_every_s)) {
       store::write_exact_samples(file, out);
@@ -113,8 +118,8 @@ store::ExactSamples by_rejection(const Session& session, const std::filesystem::
   }
   progress.finish();
   if (session.is_root() && out.n() < config.exact.count)
-    log_warning(fmt::format("exact.budget = {} draws gave {} of {} exact samples; going on with those", config.exact.budget,
-                            out.n(), config.exact.count));
+    log_warning(fmt::format("exact.budget = {} draws gave {} of {} exact samples; going on with those",
+                            config.exact.budget, out.n(), config.exact.count));
   return out;
 }
 
@@ -136,9 +141,40 @@ void share(store::ExactSamples& s, const comm::Communicator& world) {
   comm::broadcast(s.how, 0, world);
 }
 
-bool fits(const store::ExactSamples& found, const store::ExactSamples& wanted, std::int64_t count) {
-  return found.prompt == wanted.prompt && found.length == wanted.length && found.potential == wanted.potential &&
-         found.model_fingerprint == wanted.model_fingerprint && found.n() >= std::min<std::int64_t>(count, 1);
+bool is_same_target(const store::ExactSamples& a, const store::ExactSamples& b) {
+  return a.prompt == b.prompt && a.length == b.length && a.potential == b.potential &&
+         a.model_fingerprint == b.model_fingerprint;
+}
+
+/// The first `count`: those that a run that asks for so many would have made.
+void shorten(store::ExactSamples& s, std::int64_t count) {
+  const std::int64_t n = std::min(s.n(), count);
+  s.tokens.shape[0] = n;
+  s.tokens.values.resize(static_cast<std::size_t>(n * s.length));
+  s.log_p0.resize(static_cast<std::size_t>(n));
+  s.log_phi.resize(static_cast<std::size_t>(n));
+}
+
+/// What `file` has for this run: all it needs, the beginning of a rejection, or an empty set to be made anew.
+/// A file that exact.path names serves all runs on one target, whatever their seeds; run.output's own must be
+/// what this run would make, so that results do not depend on what was in the folder.
+store::ExactSamples reuse(const std::filesystem::path& file, const store::ExactSamples& wanted,
+                          const ExactConfig& exact) {
+  store::ExactSamples found = store::load_exact_samples(file);
+  const bool is_ours = found.how == wanted.how;
+  const bool is_enough =
+      found.n() >= exact.count ||
+      (found.n() > 0 && (found.how.starts_with("joint") || found.how.starts_with("rejection")));
+  if (is_same_target(found, wanted) && is_enough && (is_ours || !exact.path.empty())) {
+    shorten(found, exact.count);
+    return found;
+  }
+  TWISTOR_CHECK(
+      exact.path.empty(), ErrorKind::config, "reading exact samples from " + file.string(),
+      fmt::format("they belong to another model, prompt or target, or are too few ({}; exact.count is {})",
+                  found.n(), exact.count),
+      "choose another exact.path, or remove the file");
+  return wanted;
 }
 
 }  // namespace
@@ -148,28 +184,20 @@ store::ExactSamples Session::exact_samples() const {
   const std::filesystem::path file = exact.path.empty() ? output("exact.h5") : output_path(exact.path);
   std::string how = exact.source;
   if (how == "auto") {
-    how = !joint_sample_.empty()                            ? "joint"
-          : is_enumerable(*this)                            ? "enumeration"
-          : std::isfinite(potential_->log_phi_bound())      ? "rejection"
-                                                            : "none";
+    how = !joint_sample_.empty()                       ? "joint"
+          : is_enumerable(*this)                       ? "enumeration"
+          : std::isfinite(potential_->log_phi_bound()) ? "rejection"
+                                                       : "none";
   }
   store::ExactSamples out = empty_set(*this, how);
+  const std::string how_wanted = out.how;
   // Root looks for a set that is there already; whether it fits is everybody's to know.
-  std::int64_t is_found = 0;
-  if (is_root() && std::filesystem::exists(file)) {
-    const store::ExactSamples found = store::load_exact_samples(file);
-    const bool is_same_size = how != "enumeration" && how != "rejection" ? true : found.n() == exact.count;
-    if (fits(found, out, exact.count) && is_same_size) {
-      out = found;
-      is_found = 1;
-    } else {
-      TWISTOR_CHECK(exact.path.empty(), ErrorKind::config, "reading exact samples from " + file.string(),
-                    "they belong to another model, prompt or target, or are too few",
-                    "choose another exact.path, or remove the file");
-    }
-  }
-  comm::broadcast(std::span(&is_found, 1), 0, world_);
-  if (is_found == 0) {
+  if (is_root() && std::filesystem::exists(file)) out = reuse(file, out, exact);
+  share(out, world_);
+  // A rejection under other seeds is taken as it is: its draws cannot be continued here.
+  const bool is_unfinished =
+      how == "rejection" && out.how == how_wanted && out.n() < exact.count && out.n_draws < exact.budget;
+  if (out.n() == 0 || is_unfinished) {
     if (how == "joint") {
       TWISTOR_CHECK(!joint_sample_.empty(), ErrorKind::config, "drawing exact samples",
                     "exact.source = joint needs a continuation whose text is drawn",
@@ -182,7 +210,7 @@ store::ExactSamples Session::exact_samples() const {
     } else if (how == "enumeration" && is_root()) {
       out = by_enumeration(*this);
     } else if (how == "rejection") {
-      out = by_rejection(*this, file);
+      out = by_rejection(*this, file, std::move(out));
     }
     if (is_root() && out.n() > 0) store::write_exact_samples(file, out);
   }

@@ -2,14 +2,30 @@
 #include "twistor/app/session.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/base/mapped_file.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/target/base_sampler.hpp"
 #include "twistor/target/registry.hpp"
 
 namespace twistor::app {
+namespace {
+
+/// A description alone would be the same for any two words or tables.
+std::string identity_of(const target::Potential& potential, const target::PotentialOptions& o) {
+  Sha256 hash;
+  hash.add(fmt::format("{}|{}|{}|{}|{}|{}|", o.name, o.beta, o.length, o.mode, o.log_floor,
+                       fmt::join(o.ids, ",")));
+  hash.add(fmt::format("{}:{}|{}:{}|", o.text.size(), o.text, o.words.size(), o.words));
+  if (!o.table_path.empty()) hash.add(MappedFile(o.table_path).bytes());
+  return fmt::format("{} [sha256 {}]", potential.description(), hash.finish_hex().substr(0, 16));
+}
+
+}  // namespace
 
 Session::Session(const Config& config, const std::filesystem::path& config_file)
     : config_(config),
@@ -17,7 +33,8 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
       groups_(comm::make_groups(world_, static_cast<int>(config.run.ranks_per_population))),
       node_(world_.node()) {
   TWISTOR_CHECK(config.run.device == "cpu", ErrorKind::config, "choosing the device",
-                "run.device = cuda, but language models run on the CPU in this version", "set run.device = cpu");
+                "run.device = cuda, but language models run on the CPU in this version",
+                "set run.device = cpu");
   std::error_code failure;
   std::filesystem::create_directories(output_path(config.run.output), failure);
   TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config.run.output, failure.message(),
@@ -26,13 +43,14 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   read_prompt();
   const std::int64_t total = static_cast<std::int64_t>(prompt_.size()) + config.target.length;
   TWISTOR_CHECK(total <= lm_->context_length(), ErrorKind::config, "checking the configuration",
-                fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}", prompt_.size(),
-                            config.target.length, lm_->context_length()),
+                fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
+                            prompt_.size(), config.target.length, lm_->context_length()),
                 "shorten the prompt or target.length");
   make_potential(config_file);
   if (is_root()) {
     log_info(fmt::format("model: {}", lm_->description()));
-    log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(), config.target.length));
+    log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(),
+                         config.target.length));
   }
 }
 
@@ -56,11 +74,12 @@ void Session::read_prompt() {
   if (!config_.prompt.ids.empty()) {
     prompt_ = config_.prompt.ids;
   } else {
-    TWISTOR_CHECK(tokenizer_ != nullptr, ErrorKind::config, "reading prompt.text", "the model has no tokenizer",
-                  "give prompt.ids instead");
+    TWISTOR_CHECK(tokenizer_ != nullptr, ErrorKind::config, "reading prompt.text",
+                  "the model has no tokenizer", "give prompt.ids instead");
     prompt_ = tokenizer_->encode(config_.prompt.text);
   }
-  TWISTOR_CHECK(!prompt_.empty(), ErrorKind::config, "reading the prompt", "it has no tokens", "give a longer prompt.text");
+  TWISTOR_CHECK(!prompt_.empty(), ErrorKind::config, "reading the prompt", "it has no tokens",
+                "give a longer prompt.text");
   for (const std::int64_t id : prompt_)
     TWISTOR_CHECK(id >= 0 && id < lm_->vocab_size(), ErrorKind::config, "reading the prompt",
                   fmt::format("token id {} is out of range (vocabulary {})", id, lm_->vocab_size()));
@@ -81,18 +100,22 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
     // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
     const std::int64_t index = 0;
-    const target::JointDraws draw = target::BaseSampler(*lm_, prompt_).joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
+    const target::JointDraws draw = target::BaseSampler(*lm_, prompt_)
+                                        .joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
     joint_sample_ = draw.sequences.tokens;
     observation_ = options.ids = draw.observations.tokens;
-    if (is_root()) log_info(fmt::format("drawn jointly: o = \"{}\" with s = \"{}\"", decode(observation_), decode(joint_sample_)));
+    if (is_root())
+      log_info(fmt::format("drawn jointly: o = \"{}\" with s = \"{}\"", decode(observation_),
+                           decode(joint_sample_)));
   }
   potential_ = target::make_potential(options, {lm_.get(), tokenizer_.get()});
+  potential_identity_ = identity_of(*potential_, options);
 }
 
 std::unique_ptr<twist::HeadTwist> Session::make_twist() const {
   return std::make_unique<twist::HeadTwist>(config_.twist.form, lm_->hidden_size(), lm_->vocab_size(),
-                                            model::precision_from_name(config_.model.dtype), config_.twist.init_scale,
-                                            config_.run.seed);
+                                            model::precision_from_name(config_.model.dtype),
+                                            config_.twist.init_scale, config_.run.seed);
 }
 
 smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
@@ -115,13 +138,24 @@ std::string Session::decode(std::span<const std::int64_t> ids) const {
   return tokenizer_ == nullptr ? std::string{} : tokenizer_->decode(ids);
 }
 
-std::filesystem::path Session::output(const std::string& name) const { return output_path(config_.run.output) / name; }
+std::filesystem::path Session::output(const std::string& name) const {
+  return output_path(config_.run.output) / name;
+}
 
-estimate::ExactSource source_of(const store::ExactSamples& samples) {
-  return {samples.n(), [&samples](std::int64_t i) {
-            const auto begin = samples.tokens.values.begin() + i * samples.length;
-            return std::vector<std::int64_t>(begin, begin + samples.length);
-          }};
+ExactSplit split(const store::ExactSamples& samples, const Config& config) {
+  const auto part = [&samples](std::int64_t begin, std::int64_t n) {
+    return estimate::ExactSource{n, [&samples, begin](std::int64_t i) {
+                                   const auto at =
+                                       samples.tokens.values.begin() + (begin + i) * samples.length;
+                                   return std::vector<std::int64_t>(at, at + samples.length);
+                                 }};
+  };
+  const std::int64_t n = samples.n();
+  if (config.train.positives == "weighted" || n == 0) return {part(0, n), part(0, 0)};
+  TWISTOR_CHECK(n >= 2, ErrorKind::config, "dividing the exact samples between learning and evaluation",
+                "there is one, and both need their own",
+                "set train.positives = weighted, or make more exact samples");
+  return {part(0, (n + 1) / 2), part((n + 1) / 2, n / 2)};
 }
 
 }  // namespace twistor::app

@@ -38,7 +38,7 @@ class Training {
   explicit Training(const Invocation& invocation)
       : session_(invocation.config, invocation.config_file),
         exact_(session_.exact_samples()),
-        source_(source_of(exact_)),
+        source_(split(exact_, session_.config()).for_learning),
         problem_(session_.problem()),
         twist_(session_.make_twist()),
         trainer_(problem_, *twist_, train_options(session_.config()), source_, session_.world()) {
@@ -51,10 +51,13 @@ class Training {
 
   int run() {
     const Config& config = session_.config();
+    std::int64_t begin = 0;
     for (const std::int64_t end : epoch_ends(config.train)) {
-      if (trainer_.state().update >= end) continue;
-      if (config.train.evaluate) evaluate();
-      if (!learn_until(end)) return 0;
+      // A run that goes on in the middle of an epoch does what the uninterrupted one does: it has been evaluated already.
+      const std::int64_t at = trainer_.state().update;
+      if (config.train.evaluate && at == begin && at < end) evaluate();
+      if (at < end && !learn_until(end)) return 0;
+      begin = end;
     }
     evaluate();
     const Counters counters = reduce_counters(counters_, session_.world());

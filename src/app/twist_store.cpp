@@ -7,7 +7,8 @@
 
 namespace twistor::app {
 
-store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& twist, const learn::TrainerState& state) {
+store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& twist,
+                                const learn::TrainerState& state) {
   store::Checkpoint c;
   c.config_text = to_text(session.config());
   c.model_fingerprint = session.lm().fingerprint();
@@ -31,7 +32,8 @@ void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint
   for (twist::Parameter& p : twist.parameters()) {
     const auto found = checkpoint.parameters.find(p.name);
     TWISTOR_CHECK(found != checkpoint.parameters.end() && found->second.shape == p.shape, ErrorKind::data,
-                  "reading the twist from the checkpoint", fmt::format("the parameter {} is missing or has another shape", p.name),
+                  "reading the twist from the checkpoint",
+                  fmt::format("the parameter {} is missing or has another shape", p.name),
                   "the checkpoint belongs to another twist.form or model");
     p.value = found->second.values;
   }
@@ -46,14 +48,26 @@ learn::TrainerState trainer_state(const store::Checkpoint& checkpoint) {
 }
 
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {
-  store::Expectation expected{session.lm().fingerprint(), session.config().twist.form, to_text(session.config()), {}};
-  expected.config_keys = {"prompt.text", "prompt.ids", "target.potential", "target.length", "target.beta", "target.text",
-                          "target.ids", "target.words", "target.mode", "target.table", "target.log_floor", "target.observation_length"};
+  store::Expectation expected{
+      session.lm().fingerprint(), session.config().twist.form, to_text(session.config()), {}};
+  expected.config_keys = {"model.dtype",
+                          "prompt.text",
+                          "prompt.ids",
+                          "target.potential",
+                          "target.length",
+                          "target.beta",
+                          "target.text",
+                          "target.ids",
+                          "target.words",
+                          "target.mode",
+                          "target.table",
+                          "target.log_floor",
+                          "target.observation_length"};
   if (purpose == Purpose::go_on_learning)
-    expected.config_keys.insert(expected.config_keys.end(),
-                                {"train.objective", "train.batch", "train.positives", "train.positive_batch",
-                                 "train.learning_rate", "train.shards", "twist.init_scale", "exact.source", "exact.count",
-                                 "run.seed"});
+    expected.config_keys.insert(
+        expected.config_keys.end(),
+        {"train.objective", "train.batch", "train.positives", "train.positive_batch", "train.learning_rate",
+         "train.shards", "twist.init_scale", "exact.source", "exact.count", "run.seed"});
   store::require_compatible(checkpoint, expected);
 }
 

@@ -85,6 +85,7 @@ Trainer::Items Trainer::negatives(std::uint64_t seed, UpdateReport& report) {
   const double share = options_.positives == Positives::exact ? 0.0 : options_.positives == Positives::both ? 0.5 : 1.0;
   const Contrast contrast = contrastive_weights(p, sweep.log_phi, share, world_);
   report.negative_ess = contrast.negative_ess;
+  report.has_weighted_positives = contrast.has_positives;
   report.is_skipped = !contrast.has_positives && options_.positives == Positives::weighted;
   for (std::int64_t i = 0; i < k; ++i) {
     // Shard s holds the ids [K s / S, K (s + 1) / S).
@@ -119,20 +120,21 @@ void Trainer::exact_positives(std::uint64_t seed, double share, Items& items, Up
   timed(report.times.positives_s, [&] {
     for (std::size_t s = 0; s < items.shards.size(); ++s) {
       const std::int64_t number = items.first_shard + static_cast<std::int64_t>(s);
+      std::vector<at::Tensor> hidden;
+      std::vector<std::int64_t> tokens;
       for (std::int64_t j = n * number / S; j < n * (number + 1) / S; ++j) {
         Philox random(seed, Stream::exact_choice, 0, static_cast<std::uint64_t>(j));
         const auto index = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(exact_.n)));
-        const std::vector<std::int64_t> tokens = exact_.sample(index);
-        const at::Tensor hidden = positive_hidden(index, tokens);
-        const std::vector<double> log_psi = twist::log_psi_at(twist_, twist_.features(hidden), tokens);
-        Items::Shard& shard = items.shards[s];
-        shard.hidden.push_back(hidden);
-        for (std::size_t t = 0; t < tokens.size(); ++t) {
-          shard.tokens.push_back(tokens[t]);
-          shard.weight.push_back(g);
-          items.loss.add(g * log_psi[t]);
-        }
+        const std::vector<std::int64_t> sample = exact_.sample(index);
+        hidden.push_back(positive_hidden(index, sample));
+        tokens.insert(tokens.end(), sample.begin(), sample.end());
       }
+      if (tokens.empty()) continue;
+      for (const double log_psi : twist::log_psi_at(twist_, twist_.features(at::cat(hidden)), tokens)) items.loss.add(g * log_psi);
+      Items::Shard& shard = items.shards[s];
+      shard.hidden.insert(shard.hidden.end(), hidden.begin(), hidden.end());
+      shard.tokens.insert(shard.tokens.end(), tokens.begin(), tokens.end());
+      shard.weight.insert(shard.weight.end(), tokens.size(), g);
     }
   });
 }
@@ -141,8 +143,9 @@ UpdateReport Trainer::update() {
   UpdateReport report;
   const std::uint64_t seed = derive_seed(options_.seed, Stream::update, static_cast<std::uint64_t>(state_.update));
   Items items = negatives(seed, report);
+  // Where no sample of q has phi > 0, the exact positives carry the whole weight.
   if (options_.positives != Positives::weighted)
-    exact_positives(seed, options_.positives == Positives::both ? 0.5 : 1.0, items, report);
+    exact_positives(seed, options_.positives == Positives::both && report.has_weighted_positives ? 0.5 : 1.0, items, report);
   ++state_.update;
   comm::all_reduce(std::span(&items.loss, 1), world_);
   report.loss = report.is_skipped ? std::numeric_limits<double>::quiet_NaN() : items.loss.value();

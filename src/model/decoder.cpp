@@ -76,7 +76,7 @@ class Decoder final : public LanguageModel {
   }
 
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end, at::Tensor& out) const override {
-    multiply(hidden.const_data_ptr<float>(), traits_.width, hidden.size(0), weights_.head, v_begin, v_end,
+    multiply(hidden.const_data_ptr<float>(), hidden.stride(0), hidden.size(0), weights_.head, v_begin, v_end,
              out.mutable_data_ptr<float>(), out.stride(0));
   }
 

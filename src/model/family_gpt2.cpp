@@ -23,9 +23,9 @@ DecoderSource gpt2_from_config(const text::JsonView& config, std::shared_ptr<con
   if (const auto eps = config.find("layer_norm_epsilon")) t.norm_eps = eps->number();
   if (const auto act = config.find("activation_function"); act && act->string() != "gelu_new")
     act->fail("expected \"gelu_new\", got \"" + act->string() + "\"", "this activation is not supported for GPT-2 models");
-  for (const char* key : {"scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"})
-    if (const auto flag = config.find(key); flag && std::string_view(key).starts_with("scale") && flag->boolean())
-      flag->fail("attention scaled by the layer's index is not supported");
+  // (reorder_and_upcast_attn changes rounding in half precision only, so it may be set.)
+  if (const auto flag = config.find("scale_attn_by_inverse_layer_idx"); flag && flag->boolean())
+    flag->fail("attention scaled by the layer's index is not supported");
 
   const WeightFile& f = *file;
   const std::string prefix = f.find("transformer.wte.weight") != nullptr ? "transformer." : "";

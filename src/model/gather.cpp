@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/parallel.hpp"
 #include "twistor/model/packed_matrix.hpp"
 
 namespace twistor::model {
@@ -20,12 +21,18 @@ std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows, s
   std::iota(order.begin(), order.end(), std::int64_t{0});
   const auto panel_of = [&](std::int64_t i) { return tokens[static_cast<std::size_t>(i)] / width; };
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return panel_of(a) < panel_of(b); });
+  for (const std::int64_t token : tokens)
+    TWISTOR_ASSERT(token >= 0 && token < vocab_size, "a token is out of the vocabulary");
+  std::vector<std::size_t> begins;  // where the tokens of each panel begin, and the end
+  for (std::size_t i = 0; i < order.size(); ++i)
+    if (i == 0 || panel_of(order[i]) != panel_of(order[i - 1])) begins.push_back(i);
+  begins.push_back(order.size());
+
   std::vector<double> out(tokens.size());
-  for (std::size_t begin = 0; begin < order.size();) {
-    const std::int64_t panel = panel_of(order[begin]);
-    std::size_t end = begin;
-    while (end < order.size() && panel_of(order[end]) == panel) ++end;
-    const std::int64_t v_begin = panel * width, v_end = std::min(vocab_size, v_begin + width);
+  const auto n_panels = static_cast<std::int64_t>(begins.size()) - 1;
+  parallel_for(n_panels, n_panels > 4, [&](std::int64_t group) {
+    const std::size_t begin = begins[static_cast<std::size_t>(group)], end = begins[static_cast<std::size_t>(group) + 1];
+    const std::int64_t v_begin = panel_of(order[begin]) * width, v_end = std::min(vocab_size, v_begin + width);
     const auto index = at::from_blob(order.data() + begin, {static_cast<std::int64_t>(end - begin)}, at::kLong);
     at::Tensor scores = at::empty({index.size(0), v_end - v_begin}, rows.options());
     tile(at::index_select(rows, 0, index), v_begin, v_end, scores);
@@ -33,7 +40,6 @@ std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows, s
       for (std::size_t i = begin; i < end; ++i) {
         const auto row = static_cast<std::int64_t>(i - begin);
         const std::int64_t column = tokens[static_cast<std::size_t>(order[i])] - v_begin;
-        TWISTOR_ASSERT(column >= 0 && column < v_end - v_begin, "a token is out of the vocabulary");
         out[static_cast<std::size_t>(order[i])] = static_cast<double>(data[row * (v_end - v_begin) + column]);
       }
     };
@@ -42,8 +48,7 @@ std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows, s
     } else {
       read(scores.const_data_ptr<float>());
     }
-    begin = end;
-  }
+  });
   return out;
 }
 

@@ -152,11 +152,8 @@ std::int64_t KvCache::import_sequence(std::span<const std::int64_t> donors, std:
 
 CacheUse KvCache::use() const {
   CacheUse use;
-  std::vector<std::int32_t> ids;
-  for (const auto& table : tables_) ids.insert(ids.end(), table.begin(), table.end());
-  use.dense_blocks = static_cast<std::int64_t>(ids.size());
-  std::sort(ids.begin(), ids.end());
-  use.live_blocks = std::distance(ids.begin(), std::unique(ids.begin(), ids.end()));
+  use.live_blocks = pool_->live();
+  for (const auto& table : tables_) use.dense_blocks += static_cast<std::int64_t>(table.size());
   use.live_bytes = use.live_blocks * shape_.block_bytes();
   use.copied_blocks = pool_->copied;
   return use;

@@ -216,7 +216,8 @@ void multiply(const float* x, std::int64_t ldx, std::int64_t n, const PackedMatr
   const std::vector<std::uint32_t> halves = is_f32 ? std::vector<std::uint32_t>{} : pair_rows(x, ldx, n, w.k());
   const std::int64_t first = v_begin / columns, last = (v_end + columns - 1) / columns;
   const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(w.k()) * static_cast<double>(v_end - v_begin);
-#pragma omp parallel for schedule(static) if (flops > threading_flops)
+  // Panels go to whoever is free: on a shared machine one thread may be held up, and bits do not depend on who computes.
+#pragma omp parallel for schedule(dynamic, 2) if (flops > threading_flops)
   for (std::int64_t p = first; p < last; ++p) {
     alignas(64) float acc[tile_rows * columns];
     const std::int64_t width = std::min(columns, v_end - p * columns);

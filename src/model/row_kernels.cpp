@@ -67,10 +67,6 @@ void silu_times(const float* gate, const float* up, std::int64_t n, float* out) 
   });
 }
 
-void relu(float* x, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) x[i] = std::max(x[i], 0.0f);
-}
-
 RotaryTable::RotaryTable(std::int64_t context, std::int64_t rotary_dims, double base)
     : pairs(rotary_dims / 2),
       cosine(static_cast<std::size_t>(context * pairs)),

@@ -15,8 +15,6 @@ void rms_norm(const float* x, const float* weight, float eps, std::int64_t d, fl
 void gelu_tanh(float* x, std::int64_t n);
 /// gate = silu(gate) * up, n values.
 void silu_times(const float* gate, const float* up, std::int64_t n, float* out);
-/// max(x, 0) in place.
-void relu(float* x, std::int64_t n);
 
 /// Cosines and sines of rotary positions, (context, pairs), computed in float64.
 struct RotaryTable {

@@ -13,13 +13,16 @@
 namespace twistor::report {
 namespace {
 
-/// Whether the line is whole and belongs to the run up to that update.
+/// Whether the line is whole and belongs to the run up to that update. What happened after the update itself
+/// (an evaluation, for instance) happens again when the run goes on from there.
 bool is_kept(const std::string& line, std::int64_t last_update) {
   const auto value = nlohmann::json::parse(line, nullptr, false);
   if (!value.is_object()) return false;
   const auto update = value.find("update");
-  return update == value.end() ||
-         (update->is_number() && update->get<double>() <= static_cast<double>(last_update));
+  if (update == value.end()) return true;
+  if (!update->is_number()) return false;
+  const double at = update->get<double>(), last = static_cast<double>(last_update);
+  return value.contains("event") ? at < last : at <= last;
 }
 
 std::string kept_lines(const std::filesystem::path& path, std::int64_t last_update) {

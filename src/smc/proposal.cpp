@@ -1,6 +1,7 @@
 // Scoring rows over the vocabulary in tiles, and drawing from them.
 #include "twistor/smc/proposal.hpp"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_select.h>
@@ -10,6 +11,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
+#include "twistor/base/parallel.hpp"
 #include "twistor/model/gather.hpp"
 #include "twistor/model/vocabulary.hpp"
 
@@ -30,8 +32,7 @@ void finish_tile(const at::Tensor& logits, at::Tensor& log_psi, bool has_twist, 
                  std::int64_t v_begin, std::int64_t width, std::int64_t tile, std::int64_t n_tiles, double* sums_p0,
                  double* sums_q) {
   const std::int64_t n = logits.size(0);
-#pragma omp parallel for schedule(static) if (n * width > 20000)
-  for (std::int64_t r = 0; r < n; ++r) {
+  parallel_for(n, n * width > 20000, [&](std::int64_t r) {
     const T* l = logits.const_data_ptr<T>() + r * logits.stride(0);
     T* s = log_psi.mutable_data_ptr<T>() + r * log_psi.stride(0);
     const auto b = static_cast<T>(beta);
@@ -41,7 +42,7 @@ void finish_tile(const at::Tensor& logits, at::Tensor& log_psi, bool has_twist, 
         has_twist ? model::row_log_sum_exp(row_of_tensor<T>(log_psi, r, 0, width)) : sums_p0[r * n_tiles + tile];
     if (scores != nullptr)
       std::copy_n(s, width, scores->mutable_data_ptr<T>() + r * scores->stride(0) + v_begin);
-  }
+  });
 }
 
 template <class T>
@@ -50,11 +51,10 @@ void draw_rows(const at::Tensor& scores, std::span<const double> log_sums, std::
                std::span<std::int64_t> tokens) {
   const std::int64_t end_row = first_row + scores.size(0), v = scores.size(1);
   const auto n = static_cast<std::int64_t>(row_of.size());
-#pragma omp parallel for schedule(static) if (n * v > 20000)
-  for (std::int64_t i = 0; i < n; ++i) {
+  parallel_for(n, n * v > 20000, [&](std::int64_t i) {
     const auto at = static_cast<std::size_t>(i);
     const std::int64_t row = row_of[at];
-    if (row < first_row || row >= end_row) continue;
+    if (row < first_row || row >= end_row) return;
     const double log_sum = log_sums[static_cast<std::size_t>(row)];
     if (forced[at] >= 0) {
       tokens[at] = forced[at];
@@ -63,10 +63,30 @@ void draw_rows(const at::Tensor& scores, std::span<const double> log_sums, std::
     } else {
       tokens[at] = model::draw_token(row_of_tensor<T>(scores, row - first_row, 0, v), log_sum, u[at]);
     }
-  }
+  });
 }
 
 }  // namespace
+
+void RowScores::append(const RowScores& other) {
+  log_sum_p0.insert(log_sum_p0.end(), other.log_sum_p0.begin(), other.log_sum_p0.end());
+  log_sum_q.insert(log_sum_q.end(), other.log_sum_q.begin(), other.log_sum_q.end());
+  features = at::cat({features, other.features});
+  scores = scores.defined() && other.scores.defined() ? at::cat({scores, other.scores}) : at::Tensor();
+}
+
+void RowScores::select(std::span<const std::int64_t> rows) {
+  const auto pick = [&](const std::vector<double>& x) {
+    std::vector<double> out;
+    for (const std::int64_t r : rows) out.push_back(x[static_cast<std::size_t>(r)]);
+    return out;
+  };
+  log_sum_p0 = pick(log_sum_p0);
+  log_sum_q = pick(log_sum_q);
+  const at::Tensor index = at::from_blob(const_cast<std::int64_t*>(rows.data()), {static_cast<std::int64_t>(rows.size())}, at::kLong);
+  features = at::index_select(features, 0, index);
+  if (scores.defined()) scores = at::index_select(scores, 0, index);
+}
 
 ProposalKind proposal_from_name(std::string_view name) {
   if (name == "base") return ProposalKind::base;

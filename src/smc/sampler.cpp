@@ -70,13 +70,10 @@ class Sweeper {
       RowScores rows = score_nodes();
       if (is_weight_of_row()) weigh_by_rows(rows, t);
       // Before the first draw all particles are one; afterwards offspring draw from their parents' rows.
-      if (resamples_before_draw() && reduce_weights() && t > 0) {
-        resample(t);
-        rows = score_nodes();
-      }
+      if (resamples_before_draw() && reduce_weights() && t > 0) resample(t, &rows);
       draw(rows, t);
       if (t + 1 == options_.length) break;
-      if (!resamples_before_draw() && reduce_weights()) resample(t);
+      if (!resamples_before_draw() && reduce_weights()) resample(t, nullptr);
       forward(t);
     }
     finish();
@@ -149,8 +146,8 @@ class Sweeper {
       p().log_p0[to] = draws.log_p0[from];
       p().log_q[to] = draws.log_q[from];
       p().log_psi[to] = draws.log_psi[from];
-      if (options_.keep_hidden) out_.hidden.select(0, i).select(0, t).copy_(p().hidden.select(0, p().node[from]));
     }
+    if (options_.keep_hidden) out_.hidden.select(1, t).copy_(select_rows(p().hidden, p().node));
     if (t + 1 == options_.length) evaluate_potential();
     for (std::int64_t i = 0; i < p().size(); ++i) {
       const std::size_t at = p().at(i, t);
@@ -184,7 +181,9 @@ class Sweeper {
            sums.ess() < options_.ess_threshold * static_cast<double>(options_.particles);
   }
 
-  void resample(std::int64_t t) {
+  /// Offspring take their parents' places. `rows`, the scores of the nodes before, follow: only nodes that arrive from
+  /// other ranks are scored here again.
+  void resample(std::int64_t t, RowScores* rows) {
     const StageTimer timer(out_.counters.resample_s);
     const std::vector<double> log_w = gather_by_id(p().log_w, layout_, comm_);
     const auto step = static_cast<std::uint32_t>(t);
@@ -201,11 +200,17 @@ class Sweeper {
     out_.counters.moved_copies += moved.moved_copies;
     out_.counters.sent_messages += moved.sent_messages;
     out_.counters.sent_bytes += moved.sent_bytes;
-    drop_childless_nodes();
+    if (rows != nullptr && p().hidden.size(0) > rows->size()) {
+      const at::Tensor arrived = p().hidden.slice(0, rows->size());
+      out_.counters.rows_scored += arrived.size(0);
+      rows->append(proposal_.score(arrived));
+    }
+    const std::vector<std::int64_t> kept = drop_childless_nodes();
+    if (rows != nullptr) rows->select(kept);
   }
 
-  /// Nodes that no particle points to are forgotten before anything is computed for them.
-  void drop_childless_nodes() {
+  /// Nodes that no particle points to are forgotten. Returns the old indices of the others, in their new order.
+  std::vector<std::int64_t> drop_childless_nodes() {
     std::vector<std::int64_t> kept;
     std::vector<std::int64_t> new_index(static_cast<std::size_t>(p().hidden.size(0)), -1);
     for (std::int64_t& node : p().node) {
@@ -218,6 +223,7 @@ class Sweeper {
     }
     p().cache->select(kept);
     p().hidden = select_rows(p().hidden, kept);
+    return kept;
   }
 
   /// One forward pass over the unique prefixes after s_t.

@@ -21,8 +21,8 @@
 
 namespace twistor::app {
 
-/// Lives as long as the command. Making one is *collective over the world*; all ranks of a node share one copy of the
-/// model's weights. Throws what its parts throw.
+/// Lives as long as the command. Making one is *collective over the world*; all ranks of a node share one
+/// copy of the model's weights. Throws what its parts throw.
 class Session {
  public:
   Session(const Config& config, const std::filesystem::path& config_file);
@@ -37,6 +37,8 @@ class Session {
   [[nodiscard]] const text::Tokenizer* tokenizer() const { return tokenizer_.get(); }  ///< null: ids alone
   [[nodiscard]] const std::vector<std::int64_t>& prompt() const { return prompt_; }
   [[nodiscard]] const target::Potential& potential() const { return *potential_; }
+  /// What the potential is, with a digest of all that defines it: different for different targets.
+  [[nodiscard]] const std::string& potential_identity() const { return potential_identity_; }
   [[nodiscard]] smc::Problem problem() const { return {*lm_, prompt_, *potential_}; }
   /// The tokens of o where they were drawn jointly with an exact sample; else empty.
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
@@ -50,8 +52,8 @@ class Session {
   /// A file in run.output.
   [[nodiscard]] std::filesystem::path output(const std::string& name) const;
 
-  /// Exact samples of sigma by the way of exact.source: from the file of an earlier run if it fits, else made now and
-  /// saved. May be empty. *Collective over the world.* Throws Error(data) if phi is 0 everywhere.
+  /// Exact samples of sigma by the way of exact.source: from the file of an earlier run if it fits, else made
+  /// now and saved. May be empty. *Collective over the world.* Throws Error(data) if phi is 0 everywhere.
   [[nodiscard]] store::ExactSamples exact_samples() const;
 
  private:
@@ -70,9 +72,16 @@ class Session {
   std::vector<std::int64_t> observation_;
   std::vector<std::int64_t> joint_sample_;  // the s that observation_ was drawn with
   std::unique_ptr<target::Potential> potential_;
+  std::string potential_identity_;
 };
 
-/// The samples as the estimators ask for them. `samples` must outlive it.
-[[nodiscard]] estimate::ExactSource source_of(const store::ExactSamples& samples);
+/// Exact samples as the estimators and the trainer ask for them. Where learning sees exact samples
+/// (train.positives = exact or both), it gets the second half of the set and the estimators the first: a
+/// bound or a KL divergence from samples that the twist has seen would look too good. `samples` must outlive
+/// both. Throws Error(config) if there are too few.
+struct ExactSplit {
+  estimate::ExactSource for_estimates, for_learning;
+};
+[[nodiscard]] ExactSplit split(const store::ExactSamples& samples, const Config& config);
 
 }  // namespace twistor::app

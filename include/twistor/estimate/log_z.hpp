@@ -30,7 +30,7 @@ struct LogZBounds {
   std::vector<double> sis_lower_runs, sis_upper_runs, smc_lower_runs, smc_upper_runs;  ///< by repeat
   double genealogical_variance = 0;          ///< mean over the lower runs of the single-run estimate
   double mean_final_ess = 0;                 ///< of the SMC lower runs
-  std::vector<double> mean_ess;              ///< (T) per step
+  std::vector<double> mean_ess;              ///< as Sweep::ess, mean over the SMC lower runs
   smc::SweepCounters counters;               ///< of this rank
 };
 

@@ -46,6 +46,7 @@ struct UpdateReport {
   double negative_ess = 0;    ///< effective negatives at T, of `batch`
   double log_z = 0;           ///< SIS estimate of log Z from the negatives' batch
   bool is_skipped = false;    ///< no positive had weight: nothing was learned
+  bool has_weighted_positives = false;  ///< some sample of q had phi > 0
   UpdateTimes times;
 };
 

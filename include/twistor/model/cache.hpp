@@ -14,7 +14,7 @@ inline constexpr std::int64_t block_tokens = 16;
 
 /// How much memory a cache holds, against what one contiguous copy per sequence would.
 struct CacheUse {
-  std::int64_t live_blocks = 0;   ///< blocks that some sequence refers to
+  std::int64_t live_blocks = 0;   ///< blocks that some sequence of this cache or of its forks refers to
   std::int64_t dense_blocks = 0;  ///< blocks if every sequence owned all of its own
   std::int64_t live_bytes = 0;
   std::int64_t copied_blocks = 0;  ///< partial blocks copied on write since the cache was made

@@ -29,6 +29,10 @@ struct RowScores {
   at::Tensor features;             ///< (n, D') what the twist's vocabulary product takes
   at::Tensor scores;               ///< (n, V) logits + beta log psi; undefined where too large to keep
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(log_sum_p0.size()); }
+  /// Puts other rows behind these.
+  void append(const RowScores& other);
+  /// Keeps the rows of the given indices, in that order.
+  void select(std::span<const std::int64_t> rows);
 };
 
 /// Tokens drawn from rows, with normalised log-probabilities, all (n).
@@ -57,7 +61,6 @@ class Proposal {
   [[nodiscard]] bool weight_is_known_before_draw() const { return kind_ == ProposalKind::twisted; }
 
  private:
-  struct Tiles;
   /// Fills scores and sums of rows [begin, end) of hidden.
   void score_rows(const at::Tensor& hidden, const at::Tensor& features, std::int64_t begin, std::int64_t end,
                   at::Tensor* scores, double* log_sum_p0, double* log_sum_q) const;

@@ -60,7 +60,9 @@ struct Sweep {
   double log_z = 0;                ///< log Z_hat; the same bits on every rank; -inf if all weights vanish
   double log_weight_sum = 0;       ///< lse of the last weights over all particles
   double final_ess = 0;
-  std::vector<double> ess;         ///< (T) before a resampling at that step, of the whole population
+  /// Of the whole population, at each reduction of the weights: before the draw of every token and at the end (T + 1) with
+  /// resample_first and the twisted proposal, after the draw of every token (T) otherwise.
+  std::vector<double> ess;
   std::vector<std::int64_t> unique_ancestors;  ///< particles with offspring, for each resampling
   std::int64_t n_founders = 0;     ///< founders with descendants at the end
   double log_z_variance = 0;       ///< genealogical estimate; NaN for K = 1

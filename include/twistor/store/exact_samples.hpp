@@ -22,7 +22,7 @@ struct ExactSamples {
   std::vector<double> log_phi;       ///< (n)
   Array<std::int64_t> observations;  ///< (n, c), or shape {} without values for unconditional targets
   double log_z = std::numeric_limits<double>::quiet_NaN();  ///< exact log Z; NaN if unknown
-  std::string how;                                          ///< "rejection", "joint" or "enumeration"
+  std::string how;                                          ///< way and seed, such as "rejection with seed 1"
   std::int64_t n_draws = 0;                                 ///< sequences drawn from p0 to get them
   std::string model_fingerprint;
   std::string potential;  ///< description of phi
