@@ -18,7 +18,7 @@ namespace {
 #section "." #name, [](Config & c) -> FieldPointer { return &c.section.name; }
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double most_particles = 2147483648.0;  // LogSum takes 2^31 terms
+constexpr double most_particles = 2147483646.0;  // the resampling schemes count in 31 bits
 constexpr double most_counted = 1e15;            // well inside what a double counts exactly
 
 constexpr Range count_from(double low) {

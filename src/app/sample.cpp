@@ -7,6 +7,7 @@
 #include "twistor/app/commands.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/report/json_line.hpp"
@@ -28,7 +29,7 @@ std::string lines_of(const Session& session, const smc::Sweep& sweep, std::int64
   };
   for (std::int64_t i = 0; i < p.size(); ++i) {
     const auto at = static_cast<std::size_t>(i);
-    rows.push_back({p.ids[at], sweep.log_z + p.log_w[at] - sweep.log_weight_sum, total(p.log_p0, i), sweep.log_phi[at], total(p.log_q, i)});
+    rows.push_back({p.ids[at], sweep.log_z == log_zero ? log_zero : sweep.log_z + p.log_w[at] - sweep.log_weight_sum, total(p.log_p0, i), sweep.log_phi[at], total(p.log_q, i)});
   }
   const comm::Communicator& group = session.groups().group;
   const std::vector<Row> all = comm::all_gather(std::span<const Row>(rows), group);

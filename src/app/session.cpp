@@ -135,7 +135,18 @@ smc::SweepOptions Session::sweep_options() const {
 }
 
 std::string Session::decode(std::span<const std::int64_t> ids) const {
-  return tokenizer_ == nullptr ? std::string{} : tokenizer_->decode(ids);
+  if (tokenizer_ == nullptr) return {};
+  std::string text;
+  std::size_t begin = 0;
+  const auto flush = [&](std::size_t end) { text += tokenizer_->decode(ids.subspan(begin, end - begin)); };
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < tokenizer_->vocab_size()) continue;
+    flush(i);
+    text += "\uFFFD";  // the model's vocabulary is padded beyond the tokenizer's
+    begin = i + 1;
+  }
+  flush(ids.size());
+  return text;
 }
 
 std::filesystem::path Session::output(const std::string& name) const {
@@ -143,19 +154,18 @@ std::filesystem::path Session::output(const std::string& name) const {
 }
 
 ExactSplit split(const store::ExactSamples& samples, const Config& config) {
-  const auto part = [&samples](std::int64_t begin, std::int64_t n) {
-    return estimate::ExactSource{n, [&samples, begin](std::int64_t i) {
-                                   const auto at =
-                                       samples.tokens.values.begin() + (begin + i) * samples.length;
+  // Every second sample: the division does not depend on how many there are, nor on who learns from them.
+  const auto every_second = [&samples](std::int64_t first) {
+    return estimate::ExactSource{(samples.n() + 1 - first) / 2, [&samples, first](std::int64_t i) {
+                                   const auto at = samples.tokens.values.begin() + (first + 2 * i) * samples.length;
                                    return std::vector<std::int64_t>(at, at + samples.length);
                                  }};
   };
-  const std::int64_t n = samples.n();
-  if (config.train.positives == "weighted" || n == 0) return {part(0, n), part(0, 0)};
-  TWISTOR_CHECK(n >= 2, ErrorKind::config, "dividing the exact samples between learning and evaluation",
-                "there is one, and both need their own",
+  ExactSplit out{every_second(0), every_second(1)};
+  TWISTOR_CHECK(samples.n() != 1 || config.train.positives == "weighted", ErrorKind::config,
+                "dividing the exact samples between learning and evaluation", "there is one, and both need their own",
                 "set train.positives = weighted, or make more exact samples");
-  return {part(0, (n + 1) / 2), part((n + 1) / 2, n / 2)};
+  return out;
 }
 
 }  // namespace twistor::app

@@ -47,7 +47,7 @@ class Session {
   [[nodiscard]] std::unique_ptr<twist::HeadTwist> make_twist() const;
   [[nodiscard]] smc::Proposal make_proposal(const twist::Twist& twist) const;
   [[nodiscard]] smc::SweepOptions sweep_options() const;
-  /// Text of tokens; empty without a tokenizer.
+  /// Text of tokens; empty without a tokenizer. Ids that the tokenizer does not have become U+FFFD.
   [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const;
   /// A file in run.output.
   [[nodiscard]] std::filesystem::path output(const std::string& name) const;
@@ -75,10 +75,9 @@ class Session {
   std::string potential_identity_;
 };
 
-/// Exact samples as the estimators and the trainer ask for them. Where learning sees exact samples
-/// (train.positives = exact or both), it gets the second half of the set and the estimators the first: a
-/// bound or a KL divergence from samples that the twist has seen would look too good. `samples` must outlive
-/// both. Throws Error(config) if there are too few.
+/// Exact samples as the estimators and the trainer ask for them: samples 0, 2, 4, ... measure and 1, 3, 5, ... are learned
+/// from, for every method alike, because a bound or a KL divergence from samples that the twist has seen would look too good.
+/// `samples` must outlive both. Throws Error(config) if learning from exact samples has to do with a single one.
 struct ExactSplit {
   estimate::ExactSource for_estimates, for_learning;
 };

@@ -8,8 +8,10 @@
 #include <filesystem>
 #include <numeric>
 
+#include "../bench/random_model.hpp"
 #include "support/pmpi_count.hpp"
 #include "support/tabular_problem.hpp"
+#include "support/temporary_folder.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/model/load.hpp"
 
@@ -49,13 +51,18 @@ struct Stage {
       length = test::TabularProblem::T;
       return;
     }
-    owned = model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / c.model, {c.precision, {}});
+    // A vocabulary of three tiles, for the paths that small models do not reach.
+    const auto folder = std::string_view(c.model) == "wide"
+                            ? bench::make_random_gpt2(folder_of_wide.path() / "wide", 5000, 32, 2, 4, 64)
+                            : std::filesystem::path(TWISTOR_SOURCE_DIR) / c.model;
+    owned = model::load_language_model(folder, {c.precision, {}});
     lm = owned.get();
     prompt = {3, 7, 11, 4, 9, 2, 8, 5, 6, 12, 10};
     hidden_twist = std::make_unique<HiddenTwist>(lm->vocab_size());
     twist = hidden_twist.get();
     length = 24;
   }
+  test::TemporaryFolder folder_of_wide;
   test::TabularProblem tabular;
   std::unique_ptr<model::LanguageModel> owned;
   std::unique_ptr<HiddenTwist> hidden_twist;
@@ -139,10 +146,12 @@ TEST_P(SameBits, OnEveryNumberOfRanksAndUnderGroups) {
 constexpr Case cases[] = {{"", model::Precision::float32},
                           {"models/tiny", model::Precision::float32},
                           {"models/tiny", model::Precision::bfloat16},
-                          {"tests/golden/llama", model::Precision::float32}};
+                          {"tests/golden/llama", model::Precision::float32},
+                          {"wide", model::Precision::float32}};
 std::string name_of(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& test) {
   const Case& c = std::get<0>(test.param);
-  const std::string model = *c.model == '\0' ? "tabular" : std::string(c.model).find("llama") != std::string::npos ? "llama" : "tiny";
+  const std::string path = c.model;
+  const std::string model = path.empty() ? "tabular" : path == "wide" ? path : path.ends_with("llama") ? "llama" : "tiny";
   return model + (c.precision == model::Precision::float32 ? "_f32_" : "_bf16_") + std::string(scheme_name(std::get<1>(test.param)));
 }
 INSTANTIATE_TEST_SUITE_P(All, SameBits,
