@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Kills a writer of checkpoints at many random moments and checks after each that a whole state is left.
+# Kills writers of checkpoints, and ranks of whole trainings, at many random moments, and checks after each that a whole
+# state is left from which the training goes on to the same twist.
 #
 # usage: launch/torture.sh [KILLS]
 #
-#   KILLS   how often (default 200)
+#   KILLS   how often, of either kind (default 200, about ten minutes)
 #
-# The test suite does the same 20 times; this is for changes to src/store.
+# The test suite does the same 20 times; this is for changes to src/store and src/app.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -15,6 +16,9 @@ case ${1:-200} in
 esac
 
 "$repo/launch/setup.sh"
-"$repo/launch/build.sh" ci unit_store
-say "killing writers ${1:-200} times"
-TWISTOR_KILLS=${1:-200} exec "$repo/build/release/unit_store" --gtest_filter='Kill.*'
+"$repo/launch/build.sh" ci unit_store twistor
+kills=${1:-200}
+say "killing writers $kills times"
+TWISTOR_KILLS=$kills "$repo/build/release/unit_store" --gtest_filter='Kill.*'
+say "killing ranks $kills times"
+TWISTOR_KILLS=$kills exec python3 "$repo/tests/system/train_kills.py" "$repo/build/release/twistor" "$repo" "$(command -v mpirun)"

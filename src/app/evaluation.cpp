@@ -163,6 +163,8 @@ std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numb
 void add_sweep_counters(Counters& c, const smc::SweepCounters& s) {
   c["token_forwards"] += static_cast<double>(s.token_forwards);
   c["rows_scored"] += static_cast<double>(s.rows_scored);
+  c["resamplings"] += static_cast<double>(s.resamplings);
+  c["moved_copies"] += static_cast<double>(s.moved_copies);
   c["sent_messages"] += static_cast<double>(s.sent_messages);
   c["sent_bytes"] += static_cast<double>(s.sent_bytes);
   c["live_blocks_peak"] = std::max(c["live_blocks_peak"], static_cast<double>(s.peak_live_blocks));

@@ -82,7 +82,7 @@ void Session::read_prompt() {
                 "give a longer prompt.text");
   for (const std::int64_t id : prompt_)
     TWISTOR_CHECK(id >= 0 && id < lm_->vocab_size(), ErrorKind::config, "reading the prompt",
-                  fmt::format("token id {} is out of range (vocabulary {})", id, lm_->vocab_size()));
+                  fmt::format("token id {} is out of range (vocabulary {})", id, lm_->vocab_size()), "correct prompt.ids");
 }
 
 void Session::make_potential(const std::filesystem::path& config_file) {

@@ -59,6 +59,7 @@ class Training {
       if (at < end && !learn_until(end)) return 0;
       begin = end;
     }
+    if (trainer_.state().update == 0) save();  // train.updates = 0: the untrained twist is a result too
     evaluate();
     const Counters counters = reduce_counters(counters_, session_.world());
     if (session_.is_root()) publish(session_, first_ ? &*first_ : nullptr, last_, counters, seconds_since(begin_));
@@ -71,7 +72,10 @@ class Training {
   /// Goes on from the checkpoint in run.output. Every rank reads it, so that all fail alike if it does not fit.
   void resume() {
     const std::string& mode = session_.config().run.resume;
-    if (mode == "never") return;
+    if (mode == "never") {
+      put_old_checkpoint_aside();
+      return;
+    }
     std::int64_t is_there = 0;
     if (session_.is_root())
       is_there = std::filesystem::exists(checkpoint_file()) || std::filesystem::exists(session_.output("checkpoint.previous.h5"));
@@ -88,6 +92,14 @@ class Training {
     trainer_.resume(trainer_state(checkpoint));
     first_ = from_numbers(checkpoint.numbers, "before");
     if (session_.is_root()) log_info(fmt::format("resuming after update {}", checkpoint.update));
+  }
+
+  /// A run that starts anew must not find the old one's state when it is interrupted before its first checkpoint.
+  void put_old_checkpoint_aside() const {
+    if (!session_.is_root()) return;
+    std::error_code ignored;
+    std::filesystem::rename(checkpoint_file(), session_.output("checkpoint.replaced.h5"), ignored);
+    std::filesystem::remove(session_.output("checkpoint.previous.h5"), ignored);
   }
 
   /// False when a signal asked to stop; the checkpoint is written then.
@@ -123,6 +135,11 @@ class Training {
     counters_["gradient_s"] += report.times.gradient_s;
     counters_["reduce_s"] += report.times.reduce_s;
     counters_["step_s"] += report.times.step_s;
+    if (session_.is_root()) counters_["skipped_updates"] += report.is_skipped ? 1 : 0;
+    if (session_.is_root() && report.is_skipped && !has_warned_)
+      log_warning("no sample of the proposal had phi > 0, so an update was skipped; use exact positives, a target.log_floor, "
+                  "or a larger train.batch");
+    has_warned_ |= report.is_skipped;
     if (!metrics_) return;
     report::JsonLine line;
     line.add("update", trainer_.state().update).add("loss", report.loss).add("log_z_hat", report.log_z);
@@ -157,7 +174,8 @@ class Training {
   std::optional<report::MetricsWriter> metrics_;
   std::optional<Evaluation> first_;
   Evaluation last_;
-  Counters counters_;
+  Counters counters_{{"skipped_updates", 0}};
+  bool has_warned_ = false;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& 
   c.config_text = to_text(session.config());
   c.model_fingerprint = session.lm().fingerprint();
   c.twist_form = twist.form();
+  c.target_identity = session.potential_identity();
   c.update = state.update;
   c.adam_step = state.adam_step;
   c.seed = session.config().run.seed;
@@ -49,7 +50,7 @@ learn::TrainerState trainer_state(const store::Checkpoint& checkpoint) {
 
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {
   store::Expectation expected{
-      session.lm().fingerprint(), session.config().twist.form, to_text(session.config()), {}};
+      session.lm().fingerprint(), session.config().twist.form, to_text(session.config()), {}, session.potential_identity()};
   expected.config_keys = {"model.dtype",
                           "prompt.text",
                           "prompt.ids",

@@ -196,8 +196,10 @@ class Sweeper {
     genealogy_.resampled(options_.scheme, next.ancestor_of_id, out_.ess.back());
     layout_ = std::move(placement.after);
     log_sum_ = std::log(static_cast<double>(options_.particles));
-    ++out_.counters.resamplings;
-    out_.counters.moved_copies += moved.moved_copies;
+    if (comm_.rank() == 0) {  // facts of the population, counted once
+      ++out_.counters.resamplings;
+      out_.counters.moved_copies += moved.moved_copies;
+    }
     out_.counters.sent_messages += moved.sent_messages;
     out_.counters.sent_bytes += moved.sent_bytes;
     if (rows != nullptr && p().hidden.size(0) > rows->size()) {

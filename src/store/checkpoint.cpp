@@ -70,7 +70,8 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& c, co
                      {"update", c.update},
                      {"seed", std::bit_cast<std::int64_t>(c.seed)},
                      {"adam_step", c.adam_step},
-                     {"exact_samples_path", c.exact_samples_path}};
+                     {"exact_samples_path", c.exact_samples_path},
+                     {"target_identity", c.target_identity}};
   for (const auto& [name, value] : c.numbers)
     view.attributes.emplace(std::string(number_prefix) + name, value);
   for (const auto& [name, value] : c.counters)
@@ -87,6 +88,8 @@ Checkpoint checkpoint_from(Archive archive) {
   c.seed = std::bit_cast<std::uint64_t>(archive.attribute<std::int64_t>("seed"));
   c.adam_step = archive.attribute<std::int64_t>("adam_step");
   c.exact_samples_path = archive.attribute<std::string>("exact_samples_path");
+  if (archive.attributes.contains("target_identity"))
+    c.target_identity = archive.attribute<std::string>("target_identity");
   for (const auto& [name, value] : archive.attributes) {
     const auto* number = std::get_if<double>(&value);
     const auto* counter = std::get_if<std::int64_t>(&value);
@@ -135,6 +138,7 @@ void require_compatible(const Checkpoint& checkpoint, const Expectation& expecte
   };
   compare("the language model's fingerprint", checkpoint.model_fingerprint, expected.model_fingerprint);
   compare("twist.form", checkpoint.twist_form, expected.twist_form);
+  compare("the target", checkpoint.target_identity, expected.target_identity);
   for (const std::string& key : expected.config_keys) {
     compare(key, config_value(checkpoint.config_text, key), config_value(expected.config_text, key));
   }

@@ -43,7 +43,7 @@ struct SweepOptions {
   bool keep_hidden = false;   ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
 };
 
-/// Seconds and counts of one sweep on this rank.
+/// Seconds and counts of one sweep on this rank; resamplings and moved copies are the population's, on its first rank.
 struct SweepCounters {
   std::int64_t token_forwards = 0, rows_scored = 0, resamplings = 0, moved_copies = 0, sent_messages = 0, sent_bytes = 0;
   std::int64_t peak_live_blocks = 0, dense_blocks = 0;

@@ -24,6 +24,7 @@ struct Checkpoint {
   NamedArrays adam_m, adam_v;     ///< moments, same names and shapes as parameters, or empty
   std::int64_t adam_step = 0;
   std::string exact_samples_path;                ///< empty if there are none
+  std::string target_identity;                   ///< of phi, with what was drawn or read for it
   std::map<std::string, double> numbers;         ///< running means and the like
   std::map<std::string, std::int64_t> counters;  ///< particle-tokens, seconds per stage in ns, ...
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
@@ -46,6 +47,7 @@ struct Expectation {
   std::string twist_form;
   std::string config_text;               ///< of the run that resumes
   std::vector<std::string> config_keys;  ///< those that must not have changed, for instance "smc.particles"
+  std::string target_identity;           ///< as Checkpoint::target_identity
 };
 
 /// Throws Error(config) that names everything that differs, with both values. *Local.*

@@ -133,7 +133,7 @@ TEST_P(SameBits, OnEveryNumberOfRanksAndUnderGroups) {
       o.order = order;
       const Proposal proposal(*stage.lm, *stage.twist, ProposalKind::twisted);
       const Sweep one = sweep(stage.problem(), proposal, o, self);
-      n_resamplings += one.counters.resamplings;
+      n_resamplings += static_cast<std::int64_t>(one.unique_ancestors.size());
       expect_same(sweep(stage.problem(), proposal, o, world), world, one);
       expect_same(sweep(stage.problem(), proposal, o, group), group, one);
       const std::vector<std::int64_t> path(one.particles.tokens.begin(), one.particles.tokens.begin() + o.length);
@@ -196,7 +196,7 @@ TEST(Communication, StepsNeedNoMoreCollectivesThanPromised) {
     o.trigger = trigger;
     pmpi::reset();
     const Sweep s = sweep(tabular.problem(), proposal, o, world);
-    return std::pair(pmpi::read().collectives(), s.counters.resamplings);
+    return std::pair(pmpi::read().collectives(), static_cast<std::int64_t>(s.unique_ancestors.size()));
   };
   // At the end of a sweep come one more reduction and the gather for the genealogical variance.
   const std::int64_t without = count(Trigger::never).first;

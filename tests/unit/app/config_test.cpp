@@ -104,7 +104,7 @@ TEST(Config, RefusesBadTextsNamingLineKeyAndWhatIsAllowed) {
       {"[smc] x = 3", "expected nothing behind [section], got 'x = 3'", ""},
       {"[smc]\nparticles 3", "line 2: expected 'key = value', got 'particles 3'", ""},
       {"= 3", "unknown key ''", ""},
-      {"smc.particles = 0", "smc.particles: expected an integer, at least 1 and at most 2147483648, got 0",
+      {"smc.particles = 0", "smc.particles: expected an integer, at least 1 and at most 2147483646, got 0",
        ""},
       {"smc.particles = 2147483649", "got 2147483649", ""},
       {"smc.particles = 99999999999999999999", "got '99999999999999999999'", ""},

@@ -80,14 +80,15 @@ TEST(Checkpoint, ReadsConfigurationValues) {
 
 TEST(Checkpoint, NamesEverythingThatDiffers) {
   const Checkpoint c = checkpoint_at(2);
-  require_compatible(c, {"0123abcd", "mlp", "run.seed = 2\n", {"run.seed", "smc.particles"}});
+  require_compatible(c, {"0123abcd", "mlp", "run.seed = 2\n", {"run.seed", "smc.particles"}, ""});
   const Error error = error_of([&] {
-    require_compatible(c, {"ffff", "linear", "run.seed = 3\n", {"run.seed"}});
+    require_compatible(c, {"ffff", "linear", "run.seed = 3\n", {"run.seed"}, "another phi"});
   });
   EXPECT_EQ(error.kind(), ErrorKind::config);
   EXPECT_THAT(error.what(), HasSubstr("fingerprint is '0123abcd' in the checkpoint and 'ffff' in this run"));
   EXPECT_THAT(error.what(), HasSubstr("twist.form is 'mlp' in the checkpoint and 'linear' in this run"));
   EXPECT_THAT(error.what(), HasSubstr("run.seed is '2' in the checkpoint and '3' in this run"));
+  EXPECT_THAT(error.what(), HasSubstr("the target is '' in the checkpoint and 'another phi' in this run"));
 }
 
 ExactSamples sample_set() {
