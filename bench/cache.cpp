@@ -154,7 +154,7 @@ void print_select(const model::LanguageModel& lm, std::int64_t K, std::int64_t l
     bare.push_back(bench::time_of([&] { dense.copy(parents); }));
   }
   const double ours = bench::median(select) + bench::median(write);
-  fmt::print("{:>8}{:>11.1f}{:>11.2f}{:>11.2f}{:>9}{:>13.2f}{:>10.2f}{:>10.1f}{:>8.1f}\n", length,
+  fmt::print("{:>8}{:>11.1f}{:>11.2f}{:>11.2f}{:>9}{:>15.2f}{:>10.2f}{:>10.1f}{:>8.1f}\n", length,
              static_cast<double>(prefix_bytes) * 1e-3, 1e3 * bench::median(select),
              1e3 * bench::median(write), copied, 1e3 * bench::median(message), 1e3 * bench::median(bare),
              bench::median(message) / ours, bench::median(bare) / ours);
@@ -176,7 +176,7 @@ void run(int argc, char** argv) {
   }
   fmt::print("\nOne resampling of a cache of {} sequences at ESS = K / 2, ms (G6: no whole-prefix copies)\n",
              K);
-  fmt::print("{:>8}{:>11}{:>11}{:>11}{:>9}{:>13}{:>10}{:>18}\n", "length", "kB each", "select", "reserve",
+  fmt::print("{:>8}{:>11}{:>11}{:>11}{:>9}{:>15}{:>10}{:>18}\n", "length", "kB each", "select", "reserve",
              "copied", "export+import", "memcpy", "ratios to ours");
   for (const std::int64_t length : {24, 72, 136, 248}) print_select(*lm, K, length);
 }

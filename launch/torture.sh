@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Kills writers of checkpoints, and ranks of whole trainings, at many random moments, and checks after each that a whole
-# state is left from which the training goes on to the same twist.
+# Kills checkpoint writers, and ranks of whole trainings, at many random moments and looks whether they go on from there.
 #
 # usage: launch/torture.sh [KILLS]
 #

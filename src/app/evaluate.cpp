@@ -11,7 +11,8 @@ int evaluate(const Invocation& invocation) {
   const auto begin = std::chrono::steady_clock::now();
   const Session session(invocation.config, invocation.config_file);
   const std::string& given = session.config().evaluate.checkpoint;
-  const store::Checkpoint checkpoint = store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
+  const store::Checkpoint checkpoint =
+      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist();
   set_parameters(*twist, checkpoint);

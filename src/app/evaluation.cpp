@@ -36,7 +36,9 @@ void for_each_estimate(E& e, Visit visit) {
   visit("proposal.kl_q_p0", e.proposal.kl_q_p0);
 }
 
-report::Estimate for_report(const Estimate& e) { return {e.mean, e.se, e.n}; }
+report::Estimate for_report(const Estimate& e) {
+  return {e.mean, e.se, e.n};
+}
 
 /// {"log_z": {...}, "kl": {...}, ...} of one evaluation; estimates that could not be made are null.
 void add_estimates(report::JsonLine& json, const Evaluation& e) {
@@ -53,7 +55,9 @@ void add_estimates(report::JsonLine& json, const Evaluation& e) {
   });
   sections["log_z"].add("genealogical_variance", e.bounds.genealogical_variance);
   for (const char* name : {"log_z", "kl", "proposal"}) json.add(name, sections[name]);
-  json.add("ess", report::JsonLine().add("final", e.bounds.mean_final_ess).add("per_step", std::span<const double>(e.bounds.mean_ess)));
+  json.add("ess", report::JsonLine()
+                      .add("final", e.bounds.mean_final_ess)
+                      .add("per_step", std::span<const double>(e.bounds.mean_ess)));
   json.add("seconds", e.seconds);
 }
 
@@ -74,8 +78,10 @@ void store_evaluation(store::Results& results, const std::string& prefix, const 
   for (const auto& [name, value] : to_numbers(e, prefix)) results.numbers[name] = value;
 }
 
-void print_table(const Session& session, const Evaluation* before, const Evaluation& after, double total_seconds) {
-  std::vector<std::string> header{"", after.update == 0 ? "untrained" : fmt::format("after {} updates", after.update)};
+void print_table(const Session& session, const Evaluation* before, const Evaluation& after,
+                 double total_seconds) {
+  std::vector<std::string> header{
+      "", after.update == 0 ? "untrained" : fmt::format("after {} updates", after.update)};
   if (before != nullptr) header.insert(header.begin() + 1, "before learning");
   report::Table table(header);
   const auto add = [&](const std::string& name, auto value) {
@@ -85,17 +91,20 @@ void print_table(const Session& session, const Evaluation* before, const Evaluat
     table.add_row(cells);
   };
   using E = const Evaluation&;
-  add("log Z, exact", [](E e) { return std::isnan(e.exact_log_z) ? "-" : fmt::format("{:.6f}", e.exact_log_z); });
+  add("log Z, exact",
+      [](E e) { return std::isnan(e.exact_log_z) ? "-" : fmt::format("{:.6f}", e.exact_log_z); });
   add("log Z, SMC lower bound", [](E e) { return cell(e.bounds.smc_lower); });
   add("log Z, SMC upper bound", [](E e) { return cell(e.bounds.smc_upper); });
   add("log Z, SIS lower bound", [](E e) { return cell(e.bounds.sis_lower); });
   add("log Z, SIS upper bound", [](E e) { return cell(e.bounds.sis_upper); });
   add("KL(q || sigma)", [](E e) { return cell(e.kl.q_sigma); });
   add("KL(sigma || q)", [](E e) { return cell(e.kl.sigma_q); });
-  add("ESS at the end", [&](E e) { return fmt::format("{:.1f} of {}", e.bounds.mean_final_ess, session.config().smc.particles); });
+  add("ESS at the end", [&](E e) {
+    return fmt::format("{:.1f} of {}", e.bounds.mean_final_ess, session.config().smc.particles);
+  });
   add("seconds", [](E e) { return fmt::format("{:.1f}", e.seconds); });
-  fmt::print("\n{}\n{} rank(s), {:.1f} s in all. Files: {}\n", table.text(), session.world().size(), total_seconds,
-             session.output("").string());
+  fmt::print("\n{}\n{} rank(s), {:.1f} s in all. Files: {}\n", table.text(), session.world().size(),
+             total_seconds, session.output("").string());
 }
 
 report::JsonLine versions() {
@@ -115,11 +124,13 @@ Evaluation evaluate_twist(const Session& session, const twist::Twist& twist, std
   Evaluation e;
   e.update = update;
   e.exact_log_z = exact.log_z;
-  e.bounds = estimate::bound_log_z(problem, proposal, {session.sweep_options(), session.config().evaluate.repeats}, source,
-                                   session.world(), session.groups());
+  e.bounds =
+      estimate::bound_log_z(problem, proposal, {session.sweep_options(), session.config().evaluate.repeats},
+                            source, session.world(), session.groups());
   if (!e.bounds.has_upper) e.bounds.sis_upper = e.bounds.smc_upper = {not_a_number, not_a_number, 0};
-  e.proposal = estimate::proposal_kl(problem, proposal, session.config().target.length, session.config().evaluate.samples,
-                                     session.config().run.seed, source, session.world());
+  e.proposal = estimate::proposal_kl(problem, proposal, session.config().target.length,
+                                     session.config().evaluate.samples, session.config().run.seed, source,
+                                     session.world());
   if (!e.proposal.has_g) e.proposal.g_q = {not_a_number, not_a_number, 0};
   e.kl = estimate::kl_from_log_z(e.proposal, estimate::best_log_z(e.bounds, e.exact_log_z));
   e.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -137,24 +148,28 @@ std::map<std::string, double> to_numbers(const Evaluation& e, const std::string&
   out[prefix + ".update"] = static_cast<double>(e.update);
   out[prefix + ".log_z.exact"] = e.exact_log_z;
   out[prefix + ".final_ess"] = e.bounds.mean_final_ess;
-  for (std::size_t t = 0; t < e.bounds.mean_ess.size(); ++t) out[fmt::format("{}.ess.{}", prefix, t)] = e.bounds.mean_ess[t];
+  for (std::size_t t = 0; t < e.bounds.mean_ess.size(); ++t)
+    out[fmt::format("{}.ess.{}", prefix, t)] = e.bounds.mean_ess[t];
   out[prefix + ".genealogical_variance"] = e.bounds.genealogical_variance;
   out[prefix + ".seconds"] = e.seconds;
   return out;
 }
 
-std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numbers, const std::string& prefix) {
+std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numbers,
+                                       const std::string& prefix) {
   if (!numbers.contains(prefix + ".update")) return std::nullopt;
   Evaluation e;
   for_each_estimate(e, [&](const std::string& name, Estimate& estimate) {
     const std::string key = prefix + "." + name;
-    estimate = {numbers.at(key + ".mean"), numbers.at(key + ".se"), static_cast<std::int64_t>(numbers.at(key + ".n"))};
+    estimate = {numbers.at(key + ".mean"), numbers.at(key + ".se"),
+                static_cast<std::int64_t>(numbers.at(key + ".n"))};
   });
   e.update = static_cast<std::int64_t>(numbers.at(prefix + ".update"));
   e.exact_log_z = numbers.at(prefix + ".log_z.exact");
   e.bounds.mean_final_ess = numbers.at(prefix + ".final_ess");
   const auto ess_key = [&](std::size_t t) { return fmt::format("{}.ess.{}", prefix, t); };
-  for (std::size_t t = 0; numbers.contains(ess_key(t)); ++t) e.bounds.mean_ess.push_back(numbers.at(ess_key(t)));
+  for (std::size_t t = 0; numbers.contains(ess_key(t)); ++t)
+    e.bounds.mean_ess.push_back(numbers.at(ess_key(t)));
   e.bounds.genealogical_variance = numbers.at(prefix + ".genealogical_variance");
   e.seconds = numbers.at(prefix + ".seconds");
   return e;
@@ -188,8 +203,8 @@ Counters reduce_counters(const Counters& mine, const comm::Communicator& world) 
   return out;
 }
 
-void publish(const Session& session, const Evaluation* before, const Evaluation& after, const Counters& counters,
-             double total_seconds) {
+void publish(const Session& session, const Evaluation* before, const Evaluation& after,
+             const Counters& counters, double total_seconds) {
   store::Results results;
   results.config_text = to_text(session.config());
   if (before != nullptr) store_evaluation(results, "before", *before);
@@ -215,7 +230,8 @@ void publish(const Session& session, const Evaluation* before, const Evaluation&
     }
   }
   summary.add("counters", counts).add("ranks", session.world().size()).add("versions", versions());
-  report::write_text_atomically(session.output("summary.json").string(), report::indented(summary.text()) + "\n");
+  report::write_text_atomically(session.output("summary.json").string(),
+                                report::indented(summary.text()) + "\n");
   print_table(session, before, after, total_seconds);
 }
 

@@ -16,7 +16,8 @@ namespace twistor::app {
 namespace {
 
 /// One population's lines, in order of ids; empty on ranks other than the group's first.
-/// log_weight = log Z_hat + log W: its exponential, summed over a population, is that population's estimate of Z.
+/// log_weight = log Z_hat + log W: its exponential, summed over a population, is that population's estimate
+/// of Z.
 std::string lines_of(const Session& session, const smc::Sweep& sweep, std::int64_t population) {
   const smc::Population& p = sweep.particles;
   struct Row {
@@ -29,7 +30,9 @@ std::string lines_of(const Session& session, const smc::Sweep& sweep, std::int64
   };
   for (std::int64_t i = 0; i < p.size(); ++i) {
     const auto at = static_cast<std::size_t>(i);
-    rows.push_back({p.ids[at], sweep.log_z == log_zero ? log_zero : sweep.log_z + p.log_w[at] - sweep.log_weight_sum, total(p.log_p0, i), sweep.log_phi[at], total(p.log_q, i)});
+    rows.push_back({p.ids[at],
+                    sweep.log_z == log_zero ? log_zero : sweep.log_z + p.log_w[at] - sweep.log_weight_sum,
+                    total(p.log_p0, i), sweep.log_phi[at], total(p.log_q, i)});
   }
   const comm::Communicator& group = session.groups().group;
   const std::vector<Row> all = comm::all_gather(std::span<const Row>(rows), group);
@@ -39,11 +42,15 @@ std::string lines_of(const Session& session, const smc::Sweep& sweep, std::int64
   std::sort(order.begin(), order.end(), [&](auto a, auto b) { return all[a].id < all[b].id; });
   std::string out;
   for (const std::size_t i : order) {
-    const auto ids = std::span(tokens).subspan(i * static_cast<std::size_t>(p.T), static_cast<std::size_t>(p.T));
+    const auto ids =
+        std::span(tokens).subspan(i * static_cast<std::size_t>(p.T), static_cast<std::size_t>(p.T));
     report::JsonLine line;
     line.add("population", population).add("id", all[i].id).add("ids", std::span<const std::int64_t>(ids));
     if (session.tokenizer() != nullptr) line.add("text", session.decode(ids));
-    line.add("log_weight", all[i].log_weight).add("log_p0", all[i].log_p0).add("log_phi", all[i].log_phi).add("log_q", all[i].log_q);
+    line.add("log_weight", all[i].log_weight)
+        .add("log_p0", all[i].log_p0)
+        .add("log_phi", all[i].log_phi)
+        .add("log_q", all[i].log_q);
     out += line.text() + "\n";
   }
   return group.rank() == 0 ? out : std::string{};
@@ -55,7 +62,8 @@ int sample(const Invocation& invocation) {
   const Session session(invocation.config, invocation.config_file);
   const Config& config = session.config();
   const std::string& given = config.evaluate.checkpoint;
-  const store::Checkpoint checkpoint = store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
+  const store::Checkpoint checkpoint =
+      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist();
   set_parameters(*twist, checkpoint);
@@ -71,14 +79,17 @@ int sample(const Invocation& invocation) {
     if (population < n_populations) {
       smc::SweepOptions options = session.sweep_options();
       options.particles = std::min(K, config.sample.count - population * K);
-      options.seed = derive_seed(config.run.seed, Stream::repeat, (std::uint64_t{1} << 32) + static_cast<std::uint64_t>(population));
+      options.seed = derive_seed(config.run.seed, Stream::repeat,
+                                 (std::uint64_t{1} << 32) + static_cast<std::uint64_t>(population));
       mine = lines_of(session, smc::sweep(problem, proposal, options, session.groups().group), population);
     }
-    const std::vector<char> round = comm::all_gather(std::span<const char>(mine.data(), mine.size()), session.world());
+    const std::vector<char> round =
+        comm::all_gather(std::span<const char>(mine.data(), mine.size()), session.world());
     text.append(round.begin(), round.end());
   }
   if (session.is_root()) {
-    const std::filesystem::path file = config.sample.path.empty() ? session.output("samples.jsonl") : output_path(config.sample.path);
+    const std::filesystem::path file =
+        config.sample.path.empty() ? session.output("samples.jsonl") : output_path(config.sample.path);
     report::write_text_atomically(file.string(), text);
     log_info(fmt::format("{} samples written to {}", config.sample.count, file.string()));
   }

@@ -82,7 +82,8 @@ void Session::read_prompt() {
                 "give a longer prompt.text");
   for (const std::int64_t id : prompt_)
     TWISTOR_CHECK(id >= 0 && id < lm_->vocab_size(), ErrorKind::config, "reading the prompt",
-                  fmt::format("token id {} is out of range (vocabulary {})", id, lm_->vocab_size()), "correct prompt.ids");
+                  fmt::format("token id {} is out of range (vocabulary {})", id, lm_->vocab_size()),
+                  "correct prompt.ids");
 }
 
 void Session::make_potential(const std::filesystem::path& config_file) {
@@ -157,13 +158,15 @@ ExactSplit split(const store::ExactSamples& samples, const Config& config) {
   // Every second sample: the division does not depend on how many there are, nor on who learns from them.
   const auto every_second = [&samples](std::int64_t first) {
     return estimate::ExactSource{(samples.n() + 1 - first) / 2, [&samples, first](std::int64_t i) {
-                                   const auto at = samples.tokens.values.begin() + (first + 2 * i) * samples.length;
+                                   const auto at =
+                                       samples.tokens.values.begin() + (first + 2 * i) * samples.length;
                                    return std::vector<std::int64_t>(at, at + samples.length);
                                  }};
   };
   ExactSplit out{every_second(0), every_second(1)};
   TWISTOR_CHECK(samples.n() != 1 || config.train.positives == "weighted", ErrorKind::config,
-                "dividing the exact samples between learning and evaluation", "there is one, and both need their own",
+                "dividing the exact samples between learning and evaluation",
+                "there is one, and both need their own",
                 "set train.positives = weighted, or make more exact samples");
   return out;
 }

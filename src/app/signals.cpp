@@ -8,7 +8,9 @@ namespace {
 
 volatile std::sig_atomic_t pending = 0;  // a handler can reach nothing but a global
 
-void remember(int signal) { pending = signal; }
+void remember(int signal) {
+  pending = signal;
+}
 
 }  // namespace
 
@@ -16,6 +18,8 @@ void watch_signals() {
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, &remember);
 }
 
-int pending_signal() noexcept { return pending; }
+int pending_signal() noexcept {
+  return pending;
+}
 
 }  // namespace twistor::app

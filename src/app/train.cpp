@@ -19,7 +19,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 learn::TrainOptions train_options(const Config& config) {
   learn::TrainOptions options;
@@ -53,7 +55,8 @@ class Training {
     const Config& config = session_.config();
     std::int64_t begin = 0;
     for (const std::int64_t end : epoch_ends(config.train)) {
-      // A run that goes on in the middle of an epoch does what the uninterrupted one does: it has been evaluated already.
+      // A run that goes on in the middle of an epoch does what the uninterrupted one does: it has been
+      // evaluated already.
       const std::int64_t at = trainer_.state().update;
       if (config.train.evaluate && at == begin && at < end) evaluate();
       if (at < end && !learn_until(end)) return 0;
@@ -62,14 +65,16 @@ class Training {
     if (trainer_.state().update == 0) save();  // train.updates = 0: the untrained twist is a result too
     evaluate();
     const Counters counters = reduce_counters(counters_, session_.world());
-    if (session_.is_root()) publish(session_, first_ ? &*first_ : nullptr, last_, counters, seconds_since(begin_));
+    if (session_.is_root())
+      publish(session_, first_ ? &*first_ : nullptr, last_, counters, seconds_since(begin_));
     return 0;
   }
 
  private:
   [[nodiscard]] std::filesystem::path checkpoint_file() const { return session_.output("checkpoint.h5"); }
 
-  /// Goes on from the checkpoint in run.output. Every rank reads it, so that all fail alike if it does not fit.
+  /// Goes on from the checkpoint in run.output. Every rank reads it, so that all fail alike if it does not
+  /// fit.
   void resume() {
     const std::string& mode = session_.config().run.resume;
     if (mode == "never") {
@@ -78,15 +83,19 @@ class Training {
     }
     std::int64_t is_there = 0;
     if (session_.is_root())
-      is_there = std::filesystem::exists(checkpoint_file()) || std::filesystem::exists(session_.output("checkpoint.previous.h5"));
+      is_there = std::filesystem::exists(checkpoint_file()) ||
+                 std::filesystem::exists(session_.output("checkpoint.previous.h5"));
     comm::broadcast(std::span(&is_there, 1), 0, session_.world());
-    TWISTOR_CHECK(is_there != 0 || mode != "require", ErrorKind::no_input, "resuming the run in " + session_.config().run.output,
-                  "there is no checkpoint", "set run.resume = auto to start anew");
+    TWISTOR_CHECK(is_there != 0 || mode != "require", ErrorKind::no_input,
+                  "resuming the run in " + session_.config().run.output, "there is no checkpoint",
+                  "set run.resume = auto to start anew");
     if (is_there == 0) return;
     const store::Checkpoint checkpoint = store::load_checkpoint(checkpoint_file());
     require_fits(session_, checkpoint, Purpose::go_on_learning);
-    TWISTOR_CHECK(checkpoint.update <= session_.config().train.updates, ErrorKind::config, "resuming the run in " + session_.config().run.output,
-                  fmt::format("its checkpoint has {} updates, train.updates is {}", checkpoint.update, session_.config().train.updates),
+    TWISTOR_CHECK(checkpoint.update <= session_.config().train.updates, ErrorKind::config,
+                  "resuming the run in " + session_.config().run.output,
+                  fmt::format("its checkpoint has {} updates, train.updates is {}", checkpoint.update,
+                              session_.config().train.updates),
                   "raise train.updates, or set run.resume = never to start anew");
     set_parameters(*twist_, checkpoint);
     trainer_.resume(trainer_state(checkpoint));
@@ -94,7 +103,8 @@ class Training {
     if (session_.is_root()) log_info(fmt::format("resuming after update {}", checkpoint.update));
   }
 
-  /// A run that starts anew must not find the old one's state when it is interrupted before its first checkpoint.
+  /// A run that starts anew must not find the old one's state when it is interrupted before its first
+  /// checkpoint.
   void put_old_checkpoint_aside() const {
     if (!session_.is_root()) return;
     std::error_code ignored;
@@ -113,15 +123,18 @@ class Training {
       const learn::UpdateReport report = trainer_.update();
       record(report, seconds_since(begin));
       const std::int64_t done = trainer_.state().update;
-      progress.update(fmt::format("update {} of {}  loss {:.4f}  log Z {:.3f}  ESS {:.1f}  {:.3f} s each", done, train.updates,
-                                  report.loss, report.log_z, report.negative_ess, seconds_since(begin)));
+      progress.update(fmt::format("update {} of {}  loss {:.4f}  log Z {:.3f}  ESS {:.1f}  {:.3f} s each",
+                                  done, train.updates, report.loss, report.log_z, report.negative_ess,
+                                  seconds_since(begin)));
       const int signal = comm::all_reduce_max(pending_signal(), session_.world());
       const bool is_due = train.checkpoint_every > 0 && done % train.checkpoint_every == 0;
       if (signal != 0 || is_due || done == train.updates) save();
       if (signal != 0) {
         progress.finish();
         if (session_.is_root())
-          log_warning(fmt::format("stopped by signal {} after update {}; the checkpoint is written, run again to go on", signal, done));
+          log_warning(fmt::format(
+              "stopped by signal {} after update {}; the checkpoint is written, run again to go on", signal,
+              done));
         return false;
       }
     }
@@ -137,8 +150,10 @@ class Training {
     counters_["step_s"] += report.times.step_s;
     if (session_.is_root()) counters_["skipped_updates"] += report.is_skipped ? 1 : 0;
     if (session_.is_root() && report.is_skipped && !has_warned_)
-      log_warning("no sample of the proposal had phi > 0, so an update was skipped; use exact positives, a target.log_floor, "
-                  "or a larger train.batch");
+      log_warning(
+          "no sample of the proposal had phi > 0, so an update was skipped; use exact positives, a "
+          "target.log_floor, "
+          "or a larger train.batch");
     has_warned_ |= report.is_skipped;
     if (!metrics_) return;
     report::JsonLine line;
@@ -180,6 +195,8 @@ class Training {
 
 }  // namespace
 
-int train(const Invocation& invocation) { return Training(invocation).run(); }
+int train(const Invocation& invocation) {
+  return Training(invocation).run();
+}
 
 }  // namespace twistor::app

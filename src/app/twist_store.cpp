@@ -49,8 +49,11 @@ learn::TrainerState trainer_state(const store::Checkpoint& checkpoint) {
 }
 
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {
-  store::Expectation expected{
-      session.lm().fingerprint(), session.config().twist.form, to_text(session.config()), {}, session.potential_identity()};
+  store::Expectation expected{session.lm().fingerprint(),
+                              session.config().twist.form,
+                              to_text(session.config()),
+                              {},
+                              session.potential_identity()};
   expected.config_keys = {"model.dtype",
                           "prompt.text",
                           "prompt.ids",

@@ -19,7 +19,8 @@ std::string Error::text() const {
 }
 
 void throw_assertion(const char* condition, const std::string& message, std::source_location where) {
-  throw Error(ErrorKind::internal, "checking an invariant", fmt::format("{} (violated: {})", message, condition),
+  throw Error(ErrorKind::internal, "checking an invariant",
+              fmt::format("{} (violated: {})", message, condition),
               "this is a mistake in twistor; please report it with the command that led here", where);
 }
 

@@ -44,20 +44,23 @@ void LogSum::add(double x) {
   if (x < -1e15) return;
   TWISTOR_CHECK(x < 1e15, ErrorKind::internal, "adding weights in log space", "a log weight exceeds 1e15");
   const double exponent = std::floor(x * std::numbers::log2e);
-  // exp(x) = mantissa * 2^exponent; the remainder is taken against a split ln 2, so it stays exact for large |x|.
+  // exp(x) = mantissa * 2^exponent; the remainder is taken against a split ln 2, so it stays exact for large
+  // |x|.
   constexpr double ln2_high = 0x1.62e42fefa3800p-1, ln2_low = 0x1.ef35793c76730p-45;
   const double mantissa = std::exp((x - exponent * ln2_high) - exponent * ln2_low);  // about [1, 2)
   const auto e = static_cast<std::int64_t>(exponent) - 52;
   // Rounded to the nearest, without a call: from 2^52 on the product is whole already.
   const double product = mantissa * 0x1p52;
-  const auto integer = static_cast<std::uint64_t>(product + (product < 0x1p52 ? 0.5 : 0.0));  // value = integer * 2^e
-  const std::int64_t grid = e >> 5;  // floor(e / digit_bits)
-  const auto shift = static_cast<int>(e - grid * digit_bits);  // 0..31
+  const auto integer =
+      static_cast<std::uint64_t>(product + (product < 0x1p52 ? 0.5 : 0.0));  // value = integer * 2^e
+  const std::int64_t grid = e >> 5;                                          // floor(e / digit_bits)
+  const auto shift = static_cast<int>(e - grid * digit_bits);                // 0..31
   const UInt128 wide = static_cast<UInt128>(integer) << shift;  // below 2^86: digits grid..grid+2
   raise_to(grid + 2);
   for (int i = 0; i < 3; ++i) {
     const std::int64_t index = top_ - (grid + i);
-    if (index < 3) digits_[static_cast<std::size_t>(index)] += static_cast<std::int64_t>((wide >> (32 * i)) & 0xFFFFFFFFu);
+    if (index < 3)
+      digits_[static_cast<std::size_t>(index)] += static_cast<std::int64_t>((wide >> (32 * i)) & 0xFFFFFFFFu);
   }
 }
 
@@ -73,7 +76,8 @@ void LogSum::merge(const LogSum& other) noexcept {
 double LogSum::log() const noexcept {
   if (top_ == INT64_MIN) return -std::numeric_limits<double>::infinity();
   double value = 0;
-  for (int i = 2; i >= 0; --i) value = value * 0x1p-32 + static_cast<double>(digits_[static_cast<std::size_t>(i)]);
+  for (int i = 2; i >= 0; --i)
+    value = value * 0x1p-32 + static_cast<double>(digits_[static_cast<std::size_t>(i)]);
   // Horner from the lowest digit: value = d0 + d1 2^-32 + d2 2^-64.
   return std::log(value) + static_cast<double>(top_ * digit_bits) * std::numbers::ln2;
 }

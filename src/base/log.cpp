@@ -13,8 +13,12 @@ std::atomic<LogLevel> shown{LogLevel::info};  // the one process-wide setting
 
 }  // namespace
 
-void set_log_level(LogLevel level) noexcept { shown = level; }
-LogLevel log_level() noexcept { return shown; }
+void set_log_level(LogLevel level) noexcept {
+  shown = level;
+}
+LogLevel log_level() noexcept {
+  return shown;
+}
 
 void log(LogLevel level, std::string_view text) {
   if (level < shown.load() || level == LogLevel::silent) return;

@@ -34,7 +34,9 @@ double log_add_exp(double a, double b) noexcept {
   return top == log_zero ? log_zero : top + std::log1p(std::exp(std::min(a, b) - top));
 }
 
-double log_sigmoid(double x) noexcept { return x >= 0 ? -std::log1p(std::exp(-x)) : x - std::log1p(std::exp(x)); }
+double log_sigmoid(double x) noexcept {
+  return x >= 0 ? -std::log1p(std::exp(-x)) : x - std::log1p(std::exp(x));
+}
 
 double effective_sample_size(std::span<const double> log_w) {
   const double top = checked_max(log_w);

@@ -28,7 +28,8 @@ PhiloxCounter philox4x32_10(PhiloxCounter c, PhiloxKey k) noexcept {
 }
 
 std::uint64_t derive_seed(std::uint64_t seed, Stream purpose, std::uint64_t index) noexcept {
-  // The block word 0xFFFFFFFF is out of reach of Philox objects, so a derived seed never equals numbers drawn elsewhere.
+  // The block word 0xFFFFFFFF is out of reach of Philox objects, so a derived seed never equals numbers drawn
+  // elsewhere.
   const PhiloxCounter out =
       philox4x32_10({0xFFFFFFFFu, static_cast<std::uint32_t>(purpose), static_cast<std::uint32_t>(index),
                      static_cast<std::uint32_t>(index >> 32)},
@@ -38,8 +39,9 @@ std::uint64_t derive_seed(std::uint64_t seed, Stream purpose, std::uint64_t inde
 
 Philox::Philox(std::uint64_t seed, Stream stream, std::uint32_t step, std::uint64_t id) noexcept
     : key_(key_of(seed)),
-      counter_{0, step, static_cast<std::uint32_t>(id),
-               (static_cast<std::uint32_t>(stream) << 16) | static_cast<std::uint32_t>((id >> 32) & 0xFFFFu)} {}
+      counter_{
+          0, step, static_cast<std::uint32_t>(id),
+          (static_cast<std::uint32_t>(stream) << 16) | static_cast<std::uint32_t>((id >> 32) & 0xFFFFu)} {}
 
 std::uint32_t Philox::next_u32() noexcept {
   if (used_ == 4) {

@@ -17,19 +17,20 @@ namespace twistor::estimate {
 namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-constexpr std::int64_t sequences_at_once = 64;   // bounds the cache of a teacher-forced pass
-constexpr std::int64_t samples_at_once = 256;    // and of a sweep of independent samples
+constexpr std::int64_t sequences_at_once = 64;  // bounds the cache of a teacher-forced pass
+constexpr std::int64_t samples_at_once = 256;   // and of a sweep of independent samples
 
 /// Numbers of one repeat, as they travel between groups.
 struct Run {
-  double sis_lower = not_a_number, sis_upper = not_a_number, smc_lower = not_a_number, smc_upper = not_a_number;
+  double sis_lower = not_a_number, sis_upper = not_a_number, smc_lower = not_a_number,
+         smc_upper = not_a_number;
   double variance = 0, final_ess = 0;
 };
 
 /// All repeats in their order, on every rank: the first rank of each group gives its group's.
 template <class T>
-std::vector<T> gather_repeats(const std::vector<T>& mine, std::int64_t repeats, const comm::Communicator& world,
-                              const comm::Groups& groups) {
+std::vector<T> gather_repeats(const std::vector<T>& mine, std::int64_t repeats,
+                              const comm::Communicator& world, const comm::Groups& groups) {
   const bool is_leader = groups.group.rank() == 0;
   const std::vector<T> all =
       comm::all_gather(is_leader ? std::span<const T>(mine) : std::span<const T>{}, world);
@@ -37,11 +38,12 @@ std::vector<T> gather_repeats(const std::vector<T>& mine, std::int64_t repeats, 
   std::vector<T> ordered(static_cast<std::size_t>(repeats));
   std::size_t next = 0;
   for (std::int64_t g = 0; g < groups.n_groups; ++g)
-    for (std::int64_t i = g; i < repeats; i += groups.n_groups) ordered[static_cast<std::size_t>(i)] = all[next++];
+    for (std::int64_t i = g; i < repeats; i += groups.n_groups)
+      ordered[static_cast<std::size_t>(i)] = all[next++];
   return ordered;
 }
 
-std::vector<double> column(const std::vector<Run>& runs, double Run::* member) {
+std::vector<double> column(const std::vector<Run>& runs, double Run::*member) {
   std::vector<double> out;
   for (const Run& run : runs) out.push_back(run.*member);
   return out;
@@ -54,9 +56,14 @@ double mean_of(const std::vector<double>& x) {
 /// Everything that one repeat gives.
 class Repeat {
  public:
-  Repeat(const smc::Problem& problem, const smc::Proposal& proposal, const BoundOptions& options, const ExactSource& exact,
-         const comm::Communicator& group, std::int64_t index)
-      : problem_(problem), proposal_(proposal), options_(options), exact_(exact), group_(group), index_(index) {}
+  Repeat(const smc::Problem& problem, const smc::Proposal& proposal, const BoundOptions& options,
+         const ExactSource& exact, const comm::Communicator& group, std::int64_t index)
+      : problem_(problem),
+        proposal_(proposal),
+        options_(options),
+        exact_(exact),
+        group_(group),
+        index_(index) {}
 
   Run run(smc::SweepCounters& counters, std::vector<double>& ess) {
     Run out;
@@ -77,9 +84,10 @@ class Repeat {
   }
 
  private:
-  smc::Sweep sweep(smc::SweepOptions options, std::uint64_t which, std::optional<std::span<const std::int64_t>> pinned,
-                   smc::SweepCounters& counters) {
-    options.seed = derive_seed(options_.sweep.seed, Stream::repeat, 4 * static_cast<std::uint64_t>(index_) + which);
+  smc::Sweep sweep(smc::SweepOptions options, std::uint64_t which,
+                   std::optional<std::span<const std::int64_t>> pinned, smc::SweepCounters& counters) {
+    options.seed =
+        derive_seed(options_.sweep.seed, Stream::repeat, 4 * static_cast<std::uint64_t>(index_) + which);
     smc::Sweep result = smc::sweep(problem_, proposal_, options, group_, pinned);
     counters.add(result.counters);
     return result;
@@ -107,8 +115,9 @@ Part part_of(std::int64_t n, const comm::Communicator& world) {
 
 }  // namespace
 
-LogZBounds bound_log_z(const smc::Problem& problem, const smc::Proposal& proposal, const BoundOptions& options,
-                       const ExactSource& exact, const comm::Communicator& world, const comm::Groups& groups) {
+LogZBounds bound_log_z(const smc::Problem& problem, const smc::Proposal& proposal,
+                       const BoundOptions& options, const ExactSource& exact, const comm::Communicator& world,
+                       const comm::Groups& groups) {
   LogZBounds out;
   std::vector<Run> mine;
   std::vector<double> my_ess;
@@ -134,16 +143,19 @@ LogZBounds bound_log_z(const smc::Problem& problem, const smc::Proposal& proposa
 
   // ESS per step: fixed-point sums, so that the shape of the reduction does not matter.
   const auto steps = static_cast<std::size_t>(my_ess.size() / std::max<std::size_t>(1, mine.size()));
-  const auto n_steps = static_cast<std::size_t>(comm::all_reduce_max(static_cast<std::int64_t>(steps), world));
+  const auto n_steps =
+      static_cast<std::size_t>(comm::all_reduce_max(static_cast<std::int64_t>(steps), world));
   std::vector<FixedPointSum> sums(n_steps);
   if (groups.group.rank() == 0)
     for (std::size_t i = 0; i < my_ess.size(); ++i) sums[i % steps].add(my_ess[i]);
   comm::all_reduce(sums, world);
-  for (const FixedPointSum& sum : sums) out.mean_ess.push_back(sum.value() / static_cast<double>(options.repeats));
+  for (const FixedPointSum& sum : sums)
+    out.mean_ess.push_back(sum.value() / static_cast<double>(options.repeats));
   return out;
 }
 
-at::Tensor hidden_states(const smc::Problem& problem, std::int64_t length, std::span<const std::int64_t> tokens) {
+at::Tensor hidden_states(const smc::Problem& problem, std::int64_t length,
+                         std::span<const std::int64_t> tokens) {
   const std::int64_t n = static_cast<std::int64_t>(tokens.size()) / length;
   auto prompt_cache = problem.lm.make_cache(1);
   const at::Tensor prompt = problem.lm.forward(problem.prompt, *prompt_cache);
@@ -164,7 +176,8 @@ at::Tensor hidden_states(const smc::Problem& problem, std::int64_t length, std::
 
 ForcedPass forced_pass(const smc::Problem& problem, const smc::Proposal& proposal, std::int64_t length,
                        std::span<const std::int64_t> tokens) {
-  ForcedPass out{std::vector<double>(tokens.size()), std::vector<double>(tokens.size()), std::vector<double>(tokens.size())};
+  ForcedPass out{std::vector<double>(tokens.size()), std::vector<double>(tokens.size()),
+                 std::vector<double>(tokens.size())};
   const at::Tensor hidden = hidden_states(problem, length, tokens);
   const at::Tensor rows = hidden.view({-1, hidden.size(2)});
   constexpr std::int64_t rows_at_once = 512;
@@ -181,8 +194,9 @@ ForcedPass forced_pass(const smc::Problem& problem, const smc::Proposal& proposa
   return out;
 }
 
-ProposalKl proposal_kl(const smc::Problem& problem, const smc::Proposal& proposal, std::int64_t length, std::int64_t n,
-                       std::uint64_t seed, const ExactSource& exact, const comm::Communicator& world) {
+ProposalKl proposal_kl(const smc::Problem& problem, const smc::Proposal& proposal, std::int64_t length,
+                       std::int64_t n, std::uint64_t seed, const ExactSource& exact,
+                       const comm::Communicator& world) {
   struct Numbers {
     double ratio, log_phi, kl_q_p0;
   };
@@ -202,13 +216,15 @@ ProposalKl proposal_kl(const smc::Problem& problem, const smc::Proposal& proposa
     const smc::Population& p = sweep.particles;
     std::vector<Numbers> mine;
     for (std::int64_t i = 0; i < p.size(); ++i) {
-      const double log_q = row_sum(p.log_q, i), log_p0 = row_sum(p.log_p0, i), log_phi = sweep.log_phi[static_cast<std::size_t>(i)];
+      const double log_q = row_sum(p.log_q, i), log_p0 = row_sum(p.log_p0, i),
+                   log_phi = sweep.log_phi[static_cast<std::size_t>(i)];
       mine.push_back({log_p0 + log_phi - log_q, log_phi, log_q - log_p0});
     }
-    const auto part = comm::all_gather_v(std::span<const Numbers>(mine), part_of(options.particles, world).counts, world);
+    const auto part =
+        comm::all_gather_v(std::span<const Numbers>(mine), part_of(options.particles, world).counts, world);
     all.insert(all.end(), part.begin(), part.end());
   }
-  const auto estimate = [&](double Numbers::* member) {
+  const auto estimate = [&](double Numbers::*member) {
     std::vector<double> x;
     for (const Numbers& numbers : all) x.push_back(numbers.*member);
     return mean_estimate(x);
@@ -239,7 +255,8 @@ KlFromLogZ kl_from_log_z(const ProposalKl& kl, double log_z) {
   KlFromLogZ out{{log_z - kl.f_q.mean, kl.f_q.se, kl.f_q.n}, unknown, unknown};
   if (kl.has_g) {
     out.sigma_q = {kl.g_q.mean - log_z, kl.g_q.se, kl.g_q.n};
-    out.symmetrised = {kl.g_q.mean - kl.f_q.mean, std::hypot(kl.g_q.se, kl.f_q.se), std::min(kl.g_q.n, kl.f_q.n)};
+    out.symmetrised = {kl.g_q.mean - kl.f_q.mean, std::hypot(kl.g_q.se, kl.f_q.se),
+                       std::min(kl.g_q.n, kl.f_q.n)};
   }
   return out;
 }
@@ -247,7 +264,8 @@ KlFromLogZ kl_from_log_z(const ProposalKl& kl, double log_z) {
 double best_log_z(const LogZBounds& bounds, double exact) {
   if (!std::isnan(exact)) return exact;
   if (!bounds.has_upper) return std::max(bounds.sis_lower.mean, bounds.smc_lower.mean);
-  const double sis_gap = bounds.sis_upper.mean - bounds.sis_lower.mean, smc_gap = bounds.smc_upper.mean - bounds.smc_lower.mean;
+  const double sis_gap = bounds.sis_upper.mean - bounds.sis_lower.mean,
+               smc_gap = bounds.smc_upper.mean - bounds.smc_lower.mean;
   return smc_gap <= sis_gap ? 0.5 * (bounds.smc_lower.mean + bounds.smc_upper.mean)
                             : 0.5 * (bounds.sis_lower.mean + bounds.sis_upper.mean);
 }

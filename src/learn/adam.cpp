@@ -37,8 +37,8 @@ void reserve(AdamMoments& moments, std::size_t n) {
 
 }  // namespace
 
-void adam_step(const AdamOptions& options, std::int64_t step, std::span<const float> gradient, std::span<float> parameter,
-               AdamMoments& moments) {
+void adam_step(const AdamOptions& options, std::int64_t step, std::span<const float> gradient,
+               std::span<float> parameter, AdamMoments& moments) {
   TWISTOR_ASSERT(gradient.size() == parameter.size(), "a gradient must have its parameter's size");
   reserve(moments, parameter.size());
   run(Step(options, step), gradient.data(), parameter.data(), moments.m.data(), moments.v.data(),
@@ -46,21 +46,23 @@ void adam_step(const AdamOptions& options, std::int64_t step, std::span<const fl
 }
 
 void adam_rows(const AdamOptions& options, std::int64_t step, std::span<const std::int64_t> rows,
-               std::span<const float> row_values, std::span<float> weight, std::span<float> bias, AdamMoments& weight_moments,
-               AdamMoments& bias_moments) {
+               std::span<const float> row_values, std::span<float> weight, std::span<float> bias,
+               AdamMoments& weight_moments, AdamMoments& bias_moments) {
   const auto n_rows = static_cast<std::int64_t>(bias.size());
   const std::int64_t width = static_cast<std::int64_t>(weight.size()) / n_rows;
   reserve(weight_moments, weight.size());
   reserve(bias_moments, bias.size());
   const Step s(options, step);
   std::vector<std::int64_t> place(bias.size(), -1);
-  for (std::size_t i = 0; i < rows.size(); ++i) place[static_cast<std::size_t>(rows[i])] = static_cast<std::int64_t>(i);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    place[static_cast<std::size_t>(rows[i])] = static_cast<std::int64_t>(i);
   const std::vector<float> zeros(static_cast<std::size_t>(width + 1));
 #pragma omp parallel for schedule(static) if (n_rows * width > 100000)
   for (std::int64_t r = 0; r < n_rows; ++r) {
     const std::int64_t at = place[static_cast<std::size_t>(r)];
     const float* g = at < 0 ? zeros.data() : row_values.data() + at * (width + 1);
-    run(s, g, weight.data() + r * width, weight_moments.m.data() + r * width, weight_moments.v.data() + r * width, width);
+    run(s, g, weight.data() + r * width, weight_moments.m.data() + r * width,
+        weight_moments.v.data() + r * width, width);
     run(s, g + width, bias.data() + r, bias_moments.m.data() + r, bias_moments.v.data() + r, 1);
   }
 }

@@ -24,7 +24,8 @@ Contrast contrastive_weights(const smc::Population& p, std::span<const double> l
   const double per_step = 1.0 / static_cast<double>(T);
   Contrast out;
   out.weight.resize(static_cast<std::size_t>(k * T));
-  std::vector<double> log_ratio(static_cast<std::size_t>(k)), log_w(log_ratio.size());  // log p0 / q of s_{1:t}
+  std::vector<double> log_ratio(static_cast<std::size_t>(k)),
+      log_w(log_ratio.size());  // log p0 / q of s_{1:t}
   for (std::int64_t t = 0; t < T; ++t) {
     for (std::size_t i = 0; i < log_w.size(); ++i) {
       const std::size_t at = p.at(static_cast<std::int64_t>(i), t);

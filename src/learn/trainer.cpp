@@ -16,9 +16,12 @@
 namespace twistor::learn {
 namespace {
 
-constexpr std::int64_t hidden_budget_bytes = std::int64_t{256} << 20;  // hidden states of exact samples kept on a rank
+constexpr std::int64_t hidden_budget_bytes = std::int64_t{256}
+                                             << 20;  // hidden states of exact samples kept on a rank
 
-double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 /// Runs body and adds its seconds.
 template <class Body>
@@ -59,7 +62,8 @@ Trainer::Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const Tra
   TWISTOR_CHECK(world.size() <= options.n_shards, ErrorKind::config, "starting to learn",
                 fmt::format("{} ranks share {} shards of a batch", world.size(), options.n_shards),
                 "raise train.shards (the learned bits depend on it) or use fewer ranks");
-  TWISTOR_CHECK(options.positives == Positives::weighted || exact.n > 0, ErrorKind::config, "starting to learn",
+  TWISTOR_CHECK(options.positives == Positives::weighted || exact.n > 0, ErrorKind::config,
+                "starting to learn",
                 "train.positives asks for exact samples of the target, and there are none",
                 "set train.positives = weighted, or raise exact.budget");
 }
@@ -73,16 +77,20 @@ Trainer::Items Trainer::negatives(std::uint64_t seed, UpdateReport& report) {
   sweep_options.n_shards = options_.n_shards;
   sweep_options.keep_hidden = true;
   sweep_options.seed = derive_seed(seed, Stream::negatives, 0);
-  const smc::Sweep sweep = timed(report.times.sample_s, [&] { return smc::sweep(problem_, proposal, sweep_options, world_); });
+  const smc::Sweep sweep =
+      timed(report.times.sample_s, [&] { return smc::sweep(problem_, proposal, sweep_options, world_); });
   report.times.sweep = sweep.counters;
   report.log_z = sweep.log_z;
 
   const smc::Population& p = sweep.particles;
-  const std::int64_t T = options_.length, k = p.size(), S = options_.n_shards, P = world_.size(), r = world_.rank();
+  const std::int64_t T = options_.length, k = p.size(), S = options_.n_shards, P = world_.size(),
+                     r = world_.rank();
   Items items;
   items.first_shard = S * r / P;
   items.shards.resize(static_cast<std::size_t>(S * (r + 1) / P - items.first_shard));
-  const double share = options_.positives == Positives::exact ? 0.0 : options_.positives == Positives::both ? 0.5 : 1.0;
+  const double share = options_.positives == Positives::exact  ? 0.0
+                       : options_.positives == Positives::both ? 0.5
+                                                               : 1.0;
   const Contrast contrast = contrastive_weights(p, sweep.log_phi, share, world_);
   report.negative_ess = contrast.negative_ess;
   report.has_weighted_positives = contrast.has_positives;
@@ -130,7 +138,8 @@ void Trainer::exact_positives(std::uint64_t seed, double share, Items& items, Up
         tokens.insert(tokens.end(), sample.begin(), sample.end());
       }
       if (tokens.empty()) continue;
-      for (const double log_psi : twist::log_psi_at(twist_, twist_.features(at::cat(hidden)), tokens)) items.loss.add(g * log_psi);
+      for (const double log_psi : twist::log_psi_at(twist_, twist_.features(at::cat(hidden)), tokens))
+        items.loss.add(g * log_psi);
       Items::Shard& shard = items.shards[s];
       shard.hidden.insert(shard.hidden.end(), hidden.begin(), hidden.end());
       shard.tokens.insert(shard.tokens.end(), tokens.begin(), tokens.end());
@@ -141,11 +150,13 @@ void Trainer::exact_positives(std::uint64_t seed, double share, Items& items, Up
 
 UpdateReport Trainer::update() {
   UpdateReport report;
-  const std::uint64_t seed = derive_seed(options_.seed, Stream::update, static_cast<std::uint64_t>(state_.update));
+  const std::uint64_t seed =
+      derive_seed(options_.seed, Stream::update, static_cast<std::uint64_t>(state_.update));
   Items items = negatives(seed, report);
   // Where no sample of q has phi > 0, the exact positives carry the whole weight.
   if (options_.positives != Positives::weighted)
-    exact_positives(seed, options_.positives == Positives::both && report.has_weighted_positives ? 0.5 : 1.0, items, report);
+    exact_positives(seed, options_.positives == Positives::both && report.has_weighted_positives ? 0.5 : 1.0,
+                    items, report);
   ++state_.update;
   comm::all_reduce(std::span(&items.loss, 1), world_);
   report.loss = report.is_skipped ? std::numeric_limits<double>::quiet_NaN() : items.loss.value();
@@ -172,7 +183,8 @@ UpdateReport Trainer::update() {
       sparse.push_back({std::move(g.rows), std::move(g.row_values), problem_.lm.hidden_size() + 1});
     }
     if (!sum.empty()) comm::tree_all_reduce(leaves, items.first_shard, options_.n_shards, sum, world_);
-    return std::pair(std::move(sum), comm::tree_all_reduce(std::move(sparse), items.first_shard, options_.n_shards, world_));
+    return std::pair(std::move(sum),
+                     comm::tree_all_reduce(std::move(sparse), items.first_shard, options_.n_shards, world_));
   });
   timed(report.times.step_s, [&] { apply(dense, rows); });
   return report;
@@ -184,13 +196,14 @@ void Trainer::apply(const std::vector<float>& dense, const comm::RowSparse& rows
   std::size_t at = 0;
   for (std::size_t i = 0; i + 2 < parameters.size(); ++i) {
     std::vector<float>& value = parameters[i].value;
-    adam_step(options_.adam, state_.adam_step, std::span(dense).subspan(at, value.size()), value, state_.moments[parameters[i].name]);
+    adam_step(options_.adam, state_.adam_step, std::span(dense).subspan(at, value.size()), value,
+              state_.moments[parameters[i].name]);
     at += value.size();
   }
   // The output layer: rows without a gradient still move by their moments.
   twist::Parameter &weight = parameters[parameters.size() - 2], &bias = parameters.back();
-  adam_rows(options_.adam, state_.adam_step, rows.rows, rows.values, weight.value, bias.value, state_.moments[weight.name],
-            state_.moments[bias.name]);
+  adam_rows(options_.adam, state_.adam_step, rows.rows, rows.values, weight.value, bias.value,
+            state_.moments[weight.name], state_.moments[bias.name]);
   twist_.refresh();
 }
 
@@ -200,7 +213,8 @@ void Trainer::resume(TrainerState state) {
     const auto found = state.moments.find(parameter.name);
     TWISTOR_CHECK(found != state.moments.end() && found->second.m.size() == parameter.value.size() &&
                       found->second.v.size() == parameter.value.size(),
-                  ErrorKind::data, "resuming learning", fmt::format("the moments of {} are missing or do not fit", parameter.name));
+                  ErrorKind::data, "resuming learning",
+                  fmt::format("the moments of {} are missing or do not fit", parameter.name));
   }
   state_ = std::move(state);
 }

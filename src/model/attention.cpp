@@ -39,16 +39,19 @@ void attend_head(const KvCache& cache, std::int64_t layer, const AttentionRow& r
                  const float* q, float* out, const AttentionOptions& options, std::vector<float>& scores) {
   const KvShape& shape = cache.shape();
   const std::int64_t size = shape.head_size, padded = shape.padded_head_size();
-  const std::int64_t begin = options.window > 0 ? std::max<std::int64_t>(0, row.position + 1 - options.window) : 0;
+  const std::int64_t begin =
+      options.window > 0 ? std::max<std::int64_t>(0, row.position + 1 - options.window) : 0;
   const std::int64_t first = begin / block_tokens, last = row.position / block_tokens;
   constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
   scores.resize(static_cast<std::size_t>((last - first + 1) * block_tokens));
 
   F16 top = simd::splat(minus_infinity);
   for (std::int64_t b = first; b <= last; ++b) {
-    const auto* keys = reinterpret_cast<const E*>(cache.layer_block(row.sequence, b, layer)) + kv_head * shape.key_elements();
+    const auto* keys = reinterpret_cast<const E*>(cache.layer_block(row.sequence, b, layer)) +
+                       kv_head * shape.key_elements();
     F16 dot{};
-    for (std::int64_t d = 0; d < size; ++d) dot = simd::splat(q[d]) * simd::load(keys + d * block_tokens) + dot;
+    for (std::int64_t d = 0; d < size; ++d)
+      dot = simd::splat(q[d]) * simd::load(keys + d * block_tokens) + dot;
     dot *= options.scale;
     for (std::int64_t i = 0; i < block_tokens; ++i) {
       const std::int64_t position = b * block_tokens + i;
@@ -72,7 +75,8 @@ void attend_head(const KvCache& cache, std::int64_t layer, const AttentionRow& r
                            shape.n_kv_heads * shape.key_elements() + kv_head * shape.value_elements() + d;
       const float* weight = scores.data() + (b - first) * block_tokens;
       const std::int64_t count = std::min(block_tokens, row.position + 1 - b * block_tokens);
-      for (std::int64_t i = 0; i < count; ++i) sum = simd::splat(weight[i]) * simd::load(values + i * padded) + sum;
+      for (std::int64_t i = 0; i < count; ++i)
+        sum = simd::splat(weight[i]) * simd::load(values + i * padded) + sum;
     }
     simd::store_part(out + d, sum * inverse, std::min(simd::lanes, size - d));
   }
@@ -80,7 +84,8 @@ void attend_head(const KvCache& cache, std::int64_t layer, const AttentionRow& r
 
 }  // namespace
 
-void write_kv(const KvCache& cache, const AttentionRow& row, std::int64_t layer, const float* keys, const float* values) {
+void write_kv(const KvCache& cache, const AttentionRow& row, std::int64_t layer, const float* keys,
+              const float* values) {
   std::byte* block = cache.layer_block(row.sequence, row.position / block_tokens, layer);
   const std::int64_t slot = row.position % block_tokens;
   if (cache.shape().precision == Precision::float32) {
@@ -90,8 +95,9 @@ void write_kv(const KvCache& cache, const AttentionRow& row, std::int64_t layer,
   }
 }
 
-void attend(const KvCache& cache, std::int64_t layer, const AttentionRow* rows, std::int64_t n, const float* q,
-            std::int64_t ldq, float* out, std::int64_t ldout, const AttentionOptions& options) {
+void attend(const KvCache& cache, std::int64_t layer, const AttentionRow* rows, std::int64_t n,
+            const float* q, std::int64_t ldq, float* out, std::int64_t ldout,
+            const AttentionOptions& options) {
   const KvShape& shape = cache.shape();
   const std::int64_t heads = options.n_heads, group = heads / shape.n_kv_heads;
 #pragma omp parallel if (n * heads > 16)

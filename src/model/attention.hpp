@@ -20,11 +20,13 @@ struct AttentionOptions {
 };
 
 /// Writes keys and values of one row into its block. keys, values: (n_kv_heads * head_size).
-void write_kv(const KvCache& cache, const AttentionRow& row, std::int64_t layer, const float* keys, const float* values);
+void write_kv(const KvCache& cache, const AttentionRow& row, std::int64_t layer, const float* keys,
+              const float* values);
 
-/// out(n_heads * head_size) = softmax(q k^T * scale) v for each row; q has row stride ldq. Rows run in parallel; each
-/// walks its blocks in order.
-void attend(const KvCache& cache, std::int64_t layer, const AttentionRow* rows, std::int64_t n, const float* q,
-            std::int64_t ldq, float* out, std::int64_t ldout, const AttentionOptions& options);
+/// out(n_heads * head_size) = softmax(q k^T * scale) v for each row; q has row stride ldq. Rows run in
+/// parallel; each walks its blocks in order.
+void attend(const KvCache& cache, std::int64_t layer, const AttentionRow* rows, std::int64_t n,
+            const float* q, std::int64_t ldq, float* out, std::int64_t ldout,
+            const AttentionOptions& options);
 
 }  // namespace twistor::model

@@ -21,8 +21,12 @@ constexpr std::int64_t rows_at_once = 1024;  // bounds the buffers of a long bat
 /// Buffers of one pass over at most `rows_at_once` rows.
 struct Workspace {
   Workspace(std::int64_t n, const DecoderTraits& t, std::int64_t qkv_width, std::int64_t up_width)
-      : x(size(n, t.width)), normal(size(n, t.width)), qkv(size(n, qkv_width)),
-        heads(size(n, t.n_heads * t.head_size)), inner(size(n, up_width)), gated(size(n, t.feed_forward)) {}
+      : x(size(n, t.width)),
+        normal(size(n, t.width)),
+        qkv(size(n, qkv_width)),
+        heads(size(n, t.n_heads * t.head_size)),
+        inner(size(n, up_width)),
+        gated(size(n, t.feed_forward)) {}
   static std::size_t size(std::int64_t a, std::int64_t b) { return static_cast<std::size_t>(a * b); }
   std::vector<float> x, normal, qkv, heads, inner, gated;
 };
@@ -30,7 +34,9 @@ struct Workspace {
 class Decoder final : public LanguageModel {
  public:
   Decoder(DecoderSource source, const LoadOptions& options)
-      : traits_(source.traits), fingerprint_(source.fingerprint), precision_(options.precision),
+      : traits_(source.traits),
+        fingerprint_(source.fingerprint),
+        precision_(options.precision),
         weights_(std::move(source), options) {
     if (traits_.position != PositionKind::learned)
       rotary_ = rows::RotaryTable(traits_.context, traits_.head_size, traits_.rope_base);
@@ -45,21 +51,25 @@ class Decoder final : public LanguageModel {
   std::string description() const override {
     return fmt::format("{}, {:.1f} M parameters, {} layers, D {}, V {}, context {}, {}", traits_.family,
                        static_cast<double>(weights_.n_parameters) * 1e-6, traits_.n_layers, traits_.width,
-                       traits_.vocab_size, traits_.context, precision_ == Precision::float32 ? "float32" : "bfloat16");
+                       traits_.vocab_size, traits_.context,
+                       precision_ == Precision::float32 ? "float32" : "bfloat16");
   }
 
   std::unique_ptr<Cache> make_cache(std::int64_t n) const override {
-    return std::make_unique<KvCache>(KvShape{traits_.n_layers, traits_.n_kv_heads, traits_.head_size, precision_}, n);
+    return std::make_unique<KvCache>(
+        KvShape{traits_.n_layers, traits_.n_kv_heads, traits_.head_size, precision_}, n);
   }
 
   at::Tensor forward(std::span<const std::int64_t> tokens, Cache& cache) const override {
     auto* kv = dynamic_cast<KvCache*>(&cache);
     TWISTOR_ASSERT(kv != nullptr, "a decoder was given the cache of another kind of model");
-    const std::int64_t n = kv->n_sequences(), length = n == 0 ? 0 : static_cast<std::int64_t>(tokens.size()) / n;
+    const std::int64_t n = kv->n_sequences(),
+                       length = n == 0 ? 0 : static_cast<std::int64_t>(tokens.size()) / n;
     TWISTOR_ASSERT(n * length == static_cast<std::int64_t>(tokens.size()), "tokens must be (n, L)");
-    TWISTOR_CHECK(kv->length() + length <= traits_.context, ErrorKind::usage, "running the language model",
-                  fmt::format("{} tokens do not fit its context of {}", kv->length() + length, traits_.context),
-                  "shorten the prompt or target.length");
+    TWISTOR_CHECK(
+        kv->length() + length <= traits_.context, ErrorKind::usage, "running the language model",
+        fmt::format("{} tokens do not fit its context of {}", kv->length() + length, traits_.context),
+        "shorten the prompt or target.length");
     at::Tensor hidden = at::empty({n, length, traits_.width}, at::kFloat);
     kv->reserve(length);
     const std::int64_t at_once = std::max<std::int64_t>(1, rows_at_once / std::max<std::int64_t>(1, length));
@@ -75,7 +85,8 @@ class Decoder final : public LanguageModel {
     return hidden;
   }
 
-  void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end, at::Tensor& out) const override {
+  void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
+              at::Tensor& out) const override {
     multiply(hidden.const_data_ptr<float>(), hidden.stride(0), hidden.size(0), weights_.head, v_begin, v_end,
              out.mutable_data_ptr<float>(), out.stride(0));
   }
@@ -101,7 +112,8 @@ class Decoder final : public LanguageModel {
                     "a hidden state is not finite", "the weights are damaged, or too large for this dtype");
   }
 
-  void embed(std::span<const std::int64_t> tokens, const std::vector<AttentionRow>& rows, std::vector<float>& x) const {
+  void embed(std::span<const std::int64_t> tokens, const std::vector<AttentionRow>& rows,
+             std::vector<float>& x) const {
     const std::int64_t d = traits_.width;
     std::vector<float> position(static_cast<std::size_t>(d));
     for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -130,8 +142,8 @@ class Decoder final : public LanguageModel {
     }
   }
 
-  void attention(const LayerWeights& layer, std::int64_t index, const std::vector<AttentionRow>& rows, KvCache& cache,
-                 Workspace& work) const {
+  void attention(const LayerWeights& layer, std::int64_t index, const std::vector<AttentionRow>& rows,
+                 KvCache& cache, Workspace& work) const {
     const auto n = static_cast<std::int64_t>(rows.size());
     const std::int64_t q = traits_.n_heads * traits_.head_size, kv = traits_.n_kv_heads * traits_.head_size;
     const std::int64_t width = q + 2 * kv;
@@ -145,11 +157,12 @@ class Decoder final : public LanguageModel {
                        traits_.position == PositionKind::rotary_interleaved);
       write_kv(cache, rows[static_cast<std::size_t>(r)], index, row + q, row + q + kv);
     }
-    AttentionOptions options{traits_.n_heads,
-                             static_cast<float>(traits_.attention_scale != 0
-                                                    ? traits_.attention_scale
-                                                    : 1.0 / std::sqrt(static_cast<double>(traits_.head_size))),
-                             0};
+    AttentionOptions options{
+        traits_.n_heads,
+        static_cast<float>(traits_.attention_scale != 0
+                               ? traits_.attention_scale
+                               : 1.0 / std::sqrt(static_cast<double>(traits_.head_size))),
+        0};
     if (static_cast<std::size_t>(index) < traits_.windows.size())
       options.window = traits_.windows[static_cast<std::size_t>(index)];
     attend(cache, index, rows.data(), n, work.qkv.data(), width, work.heads.data(), q, options);
@@ -168,11 +181,12 @@ class Decoder final : public LanguageModel {
         rows::gelu_tanh(inner, f);
       }
     }
-    apply(traits_.activation == ActivationKind::silu_gated ? work.gated : work.inner, n, layer.down, work.x, true);
+    apply(traits_.activation == ActivationKind::silu_gated ? work.gated : work.inner, n, layer.down, work.x,
+          true);
   }
 
-  static void apply(const std::vector<float>& x, std::int64_t n, const LinearWeights& w, std::vector<float>& y,
-                    bool accumulate = false) {
+  static void apply(const std::vector<float>& x, std::int64_t n, const LinearWeights& w,
+                    std::vector<float>& y, bool accumulate = false) {
     multiply(std::span(x).first(static_cast<std::size_t>(n * w.matrix.k())), n, w.matrix,
              std::span(y).first(static_cast<std::size_t>(n * w.matrix.n())),
              {w.bias.empty() ? nullptr : w.bias.data(), accumulate});

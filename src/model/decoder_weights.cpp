@@ -20,7 +20,9 @@ Shape shape_of(const MatrixSource& source) {
   return shape;
 }
 
-std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
 
 std::vector<float> read_vector(const TensorInfo* tensor) {
   if (tensor == nullptr) return {};
@@ -111,7 +113,8 @@ std::size_t bytes_of(const DecoderSource& s, Precision precision) {
 
 }  // namespace
 
-DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options) : source_(std::move(source)) {
+DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options)
+    : source_(std::move(source)) {
   const std::size_t bytes = bytes_of(source_, options.precision);
   std::byte* memory = nullptr;
   if (options.memory.allocate) {
@@ -122,7 +125,9 @@ DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options)
     memory = private_memory_.data() + (64 - address % 64) % 64;
   }
   Packer packer(memory, options.precision, options.memory.is_writer);
-  const auto norm = [](const NormSource& n) { return NormWeights{read_vector(n.weight), read_vector(n.bias)}; };
+  const auto norm = [](const NormSource& n) {
+    return NormWeights{read_vector(n.weight), read_vector(n.bias)};
+  };
   const auto linear = [&](const MatrixSource& m) { return LinearWeights{packer.pack(m), biases(m)}; };
   for (const LayerSource& layer : source_.layers)
     layers.push_back({norm(layer.attention_norm), norm(layer.mlp_norm), linear(layer.qkv), linear(layer.out),

@@ -20,7 +20,8 @@ struct LayerWeights {
   LinearWeights qkv, out, up, down;
 };
 
-/// Packs all matrices into one allocation of the given WeightMemory. Embedding rows are read where the file maps them.
+/// Packs all matrices into one allocation of the given WeightMemory. Embedding rows are read where the file
+/// maps them.
 class DecoderWeights {
  public:
   DecoderWeights(DecoderSource source, const LoadOptions& options);

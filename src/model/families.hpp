@@ -1,4 +1,5 @@
-// The families that the decoder knows; a new one is one file and one line in the table. Private to the model room.
+// The families that the decoder knows; a new one is one file and one line in the table. Private to the model
+// room.
 #pragma once
 
 #include <memory>
@@ -17,7 +18,8 @@ struct Family {
   std::string_view name;
   std::string_view model_type;         ///< config.json: "model_type"
   std::string_view gguf_architecture;  ///< GGUF: "general.architecture"
-  DecoderSource (*from_config)(const text::JsonView& config, std::shared_ptr<const WeightFile> file) = nullptr;
+  DecoderSource (*from_config)(const text::JsonView& config,
+                               std::shared_ptr<const WeightFile> file) = nullptr;
   DecoderSource (*from_gguf)(const text::GgufFile& gguf, std::shared_ptr<const WeightFile> file) = nullptr;
 };
 
@@ -27,8 +29,10 @@ DecoderSource gpt2_from_config(const text::JsonView& config, std::shared_ptr<con
 DecoderSource llama_from_config(const text::JsonView& config, std::shared_ptr<const WeightFile> file);
 DecoderSource llama_from_gguf(const text::GgufFile& gguf, std::shared_ptr<const WeightFile> file);
 
-/// "name" under the first prefix that the file uses ("transformer.", "model.", ""). Throws Error(data) if missing.
-[[nodiscard]] const TensorInfo& require_tensor(const WeightFile& file, std::string_view prefix, const std::string& name,
+/// "name" under the first prefix that the file uses ("transformer.", "model.", ""). Throws Error(data) if
+/// missing.
+[[nodiscard]] const TensorInfo& require_tensor(const WeightFile& file, std::string_view prefix,
+                                               const std::string& name,
                                                std::initializer_list<std::int64_t> shape);
 
 }  // namespace twistor::model

@@ -22,7 +22,8 @@ DecoderSource gpt2_from_config(const text::JsonView& config, std::shared_ptr<con
   t.feed_forward = inner ? inner->integer(1, most) : 4 * t.width;
   if (const auto eps = config.find("layer_norm_epsilon")) t.norm_eps = eps->number();
   if (const auto act = config.find("activation_function"); act && act->string() != "gelu_new")
-    act->fail("expected \"gelu_new\", got \"" + act->string() + "\"", "this activation is not supported for GPT-2 models");
+    act->fail("expected \"gelu_new\", got \"" + act->string() + "\"",
+              "this activation is not supported for GPT-2 models");
   // (reorder_and_upcast_attn changes rounding in half precision only, so it may be set.)
   if (const auto flag = config.find("scale_attn_by_inverse_layer_idx"); flag && flag->boolean())
     flag->fail("attention scaled by the layer's index is not supported");
@@ -33,18 +34,22 @@ DecoderSource gpt2_from_config(const text::JsonView& config, std::shared_ptr<con
   s.embedding = &require_tensor(f, prefix, "wte.weight", {t.vocab_size, d});
   s.positions = &require_tensor(f, prefix, "wpe.weight", {t.context, d});
   s.head = f.find("lm_head.weight");
-  s.final_norm = {&require_tensor(f, prefix, "ln_f.weight", {d}), &require_tensor(f, prefix, "ln_f.bias", {d})};
+  s.final_norm = {&require_tensor(f, prefix, "ln_f.weight", {d}),
+                  &require_tensor(f, prefix, "ln_f.bias", {d})};
   for (std::int64_t i = 0; i < t.n_layers; ++i) {
     const std::string at = prefix + "h." + std::to_string(i) + ".";
     const auto norm = [&](const std::string& name) {
-      return NormSource{&require_tensor(f, at, name + ".weight", {d}), &require_tensor(f, at, name + ".bias", {d})};
+      return NormSource{&require_tensor(f, at, name + ".weight", {d}),
+                        &require_tensor(f, at, name + ".bias", {d})};
     };
     const auto matrix = [&](const std::string& name, std::int64_t in, std::int64_t out) {
-      return MatrixSource{{{&require_tensor(f, at, name + ".weight", {in, out}), &require_tensor(f, at, name + ".bias", {out})}},
+      return MatrixSource{{{&require_tensor(f, at, name + ".weight", {in, out}),
+                            &require_tensor(f, at, name + ".bias", {out})}},
                           true};
     };
-    s.layers.push_back({norm("ln_1"), norm("ln_2"), matrix("attn.c_attn", d, 3 * d), matrix("attn.c_proj", d, d),
-                        matrix("mlp.c_fc", d, inner_width), matrix("mlp.c_proj", inner_width, d)});
+    s.layers.push_back({norm("ln_1"), norm("ln_2"), matrix("attn.c_attn", d, 3 * d),
+                        matrix("attn.c_proj", d, d), matrix("mlp.c_fc", d, inner_width),
+                        matrix("mlp.c_proj", inner_width, d)});
   }
   s.file = std::move(file);
   return s;

@@ -14,8 +14,8 @@
 
 namespace twistor::model {
 
-std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows, std::span<const std::int64_t> tokens,
-                                  std::int64_t vocab_size) {
+std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows,
+                                  std::span<const std::int64_t> tokens, std::int64_t vocab_size) {
   constexpr std::int64_t width = PackedMatrix::panel_columns;
   std::vector<std::int64_t> order(tokens.size());
   std::iota(order.begin(), order.end(), std::int64_t{0});
@@ -31,9 +31,12 @@ std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows, s
   std::vector<double> out(tokens.size());
   const auto n_panels = static_cast<std::int64_t>(begins.size()) - 1;
   parallel_for(n_panels, n_panels > 4, [&](std::int64_t group) {
-    const std::size_t begin = begins[static_cast<std::size_t>(group)], end = begins[static_cast<std::size_t>(group) + 1];
-    const std::int64_t v_begin = panel_of(order[begin]) * width, v_end = std::min(vocab_size, v_begin + width);
-    const auto index = at::from_blob(order.data() + begin, {static_cast<std::int64_t>(end - begin)}, at::kLong);
+    const std::size_t begin = begins[static_cast<std::size_t>(group)],
+                      end = begins[static_cast<std::size_t>(group) + 1];
+    const std::int64_t v_begin = panel_of(order[begin]) * width,
+                       v_end = std::min(vocab_size, v_begin + width);
+    const auto index =
+        at::from_blob(order.data() + begin, {static_cast<std::int64_t>(end - begin)}, at::kLong);
     at::Tensor scores = at::empty({index.size(0), v_end - v_begin}, rows.options());
     tile(at::index_select(rows, 0, index), v_begin, v_end, scores);
     const auto read = [&](auto* data) {
@@ -52,8 +55,10 @@ std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows, s
   return out;
 }
 
-std::vector<double> logits_at(const LanguageModel& lm, const at::Tensor& hidden, std::span<const std::int64_t> tokens) {
-  return gather_scores([&](const at::Tensor& rows, std::int64_t a, std::int64_t b, at::Tensor& out) { lm.logits(rows, a, b, out); },
+std::vector<double> logits_at(const LanguageModel& lm, const at::Tensor& hidden,
+                              std::span<const std::int64_t> tokens) {
+  return gather_scores([&](const at::Tensor& rows, std::int64_t a, std::int64_t b,
+                           at::Tensor& out) { lm.logits(rows, a, b, out); },
                        hidden, tokens, lm.vocab_size());
 }
 

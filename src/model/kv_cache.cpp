@@ -14,7 +14,8 @@ namespace twistor::model {
 class BlockPool {
  public:
   explicit BlockPool(std::int64_t block_bytes)
-      : block_bytes_(block_bytes), per_slab_(std::max<std::int64_t>(1, (std::int64_t{4} << 20) / block_bytes)) {}
+      : block_bytes_(block_bytes),
+        per_slab_(std::max<std::int64_t>(1, (std::int64_t{4} << 20) / block_bytes)) {}
 
   std::int32_t acquire() {
     if (free_.empty()) grow();
@@ -32,7 +33,9 @@ class BlockPool {
       --live_;
     }
   }
-  [[nodiscard]] bool is_shared(std::int32_t id) const { return references_[static_cast<std::size_t>(id)] > 1; }
+  [[nodiscard]] bool is_shared(std::int32_t id) const {
+    return references_[static_cast<std::size_t>(id)] > 1;
+  }
   [[nodiscard]] std::byte* data(std::int32_t id) const {
     return slabs_[static_cast<std::size_t>(id / per_slab_)].get() + (id % per_slab_) * block_bytes_;
   }
@@ -80,13 +83,16 @@ KvCache::~KvCache() {
     for (const std::int32_t id : table) pool_->release(id);
 }
 
-std::unique_ptr<Cache> KvCache::fork() const { return std::unique_ptr<Cache>(new KvCache(*this)); }
+std::unique_ptr<Cache> KvCache::fork() const {
+  return std::unique_ptr<Cache>(new KvCache(*this));
+}
 
 void KvCache::select(std::span<const std::int64_t> parents) {
   std::vector<std::vector<std::int32_t>> next;
   next.reserve(parents.size());
   for (const std::int64_t parent : parents) {
-    TWISTOR_ASSERT(parent >= 0 && parent < n_sequences_, "a cache was asked to continue a sequence it does not hold");
+    TWISTOR_ASSERT(parent >= 0 && parent < n_sequences_,
+                   "a cache was asked to continue a sequence it does not hold");
     next.push_back(tables_[static_cast<std::size_t>(parent)]);
     for (const std::int32_t id : next.back()) pool_->share(id);
   }
@@ -102,7 +108,8 @@ void KvCache::reserve(std::int64_t count) {
     // A partly filled last block that others share is copied before this sequence writes into it.
     if (length_ % block_tokens != 0 && pool_->is_shared(table.back())) {
       const std::int32_t own = pool_->acquire();
-      std::memcpy(pool_->data(own), pool_->data(table.back()), static_cast<std::size_t>(shape_.block_bytes()));
+      std::memcpy(pool_->data(own), pool_->data(table.back()),
+                  static_cast<std::size_t>(shape_.block_bytes()));
       pool_->release(table.back());
       table.back() = own;
       ++pool_->copied;
@@ -134,7 +141,8 @@ std::int64_t KvCache::import_sequence(std::span<const std::int64_t> donors, std:
   TWISTOR_CHECK(static_cast<std::int64_t>(donors.size()) == first_block &&
                     static_cast<std::int64_t>(bytes.size()) == (blocks - first_block) * block_bytes,
                 ErrorKind::data, "receiving a sequence from another rank",
-                fmt::format("expected {} blocks of {} bytes, got {} bytes", blocks - first_block, block_bytes, bytes.size()));
+                fmt::format("expected {} blocks of {} bytes, got {} bytes", blocks - first_block, block_bytes,
+                            bytes.size()));
   std::vector<std::int32_t> table;
   for (std::int64_t b = 0; b < first_block; ++b) {
     const auto donor = static_cast<std::size_t>(donors[static_cast<std::size_t>(b)]);

@@ -19,7 +19,7 @@ constexpr std::array known_families{
     Family{"Llama", "llama", "llama", &llama_from_config, &llama_from_gguf},
 };
 
-std::string known_names(std::string_view Family::* member) {
+std::string known_names(std::string_view Family::*member) {
   std::string out;
   for (const Family& family : families())
     if (!(family.*member).empty()) out += (out.empty() ? "" : ", ") + std::string(family.*member);
@@ -30,7 +30,8 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Names, types, shapes and sampled contents: large files are tied to checkpoints without being read as a whole.
+/// Names, types, shapes and sampled contents: large files are tied to checkpoints without being read as a
+/// whole.
 std::string fingerprint_of(const WeightFile& file, std::string_view header) {
   Sha256 digest;
   digest.add(header);
@@ -58,8 +59,9 @@ DecoderSource open_folder(const std::filesystem::path& folder) {
     source.fingerprint = fingerprint_of(*source.file, as_text(config_file.bytes()));
     return source;
   }
-  config.at("model_type").fail("the model family \"" + type + "\" is not supported",
-                               "supported: " + known_names(&Family::model_type));
+  config.at("model_type")
+      .fail("the model family \"" + type + "\" is not supported",
+            "supported: " + known_names(&Family::model_type));
 }
 
 DecoderSource open_gguf(const std::filesystem::path& path) {
@@ -71,13 +73,16 @@ DecoderSource open_gguf(const std::filesystem::path& path) {
     source.fingerprint = fingerprint_of(*source.file, architecture);
     return source;
   }
-  throw Error(ErrorKind::data, "reading " + path.string(), "the model family \"" + architecture + "\" is not supported",
+  throw Error(ErrorKind::data, "reading " + path.string(),
+              "the model family \"" + architecture + "\" is not supported",
               "supported in GGUF: " + known_names(&Family::gguf_architecture));
 }
 
 }  // namespace
 
-std::span<const Family> families() { return known_families; }
+std::span<const Family> families() {
+  return known_families;
+}
 
 const TensorInfo& require_tensor(const WeightFile& file, std::string_view prefix, const std::string& name,
                                  std::initializer_list<std::int64_t> shape) {
@@ -91,10 +96,11 @@ Precision precision_from_name(const std::string& name) {
   return Precision::bfloat16;
 }
 
-std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path, const LoadOptions& options) {
+std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
+                                                   const LoadOptions& options) {
   std::error_code ignored;
-  TWISTOR_CHECK(std::filesystem::exists(path, ignored), ErrorKind::no_input, "opening the model " + path.string(),
-                "there is no such file or folder",
+  TWISTOR_CHECK(std::filesystem::exists(path, ignored), ErrorKind::no_input,
+                "opening the model " + path.string(), "there is no such file or folder",
                 "give model.path a Hugging Face folder or a .gguf file; launch/get_model.sh fetches one");
   return make_decoder(std::filesystem::is_directory(path) ? open_folder(path) : open_gguf(path), options);
 }

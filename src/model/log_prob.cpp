@@ -65,8 +65,8 @@ template <class Real>
 double log_total_of(std::span<const Real> row) {
   std::vector<double> of_tiles;
   for (std::size_t begin = 0; begin < row.size(); begin += static_cast<std::size_t>(vocabulary_tile))
-    of_tiles.push_back(
-        row_log_sum_exp(row.subspan(begin, std::min(row.size() - begin, static_cast<std::size_t>(vocabulary_tile)))));
+    of_tiles.push_back(row_log_sum_exp(
+        row.subspan(begin, std::min(row.size() - begin, static_cast<std::size_t>(vocabulary_tile)))));
   return joined(of_tiles);
 }
 

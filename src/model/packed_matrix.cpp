@@ -1,4 +1,5 @@
-// Packed products: panels of 32 columns, chunks of K that stay in the first cache, blocks of 12 rows in registers.
+// Packed products: panels of 32 columns, chunks of K that stay in the first cache, blocks of 12 rows in
+// registers.
 #include "twistor/model/packed_matrix.hpp"
 
 #if defined(__AVX512BF16__)
@@ -22,11 +23,18 @@ constexpr std::int64_t tile_rows = 96;   // accumulators of a tile: 12 KiB
 constexpr std::int64_t chunk_bytes = 32 * 1024;
 constexpr double threading_flops = 4e5;  // below this a parallel region costs more than it saves
 
-std::int64_t round_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
-std::int64_t packed_k(std::int64_t k, Precision p) { return p == Precision::float32 ? k : round_up(k, 2); }
-std::size_t element_bytes(Precision p) { return p == Precision::float32 ? 4 : 2; }
+std::int64_t round_up(std::int64_t x, std::int64_t to) {
+  return (x + to - 1) / to * to;
+}
+std::int64_t packed_k(std::int64_t k, Precision p) {
+  return p == Precision::float32 ? k : round_up(k, 2);
+}
+std::size_t element_bytes(Precision p) {
+  return p == Precision::float32 ? 4 : 2;
+}
 
-/// One tile: acc(R, 32) += x(R, length) * panel(length, 32), k in order. T is the step of k: one float, or a pair of bf16.
+/// One tile: acc(R, 32) += x(R, length) * panel(length, 32), k in order. T is the step of k: one float, or a
+/// pair of bf16.
 template <int R>
 void block_f32(const float* x, std::int64_t ldx, const float* panel, std::int64_t length, float* acc) {
   F16 a[R][2];
@@ -69,7 +77,8 @@ TWISTOR_INLINE F16 pair_product(F16 acc, std::uint32_t x, const std::uint16_t* w
 }
 
 template <int R>
-void block_bf16(const std::uint32_t* x, std::int64_t ldx, const std::uint16_t* panel, std::int64_t pairs, float* acc) {
+void block_bf16(const std::uint32_t* x, std::int64_t ldx, const std::uint16_t* panel, std::int64_t pairs,
+                float* acc) {
   F16 a[R][2];
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {
@@ -92,7 +101,8 @@ void block_bf16(const std::uint32_t* x, std::int64_t ldx, const std::uint16_t* p
   }
 }
 
-/// Runs the block kernel of the right height; heights below 12 cover the last rows. The chain per element is the same.
+/// Runs the block kernel of the right height; heights below 12 cover the last rows. The chain per element is
+/// the same.
 template <template <int> class Kernel, int R, class... Args>
 void dispatch(std::int64_t rows, Args... args) {
   if (rows == R) {
@@ -109,7 +119,8 @@ struct KernelF32 {
 };
 template <int R>
 struct KernelBf16 {
-  static void run(const std::uint32_t* x, std::int64_t ldx, const std::uint16_t* w, std::int64_t n, float* acc) {
+  static void run(const std::uint32_t* x, std::int64_t ldx, const std::uint16_t* w, std::int64_t n,
+                  float* acc) {
     block_bf16<R>(x, ldx, w, n, acc);
   }
 };
@@ -123,14 +134,14 @@ void tile_product(const X* x, std::int64_t ldx, std::int64_t rows, const W* pane
   for (std::int64_t k = 0; k < steps; k += chunk) {
     const std::int64_t length = std::min(chunk, steps - k);
     for (std::int64_t r = 0; r < rows; r += block_rows)
-      dispatch<Kernel, block_rows>(std::min(block_rows, rows - r), x + r * ldx + k, ldx, panel + k * step_elements,
-                                   length, acc + r * columns);
+      dispatch<Kernel, block_rows>(std::min(block_rows, rows - r), x + r * ldx + k, ldx,
+                                   panel + k * step_elements, length, acc + r * columns);
   }
 }
 
 /// Carries a tile's accumulators to y with bias and accumulation.
-void write_tile(const float* acc, std::int64_t rows, std::int64_t width, const float* bias, bool accumulate, float* y,
-                std::int64_t ldy) {
+void write_tile(const float* acc, std::int64_t rows, std::int64_t width, const float* bias, bool accumulate,
+                float* y, std::int64_t ldy) {
   for (std::int64_t r = 0; r < rows; ++r) {
     float* out = y + r * ldy;
     const float* in = acc + r * columns;
@@ -176,7 +187,8 @@ void PackedMatrix::pack_rows(std::int64_t row_begin, std::span<const float> rows
     const std::int64_t base = p * columns - row_begin, width = std::min(columns, count - base);
     if (precision_ == Precision::float32) {
       auto* f = reinterpret_cast<float*>(out);
-      for (std::int64_t k0 = 0; k0 < k_; k0 += 16)  // 16 by 32 squares, so that both sides stay in cache lines
+      for (std::int64_t k0 = 0; k0 < k_;
+           k0 += 16)  // 16 by 32 squares, so that both sides stay in cache lines
         for (std::int64_t c = 0; c < columns; ++c)
           for (std::int64_t k = k0; k < std::min(k0 + 16, k_); ++k)
             f[k * columns + c] = c < width ? rows[static_cast<std::size_t>((base + c) * k_ + k)] : 0.0f;
@@ -185,7 +197,8 @@ void PackedMatrix::pack_rows(std::int64_t row_begin, std::span<const float> rows
       for (std::int64_t k = 0; k < packed_k(k_, precision_); ++k)
         for (std::int64_t c = 0; c < columns; ++c)
           h[(k / 2) * 2 * columns + (c / 16) * 32 + (c % 16) * 2 + k % 2] =
-              c < width && k < k_ ? simd::to_bf16(rows[static_cast<std::size_t>((base + c) * k_ + k)]) : std::uint16_t{0};
+              c < width && k < k_ ? simd::to_bf16(rows[static_cast<std::size_t>((base + c) * k_ + k)])
+                                  : std::uint16_t{0};
     }
   }
 }
@@ -196,7 +209,8 @@ void PackedMatrix::pack_transposed(std::span<const float> column_major) {
     const std::int64_t width = std::min(columns, n_ - begin);
     for (std::int64_t k = 0; k < k_; ++k)
       for (std::int64_t c = 0; c < width; ++c)
-        rows[static_cast<std::size_t>(c * k_ + k)] = column_major[static_cast<std::size_t>(k * n_ + begin + c)];
+        rows[static_cast<std::size_t>(c * k_ + k)] =
+            column_major[static_cast<std::size_t>(k * n_ + begin + c)];
     pack_rows(begin, std::span(rows).first(static_cast<std::size_t>(width * k_)));
   }
 }
@@ -209,14 +223,18 @@ PackedBuffer::PackedBuffer(std::int64_t n, std::int64_t k, Precision precision)
 
 void multiply(const float* x, std::int64_t ldx, std::int64_t n, const PackedMatrix& w, std::int64_t v_begin,
               std::int64_t v_end, float* y, std::int64_t ldy, const ProductOptions& options) {
-  TWISTOR_ASSERT(v_begin % columns == 0 && v_begin <= v_end && v_end <= w.n(), "a product's columns are out of range");
+  TWISTOR_ASSERT(v_begin % columns == 0 && v_begin <= v_end && v_end <= w.n(),
+                 "a product's columns are out of range");
   if (n == 0 || v_begin == v_end) return;
   const bool is_f32 = w.precision() == Precision::float32;
   const std::int64_t pairs = round_up(w.k(), 2) / 2;
-  const std::vector<std::uint32_t> halves = is_f32 ? std::vector<std::uint32_t>{} : pair_rows(x, ldx, n, w.k());
+  const std::vector<std::uint32_t> halves =
+      is_f32 ? std::vector<std::uint32_t>{} : pair_rows(x, ldx, n, w.k());
   const std::int64_t first = v_begin / columns, last = (v_end + columns - 1) / columns;
-  const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(w.k()) * static_cast<double>(v_end - v_begin);
-  // Panels go to whoever is free: on a shared machine one thread may be held up, and bits do not depend on who computes.
+  const double flops =
+      2.0 * static_cast<double>(n) * static_cast<double>(w.k()) * static_cast<double>(v_end - v_begin);
+  // Panels go to whoever is free: on a shared machine one thread may be held up, and bits do not depend on
+  // who computes.
 #pragma omp parallel for schedule(dynamic, 2) if (flops > threading_flops)
   for (std::int64_t p = first; p < last; ++p) {
     alignas(64) float acc[tile_rows * columns];
@@ -225,21 +243,23 @@ void multiply(const float* x, std::int64_t ldx, std::int64_t n, const PackedMatr
     for (std::int64_t r = 0; r < n; r += tile_rows) {
       const std::int64_t rows = std::min(tile_rows, n - r);
       if (is_f32) {
-        tile_product<KernelF32>(x + r * ldx, ldx, rows, reinterpret_cast<const float*>(panel), w.k(), columns, acc);
+        tile_product<KernelF32>(x + r * ldx, ldx, rows, reinterpret_cast<const float*>(panel), w.k(), columns,
+                                acc);
       } else {
-        tile_product<KernelBf16>(halves.data() + r * pairs, pairs, rows, reinterpret_cast<const std::uint16_t*>(panel),
-                                 pairs, 2 * columns, acc);
+        tile_product<KernelBf16>(halves.data() + r * pairs, pairs, rows,
+                                 reinterpret_cast<const std::uint16_t*>(panel), pairs, 2 * columns, acc);
       }
-      write_tile(acc, rows, width, options.bias == nullptr ? nullptr : options.bias + p * columns, options.accumulate,
-                 y + r * ldy + (p * columns - v_begin), ldy);
+      write_tile(acc, rows, width, options.bias == nullptr ? nullptr : options.bias + p * columns,
+                 options.accumulate, y + r * ldy + (p * columns - v_begin), ldy);
     }
   }
 }
 
 void multiply(std::span<const float> x, std::int64_t n, const PackedMatrix& w, std::span<float> y,
               const ProductOptions& options) {
-  TWISTOR_ASSERT(static_cast<std::int64_t>(x.size()) == n * w.k() && static_cast<std::int64_t>(y.size()) == n * w.n(),
-                 "a product's operands do not fit");
+  TWISTOR_ASSERT(
+      static_cast<std::int64_t>(x.size()) == n * w.k() && static_cast<std::int64_t>(y.size()) == n * w.n(),
+      "a product's operands do not fit");
   multiply(x.data(), w.k(), n, w, 0, w.n(), y.data(), w.n(), options);
 }
 

@@ -26,7 +26,8 @@ float mean_of(const float* x, std::int64_t n) {
 
 }  // namespace
 
-void layer_norm(const float* x, const float* weight, const float* bias, float eps, std::int64_t d, float* out) {
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, std::int64_t d,
+                float* out) {
   const float mean = mean_of(x, d);
   F16 squares{};
   for_each_vector(d, [&](std::int64_t i, std::int64_t c) {
@@ -36,7 +37,8 @@ void layer_norm(const float* x, const float* weight, const float* bias, float ep
   const float scale = 1.0f / std::sqrt(simd::sum(squares) / static_cast<float>(d) + eps);
   for_each_vector(d, [&](std::int64_t i, std::int64_t c) {
     const F16 normal = (simd::load_part(x + i, c, 0.0f) - mean) * scale;
-    simd::store_part(out + i, normal * simd::load_part(weight + i, c, 0.0f) + simd::load_part(bias + i, c, 0.0f), c);
+    simd::store_part(out + i,
+                     normal * simd::load_part(weight + i, c, 0.0f) + simd::load_part(bias + i, c, 0.0f), c);
   });
 }
 
@@ -48,7 +50,8 @@ void rms_norm(const float* x, const float* weight, float eps, std::int64_t d, fl
   });
   const float scale = 1.0f / std::sqrt(simd::sum(squares) / static_cast<float>(d) + eps);
   for_each_vector(d, [&](std::int64_t i, std::int64_t c) {
-    simd::store_part(out + i, simd::load_part(x + i, c, 0.0f) * scale * simd::load_part(weight + i, c, 0.0f), c);
+    simd::store_part(out + i, simd::load_part(x + i, c, 0.0f) * scale * simd::load_part(weight + i, c, 0.0f),
+                     c);
   });
 }
 

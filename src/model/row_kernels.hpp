@@ -1,4 +1,5 @@
-// What a decoder does to single rows between products: norms, activations, rotary positions. Private to the model room.
+// What a decoder does to single rows between products: norms, activations, rotary positions. Private to the
+// model room.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,8 @@
 namespace twistor::model::rows {
 
 /// out = (x - mean) / sqrt(var + eps) * weight + bias, each (D); in place allowed.
-void layer_norm(const float* x, const float* weight, const float* bias, float eps, std::int64_t d, float* out);
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, std::int64_t d,
+                float* out);
 /// out = x / sqrt(mean(x^2) + eps) * weight.
 void rms_norm(const float* x, const float* weight, float eps, std::int64_t d, float* out);
 /// gelu, the tanh form of GPT-2 ("gelu_new"), in place on n values.
@@ -23,7 +25,8 @@ struct RotaryTable {
   std::int64_t pairs = 0;
   std::vector<float> cosine, sine;
 };
-/// Rotates one head (head_dim values) for a position. Interleaved pairs are (2i, 2i + 1), else (i, i + pairs).
+/// Rotates one head (head_dim values) for a position. Interleaved pairs are (2i, 2i + 1), else (i, i +
+/// pairs).
 void rotate(float* head, const RotaryTable& table, std::int64_t position, bool is_interleaved);
 
 }  // namespace twistor::model::rows

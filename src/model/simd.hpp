@@ -6,8 +6,8 @@
 
 namespace twistor::model::simd {
 
-// GCC's vector extension: AVX-512, AVX2, NEON or plain code, the same arithmetic on each. Files that include this are
-// compiled with -ffp-contract=fast, so a * b + c is one rounding wherever the machine has FMA.
+// GCC's vector extension: AVX-512, AVX2, NEON or plain code, the same arithmetic on each. Files that include
+// this are compiled with -ffp-contract=fast, so a * b + c is one rounding wherever the machine has FMA.
 using F16 = float __attribute__((vector_size(64)));
 using I16 = std::int32_t __attribute__((vector_size(64)));
 inline constexpr std::int64_t lanes = 16;
@@ -19,8 +19,12 @@ TWISTOR_INLINE F16 load(const float* p) {
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-TWISTOR_INLINE void store(float* p, F16 v) { std::memcpy(p, &v, sizeof v); }
-TWISTOR_INLINE F16 splat(float x) { return F16{} + x; }
+TWISTOR_INLINE void store(float* p, F16 v) {
+  std::memcpy(p, &v, sizeof v);
+}
+TWISTOR_INLINE F16 splat(float x) {
+  return F16{} + x;
+}
 
 /// First `count` lanes from memory, the rest filled: a row's tail takes the same code path as its body.
 TWISTOR_INLINE F16 load_part(const float* p, std::int64_t count, float fill) {
@@ -32,8 +36,12 @@ TWISTOR_INLINE void store_part(float* p, F16 v, std::int64_t count) {
   std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
 }
 
-TWISTOR_INLINE F16 max(F16 a, F16 b) { return a > b ? a : b; }
-TWISTOR_INLINE F16 min(F16 a, F16 b) { return a < b ? a : b; }
+TWISTOR_INLINE F16 max(F16 a, F16 b) {
+  return a > b ? a : b;
+}
+TWISTOR_INLINE F16 min(F16 a, F16 b) {
+  return a < b ? a : b;
+}
 
 /// Sum over lanes in a fixed tree.
 TWISTOR_INLINE float sum(F16 v) {
@@ -55,7 +63,8 @@ TWISTOR_INLINE float max_lane(F16 v) {
 TWISTOR_INLINE F16 exp(F16 x) {
   const F16 low = splat(-87.3f), high = splat(88.3f);
   const F16 clamped = min(max(x, low), high);
-  const F16 magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits
+  const F16 magic =
+      splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits
   const F16 shifted = clamped * 1.44269504f + magic;
   const F16 n = shifted - magic;
   F16 r = clamped - n * 0.693145752f;
@@ -78,7 +87,9 @@ TWISTOR_INLINE F16 exp(F16 x) {
 }
 
 /// tanh(x) = 1 - 2 / (exp(2x) + 1).
-TWISTOR_INLINE F16 tanh(F16 x) { return 1.0f - 2.0f / (exp(x * 2.0f) + 1.0f); }
+TWISTOR_INLINE F16 tanh(F16 x) {
+  return 1.0f - 2.0f / (exp(x * 2.0f) + 1.0f);
+}
 
 /// Upper 16 bits of a float32, rounded to nearest even.
 TWISTOR_INLINE std::uint16_t to_bf16(float x) {

@@ -25,7 +25,9 @@ float row_max(std::span<const float> x) {
   F16 top = simd::splat(-std::numeric_limits<float>::infinity());
   const auto n = static_cast<std::int64_t>(x.size());
   for (std::int64_t i = 0; i < n; i += simd::lanes)
-    top = simd::max(simd::load_part(x.data() + i, std::min(simd::lanes, n - i), -std::numeric_limits<float>::infinity()), top);
+    top = simd::max(
+        simd::load_part(x.data() + i, std::min(simd::lanes, n - i), -std::numeric_limits<float>::infinity()),
+        top);
   return simd::max_lane(top);
 }
 
@@ -33,7 +35,9 @@ float row_max(std::span<const float> x) {
 double tile_sum(const float* x, std::int64_t n, float shift) {
   F16 total{};
   for (std::int64_t i = 0; i < n; i += simd::lanes)
-    total += simd::exp(simd::load_part(x + i, std::min(simd::lanes, n - i), -std::numeric_limits<float>::infinity()) - shift);
+    total += simd::exp(
+        simd::load_part(x + i, std::min(simd::lanes, n - i), -std::numeric_limits<float>::infinity()) -
+        shift);
   return static_cast<double>(simd::sum(total));
 }
 
@@ -55,7 +59,9 @@ double row_log_sum_exp(std::span<const float> scores) {
   return static_cast<double>(top) + std::log(sum);
 }
 
-double row_log_sum_exp(std::span<const double> scores) { return log_sum_exp(scores); }
+double row_log_sum_exp(std::span<const double> scores) {
+  return log_sum_exp(scores);
+}
 
 std::int64_t draw_token(std::span<const float> scores, double log_sum, double u) {
   // exp(x - shift) * scale = exp(x - log_sum), with the shift rounded to float32 so that lanes can use it.

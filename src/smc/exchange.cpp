@@ -48,27 +48,27 @@ class Reader {
   std::span<const std::byte> rest_;
 };
 
-/// Row t of the (k, T) arrays, as one particle's history.
+/// One particle's rows of the (k, T) arrays.
 struct History {
   std::vector<std::int64_t> tokens;
   std::vector<double> log_p0, log_q, log_psi;
 };
 
-History history_of(const Population& p, std::int64_t i) {
-  const auto cut = [&](const auto& v) {
-    return std::remove_cvref_t<decltype(v)>(v.begin() + i * p.T, v.begin() + (i + 1) * p.T);
-  };
-  return {cut(p.tokens), cut(p.log_p0), cut(p.log_q), cut(p.log_psi)};
+/// Calls visit(mine, yours) for each of the (k, T) arrays and the members of History that belong to it.
+template <class P, class H, class Visit>
+void for_each_column(P& population, H& history, Visit visit) {
+  visit(population.tokens, history.tokens);
+  visit(population.log_p0, history.log_p0);
+  visit(population.log_q, history.log_q);
+  visit(population.log_psi, history.log_psi);
 }
 
-void append(Population& p, std::int64_t id, std::int64_t node, const History& h) {
-  p.ids.push_back(id);
-  p.node.push_back(node);
-  p.tokens.insert(p.tokens.end(), h.tokens.begin(), h.tokens.end());
-  p.log_p0.insert(p.log_p0.end(), h.log_p0.begin(), h.log_p0.end());
-  p.log_q.insert(p.log_q.end(), h.log_q.begin(), h.log_q.end());
-  p.log_psi.insert(p.log_psi.end(), h.log_psi.begin(), h.log_psi.end());
-  p.log_w.push_back(0.0);
+/// Places of all particles of this rank; -1 for those of other ranks. // (K)
+std::vector<std::int64_t> places(const Population& p, std::int64_t K) {
+  std::vector<std::int64_t> out(static_cast<std::size_t>(K), -1);
+  for (std::int64_t i = 0; i < p.size(); ++i)
+    out[static_cast<std::size_t>(p.ids[static_cast<std::size_t>(i)])] = i;
+  return out;
 }
 
 std::vector<std::int64_t> ancestors_of(std::span<const Copy> copies) {
@@ -92,18 +92,18 @@ std::vector<std::span<const Copy>> by_peer(std::span<const Copy> copies, Peer pe
 
 std::vector<std::byte> pack(const Population& p, std::span<const Copy> copies,
                             std::span<const BlockNames::Shared> shared,
-                            const std::unordered_map<std::int64_t, std::int64_t>& local_of) {
+                            std::span<const std::int64_t> place_of) {
   Writer out;
   for (std::size_t c = 0; c < copies.size(); ++c) {
-    const std::int64_t i = local_of.at(copies[c].ancestor);
-    const History h = history_of(p, i);
-    out.add_values(h.tokens.data(), h.tokens.size());
-    out.add_values(h.log_p0.data(), h.log_p0.size());
-    out.add_values(h.log_q.data(), h.log_q.size());
-    out.add_values(h.log_psi.data(), h.log_psi.size());
+    const std::int64_t i = place_of[static_cast<std::size_t>(copies[c].ancestor)];
+    for_each_column(p, p, [&](const auto& column, const auto&) {
+      out.add_values(column.data() + i * p.T, static_cast<std::size_t>(p.T));
+    });
     const std::int64_t node = p.node[static_cast<std::size_t>(i)];
     const auto row_bytes = static_cast<std::size_t>(p.hidden.size(1) * p.hidden.element_size());
-    out.add({static_cast<const std::byte*>(p.hidden.const_data_ptr()) + static_cast<std::size_t>(node) * row_bytes, row_bytes});
+    out.add({static_cast<const std::byte*>(p.hidden.const_data_ptr()) +
+                 static_cast<std::size_t>(node) * row_bytes,
+             row_bytes});
     const std::vector<std::byte> blocks = p.cache->export_sequence(node, shared[c].n_blocks);
     const auto n_bytes = static_cast<std::int64_t>(blocks.size());
     out.add_values(&n_bytes, 1);
@@ -118,9 +118,12 @@ struct Arrival {
   History history;
 };
 
-Arrival unpack_one(Population& p, Reader& in, const BlockNames::Shared& shared, std::int64_t donor_node, std::byte* hidden_row) {
+Arrival unpack_one(Population& p, Reader& in, const BlockNames::Shared& shared, std::int64_t donor_node,
+                   std::byte* hidden_row) {
   const auto T = static_cast<std::size_t>(p.T);
-  Arrival a{0, {std::vector<std::int64_t>(T), std::vector<double>(T), std::vector<double>(T), std::vector<double>(T)}};
+  Arrival a{
+      0,
+      {std::vector<std::int64_t>(T), std::vector<double>(T), std::vector<double>(T), std::vector<double>(T)}};
   in.read_values(a.history.tokens.data(), T);
   in.read_values(a.history.log_p0.data(), T);
   in.read_values(a.history.log_q.data(), T);
@@ -135,11 +138,11 @@ Arrival unpack_one(Population& p, Reader& in, const BlockNames::Shared& shared, 
 
 }  // namespace
 
-ExchangeCount exchange(Population& population, std::span<const std::int64_t> ancestor_of_id, const Layout& before,
-                       const Placement& placement, const BlockNames& names, const comm::Communicator& comm) {
+ExchangeCount exchange(Population& population, std::span<const std::int64_t> ancestor_of_id,
+                       const Layout& before, const Placement& placement, const BlockNames& names,
+                       const comm::Communicator& comm) {
   const int me = comm.rank();
-  std::unordered_map<std::int64_t, std::int64_t> local_of;
-  for (std::int64_t i = 0; i < population.size(); ++i) local_of[population.ids[static_cast<std::size_t>(i)]] = i;
+  const std::vector<std::int64_t> place_of = places(population, before.size());
 
   ExchangeCount count;
   count.moved_copies = placement.n_moved;
@@ -147,7 +150,7 @@ ExchangeCount exchange(Population& population, std::span<const std::int64_t> anc
   for (const auto copies : by_peer(placement.sends_of(me), [](const Copy& c) { return c.to; })) {
     const int to = copies.front().to;
     const auto shared = names.shared_with(ancestors_of(copies), before.ids_of(to));
-    outgoing.push_back({to, pack(population, copies, shared, local_of)});
+    outgoing.push_back({to, pack(population, copies, shared, place_of)});
     count.sent_messages += static_cast<std::int64_t>(copies.size());
     count.sent_bytes += static_cast<std::int64_t>(outgoing.back().bytes.size());
   }
@@ -165,22 +168,35 @@ ExchangeCount exchange(Population& population, std::span<const std::int64_t> anc
     const auto shared = names.shared_with(ancestors_of(copies), population.ids);
     Reader in(incoming[s].bytes);
     for (std::size_t c = 0; c < copies.size(); ++c) {
-      const std::int64_t donor = shared[c].donor_id < 0 ? 0 : population.node[static_cast<std::size_t>(local_of.at(shared[c].donor_id))];
+      const std::int64_t donor =
+          shared[c].donor_id < 0
+              ? 0
+              : population
+                    .node[static_cast<std::size_t>(place_of[static_cast<std::size_t>(shared[c].donor_id)])];
       arrivals.emplace(copies[c].ancestor, unpack_one(population, in, shared[c], donor, hidden_row));
       hidden_row += population.hidden.size(1) * population.hidden.element_size();
     }
-    TWISTOR_CHECK(in.is_empty(), ErrorKind::peer, "receiving particles from another rank", "the message is too long");
+    TWISTOR_CHECK(in.is_empty(), ErrorKind::peer, "receiving particles from another rank",
+                  "the message is too long");
   }
   if (n_arrivals > 0) population.hidden = at::cat({population.hidden, arrived_hidden});
 
-  Population next(population.T, {});
-  for (const std::int64_t id : placement.after.ids_of(me)) {
-    const std::int64_t ancestor = ancestor_of_id[static_cast<std::size_t>(id)];
-    if (const auto here = local_of.find(ancestor); here != local_of.end()) {
-      append(next, id, population.node[static_cast<std::size_t>(here->second)], history_of(population, here->second));
+  Population next(population.T, placement.after.ids_of(me));
+  for (std::int64_t to = 0; to < next.size(); ++to) {
+    const std::int64_t ancestor =
+        ancestor_of_id[static_cast<std::size_t>(next.ids[static_cast<std::size_t>(to)])];
+    const std::int64_t from = place_of[static_cast<std::size_t>(ancestor)];
+    if (from >= 0) {
+      next.node[static_cast<std::size_t>(to)] = population.node[static_cast<std::size_t>(from)];
+      for_each_column(next, population, [&](auto& mine, const auto& theirs) {
+        std::copy_n(theirs.begin() + from * next.T, next.T, mine.begin() + to * next.T);
+      });
     } else {
       const Arrival& arrival = arrivals.at(ancestor);
-      append(next, id, arrival.node, arrival.history);
+      next.node[static_cast<std::size_t>(to)] = arrival.node;
+      for_each_column(next, arrival.history, [&](auto& mine, const auto& theirs) {
+        std::copy_n(theirs.begin(), next.T, mine.begin() + to * next.T);
+      });
     }
   }
   next.cache = std::move(population.cache);

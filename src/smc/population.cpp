@@ -20,7 +20,8 @@ BlockNames::BlockNames(std::int64_t K, std::int64_t prompt_tokens)
 
 void BlockNames::resampled(std::span<const std::int64_t> ancestor_of_id) {
   for (auto& level : levels_) {
-    for (std::size_t i = 0; i < level.size(); ++i) scratch_[i] = level[static_cast<std::size_t>(ancestor_of_id[i])];
+    for (std::size_t i = 0; i < level.size(); ++i)
+      scratch_[i] = level[static_cast<std::size_t>(ancestor_of_id[i])];
     level.swap(scratch_);
   }
 }
@@ -35,7 +36,8 @@ void BlockNames::grown_to(std::int64_t length) {
 std::vector<BlockNames::Shared> BlockNames::shared_with(std::span<const std::int64_t> particles,
                                                         std::span<const std::int64_t> holders) const {
   std::vector<Shared> out(particles.size(), Shared{prompt_blocks_, -1});
-  // A block's name fixes all blocks before it, so levels are tried upwards until no particle finds its block any more.
+  // A block's name fixes all blocks before it, so levels are tried upwards until no particle finds its block
+  // any more.
   std::unordered_map<std::int64_t, std::int64_t> holder_of;
   for (std::size_t l = 0; l < levels_.size(); ++l) {
     holder_of.clear();

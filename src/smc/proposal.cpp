@@ -18,19 +18,22 @@
 namespace twistor::smc {
 namespace {
 
-constexpr std::int64_t tile_columns = 2048;              // a multiple of 32; two tiles of 100 rows stay in the second cache
-constexpr std::int64_t kept_bytes = std::int64_t{256} << 20;  // larger score matrices are computed again for the draw
+constexpr std::int64_t tile_columns =
+    2048;  // a multiple of 32; two tiles of 100 rows stay in the second cache
+constexpr std::int64_t kept_bytes = std::int64_t{256}
+                                    << 20;  // larger score matrices are computed again for the draw
 
 template <class T>
-std::span<const T> row_of_tensor(const at::Tensor& t, std::int64_t row, std::int64_t begin, std::int64_t count) {
+std::span<const T> row_of_tensor(const at::Tensor& t, std::int64_t row, std::int64_t begin,
+                                 std::int64_t count) {
   return {t.const_data_ptr<T>() + row * t.stride(0) + begin, static_cast<std::size_t>(count)};
 }
 
 /// The sums of one tile, and scores = logits + beta log psi in place of log psi.
 template <class T>
-void finish_tile(const at::Tensor& logits, at::Tensor& log_psi, bool has_twist, double beta, at::Tensor* scores,
-                 std::int64_t v_begin, std::int64_t width, std::int64_t tile, std::int64_t n_tiles, double* sums_p0,
-                 double* sums_q) {
+void finish_tile(const at::Tensor& logits, at::Tensor& log_psi, bool has_twist, double beta,
+                 at::Tensor* scores, std::int64_t v_begin, std::int64_t width, std::int64_t tile,
+                 std::int64_t n_tiles, double* sums_p0, double* sums_q) {
   const std::int64_t n = logits.size(0);
   parallel_for(n, n * width > 20000, [&](std::int64_t r) {
     const T* l = logits.const_data_ptr<T>() + r * logits.stride(0);
@@ -38,8 +41,8 @@ void finish_tile(const at::Tensor& logits, at::Tensor& log_psi, bool has_twist, 
     const auto b = static_cast<T>(beta);
     for (std::int64_t c = 0; c < width; ++c) s[c] = has_twist ? l[c] + b * s[c] : l[c];
     sums_p0[r * n_tiles + tile] = model::row_log_sum_exp(row_of_tensor<T>(logits, r, 0, width));
-    sums_q[r * n_tiles + tile] =
-        has_twist ? model::row_log_sum_exp(row_of_tensor<T>(log_psi, r, 0, width)) : sums_p0[r * n_tiles + tile];
+    sums_q[r * n_tiles + tile] = has_twist ? model::row_log_sum_exp(row_of_tensor<T>(log_psi, r, 0, width))
+                                           : sums_p0[r * n_tiles + tile];
     if (scores != nullptr)
       std::copy_n(s, width, scores->mutable_data_ptr<T>() + r * scores->stride(0) + v_begin);
   });
@@ -47,8 +50,8 @@ void finish_tile(const at::Tensor& logits, at::Tensor& log_psi, bool has_twist, 
 
 template <class T>
 void draw_rows(const at::Tensor& scores, std::span<const double> log_sums, std::int64_t first_row,
-               std::span<const std::int64_t> row_of, std::span<const double> u, std::span<const std::int64_t> forced,
-               std::span<std::int64_t> tokens) {
+               std::span<const std::int64_t> row_of, std::span<const double> u,
+               std::span<const std::int64_t> forced, std::span<std::int64_t> tokens) {
   const std::int64_t end_row = first_row + scores.size(0), v = scores.size(1);
   const auto n = static_cast<std::int64_t>(row_of.size());
   parallel_for(n, n * v > 20000, [&](std::int64_t i) {
@@ -83,7 +86,8 @@ void RowScores::select(std::span<const std::int64_t> rows) {
   };
   log_sum_p0 = pick(log_sum_p0);
   log_sum_q = pick(log_sum_q);
-  const at::Tensor index = at::from_blob(const_cast<std::int64_t*>(rows.data()), {static_cast<std::int64_t>(rows.size())}, at::kLong);
+  const at::Tensor index = at::from_blob(const_cast<std::int64_t*>(rows.data()),
+                                         {static_cast<std::int64_t>(rows.size())}, at::kLong);
   features = at::index_select(features, 0, index);
   if (scores.defined()) scores = at::index_select(scores, 0, index);
 }
@@ -103,12 +107,13 @@ Proposal::Proposal(const model::LanguageModel& lm, const twist::Twist& twist, Pr
                 "the twist was learned for another model");
 }
 
-void Proposal::score_rows(const at::Tensor& hidden, const at::Tensor& features, std::int64_t begin, std::int64_t end,
-                          at::Tensor* scores, double* log_sum_p0, double* log_sum_q) const {
+void Proposal::score_rows(const at::Tensor& hidden, const at::Tensor& features, std::int64_t begin,
+                          std::int64_t end, at::Tensor* scores, double* log_sum_p0, double* log_sum_q) const {
   const std::int64_t n = end - begin, v = lm_.vocab_size(), n_tiles = (v + tile_columns - 1) / tile_columns;
   const at::Tensor h = hidden.slice(0, begin, end), f = features.slice(0, begin, end);
   const bool has_twist = kind_ != ProposalKind::base;
-  at::Tensor logits = at::empty({n, std::min(v, tile_columns)}, hidden.options()), log_psi = at::empty_like(logits);
+  at::Tensor logits = at::empty({n, std::min(v, tile_columns)}, hidden.options()),
+             log_psi = at::empty_like(logits);
   std::vector<double> sums_p0(static_cast<std::size_t>(n * n_tiles)), sums_q(sums_p0.size());
   for (std::int64_t tile = 0; tile < n_tiles; ++tile) {
     const std::int64_t a = tile * tile_columns, b = std::min(v, a + tile_columns);
@@ -132,11 +137,13 @@ RowScores Proposal::score(const at::Tensor& hidden) const {
   rows.log_sum_p0.resize(static_cast<std::size_t>(n));
   rows.log_sum_q.resize(static_cast<std::size_t>(n));
   rows.features = twist_.features(hidden);
-  const std::int64_t row_bytes = v * hidden.element_size(), at_once = std::max<std::int64_t>(1, kept_bytes / row_bytes);
+  const std::int64_t row_bytes = v * hidden.element_size(),
+                     at_once = std::max<std::int64_t>(1, kept_bytes / row_bytes);
   if (n <= at_once) rows.scores = at::empty({n, v}, hidden.options());
   for (std::int64_t begin = 0; begin < n; begin += at_once)
-    score_rows(hidden, rows.features, begin, std::min(n, begin + at_once), rows.scores.defined() ? &rows.scores : nullptr,
-               rows.log_sum_p0.data() + begin, rows.log_sum_q.data() + begin);
+    score_rows(hidden, rows.features, begin, std::min(n, begin + at_once),
+               rows.scores.defined() ? &rows.scores : nullptr, rows.log_sum_p0.data() + begin,
+               rows.log_sum_q.data() + begin);
   return rows;
 }
 
@@ -165,22 +172,28 @@ Draws Proposal::draw(const RowScores& rows, const at::Tensor& hidden, std::span<
   return draws;
 }
 
-Draws Proposal::score_tokens(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
+Draws Proposal::score_tokens(const RowScores& rows, const at::Tensor& hidden,
+                             std::span<const std::int64_t> row_of,
                              std::span<const std::int64_t> tokens) const {
   const auto n = static_cast<std::int64_t>(row_of.size());
   const at::Tensor index = at::from_blob(const_cast<std::int64_t*>(row_of.data()), {n}, at::kLong);
   const std::vector<double> logit = model::logits_at(lm_, at::index_select(hidden, 0, index), tokens);
-  Draws out{{tokens.begin(), tokens.end()}, {}, {}, twist::log_psi_at(twist_, at::index_select(rows.features, 0, index), tokens)};
+  Draws out{{tokens.begin(), tokens.end()},
+            {},
+            {},
+            twist::log_psi_at(twist_, at::index_select(rows.features, 0, index), tokens)};
   out.log_p0.resize(tokens.size());
   out.log_q.resize(tokens.size());
   const bool is_f32 = hidden.scalar_type() == at::kFloat, has_twist = kind_ != ProposalKind::base;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const auto row = static_cast<std::size_t>(row_of[i]);
-    // The score is formed in the rows' own dtype, so log q belongs to exactly the distribution that is drawn from.
-    const double score = !has_twist ? logit[i]
-                         : is_f32   ? static_cast<double>(static_cast<float>(logit[i]) +
-                                                        static_cast<float>(beta_) * static_cast<float>(out.log_psi[i]))
-                                    : logit[i] + beta_ * out.log_psi[i];
+    // The score is formed in the rows' own dtype, so log q belongs to exactly the distribution that is drawn
+    // from.
+    const double score =
+        !has_twist ? logit[i]
+        : is_f32   ? static_cast<double>(static_cast<float>(logit[i]) +
+                                       static_cast<float>(beta_) * static_cast<float>(out.log_psi[i]))
+                   : logit[i] + beta_ * out.log_psi[i];
     out.log_p0[i] = logit[i] - rows.log_sum_p0[row];
     out.log_q[i] = rows.log_sum_q[row] == log_zero ? out.log_p0[i] : score - rows.log_sum_q[row];
   }

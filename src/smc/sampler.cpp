@@ -35,12 +35,14 @@ class StageTimer {
 };
 
 /// Weights of the whole population in the order of ids. *Collective over comm*: one gather.
-std::vector<double> gather_by_id(std::span<const double> local, const Layout& layout, const comm::Communicator& comm) {
+std::vector<double> gather_by_id(std::span<const double> local, const Layout& layout,
+                                 const comm::Communicator& comm) {
   std::vector<std::int64_t> counts;
   for (int r = 0; r < layout.n_ranks(); ++r) counts.push_back(layout.size_of(r));
   const std::vector<double> by_rank = comm::all_gather_v(local, counts, comm);
   std::vector<std::size_t> next(counts.size());
-  for (std::size_t r = 1; r < counts.size(); ++r) next[r] = next[r - 1] + static_cast<std::size_t>(counts[r - 1]);
+  for (std::size_t r = 1; r < counts.size(); ++r)
+    next[r] = next[r - 1] + static_cast<std::size_t>(counts[r - 1]);
   std::vector<double> by_id(by_rank.size());
   for (std::size_t id = 0; id < by_id.size(); ++id)
     by_id[id] = by_rank[next[static_cast<std::size_t>(layout.rank_of(static_cast<std::int64_t>(id)))]++];
@@ -48,15 +50,20 @@ std::vector<double> gather_by_id(std::span<const double> local, const Layout& la
 }
 
 at::Tensor select_rows(const at::Tensor& rows, const std::vector<std::int64_t>& index) {
-  return at::index_select(
-      rows, 0, at::from_blob(const_cast<std::int64_t*>(index.data()), {static_cast<std::int64_t>(index.size())}, at::kLong));
+  return at::index_select(rows, 0,
+                          at::from_blob(const_cast<std::int64_t*>(index.data()),
+                                        {static_cast<std::int64_t>(index.size())}, at::kLong));
 }
 
 class Sweeper {
  public:
-  Sweeper(const Problem& problem, const Proposal& proposal, const SweepOptions& options, const comm::Communicator& comm,
-          std::optional<std::span<const std::int64_t>> pinned)
-      : problem_(problem), proposal_(proposal), options_(options), comm_(comm), pinned_(pinned),
+  Sweeper(const Problem& problem, const Proposal& proposal, const SweepOptions& options,
+          const comm::Communicator& comm, std::optional<std::span<const std::int64_t>> pinned)
+      : problem_(problem),
+        proposal_(proposal),
+        options_(options),
+        comm_(comm),
+        pinned_(pinned),
         layout_(options.n_shards > 0 ? Layout::sharded(options.particles, options.n_shards, comm.size())
                                      : Layout::blocks(options.particles, comm.size())),
         names_(options.particles, static_cast<std::int64_t>(problem.prompt.size())),
@@ -82,7 +89,9 @@ class Sweeper {
 
  private:
   [[nodiscard]] bool is_weight_of_row() const { return proposal_.weight_is_known_before_draw(); }
-  [[nodiscard]] bool resamples_before_draw() const { return is_weight_of_row() && options_.order == Order::resample_first; }
+  [[nodiscard]] bool resamples_before_draw() const {
+    return is_weight_of_row() && options_.order == Order::resample_first;
+  }
   Population& p() { return out_.particles; }
   [[nodiscard]] bool is_pinned(std::int64_t i) const {
     return pinned_ && out_.particles.ids[static_cast<std::size_t>(i)] == out_.pinned_id;
@@ -93,7 +102,9 @@ class Sweeper {
     const StageTimer timer(out_.counters.forward_s);
     if (pinned_) out_.pinned_id = initial_pinned_slot(options_.particles, options_.seed);
     p().cache = problem_.lm.make_cache(1);
-    p().hidden = problem_.lm.forward(problem_.prompt, *p().cache).select(1, static_cast<std::int64_t>(problem_.prompt.size()) - 1).contiguous();
+    p().hidden = problem_.lm.forward(problem_.prompt, *p().cache)
+                     .select(1, static_cast<std::int64_t>(problem_.prompt.size()) - 1)
+                     .contiguous();
     out_.counters.token_forwards += static_cast<std::int64_t>(problem_.prompt.size());
     if (options_.keep_hidden)
       out_.hidden = at::empty({p().size(), options_.length, p().hidden.size(1)}, p().hidden.options());
@@ -134,7 +145,9 @@ class Sweeper {
       std::vector<double> u(p().ids.size());
       std::vector<std::int64_t> forced(p().ids.size(), -1);
       for (std::size_t i = 0; i < u.size(); ++i) {
-        u[i] = Philox(options_.seed, Stream::tokens, static_cast<std::uint32_t>(t), static_cast<std::uint64_t>(p().ids[i])).uniform();
+        u[i] = Philox(options_.seed, Stream::tokens, static_cast<std::uint32_t>(t),
+                      static_cast<std::uint64_t>(p().ids[i]))
+                   .uniform();
         if (is_pinned(static_cast<std::int64_t>(i))) forced[i] = (*pinned_)[static_cast<std::size_t>(t)];
       }
       draws = proposal_.draw(rows, p().hidden, p().node, u, forced);
@@ -181,14 +194,15 @@ class Sweeper {
            sums.ess() < options_.ess_threshold * static_cast<double>(options_.particles);
   }
 
-  /// Offspring take their parents' places. `rows`, the scores of the nodes before, follow: only nodes that arrive from
-  /// other ranks are scored here again.
+  /// Offspring take their parents' places. `rows`, the scores of the nodes before, follow: only nodes that
+  /// arrive from other ranks are scored here again.
   void resample(std::int64_t t, RowScores* rows) {
     const StageTimer timer(out_.counters.resample_s);
     const std::vector<double> log_w = gather_by_id(p().log_w, layout_, comm_);
     const auto step = static_cast<std::uint32_t>(t);
-    Resampled next = pinned_ ? conditional_resample(options_.scheme, log_w, out_.pinned_id, options_.seed, step)
-                             : smc::resample(options_.scheme, log_w, options_.seed, step);
+    Resampled next = pinned_
+                         ? conditional_resample(options_.scheme, log_w, out_.pinned_id, options_.seed, step)
+                         : smc::resample(options_.scheme, log_w, options_.seed, step);
     out_.pinned_id = next.pinned_id;
     Placement placement = plan(next.ancestor_of_id, layout_);
     const ExchangeCount moved = exchange(p(), next.ancestor_of_id, layout_, placement, names_, comm_);
@@ -211,7 +225,8 @@ class Sweeper {
     if (rows != nullptr) rows->select(kept);
   }
 
-  /// Nodes that no particle points to are forgotten. Returns the old indices of the others, in their new order.
+  /// Nodes that no particle points to are forgotten. Returns the old indices of the others, in their new
+  /// order.
   std::vector<std::int64_t> drop_childless_nodes() {
     std::vector<std::int64_t> kept;
     std::vector<std::int64_t> new_index(static_cast<std::size_t>(p().hidden.size(0)), -1);
@@ -236,7 +251,8 @@ class Sweeper {
     for (std::int64_t i = 0; i < p().size(); ++i) {
       auto& node = p().node[static_cast<std::size_t>(i)];
       const std::int64_t token = p().tokens[p().at(i, t)];
-      const auto [found, is_new] = nodes.try_emplace({node, token}, static_cast<std::int64_t>(parents.size()));
+      const auto [found, is_new] =
+          nodes.try_emplace({node, token}, static_cast<std::int64_t>(parents.size()));
       if (is_new) {
         parents.push_back(node);
         tokens.push_back(token);
@@ -307,17 +323,20 @@ void SweepCounters::add(const SweepCounters& o) {
   potential_s += o.potential_s;
 }
 
-Sweep sweep(const Problem& problem, const Proposal& proposal, const SweepOptions& options, const comm::Communicator& comm,
-            std::optional<std::span<const std::int64_t>> pinned) {
+Sweep sweep(const Problem& problem, const Proposal& proposal, const SweepOptions& options,
+            const comm::Communicator& comm, std::optional<std::span<const std::int64_t>> pinned) {
   TWISTOR_CHECK(!problem.prompt.empty(), ErrorKind::usage, "starting a sweep", "the prompt is empty",
                 "give prompt.text or prompt.ids at least one token");
   const auto total = static_cast<std::int64_t>(problem.prompt.size()) + options.length;
   TWISTOR_CHECK(total <= problem.lm.context_length() + 1, ErrorKind::usage, "starting a sweep",
-                fmt::format("prompt and target.length need {} tokens, the model's context has {}", total, problem.lm.context_length()),
+                fmt::format("prompt and target.length need {} tokens, the model's context has {}", total,
+                            problem.lm.context_length()),
                 "shorten the prompt or target.length");
   TWISTOR_ASSERT(options.particles >= 1 && options.length >= 1, "a sweep needs particles and steps");
-  TWISTOR_ASSERT(!options.keep_hidden || options.trigger == Trigger::never, "hidden states are kept without resampling only");
-  TWISTOR_ASSERT(!pinned || static_cast<std::int64_t>(pinned->size()) == options.length, "a pinned path has T tokens");
+  TWISTOR_ASSERT(!options.keep_hidden || options.trigger == Trigger::never,
+                 "hidden states are kept without resampling only");
+  TWISTOR_ASSERT(!pinned || static_cast<std::int64_t>(pinned->size()) == options.length,
+                 "a pinned path has T tokens");
   return Sweeper(problem, proposal, options, comm, pinned).run();
 }
 

@@ -15,11 +15,12 @@ namespace twistor::twist {
 namespace {
 
 std::size_t product(const std::vector<std::int64_t>& shape) {
-  return static_cast<std::size_t>(std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>()));
+  return static_cast<std::size_t>(
+      std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>()));
 }
 
-Parameter random_weight(const std::string& name, std::int64_t out, std::int64_t in, double scale, std::uint64_t seed,
-                        std::uint32_t index) {
+Parameter random_weight(const std::string& name, std::int64_t out, std::int64_t in, double scale,
+                        std::uint64_t seed, std::uint32_t index) {
   Parameter p{name, {out, in}, std::vector<float>(static_cast<std::size_t>(out * in))};
   const double deviation = scale * std::sqrt(2.0 / static_cast<double>(in + out));
 #pragma omp parallel for schedule(static)
@@ -36,8 +37,9 @@ Parameter zero_bias(const std::string& name, std::int64_t n) {
 }
 
 /// The output layer's rows: for each token, weights and bias gathered over the rows that chose it, in order.
-void output_gradient(std::span<const float> features, std::int64_t width, std::span<const std::int64_t> tokens,
-                     std::span<const double> weight, HeadGradient& out) {
+void output_gradient(std::span<const float> features, std::int64_t width,
+                     std::span<const std::int64_t> tokens, std::span<const double> weight,
+                     HeadGradient& out) {
   out.rows.assign(tokens.begin(), tokens.end());
   std::sort(out.rows.begin(), out.rows.end());
   out.rows.erase(std::unique(out.rows.begin(), out.rows.end()), out.rows.end());
@@ -54,14 +56,15 @@ void output_gradient(std::span<const float> features, std::int64_t width, std::s
 
 }  // namespace
 
-HeadTwist::HeadTwist(const std::string& form, std::int64_t width, std::int64_t vocab_size, model::Precision precision,
-                     double init_scale, std::uint64_t seed)
+HeadTwist::HeadTwist(const std::string& form, std::int64_t width, std::int64_t vocab_size,
+                     model::Precision precision, double init_scale, std::uint64_t seed)
     : form_(form), width_(width), vocab_size_(vocab_size) {
   TWISTOR_CHECK(form == "linear" || form == "mlp", ErrorKind::config, "making the twist",
                 fmt::format("twist.form is \"{}\", expected linear or mlp", form));
   const std::uint32_t n_hidden = form == "mlp" ? 2 : 0;
   for (std::uint32_t i = 0; i < n_hidden; ++i) {
-    parameters_.push_back(random_weight(fmt::format("hidden{}.weight", i), width, width, init_scale, seed, i));
+    parameters_.push_back(
+        random_weight(fmt::format("hidden{}.weight", i), width, width, init_scale, seed, i));
     parameters_.push_back(zero_bias(fmt::format("hidden{}.bias", i), width));
     packed_.emplace_back(width, width, precision);
     transposed_.emplace_back(width, width, model::Precision::float32);
@@ -99,15 +102,18 @@ std::vector<std::vector<float>> HeadTwist::hidden_layers(std::span<const float> 
 at::Tensor HeadTwist::features(const at::Tensor& hidden) const {
   if (n_hidden_layers() == 0) return hidden;
   const at::Tensor x = hidden.contiguous();
-  const auto layers = hidden_layers({x.const_data_ptr<float>(), static_cast<std::size_t>(x.numel())}, x.size(0));
+  const auto layers =
+      hidden_layers({x.const_data_ptr<float>(), static_cast<std::size_t>(x.numel())}, x.size(0));
   at::Tensor out = at::empty(x.sizes(), x.options());
   std::copy(layers.back().begin(), layers.back().end(), out.mutable_data_ptr<float>());
   return out;
 }
 
-void HeadTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end, at::Tensor& out) const {
-  model::multiply(features.const_data_ptr<float>(), features.stride(0), features.size(0), packed_.back().matrix(), v_begin,
-                  v_end, out.mutable_data_ptr<float>(), out.stride(0), {parameters_.back().value.data(), false});
+void HeadTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end,
+                        at::Tensor& out) const {
+  model::multiply(features.const_data_ptr<float>(), features.stride(0), features.size(0),
+                  packed_.back().matrix(), v_begin, v_end, out.mutable_data_ptr<float>(), out.stride(0),
+                  {parameters_.back().value.data(), false});
 }
 
 HeadGradient HeadTwist::gradient(const at::Tensor& hidden, std::span<const std::int64_t> tokens,
@@ -116,7 +122,8 @@ HeadGradient HeadTwist::gradient(const at::Tensor& hidden, std::span<const std::
   const std::int64_t n = contiguous.size(0), d = width_;
   TWISTOR_ASSERT(static_cast<std::int64_t>(tokens.size()) == n && tokens.size() == weight.size(),
                  "a gradient needs one token and one weight a row");
-  const std::span<const float> x(contiguous.const_data_ptr<float>(), static_cast<std::size_t>(contiguous.numel()));
+  const std::span<const float> x(contiguous.const_data_ptr<float>(),
+                                 static_cast<std::size_t>(contiguous.numel()));
   const auto layers = hidden_layers(x, n);
   HeadGradient out;
   output_gradient(layers.empty() ? x : std::span<const float>(layers.back()), d, tokens, weight, out);
@@ -136,7 +143,8 @@ HeadGradient HeadTwist::gradient(const at::Tensor& hidden, std::span<const std::
   for (std::size_t layer = n_hidden_layers(); layer-- > 0;) {
     for (std::size_t i = 0; i < back.size(); ++i)
       if (layers[layer][i] <= 0.0f) back[i] = 0.0f;
-    const std::size_t weights = product(parameters_[2 * layer].shape), begin = end - weights - static_cast<std::size_t>(d);
+    const std::size_t weights = product(parameters_[2 * layer].shape),
+                      begin = end - weights - static_cast<std::size_t>(d);
     model::multiply_at_b(back, layer == 0 ? x : std::span<const float>(layers[layer - 1]), n, d, d,
                          std::span(out.dense).subspan(begin, weights));
     for (std::int64_t i = 0; i < n; ++i)

@@ -14,12 +14,15 @@ at::Tensor log_psi_next(const Twist& twist, const at::Tensor& hidden) {
   return out;
 }
 
-std::vector<double> log_psi_at(const Twist& twist, const at::Tensor& features, std::span<const std::int64_t> tokens) {
-  return model::gather_scores(
-      [&](const at::Tensor& rows, std::int64_t a, std::int64_t b, at::Tensor& out) { twist.log_psi(rows, a, b, out); },
-      features, tokens, twist.vocab_size());
+std::vector<double> log_psi_at(const Twist& twist, const at::Tensor& features,
+                               std::span<const std::int64_t> tokens) {
+  return model::gather_scores([&](const at::Tensor& rows, std::int64_t a, std::int64_t b,
+                                  at::Tensor& out) { twist.log_psi(rows, a, b, out); },
+                              features, tokens, twist.vocab_size());
 }
 
-void NoTwist::log_psi(const at::Tensor&, std::int64_t, std::int64_t, at::Tensor& out) const { out.zero_(); }
+void NoTwist::log_psi(const at::Tensor&, std::int64_t, std::int64_t, at::Tensor& out) const {
+  out.zero_();
+}
 
 }  // namespace twistor::twist

@@ -20,11 +20,13 @@ using Tokens = std::vector<std::int64_t>;
 /// log psi_t(s_{1:t}) as a function of the generated prefix.
 class TableTwist final : public twist::Twist {
  public:
-  TableTwist(const model::TabularModel& lm, std::size_t prompt_length, std::function<double(const Tokens&)> log_psi)
+  TableTwist(const model::TabularModel& lm, std::size_t prompt_length,
+             std::function<double(const Tokens&)> log_psi)
       : lm_(lm), prompt_length_(prompt_length), log_psi_(std::move(log_psi)) {}
   std::int64_t vocab_size() const override { return lm_.vocab_size(); }
   at::Tensor features(const at::Tensor& hidden) const override { return hidden; }
-  void log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end, at::Tensor& out) const override {
+  void log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end,
+               at::Tensor& out) const override {
     for (std::int64_t r = 0; r < features.size(0); ++r) {
       Tokens prefix = lm_.prefix_of(features.const_data_ptr<double>()[r * features.stride(0)]);
       prefix.erase(prefix.begin(), prefix.begin() + static_cast<std::ptrdiff_t>(prompt_length_));

@@ -1,4 +1,5 @@
-// The main of every unit-test executable: fixes the arithmetic mode before the first product, then runs GoogleTest.
+// The main of every unit-test executable: fixes the arithmetic mode before the first product, then runs
+// GoogleTest.
 #include <gmock/gmock.h>
 
 #include <cstdlib>

@@ -23,20 +23,21 @@ struct Evaluation {
 };
 
 /// Runs all estimators. *Collective over the world.*
-[[nodiscard]] Evaluation evaluate_twist(const Session& session, const twist::Twist& twist, std::int64_t update,
-                                        const store::ExactSamples& exact);
+[[nodiscard]] Evaluation evaluate_twist(const Session& session, const twist::Twist& twist,
+                                        std::int64_t update, const store::ExactSamples& exact);
 
 /// The scalars of an evaluation as they travel in checkpoints, and back (runs and counters are left out).
 [[nodiscard]] std::map<std::string, double> to_numbers(const Evaluation& e, const std::string& prefix);
-[[nodiscard]] std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numbers, const std::string& prefix);
+[[nodiscard]] std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numbers,
+                                                     const std::string& prefix);
 
 /// Integer and seconds counters of a run, summed or taken as the largest over ranks by the caller.
 using Counters = std::map<std::string, double>;
 void add_sweep_counters(Counters& counters, const smc::SweepCounters& sweep);
 
 /// Writes results.h5 and summary.json and prints the table. `before` may be null. Call on one rank.
-void publish(const Session& session, const Evaluation* before, const Evaluation& after, const Counters& counters,
-             double total_seconds);
+void publish(const Session& session, const Evaluation* before, const Evaluation& after,
+             const Counters& counters, double total_seconds);
 
 /// Counters of all ranks: seconds as the largest, everything else as the sum. *Collective over the world.*
 [[nodiscard]] Counters reduce_counters(const Counters& mine, const comm::Communicator& world);

@@ -19,8 +19,8 @@ namespace twistor::app {
 void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint);
 [[nodiscard]] learn::TrainerState trainer_state(const store::Checkpoint& checkpoint);
 
-/// Throws Error(config) naming what differs: the model, the twist's form, and the keys that learning depends on (all of
-/// them to go on learning, only those of the model and the target to use the twist).
+/// Throws Error(config) naming what differs: the model, the twist's form, and the keys that learning depends
+/// on (all of them to go on learning, only those of the model and the target to use the twist).
 enum class Purpose { go_on_learning, use };
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);
 

@@ -37,19 +37,21 @@ class Error : public std::runtime_error {
   std::source_location where_;
 };
 
-[[noreturn]] void throw_assertion(const char* condition, const std::string& message, std::source_location where);
+[[noreturn]] void throw_assertion(const char* condition, const std::string& message,
+                                  std::source_location where);
 
 }  // namespace twistor
 
 /// Throws Error(kind, doing, problem, hint...) unless the condition holds; the texts are built only then.
-#define TWISTOR_CHECK(condition, ...)                                \
-  do {                                                               \
-    if (!(condition)) [[unlikely]] throw ::twistor::Error(__VA_ARGS__); \
+#define TWISTOR_CHECK(condition, ...)      \
+  do {                                     \
+    if (!(condition)) [[unlikely]]         \
+      throw ::twistor::Error(__VA_ARGS__); \
   } while (false)
 
 /// For what only a programmer can get wrong. Active in every build.
-#define TWISTOR_ASSERT(condition, message)                                                             \
-  do {                                                                                                 \
-    if (!(condition)) [[unlikely]]                                                                     \
-      ::twistor::throw_assertion(#condition, message, std::source_location::current());                \
+#define TWISTOR_ASSERT(condition, message)                                              \
+  do {                                                                                  \
+    if (!(condition)) [[unlikely]]                                                      \
+      ::twistor::throw_assertion(#condition, message, std::source_location::current()); \
   } while (false)

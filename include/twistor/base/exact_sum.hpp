@@ -1,4 +1,5 @@
-// Sums whose result does not depend on the order or grouping of the terms, so that every rank layout decides alike.
+// Sums whose result does not depend on the order or grouping of the terms, so that every rank layout decides
+// alike.
 #pragma once
 
 #include <array>
@@ -8,10 +9,11 @@ namespace twistor {
 
 /// Order-free sum of non-negative numbers given by their logarithms.
 ///
-/// A term exp(x) is rounded once to 53 bits and cut into 32-bit digits on a grid of absolute exponents. The three highest
-/// digits in use are kept as 64-bit integers; integer addition is associative and a digit that is dropped here lies below
-/// the kept ones of any larger sum, so add() and merge() give the same bits in any order (the idea of indexed summation,
-/// Demmel and Nguyen 2015). Up to 2^31 terms; each is right to 2^-52 of the largest.
+/// A term exp(x) is rounded once to 53 bits and cut into 32-bit digits on a grid of absolute exponents. The
+/// three highest digits in use are kept as 64-bit integers; integer addition is associative and a digit that
+/// is dropped here lies below the kept ones of any larger sum, so add() and merge() give the same bits in any
+/// order (the idea of indexed summation, Demmel and Nguyen 2015). Up to 2^31 terms; each is right to 2^-52 of
+/// the largest.
 class LogSum {
  public:
   /// Adds exp(x). -inf adds nothing. Throws Error(internal) on NaN or +inf.
@@ -25,11 +27,12 @@ class LogSum {
  private:
   void raise_to(std::int64_t top) noexcept;
 
-  std::int64_t top_ = INT64_MIN;         // grid index of digits_[0]; INT64_MIN while empty
+  std::int64_t top_ = INT64_MIN;          // grid index of digits_[0]; INT64_MIN while empty
   std::array<std::int64_t, 3> digits_{};  // value = sum_i digits_[i] * 2^(32 (top_ - i))
 };
 
-/// What one step needs to know of all weights: their sum and the sum of their squares. 64 bytes, trivially copyable.
+/// What one step needs to know of all weights: their sum and the sum of their squares. 64 bytes, trivially
+/// copyable.
 struct WeightSums {
   LogSum sum;
   LogSum squares;
@@ -49,8 +52,8 @@ struct WeightSums {
 };
 static_assert(sizeof(WeightSums) == 64);
 
-/// Order-free sum of any finite doubles below 2^61 in magnitude, in 2^-64 fixed point (128 bits). For averages over
-/// particles, repeats and ranks. Throws Error(internal) on NaN, infinities and overflow.
+/// Order-free sum of any finite doubles below 2^61 in magnitude, in 2^-64 fixed point (128 bits). For
+/// averages over particles, repeats and ranks. Throws Error(internal) on NaN, infinities and overflow.
 class FixedPointSum {
  public:
   void add(double x);

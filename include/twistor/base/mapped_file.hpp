@@ -7,7 +7,8 @@
 
 namespace twistor {
 
-/// Move-only. Throws Error(no_input) if the file cannot be opened, Error(data) if it is empty or no plain file.
+/// Move-only. Throws Error(no_input) if the file cannot be opened, Error(data) if it is empty or no plain
+/// file.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);

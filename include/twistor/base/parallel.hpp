@@ -6,8 +6,8 @@
 
 namespace twistor {
 
-/// body(i) for i in [0, n), on many threads if asked. An exception must not leave an OpenMP region, so the first one waits
-/// until all iterations are done and is thrown then. Iterations go to whoever is free.
+/// body(i) for i in [0, n), on many threads if asked. An exception must not leave an OpenMP region, so the
+/// first one waits until all iterations are done and is thrown then. Iterations go to whoever is free.
 template <class Body>
 void parallel_for(std::int64_t n, bool is_parallel, Body body) {
   std::exception_ptr error;

@@ -1,4 +1,5 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011), keyed by what is drawn and never by who draws it.
+// Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011), keyed by what is drawn and never by who
+// draws it.
 #pragma once
 
 #include <array>
@@ -18,8 +19,8 @@ using PhiloxKey = std::array<std::uint32_t, 2>;
 /// A new seed for a numbered part of a run (update, repeat, epoch), far from every other.
 [[nodiscard]] std::uint64_t derive_seed(std::uint64_t seed, Stream purpose, std::uint64_t index) noexcept;
 
-/// The random numbers of one (seed, stream, step, id). Cheap to make; makes no promise across different keys' order.
-/// `id` is a global particle id (below 2^48), so results do not depend on the number of ranks.
+/// The random numbers of one (seed, stream, step, id). Cheap to make; makes no promise across different keys'
+/// order. `id` is a global particle id (below 2^48), so results do not depend on the number of ranks.
 class Philox {
  public:
   Philox(std::uint64_t seed, Stream stream, std::uint32_t step, std::uint64_t id) noexcept;
@@ -42,8 +43,8 @@ class Philox {
   int used_ = 4;
 };
 
-/// What Philox(seed, stream, step, first_id + i) returns from its first and its second next_u64(), for all i at once:
-/// first[i] and second[i], two spans of one length. Several times faster than one object each.
+/// What Philox(seed, stream, step, first_id + i) returns from its first and its second next_u64(), for all i
+/// at once: first[i] and second[i], two spans of one length. Several times faster than one object each.
 void philox_pairs(std::uint64_t seed, Stream stream, std::uint32_t step, std::uint64_t first_id,
                   std::span<std::uint64_t> first, std::span<std::uint64_t> second) noexcept;
 

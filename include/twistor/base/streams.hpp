@@ -1,4 +1,5 @@
-// The one registry of random streams. A stream is never reused for a second purpose; numbers are part of the file format.
+// The one registry of random streams. A stream is never reused for a second purpose; numbers are part of the
+// file format.
 #pragma once
 
 #include <cstdint>

@@ -10,8 +10,9 @@ namespace twistor::estimate {
 /// A mean over n samples and its standard error.
 struct Estimate {
   double mean = std::numeric_limits<double>::quiet_NaN();
-  double se = std::numeric_limits<double>::quiet_NaN();       ///< NaN if it cannot be told (one sample, or infinite ones)
-  std::int64_t n = 0;  ///< number of samples
+  double se =
+      std::numeric_limits<double>::quiet_NaN();  ///< NaN if it cannot be told (one sample, or infinite ones)
+  std::int64_t n = 0;                            ///< number of samples
 };
 
 /// Mean of independent samples; se = sqrt(sum (x - mean)^2 / (n (n - 1))). Samples count in the order given,

@@ -18,13 +18,14 @@ struct AdamMoments {
 };
 
 /// One step of one tensor, element by element; step counts from 1.
-void adam_step(const AdamOptions& options, std::int64_t step, std::span<const float> gradient, std::span<float> parameter,
-               AdamMoments& moments);
+void adam_step(const AdamOptions& options, std::int64_t step, std::span<const float> gradient,
+               std::span<float> parameter, AdamMoments& moments);
 
-/// One step of an output layer, weight (V, D) and bias (V), whose gradient is zero but in the given rows (increasing);
-/// row_values: (rows, D + 1), weights then bias. The same result as adam_step with the dense gradient.
+/// One step of an output layer, weight (V, D) and bias (V), whose gradient is zero but in the given rows
+/// (increasing); row_values: (rows, D + 1), weights then bias. The same result as adam_step with the dense
+/// gradient.
 void adam_rows(const AdamOptions& options, std::int64_t step, std::span<const std::int64_t> rows,
-               std::span<const float> row_values, std::span<float> weight, std::span<float> bias, AdamMoments& weight_moments,
-               AdamMoments& bias_moments);
+               std::span<const float> row_values, std::span<float> weight, std::span<float> bias,
+               AdamMoments& weight_moments, AdamMoments& bias_moments);
 
 }  // namespace twistor::learn

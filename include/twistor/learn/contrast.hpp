@@ -11,16 +11,16 @@
 namespace twistor::learn {
 
 /// The loss is sum over particles k and steps t of weight[k, t] * log psi_t(k): negatives count
-/// +softmax_k(log p0 psi_t / q(s_{1:t})) / T, with the learned psi_T at T, and positives among the same samples count
-/// -share * softmax_k(log p0 phi / q) / T.
+/// +softmax_k(log p0 psi_t / q(s_{1:t})) / T, with the learned psi_T at T, and positives among the same
+/// samples count -share * softmax_k(log p0 phi / q) / T.
 struct Contrast {
-  std::vector<double> weight;    ///< (k, T) of the local particles
-  double negative_ess = 0;       ///< effective sample size of the negatives at T, over all ranks
-  bool has_positives = false;    ///< some phi weight is above zero (or share is 0)
+  std::vector<double> weight;  ///< (k, T) of the local particles
+  double negative_ess = 0;     ///< effective sample size of the negatives at T, over all ranks
+  bool has_positives = false;  ///< some phi weight is above zero (or share is 0)
 };
 
-/// Weights of samples of q drawn without resampling. `log_phi`: (k). Softmaxes run over all ranks, order-free.
-/// *Collective over world.*
+/// Weights of samples of q drawn without resampling. `log_phi`: (k). Softmaxes run over all ranks,
+/// order-free. *Collective over world.*
 [[nodiscard]] Contrast contrastive_weights(const smc::Population& samples, std::span<const double> log_phi,
                                            double positive_share, const comm::Communicator& world);
 

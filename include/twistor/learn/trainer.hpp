@@ -1,4 +1,5 @@
-// Learns twists by contrastive updates (CTL, Zhao et al. 2024, Sec. 4.1), the same bits on any number of ranks.
+// Learns twists by contrastive updates (CTL, Zhao et al. 2024, Sec. 4.1), the same bits on any number of
+// ranks.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +27,11 @@ enum class Positives {
 [[nodiscard]] Positives positives_from_name(std::string_view name);  ///< throws Error(config)
 
 struct TrainOptions {
-  std::int64_t length = 1;          ///< T
-  std::int64_t batch = 64;          ///< negative samples per update, all ranks together
-  std::int64_t positive_batch = 64; ///< exact positives per update
+  std::int64_t length = 1;           ///< T
+  std::int64_t batch = 64;           ///< negative samples per update, all ranks together
+  std::int64_t positive_batch = 64;  ///< exact positives per update
   Positives positives = Positives::exact;
-  std::int64_t n_shards = 8;        ///< fixed parts of a batch; ranks own whole shards
+  std::int64_t n_shards = 8;  ///< fixed parts of a batch; ranks own whole shards
   AdamOptions adam;
   std::uint64_t seed = 1;
 };
@@ -42,10 +43,10 @@ struct UpdateTimes {
 };
 
 struct UpdateReport {
-  double loss = 0;            ///< the contrastive objective, to be minimised; NaN if skipped
-  double negative_ess = 0;    ///< effective negatives at T, of `batch`
-  double log_z = 0;           ///< SIS estimate of log Z from the negatives' batch
-  bool is_skipped = false;    ///< no positive had weight: nothing was learned
+  double loss = 0;                      ///< the contrastive objective, to be minimised; NaN if skipped
+  double negative_ess = 0;              ///< effective negatives at T, of `batch`
+  double log_z = 0;                     ///< SIS estimate of log Z from the negatives' batch
+  bool is_skipped = false;              ///< no positive had weight: nothing was learned
   bool has_weighted_positives = false;  ///< some sample of q had phi > 0
   UpdateTimes times;
 };
@@ -60,16 +61,19 @@ struct TrainerState {
 /// Owns the optimizer; changes the twist in place. Every rank holds the same twist at all times.
 class Trainer {
  public:
-  /// Throws Error(config) if there are more ranks than shards, or exact positives are asked for and there are none.
+  /// Throws Error(config) if there are more ranks than shards, or exact positives are asked for and there are
+  /// none.
   Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const TrainOptions& options,
           const estimate::ExactSource& exact, const comm::Communicator& world);
 
-  /// One update: negatives from the twisted proposal without resampling, positives, gradient of each shard, sum in a fixed
-  /// tree, Adam. *Collective over world.* Which samples it sees depends on (seed, update number) alone.
+  /// One update: negatives from the twisted proposal without resampling, positives, gradient of each shard,
+  /// sum in a fixed tree, Adam. *Collective over world.* Which samples it sees depends on (seed, update
+  /// number) alone.
   UpdateReport update();
 
   [[nodiscard]] const TrainerState& state() const { return state_; }
-  /// Goes on from a saved state; the twist's parameters must be set before. Throws Error(data) on names that do not fit.
+  /// Goes on from a saved state; the twist's parameters must be set before. Throws Error(data) on names that
+  /// do not fit.
   void resume(TrainerState state);
 
  private:
@@ -77,7 +81,8 @@ class Trainer {
   [[nodiscard]] Items negatives(std::uint64_t seed, UpdateReport& report);
   void exact_positives(std::uint64_t seed, double share, Items& items, UpdateReport& report);
   void apply(const std::vector<float>& dense, const comm::RowSparse& rows);
-  [[nodiscard]] const at::Tensor& positive_hidden(std::int64_t index, const std::vector<std::int64_t>& tokens);
+  [[nodiscard]] const at::Tensor& positive_hidden(std::int64_t index,
+                                                  const std::vector<std::int64_t>& tokens);
 
   const smc::Problem& problem_;
   twist::HeadTwist& twist_;

@@ -27,8 +27,9 @@ class Cache {
   [[nodiscard]] virtual std::int64_t n_sequences() const = 0;
   [[nodiscard]] virtual std::int64_t length() const = 0;
 
-  /// Replaces the sequences: new sequence i continues old sequence parents[i]. Shares whole blocks; copies at most the
-  /// partly filled last block, and that only when a second child writes to it. parents: values in [0, n_sequences()).
+  /// Replaces the sequences: new sequence i continues old sequence parents[i]. Shares whole blocks; copies at
+  /// most the partly filled last block, and that only when a second child writes to it. parents: values in
+  /// [0, n_sequences()).
   virtual void select(std::span<const std::int64_t> parents) = 0;
 
   /// A second cache that shares every block with this one.
@@ -38,8 +39,8 @@ class Cache {
   [[nodiscard]] virtual std::vector<std::byte> export_sequence(std::int64_t sequence,
                                                                std::int64_t first_block) const = 0;
 
-  /// Appends a sequence: blocks before `first_block` are shared with local sequence donors[b] (one donor a block), the
-  /// rest is read from `bytes`. Returns its index. Throws Error(data) if the bytes do not fit.
+  /// Appends a sequence: blocks before `first_block` are shared with local sequence donors[b] (one donor a
+  /// block), the rest is read from `bytes`. Returns its index. Throws Error(data) if the bytes do not fit.
   virtual std::int64_t import_sequence(std::span<const std::int64_t> donors, std::int64_t first_block,
                                        std::span<const std::byte> bytes) = 0;
 

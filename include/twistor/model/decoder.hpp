@@ -19,21 +19,21 @@ enum class ActivationKind { gelu_tanh, silu_gated };
 
 /// Sizes and habits of a decoder.
 struct DecoderTraits {
-  std::string family;              ///< as messages name it
+  std::string family;  ///< as messages name it
   std::int64_t n_layers = 0;
-  std::int64_t width = 0;          ///< D
+  std::int64_t width = 0;  ///< D
   std::int64_t n_heads = 0;
-  std::int64_t n_kv_heads = 0;     ///< fewer than n_heads: grouped heads
+  std::int64_t n_kv_heads = 0;  ///< fewer than n_heads: grouped heads
   std::int64_t head_size = 0;
-  std::int64_t feed_forward = 0;   ///< inner width of the MLP
-  std::int64_t vocab_size = 0;     ///< V
+  std::int64_t feed_forward = 0;  ///< inner width of the MLP
+  std::int64_t vocab_size = 0;    ///< V
   std::int64_t context = 0;
   NormKind norm = NormKind::layer_norm;
   PositionKind position = PositionKind::learned;
   ActivationKind activation = ActivationKind::gelu_tanh;
   double norm_eps = 1e-5;
   double rope_base = 10000.0;
-  double attention_scale = 0;      ///< 0: 1 / sqrt(head_size)
+  double attention_scale = 0;         ///< 0: 1 / sqrt(head_size)
   std::vector<std::int64_t> windows;  ///< per layer, positions seen back; 0 or no entry: all
 };
 
@@ -69,10 +69,11 @@ struct DecoderSource {
   const TensorInfo* head = nullptr;       ///< (V, D); nullptr: tied to the embedding
   NormSource final_norm;
   std::vector<LayerSource> layers;
-  std::string fingerprint;                ///< sha256 of what defines the outputs
+  std::string fingerprint;  ///< sha256 of what defines the outputs
 };
 
-/// Packs the weights and returns the model. Throws Error(data) naming tensors whose shapes or values do not fit.
+/// Packs the weights and returns the model. Throws Error(data) naming tensors whose shapes or values do not
+/// fit.
 [[nodiscard]] std::unique_ptr<LanguageModel> make_decoder(DecoderSource source, const LoadOptions& options);
 
 }  // namespace twistor::model

@@ -10,8 +10,8 @@
 
 namespace twistor::model {
 
-/// Sizes of one decoder's cache. Keys lie transposed, (head_size, 16), so that one vector holds 16 tokens of one
-/// coordinate; values lie (16, padded_head_size).
+/// Sizes of one decoder's cache. Keys lie transposed, (head_size, 16), so that one vector holds 16 tokens of
+/// one coordinate; values lie (16, padded_head_size).
 struct KvShape {
   std::int64_t n_layers = 0;
   std::int64_t n_kv_heads = 0;
@@ -21,7 +21,9 @@ struct KvShape {
   [[nodiscard]] std::int64_t padded_head_size() const { return (head_size + 15) / 16 * 16; }
   [[nodiscard]] std::int64_t key_elements() const { return head_size * block_tokens; }
   [[nodiscard]] std::int64_t value_elements() const { return padded_head_size() * block_tokens; }
-  [[nodiscard]] std::int64_t layer_elements() const { return n_kv_heads * (key_elements() + value_elements()); }
+  [[nodiscard]] std::int64_t layer_elements() const {
+    return n_kv_heads * (key_elements() + value_elements());
+  }
   [[nodiscard]] std::int64_t element_bytes() const { return precision == Precision::float32 ? 4 : 2; }
   [[nodiscard]] std::int64_t block_bytes() const { return n_layers * layer_elements() * element_bytes(); }
 };
@@ -39,7 +41,8 @@ class KvCache final : public Cache {
   [[nodiscard]] std::int64_t length() const override { return length_; }
   void select(std::span<const std::int64_t> parents) override;
   [[nodiscard]] std::unique_ptr<Cache> fork() const override;
-  [[nodiscard]] std::vector<std::byte> export_sequence(std::int64_t sequence, std::int64_t first_block) const override;
+  [[nodiscard]] std::vector<std::byte> export_sequence(std::int64_t sequence,
+                                                       std::int64_t first_block) const override;
   std::int64_t import_sequence(std::span<const std::int64_t> donors, std::int64_t first_block,
                                std::span<const std::byte> bytes) override;
   [[nodiscard]] CacheUse use() const override;

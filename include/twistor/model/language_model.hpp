@@ -12,10 +12,11 @@
 
 namespace twistor::model {
 
-/// A language model as a map from tokens to hidden states, and from hidden states to unnormalised log-probabilities.
+/// A language model as a map from tokens to hidden states, and from hidden states to unnormalised
+/// log-probabilities.
 ///
-/// A row of any result depends on that row's tokens alone: the same bits come out in every batch, with every cache
-/// history and on every rank. Hidden states are float32 (tabular models: float64).
+/// A row of any result depends on that row's tokens alone: the same bits come out in every batch, with every
+/// cache history and on every rank. Hidden states are float32 (tabular models: float64).
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
@@ -34,14 +35,17 @@ class LanguageModel {
   [[nodiscard]] virtual std::unique_ptr<Cache> make_cache(std::int64_t n) const = 0;
 
   /// Appends L tokens to each of the cache's n sequences. tokens: (n * L) row-major, 0 <= token < V.
-  /// Returns the hidden states of the new tokens, (n, L, D). Throws Error(usage) when the context would overflow.
+  /// Returns the hidden states of the new tokens, (n, L, D). Throws Error(usage) when the context would
+  /// overflow.
   virtual at::Tensor forward(std::span<const std::int64_t> tokens, Cache& cache) const = 0;
 
   /// Unnormalised log p0(v | ...) for v in [v_begin, v_end) into out, (n, v_end - v_begin). hidden: (n, D).
-  virtual void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end, at::Tensor& out) const = 0;
+  virtual void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
+                      at::Tensor& out) const = 0;
 };
 
-/// log p0(tokens[i] | tokens[<i]) for i >= 1 of one sequence, float64, (L - 1). Throws Error(usage) on a bad token.
+/// log p0(tokens[i] | tokens[<i]) for i >= 1 of one sequence, float64, (L - 1). Throws Error(usage) on a bad
+/// token.
 [[nodiscard]] std::vector<double> score(const LanguageModel& lm, std::span<const std::int64_t> tokens);
 
 }  // namespace twistor::model

@@ -12,8 +12,8 @@
 
 namespace twistor::model {
 
-/// Where packed weights go. Several ranks of a node can give one shared mapping: then one of them fills it and the others
-/// wait; the default keeps the weights in private memory.
+/// Where packed weights go. Several ranks of a node can give one shared mapping: then one of them fills it
+/// and the others wait; the default keeps the weights in private memory.
 struct WeightMemory {
   /// Returns 64-byte aligned memory that outlives the model. Called once, by every rank alike.
   std::function<std::byte*(std::size_t bytes)> allocate;
@@ -28,9 +28,9 @@ struct LoadOptions {
   WeightMemory memory;  ///< empty functions: private memory
 };
 
-/// Reads a Hugging Face folder (config.json + safetensors) or a .gguf file. *Local*, or collective over the ranks that
-/// share options.memory. Throws Error(no_input), or Error(data) naming file, key or tensor, what was expected and found;
-/// a family that is not known is refused by name, with the list of those that are.
+/// Reads a Hugging Face folder (config.json + safetensors) or a .gguf file. *Local*, or collective over the
+/// ranks that share options.memory. Throws Error(no_input), or Error(data) naming file, key or tensor, what
+/// was expected and found; a family that is not known is refused by name, with the list of those that are.
 [[nodiscard]] std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
                                                                  const LoadOptions& options = {});
 

@@ -29,8 +29,8 @@ struct TokenDraws {
   std::vector<double> log_p;         // (n) log p0 of each
 };
 
-/// One token per row by draw_token (vocabulary.hpp) with quantile u[i]. hidden: (n, D), or (1, D) for one row that all n draw
-/// from.
+/// One token per row by draw_token (vocabulary.hpp) with quantile u[i]. hidden: (n, D), or (1, D) for one row
+/// that all n draw from.
 [[nodiscard]] TokenDraws draw_tokens(const LanguageModel& lm, const at::Tensor& hidden,
                                      std::span<const double> u);
 

@@ -11,12 +11,13 @@ namespace twistor::model {
 /// How weights are stored and products taken; results and everything between products are float32.
 enum class Precision { float32, bfloat16 };
 
-/// A weight matrix (N, K) in panels of 32 output columns, ready to be streamed through registers. A view: the bytes
-/// belong to a WeightArena or a PackedBuffer.
+/// A weight matrix (N, K) in panels of 32 output columns, ready to be streamed through registers. A view: the
+/// bytes belong to a WeightArena or a PackedBuffer.
 ///
-/// Why our own product: library products choose kernels by the number of rows, so a row's bits depend on its batch
-/// (measured: docs/performance.md). Here each output element is one chain of fused multiply-adds in the order of k,
-/// whatever the tiling, which makes results independent of batch, threads and ranks by construction.
+/// Why our own product: library products choose kernels by the number of rows, so a row's bits depend on its
+/// batch (measured: docs/performance.md). Here each output element is one chain of fused multiply-adds in the
+/// order of k, whatever the tiling, which makes results independent of batch, threads and ranks by
+/// construction.
 class PackedMatrix {
  public:
   static constexpr std::int64_t panel_columns = 32;
@@ -28,8 +29,8 @@ class PackedMatrix {
   /// Bytes that an (n, k) matrix takes when packed.
   [[nodiscard]] static std::size_t bytes_needed(std::int64_t n, std::int64_t k, Precision precision);
 
-  /// Writes rows [row_begin, row_begin + rows.size() / K) of the matrix from row-major float32. Row_begin and, unless the
-  /// rows end the matrix, their number must be multiples of panel_columns. *Local.*
+  /// Writes rows [row_begin, row_begin + rows.size() / K) of the matrix from row-major float32. Row_begin
+  /// and, unless the rows end the matrix, their number must be multiples of panel_columns. *Local.*
   void pack_rows(std::int64_t row_begin, std::span<const float> rows);
   /// The same from a matrix given by columns: (K, N) row-major, whole.
   void pack_transposed(std::span<const float> columns);
@@ -64,8 +65,8 @@ struct ProductOptions {
   bool accumulate = false;      ///< y += instead of y =
 };
 
-/// y(n, v_end - v_begin) = x(n, K) W[v_begin:v_end]^T. Row strides ldx, ldy in elements. v_begin must be a multiple of
-/// panel_columns. Runs on the OpenMP threads of the caller. *Local.*
+/// y(n, v_end - v_begin) = x(n, K) W[v_begin:v_end]^T. Row strides ldx, ldy in elements. v_begin must be a
+/// multiple of panel_columns. Runs on the OpenMP threads of the caller. *Local.*
 void multiply(const float* x, std::int64_t ldx, std::int64_t n, const PackedMatrix& w, std::int64_t v_begin,
               std::int64_t v_end, float* y, std::int64_t ldy, const ProductOptions& options = {});
 
@@ -73,8 +74,8 @@ void multiply(const float* x, std::int64_t ldx, std::int64_t n, const PackedMatr
 void multiply(std::span<const float> x, std::int64_t n, const PackedMatrix& w, std::span<float> y,
               const ProductOptions& options = {});
 
-/// c(m, n) = a^T b with a (rows, m) and b (rows, n), both row-major: the weight gradient of a product. Sums over rows in
-/// their order, so the bits depend on the rows alone.
+/// c(m, n) = a^T b with a (rows, m) and b (rows, n), both row-major: the weight gradient of a product. Sums
+/// over rows in their order, so the bits depend on the rows alone.
 void multiply_at_b(std::span<const float> a, std::span<const float> b, std::int64_t rows, std::int64_t m,
                    std::int64_t n, std::span<float> c);
 

@@ -15,9 +15,8 @@ namespace twistor::report {
 class MetricsWriter {
  public:
   /// Without `keep_until_update` the file starts anew. With it, a run resumes from a checkpoint of that
-  /// update: lines of later updates, events at that update (they happen again) and lines that a kill cut short are
-  /// dropped, lines without "update" stay.
-  /// Throws Error(io).
+  /// update: lines of later updates, events at that update (they happen again) and lines that a kill cut
+  /// short are dropped, lines without "update" stay. Throws Error(io).
   explicit MetricsWriter(std::filesystem::path path,
                          std::optional<std::int64_t> keep_until_update = std::nullopt);
 

@@ -15,17 +15,17 @@
 
 namespace twistor::smc {
 
-/// What is kept of every particle, structure of arrays over the k local ones; (k, T) arrays are row-major. Particles with
-/// the same prefix point to one node: a sequence of the cache and a row of `hidden`.
+/// What is kept of every particle, structure of arrays over the k local ones; (k, T) arrays are row-major.
+/// Particles with the same prefix point to one node: a sequence of the cache and a row of `hidden`.
 struct Population {
   std::int64_t T = 0;
-  std::vector<std::int64_t> ids;     ///< (k) global ids, increasing
-  std::vector<std::int64_t> node;    ///< (k) index of the prefix
-  std::vector<std::int64_t> tokens;  ///< (k, T) drawn so far; -1 behind them
-  std::vector<double> log_p0;        ///< (k, T) log p0(s_t | s_{<t})
-  std::vector<double> log_q;         ///< (k, T) log q(s_t | s_{<t})
-  std::vector<double> log_psi;       ///< (k, T) log psi_t(s_{1:t})
-  std::vector<double> log_w;         ///< (k) since the last resampling
+  std::vector<std::int64_t> ids;        ///< (k) global ids, increasing
+  std::vector<std::int64_t> node;       ///< (k) index of the prefix
+  std::vector<std::int64_t> tokens;     ///< (k, T) drawn so far; -1 behind them
+  std::vector<double> log_p0;           ///< (k, T) log p0(s_t | s_{<t})
+  std::vector<double> log_q;            ///< (k, T) log q(s_t | s_{<t})
+  std::vector<double> log_psi;          ///< (k, T) log psi_t(s_{1:t})
+  std::vector<double> log_w;            ///< (k) since the last resampling
   std::unique_ptr<model::Cache> cache;  ///< one sequence a node
   at::Tensor hidden;                    ///< (nodes, D) of the last token
 
@@ -37,18 +37,19 @@ struct Population {
   }
 };
 
-/// Names the full cache blocks of every particle of the population, so that a sender knows which of them the receiver
-/// already holds. The same on every rank: it follows from the ancestors.
+/// Names the full cache blocks of every particle of the population, so that a sender knows which of them the
+/// receiver already holds. The same on every rank: it follows from the ancestors.
 class BlockNames {
  public:
   /// Blocks that lie within the first `prompt_tokens` are everybody's.
   BlockNames(std::int64_t K, std::int64_t prompt_tokens);
   /// To be told after every resampling. // (K)
   void resampled(std::span<const std::int64_t> ancestor_of_id);
-  /// To be told when the cache has grown to `length` tokens; a block that became full gets its writer's id as name.
+  /// To be told when the cache has grown to `length` tokens; a block that became full gets its writer's id as
+  /// name.
   void grown_to(std::int64_t length);
-  /// For a particle: how many of its leading blocks some particle of `holders` has too, and which one (-1: the prompt's
-  /// blocks only, which any has).
+  /// For a particle: how many of its leading blocks some particle of `holders` has too, and which one (-1:
+  /// the prompt's blocks only, which any has).
   struct Shared {
     std::int64_t n_blocks = 0;
     std::int64_t donor_id = -1;
@@ -68,9 +69,11 @@ struct ExchangeCount {
   std::int64_t sent_bytes = 0;     ///< by this rank
 };
 
-/// Turns parents into offspring: local survivors are copied, others travel, at most once for each (ancestor, destination),
-/// with only those cache blocks that the destination lacks. log_w becomes 0. *Collective over comm*: one sparse exchange.
-ExchangeCount exchange(Population& population, std::span<const std::int64_t> ancestor_of_id, const Layout& before,
-                       const Placement& placement, const BlockNames& names, const comm::Communicator& comm);
+/// Turns parents into offspring: local survivors are copied, others travel, at most once for each (ancestor,
+/// destination), with only those cache blocks that the destination lacks. log_w becomes 0. *Collective over
+/// comm*: one sparse exchange.
+ExchangeCount exchange(Population& population, std::span<const std::int64_t> ancestor_of_id,
+                       const Layout& before, const Placement& placement, const BlockNames& names,
+                       const comm::Communicator& comm);
 
 }  // namespace twistor::smc

@@ -49,15 +49,19 @@ class Proposal {
   /// One pass over the vocabulary in tiles; hidden: (n, D).
   [[nodiscard]] RowScores score(const at::Tensor& hidden) const;
 
-  /// Particle i draws from row row_of[i] with its uniform number u[i]; forced[i] >= 0 is taken instead of a draw.
-  [[nodiscard]] Draws draw(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
-                           std::span<const double> u, std::span<const std::int64_t> forced) const;
+  /// Particle i draws from row row_of[i] with its uniform number u[i]; forced[i] >= 0 is taken instead of a
+  /// draw.
+  [[nodiscard]] Draws draw(const RowScores& rows, const at::Tensor& hidden,
+                           std::span<const std::int64_t> row_of, std::span<const double> u,
+                           std::span<const std::int64_t> forced) const;
 
   /// log q, log p0 and log psi of given tokens, one a row: the teacher-forced pass.
-  [[nodiscard]] Draws score_tokens(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
+  [[nodiscard]] Draws score_tokens(const RowScores& rows, const at::Tensor& hidden,
+                                   std::span<const std::int64_t> row_of,
                                    std::span<const std::int64_t> tokens) const;
 
-  /// Whether the incremental weight does not depend on the token drawn: log w_t = log_sum_q - log_sum_p0 - log psi_{t-1}.
+  /// Whether the incremental weight does not depend on the token drawn: log w_t = log_sum_q - log_sum_p0 -
+  /// log psi_{t-1}.
   [[nodiscard]] bool weight_is_known_before_draw() const { return kind_ == ProposalKind::twisted; }
 
  private:

@@ -23,7 +23,8 @@ namespace twistor::smc {
 
 enum class Trigger { every_step, ess, never };
 enum class Order {
-  resample_first,  ///< weigh, resample, then draw; for the twist-induced proposal, whose weights are known before the draw
+  resample_first,  ///< weigh, resample, then draw; for the twist-induced proposal, whose weights are known
+                   ///< before the draw
   draw_first,      ///< the order of Zhao et al. 2024, Alg. 1
 };
 
@@ -39,13 +40,16 @@ struct SweepOptions {
   double ess_threshold = 0.5;  ///< resample when ESS < threshold * K
   Order order = Order::resample_first;
   std::uint64_t seed = 1;
-  std::int64_t n_shards = 0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)
-  bool keep_hidden = false;   ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
+  std::int64_t n_shards =
+      0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)
+  bool keep_hidden = false;  ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
 };
 
-/// Seconds and counts of one sweep on this rank; resamplings and moved copies are the population's, on its first rank.
+/// Seconds and counts of one sweep on this rank; resamplings and moved copies are the population's, on its
+/// first rank.
 struct SweepCounters {
-  std::int64_t token_forwards = 0, rows_scored = 0, resamplings = 0, moved_copies = 0, sent_messages = 0, sent_bytes = 0;
+  std::int64_t token_forwards = 0, rows_scored = 0, resamplings = 0, moved_copies = 0, sent_messages = 0,
+               sent_bytes = 0;
   std::int64_t peak_live_blocks = 0, dense_blocks = 0;
   double forward_s = 0, heads_s = 0, resample_s = 0, potential_s = 0;
   void add(const SweepCounters& other);
@@ -55,19 +59,19 @@ struct SweepCounters {
 struct Sweep {
   explicit Sweep(Population start) : particles(std::move(start)) {}
 
-  Population particles;            ///< tokens, log p0, log q, log psi; log_w since the last resampling
-  std::vector<double> log_phi;     ///< (k)
-  double log_z = 0;                ///< log Z_hat; the same bits on every rank; -inf if all weights vanish
-  double log_weight_sum = 0;       ///< lse of the last weights over all particles
+  Population particles;         ///< tokens, log p0, log q, log psi; log_w since the last resampling
+  std::vector<double> log_phi;  ///< (k)
+  double log_z = 0;             ///< log Z_hat; the same bits on every rank; -inf if all weights vanish
+  double log_weight_sum = 0;    ///< lse of the last weights over all particles
   double final_ess = 0;
-  /// Of the whole population, at each reduction of the weights: before the draw of every token and at the end (T + 1) with
-  /// resample_first and the twisted proposal, after the draw of every token (T) otherwise.
+  /// Of the whole population, at each reduction of the weights: before the draw of every token and at the end
+  /// (T + 1) with resample_first and the twisted proposal, after the draw of every token (T) otherwise.
   std::vector<double> ess;
   std::vector<std::int64_t> unique_ancestors;  ///< particles with offspring, for each resampling
-  std::int64_t n_founders = 0;     ///< founders with descendants at the end
-  double log_z_variance = 0;       ///< genealogical estimate; NaN for K = 1
-  std::int64_t pinned_id = -1;     ///< where the pinned path ended
-  at::Tensor hidden;               ///< (k, T, D) if asked for
+  std::int64_t n_founders = 0;                 ///< founders with descendants at the end
+  double log_z_variance = 0;                   ///< genealogical estimate; NaN for K = 1
+  std::int64_t pinned_id = -1;                 ///< where the pinned path ended
+  at::Tensor hidden;                           ///< (k, T, D) if asked for
   SweepCounters counters;
 };
 
@@ -78,11 +82,11 @@ struct Problem {
   const target::Potential& potential;
 };
 
-/// One sweep. *Collective over comm.* `pinned`, (T), turns it into conditional SMC (Zhao et al. 2024, Prop. 5.1; Andrieu
-/// et al. 2010): one particle follows that path, the others resample by the scheme's conditional form.
-/// Throws Error(usage) when the context is too short, Error(internal) when a weight is NaN.
-[[nodiscard]] Sweep sweep(const Problem& problem, const Proposal& proposal,
-                          const SweepOptions& options, const comm::Communicator& comm,
+/// One sweep. *Collective over comm.* `pinned`, (T), turns it into conditional SMC (Zhao et al. 2024,
+/// Prop. 5.1; Andrieu et al. 2010): one particle follows that path, the others resample by the scheme's
+/// conditional form. Throws Error(usage) when the context is too short, Error(internal) when a weight is NaN.
+[[nodiscard]] Sweep sweep(const Problem& problem, const Proposal& proposal, const SweepOptions& options,
+                          const comm::Communicator& comm,
                           std::optional<std::span<const std::int64_t>> pinned = std::nullopt);
 
 }  // namespace twistor::smc

@@ -9,15 +9,19 @@
 
 namespace twistor::target {
 
-/// n generated sequences of T tokens behind one common prompt. Row-major (n, T); the prompt is not repeated in them.
+/// n generated sequences of T tokens behind one common prompt. Row-major (n, T); the prompt is not repeated
+/// in them.
 struct Sequences {
   std::span<const std::int64_t> prompt;  // (L)
   std::span<const std::int64_t> tokens;  // (n * T)
   std::int64_t length = 0;               // T
-  [[nodiscard]] std::int64_t size() const { return length == 0 ? 0 : static_cast<std::int64_t>(tokens.size()) / length; }
+  [[nodiscard]] std::int64_t size() const {
+    return length == 0 ? 0 : static_cast<std::int64_t>(tokens.size()) / length;
+  }
 };
 
-/// log phi(prompt, s). *Local*; batched; deterministic; row i depends on row i alone. -inf is legal, NaN and +inf are not.
+/// log phi(prompt, s). *Local*; batched; deterministic; row i depends on row i alone. -inf is legal, NaN and
+/// +inf are not.
 class Potential {
  public:
   virtual ~Potential() = default;

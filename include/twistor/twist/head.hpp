@@ -1,4 +1,5 @@
-// Twists as heads on the frozen base model's hidden states: linear (a) and MLP (b) of Zhao et al. 2024, app. on training.
+// Twists as heads on the frozen base model's hidden states: linear (a) and MLP (b) of Zhao et al. 2024, app.
+// on training.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +19,12 @@ struct Parameter {
   std::vector<float> value;
 };
 
-/// Gradient of a loss that is a weighted sum of log psi at chosen tokens. The output layer's gradient has a row only for
-/// tokens that occur: each row is D weights, then the bias.
+/// Gradient of a loss that is a weighted sum of log psi at chosen tokens. The output layer's gradient has a
+/// row only for tokens that occur: each row is D weights, then the bias.
 struct HeadGradient {
-  std::vector<float> dense;         ///< hidden layers' parameters, one after the other in the order of parameters()
-  std::vector<std::int64_t> rows;   ///< tokens, increasing
-  std::vector<float> row_values;    ///< (rows, D + 1)
+  std::vector<float> dense;  ///< hidden layers' parameters, one after the other in the order of parameters()
+  std::vector<std::int64_t> rows;  ///< tokens, increasing
+  std::vector<float> row_values;   ///< (rows, D + 1)
 };
 
 /// log psi = W_out f(h) + b_out, with f the identity (linear) or two ReLU layers of width D (mlp).
@@ -36,11 +37,12 @@ class HeadTwist final : public Twist {
 
   [[nodiscard]] std::int64_t vocab_size() const override { return vocab_size_; }
   [[nodiscard]] at::Tensor features(const at::Tensor& hidden) const override;
-  void log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end, at::Tensor& out) const override;
+  void log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end,
+               at::Tensor& out) const override;
   [[nodiscard]] std::string form() const override { return form_; }
 
-  /// d/d parameters of sum_i weight[i] * log psi(tokens[i] | hidden row i). hidden: (n, D) float32. *Local.* Products run in
-  /// float32 in a fixed order of rows, so equal input gives equal bits.
+  /// d/d parameters of sum_i weight[i] * log psi(tokens[i] | hidden row i). hidden: (n, D) float32. *Local.*
+  /// Products run in float32 in a fixed order of rows, so equal input gives equal bits.
   [[nodiscard]] HeadGradient gradient(const at::Tensor& hidden, std::span<const std::int64_t> tokens,
                                       std::span<const double> weight) const;
 

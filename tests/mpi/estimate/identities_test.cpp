@@ -1,7 +1,8 @@
-// The identities of docs/method.md that every build must satisfy, on a tabular model where all answers are known.
+// The identities of docs/method.md that every build must satisfy, on a tabular model where all answers are
+// known.
 //
-// Statistical tests have fixed seeds and a limit of 4.5 standard errors: by chance alone one in 150,000 would fail. They run
-// where there is one rank; sweep_test.cpp shows that other rank counts give the same bits.
+// Statistical tests have fixed seeds and a limit of 4.5 standard errors: by chance alone one in 150,000 would
+// fail. They run where there is one rank; sweep_test.cpp shows that other rank counts give the same bits.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,14 +11,14 @@
 #include "support/tabular_problem.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/estimate/log_z.hpp"
-#include "twistor/estimate/log_z.hpp"
 #include "twistor/estimate/statistics.hpp"
 
 namespace twistor::smc {
 namespace {
 
 constexpr double limit_se = 4.5;
-constexpr SchemeKind schemes[] = {SchemeKind::multinomial, SchemeKind::stratified, SchemeKind::systematic, SchemeKind::residual};
+constexpr SchemeKind schemes[] = {SchemeKind::multinomial, SchemeKind::stratified, SchemeKind::systematic,
+                                  SchemeKind::residual};
 
 struct Way {
   ProposalKind proposal;
@@ -95,7 +96,8 @@ TEST_P(Identities, ConditionalSweepIsUnbiasedForOneOverZ) {
   EXPECT_LT(estimate::mean_estimate(log_ratio).mean, 0.0) << "E[log Z_hat] >= log Z";
 }
 
-// The controls: a plain sweep in place of the conditional form, and the other way round, must be caught by the same limit.
+// The controls: a plain sweep in place of the conditional form, and the other way round, must be caught by
+// the same limit.
 TEST_P(Identities, PlainAndConditionalFormsCannotReplaceEachOther) {
   if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "one rank is enough, see sweep_test.cpp";
   const Proposal proposal(tabular.lm, tabular.rough_twist, way().proposal, 0.5);
@@ -115,7 +117,8 @@ TEST_P(Identities, AConstantAddedToLogPsiChangesNothing) {
   const test::TableTwist shifted(tabular.lm, 1, [](const test::Tokens& prefix) {
     return 1.2 * test::rough(prefix, 9) + 3.5 * static_cast<double>(prefix.size());
   });
-  const Proposal plain(tabular.lm, tabular.rough_twist, way().proposal, 0.5), moved(tabular.lm, shifted, way().proposal, 0.5);
+  const Proposal plain(tabular.lm, tabular.rough_twist, way().proposal, 0.5),
+      moved(tabular.lm, shifted, way().proposal, 0.5);
   for (std::uint64_t run = 0; run < 20; ++run) {
     SweepOptions o = options(6);
     o.seed = run;
@@ -129,7 +132,9 @@ std::string name_of(const testing::TestParamInfo<std::tuple<SchemeKind, std::siz
   return std::string(scheme_name(std::get<0>(test.param))) + "_way" + std::to_string(std::get<1>(test.param));
 }
 INSTANTIATE_TEST_SUITE_P(All, Identities,
-                         testing::Combine(testing::ValuesIn(schemes), testing::Range<std::size_t>(0, std::size(ways))), name_of);
+                         testing::Combine(testing::ValuesIn(schemes),
+                                          testing::Range<std::size_t>(0, std::size(ways))),
+                         name_of);
 
 class OptimalTwist : public testing::TestWithParam<SchemeKind> {};
 
@@ -163,7 +168,8 @@ TEST(Limits, OneStepIsImportanceSampling) {
   smc.length = 1;
   SweepOptions sis = smc;
   sis.trigger = Trigger::never;
-  EXPECT_EQ(sweep(tabular.problem(), proposal, smc, world).log_z, sweep(tabular.problem(), proposal, sis, world).log_z);
+  EXPECT_EQ(sweep(tabular.problem(), proposal, smc, world).log_z,
+            sweep(tabular.problem(), proposal, sis, world).log_z);
 }
 
 TEST(Limits, NothingToWeighGivesZero) {
@@ -222,7 +228,8 @@ TEST(TeacherForcing, GivesTheSamplersLogProbabilitiesToTheLastBit) {
   o.length = test::TabularProblem::T;
   o.scheme = SchemeKind::systematic;
   const Sweep s = sweep(tabular.problem(), proposal, o, world);
-  const estimate::ForcedPass forced = estimate::forced_pass(tabular.problem(), proposal, o.length, s.particles.tokens);
+  const estimate::ForcedPass forced =
+      estimate::forced_pass(tabular.problem(), proposal, o.length, s.particles.tokens);
   EXPECT_EQ(forced.log_q, s.particles.log_q);
   EXPECT_EQ(forced.log_p0, s.particles.log_p0);
   EXPECT_EQ(forced.log_psi, s.particles.log_psi);

@@ -1,4 +1,5 @@
-// The identities on the language model that ships with the project, whose target is enumerated: a real decoder, a real head.
+// The identities on the language model that ships with the project, whose target is enumerated: a real
+// decoder, a real head.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -18,7 +19,8 @@ constexpr double limit_se = 4.5;  // one false alarm in 150,000 a comparison; se
 constexpr std::int64_t T = 3;
 
 struct Tiny {
-  std::unique_ptr<model::LanguageModel> lm = model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny");
+  std::unique_ptr<model::LanguageModel> lm =
+      model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny");
   std::vector<std::int64_t> prompt{2, 3, 4, 5, 6, 7, 4, 32, 42, 8, 14, 15, 10, 42, 16, 4, 47, 8};
   test::RoughPotential potential{1.5};
   target::Enumeration exact = target::enumerate(*lm, potential, prompt, T);
@@ -43,11 +45,13 @@ double deviation(const std::vector<double>& log_ratio) {
   return std::abs(e.mean - 1) / e.se;
 }
 
-// The twist is rough, but not so rough that single runs carry the means: then standard errors could not be trusted.
+// The twist is rough, but not so rough that single runs carry the means: then standard errors could not be
+// trusted.
 class TinyIdentities : public testing::TestWithParam<smc::SchemeKind> {};
 
 TEST_P(TinyIdentities, BothFormsAreUnbiasedAndNotInterchangeable) {
-  if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "other rank counts give the same bits (mpi_smc)";
+  if (comm::Communicator::world().size() > 1)
+    GTEST_SKIP() << "other rank counts give the same bits (mpi_smc)";
   const comm::Communicator self = comm::Communicator::self();
   const Tiny tiny;
   std::vector<double> plain, conditional;
@@ -55,7 +59,8 @@ TEST_P(TinyIdentities, BothFormsAreUnbiasedAndNotInterchangeable) {
     const smc::SweepOptions o = options(GetParam(), derive_seed(6, Stream::test, run));
     plain.push_back(smc::sweep(tiny.problem(), tiny.proposal, o, self).log_z - tiny.exact.log_z());
     const std::vector<std::int64_t> path = tiny.exact.draw(4, static_cast<std::int64_t>(run));
-    conditional.push_back(tiny.exact.log_z() - smc::sweep(tiny.problem(), tiny.proposal, o, self, path).log_z);
+    conditional.push_back(tiny.exact.log_z() -
+                          smc::sweep(tiny.problem(), tiny.proposal, o, self, path).log_z);
   }
   EXPECT_LT(deviation(plain), limit_se) << "E[Z_hat] = Z";
   EXPECT_LT(deviation(conditional), limit_se) << "Z E[1/Z_hat] = 1";
@@ -66,8 +71,8 @@ TEST_P(TinyIdentities, BothFormsAreUnbiasedAndNotInterchangeable) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Schemes, TinyIdentities,
-                         testing::Values(smc::SchemeKind::multinomial, smc::SchemeKind::stratified, smc::SchemeKind::systematic,
-                                         smc::SchemeKind::residual),
+                         testing::Values(smc::SchemeKind::multinomial, smc::SchemeKind::stratified,
+                                         smc::SchemeKind::systematic, smc::SchemeKind::residual),
                          [](const auto& test) { return std::string(smc::scheme_name(test.param)); });
 
 TEST(TinyBounds, BracketLogZAndDoNotDependOnRanksOrGroups) {
@@ -76,9 +81,12 @@ TEST(TinyBounds, BracketLogZAndDoNotDependOnRanksOrGroups) {
   BoundOptions o{options(smc::SchemeKind::systematic, 9), 12};
   o.sweep.particles = 16;
   const ExactSource exact{50, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
-  const LogZBounds alone = bound_log_z(tiny.problem(), tiny.proposal, o, exact, self, comm::make_groups(self, 0));
-  const LogZBounds together = bound_log_z(tiny.problem(), tiny.proposal, o, exact, world, comm::make_groups(world, 0));
-  const LogZBounds apart = bound_log_z(tiny.problem(), tiny.proposal, o, exact, world, comm::make_groups(world, 1));
+  const LogZBounds alone =
+      bound_log_z(tiny.problem(), tiny.proposal, o, exact, self, comm::make_groups(self, 0));
+  const LogZBounds together =
+      bound_log_z(tiny.problem(), tiny.proposal, o, exact, world, comm::make_groups(world, 0));
+  const LogZBounds apart =
+      bound_log_z(tiny.problem(), tiny.proposal, o, exact, world, comm::make_groups(world, 1));
   for (const LogZBounds* b : {&together, &apart}) {
     EXPECT_EQ(b->smc_lower_runs, alone.smc_lower_runs);
     EXPECT_EQ(b->smc_upper_runs, alone.smc_upper_runs);
@@ -117,14 +125,16 @@ TEST(TinyBounds, DivergencesAgreeWithEnumeration) {
   double kl_q_sigma = 0, kl_sigma_q = 0, mass = 0;
   for (std::size_t i = 0; i < log_phi.size(); ++i) {
     const double log_q = pass.log_q[3 * i] + pass.log_q[3 * i + 1] + pass.log_q[3 * i + 2];
-    const double log_sigma = pass.log_p0[3 * i] + pass.log_p0[3 * i + 1] + pass.log_p0[3 * i + 2] + log_phi[i] - tiny.exact.log_z();
+    const double log_sigma = pass.log_p0[3 * i] + pass.log_p0[3 * i + 1] + pass.log_p0[3 * i + 2] +
+                             log_phi[i] - tiny.exact.log_z();
     mass += std::exp(log_q);
     kl_q_sigma += std::exp(log_q) * (log_q - log_sigma);
     kl_sigma_q += std::exp(log_sigma) * (log_sigma - log_q);
   }
   EXPECT_NEAR(mass, 1.0, 1e-5);
   const ExactSource exact{4000, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
-  const KlFromLogZ kl = kl_from_log_z(proposal_kl(tiny.problem(), tiny.proposal, T, 4000, 5, exact, self), tiny.exact.log_z());
+  const KlFromLogZ kl =
+      kl_from_log_z(proposal_kl(tiny.problem(), tiny.proposal, T, 4000, 5, exact, self), tiny.exact.log_z());
   EXPECT_NEAR(kl.q_sigma.mean, kl_q_sigma, limit_se * kl.q_sigma.se);
   EXPECT_NEAR(kl.sigma_q.mean, kl_sigma_q, limit_se * kl.sigma_q.se);
 }

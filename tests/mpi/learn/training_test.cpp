@@ -1,4 +1,5 @@
-// Learning: the same bits on every number of ranks, a zero gradient at the optimum, and twists that get better.
+// Learning: the same bits on every number of ranks, a zero gradient at the optimum, and twists that get
+// better.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +19,9 @@ namespace {
 
 struct TinyTask {
   explicit TinyTask(model::Precision precision = model::Precision::float32)
-      : lm(model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny", {precision, {}})), p(precision) {
+      : lm(model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny",
+                                      {precision, {}})),
+        p(precision) {
     std::vector<std::int64_t> indices(20);
     for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);
     exact_tokens = target::sample_base(*lm, prompt, T, indices, 4).tokens;
@@ -30,11 +33,13 @@ struct TinyTask {
   test::RoughPotential potential{3.0};
   std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
   estimate::ExactSource source{20, [this](std::int64_t i) {
-                                 return std::vector<std::int64_t>(exact_tokens.begin() + i * T, exact_tokens.begin() + (i + 1) * T);
+                                 return std::vector<std::int64_t>(exact_tokens.begin() + i * T,
+                                                                  exact_tokens.begin() + (i + 1) * T);
                                }};
 
-  [[nodiscard]] std::vector<twist::Parameter> learn(const std::string& form, Positives positives, const comm::Communicator& comm,
-                                                    std::int64_t updates, std::vector<double>* losses = nullptr) const {
+  [[nodiscard]] std::vector<twist::Parameter> learn(const std::string& form, Positives positives,
+                                                    const comm::Communicator& comm, std::int64_t updates,
+                                                    std::vector<double>* losses = nullptr) const {
     twist::HeadTwist twist(form, lm->hidden_size(), lm->vocab_size(), p, 1.0, 8);
     TrainOptions options;
     options.length = T;
@@ -70,7 +75,8 @@ TEST(Training, IsTheSameToTheLastBitOnEveryNumberOfRanks) {
 TEST(Training, ChangesTheTwist) {
   const comm::Communicator self = comm::Communicator::self();
   const TinyTask task;
-  const auto a = task.learn("mlp", Positives::exact, self, 0), b = task.learn("mlp", Positives::exact, self, 1);
+  const auto a = task.learn("mlp", Positives::exact, self, 0),
+             b = task.learn("mlp", Positives::exact, self, 1);
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NE(a[i].value, b[i].value) << a[i].name;
 }
 
@@ -86,14 +92,16 @@ TEST(Training, RefusesMoreRanksThanShards) {
 }
 
 /// All V^T sequences as one population with a flat q: softmaxes over it are exact expectations.
-smc::Population every_sequence(const test::TabularProblem& tabular, const twist::Twist& twist, std::vector<double>& log_phi) {
+smc::Population every_sequence(const test::TabularProblem& tabular, const twist::Twist& twist,
+                               std::vector<double>& log_phi) {
   std::int64_t n = 1;
   for (std::int64_t t = 0; t < tabular.T; ++t) n *= tabular.V;
   std::vector<std::int64_t> ids(static_cast<std::size_t>(n));
   for (std::int64_t i = 0; i < n; ++i) ids[static_cast<std::size_t>(i)] = i;
   smc::Population p(tabular.T, ids);
   for (std::int64_t i = 0; i < n; ++i)
-    for (std::int64_t t = tabular.T - 1, code = i; t >= 0; --t, code /= tabular.V) p.tokens[p.at(i, t)] = code % tabular.V;
+    for (std::int64_t t = tabular.T - 1, code = i; t >= 0; --t, code /= tabular.V)
+      p.tokens[p.at(i, t)] = code % tabular.V;
   const smc::Proposal proposal(tabular.lm, twist, smc::ProposalKind::base);
   const estimate::ForcedPass pass = estimate::forced_pass(tabular.problem(), proposal, tabular.T, p.tokens);
   p.log_p0 = pass.log_p0;
@@ -104,7 +112,8 @@ smc::Population every_sequence(const test::TabularProblem& tabular, const twist:
 }
 
 /// Gradient of the exact CTL loss by log psi_t(s_{1:t}), for every prefix.
-std::map<test::Tokens, double> exact_gradient(const test::TabularProblem& tabular, const twist::Twist& twist) {
+std::map<test::Tokens, double> exact_gradient(const test::TabularProblem& tabular,
+                                              const twist::Twist& twist) {
   std::vector<double> log_phi;
   const smc::Population p = every_sequence(tabular, twist, log_phi);
   const Contrast c = contrastive_weights(p, log_phi, 1.0, comm::Communicator::self());
@@ -121,7 +130,8 @@ TEST(Contrast, ExactGradientVanishesAtTheOptimalTwistsOnly) {
   const test::TabularProblem tabular;
   for (const auto& [prefix, g] : exact_gradient(tabular, tabular.optimal_twist)) EXPECT_NEAR(g, 0.0, 1e-13);
   double largest = 0;
-  for (const auto& [prefix, g] : exact_gradient(tabular, tabular.rough_twist)) largest = std::max(largest, std::abs(g));
+  for (const auto& [prefix, g] : exact_gradient(tabular, tabular.rough_twist))
+    largest = std::max(largest, std::abs(g));
   EXPECT_GT(largest, 1e-3);  // the control
 }
 

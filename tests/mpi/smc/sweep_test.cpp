@@ -1,5 +1,5 @@
-// The sweep gives the same bits on every number of ranks and under every grouping: each rank repeats the whole population
-// alone and compares.
+// The sweep gives the same bits on every number of ranks and under every grouping: each rank repeats the
+// whole population alone and compares.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -18,13 +18,15 @@
 namespace twistor::smc {
 namespace {
 
-/// A deterministic twist on any float32 model: a few directions of the hidden state. Small and rough enough to resample.
+/// A deterministic twist on any float32 model: a few directions of the hidden state. Small and rough enough
+/// to resample.
 class HiddenTwist final : public twist::Twist {
  public:
   explicit HiddenTwist(std::int64_t V) : v_(V) {}
   std::int64_t vocab_size() const override { return v_; }
   at::Tensor features(const at::Tensor& hidden) const override { return hidden; }
-  void log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end, at::Tensor& out) const override {
+  void log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end,
+               at::Tensor& out) const override {
     for (std::int64_t r = 0; r < features.size(0); ++r)
       for (std::int64_t v = v_begin; v < v_end; ++v)
         out.mutable_data_ptr<float>()[r * out.stride(0) + v - v_begin] =
@@ -99,7 +101,9 @@ Everything gather(const Sweep& s, const comm::Communicator& comm) {
   return all;
 }
 
-bool same_bits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+bool same_bits(double a, double b) {
+  return std::memcmp(&a, &b, sizeof a) == 0;
+}
 
 void expect_same(const Sweep& many, const comm::Communicator& comm, const Sweep& one) {
   const comm::Communicator self = comm::Communicator::self();
@@ -136,8 +140,10 @@ TEST_P(SameBits, OnEveryNumberOfRanksAndUnderGroups) {
       n_resamplings += static_cast<std::int64_t>(one.unique_ancestors.size());
       expect_same(sweep(stage.problem(), proposal, o, world), world, one);
       expect_same(sweep(stage.problem(), proposal, o, group), group, one);
-      const std::vector<std::int64_t> path(one.particles.tokens.begin(), one.particles.tokens.begin() + o.length);
-      expect_same(sweep(stage.problem(), proposal, o, world, path), world, sweep(stage.problem(), proposal, o, self, path));
+      const std::vector<std::int64_t> path(one.particles.tokens.begin(),
+                                           one.particles.tokens.begin() + o.length);
+      expect_same(sweep(stage.problem(), proposal, o, world, path), world,
+                  sweep(stage.problem(), proposal, o, self, path));
     }
   }
   EXPECT_GT(n_resamplings, 0) << "the test would show nothing";
@@ -151,8 +157,12 @@ constexpr Case cases[] = {{"", model::Precision::float32},
 std::string name_of(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& test) {
   const Case& c = std::get<0>(test.param);
   const std::string path = c.model;
-  const std::string model = path.empty() ? "tabular" : path == "wide" ? path : path.ends_with("llama") ? "llama" : "tiny";
-  return model + (c.precision == model::Precision::float32 ? "_f32_" : "_bf16_") + std::string(scheme_name(std::get<1>(test.param)));
+  const std::string model = path.empty()              ? "tabular"
+                            : path == "wide"          ? path
+                            : path.ends_with("llama") ? "llama"
+                                                      : "tiny";
+  return model + (c.precision == model::Precision::float32 ? "_f32_" : "_bf16_") +
+         std::string(scheme_name(std::get<1>(test.param)));
 }
 INSTANTIATE_TEST_SUITE_P(All, SameBits,
                          testing::Combine(testing::ValuesIn(cases),
@@ -160,7 +170,8 @@ INSTANTIATE_TEST_SUITE_P(All, SameBits,
                                                           SchemeKind::systematic, SchemeKind::residual)),
                          name_of);
 
-// The cache that resamplings, exchanges and forks leave behind gives the logits of a fresh pass, to the last bit.
+// The cache that resamplings, exchanges and forks leave behind gives the logits of a fresh pass, to the last
+// bit.
 TEST(Exchange, CacheAfterTheSweepEqualsAFreshPass) {
   const comm::Communicator world = comm::Communicator::world();
   for (const auto precision : {model::Precision::float32, model::Precision::bfloat16}) {
@@ -177,14 +188,16 @@ TEST(Exchange, CacheAfterTheSweepEqualsAFreshPass) {
       const auto begin = s.particles.tokens.begin() + i * o.length;
       text.insert(text.end(), begin, begin + o.length - 1);
       auto fresh = stage.lm->make_cache(1);
-      const at::Tensor expected = stage.lm->forward(text, *fresh)[0][static_cast<std::int64_t>(text.size()) - 1];
+      const at::Tensor expected =
+          stage.lm->forward(text, *fresh)[0][static_cast<std::int64_t>(text.size()) - 1];
       const at::Tensor kept = s.particles.hidden[s.particles.node[static_cast<std::size_t>(i)]];
       EXPECT_TRUE(at::equal(kept, expected)) << "particle " << i;
     }
   }
 }
 
-// G4: one reduction of at most 64 bytes in a step without resampling; with resampling three collectives at most.
+// G4: one reduction of at most 64 bytes in a step without resampling; with resampling three collectives at
+// most.
 TEST(Communication, StepsNeedNoMoreCollectivesThanPromised) {
   const comm::Communicator world = comm::Communicator::world();
   const test::TabularProblem tabular;

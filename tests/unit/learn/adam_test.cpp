@@ -24,7 +24,8 @@ TEST(Adam, FollowsThePublishedUpdate) {
       m[i] = 0.9 * m[i] + 0.1 * gradient;
       v[i] = 0.999 * v[i] + 0.001 * gradient * gradient;
       const double n = static_cast<double>(step);
-      expected[i] -= 0.01 * (m[i] / (1 - std::pow(0.9, n))) / (std::sqrt(v[i] / (1 - std::pow(0.999, n))) + 1e-8);
+      expected[i] -=
+          0.01 * (m[i] / (1 - std::pow(0.9, n))) / (std::sqrt(v[i] / (1 - std::pow(0.999, n))) + 1e-8);
       EXPECT_NEAR(static_cast<double>(p[i]), expected[i], 1e-4);
     }
   }
@@ -44,7 +45,8 @@ TEST(Adam, RowsGiveTheBitsOfTheDenseStep) {
       for (std::size_t c = 0; c <= D; ++c) {
         const auto x = static_cast<float>(random.normal());
         values[r * (D + 1) + c] = x;
-        (c < D ? dense_w[static_cast<std::size_t>(rows[r]) * D + c] : dense_b[static_cast<std::size_t>(rows[r])]) = x;
+        (c < D ? dense_w[static_cast<std::size_t>(rows[r]) * D + c]
+               : dense_b[static_cast<std::size_t>(rows[r])]) = x;
       }
     }
     adam_rows({}, step, rows, values, weight, bias, wm, bm);

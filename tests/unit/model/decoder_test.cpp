@@ -1,4 +1,5 @@
-// The decoder against an independent implementation, and its promise that a row's bits depend on its tokens alone.
+// The decoder against an independent implementation, and its promise that a row's bits depend on its tokens
+// alone.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <omp.h>
@@ -35,7 +36,10 @@ Golden read_golden(const std::filesystem::path& file) {
   Golden g{std::vector<std::int64_t>(static_cast<std::size_t>(ids.numel())),
            std::vector<float>(static_cast<std::size_t>(hidden.numel())),
            std::vector<float>(static_cast<std::size_t>(logits.numel())),
-           ids.shape[0], ids.shape[1], hidden.shape[2], logits.shape[2]};
+           ids.shape[0],
+           ids.shape[1],
+           hidden.shape[2],
+           logits.shape[2]};
   std::memcpy(g.ids.data(), ids.bytes.data(), ids.bytes.size());
   read_rows_f32(hidden, 0, hidden.shape[0], g.hidden);
   read_rows_f32(logits, 0, logits.shape[0], g.logits);
@@ -69,7 +73,8 @@ TEST_P(DecoderGolden, LogitsAgreeWithTheReference) {
   const at::Tensor logits = all_logits(*lm, hidden.reshape({g.n * g.length, g.d}));
   const at::Tensor expected = at::from_blob(const_cast<float*>(g.logits.data()), {g.n * g.length, g.v});
   const double spread = (expected.max() - expected.min()).item<double>();
-  // float32 here, float64 in the reference; 2e-4 of the spread is the project's tolerance, far below any real mistake.
+  // float32 here, float64 in the reference; 2e-4 of the spread is the project's tolerance, far below any real
+  // mistake.
   EXPECT_LT((logits - expected).abs().max().item<double>(), 2e-4 * spread);
 }
 
@@ -90,10 +95,12 @@ struct CacheCase {
 };
 class DecoderCache : public testing::TestWithParam<CacheCase> {
  protected:
-  std::unique_ptr<LanguageModel> lm = load_language_model(golden / GetParam().model, {GetParam().precision, {}});
+  std::unique_ptr<LanguageModel> lm =
+      load_language_model(golden / GetParam().model, {GetParam().precision, {}});
 };
 
-// Random forks, prunings and migrations; at every step each sequence must have the bits of a fresh uncached pass.
+// Random forks, prunings and migrations; at every step each sequence must have the bits of a fresh uncached
+// pass.
 TEST_P(DecoderCache, CachedEqualsUncachedAfterAnyHistory) {
   Philox random(7, Stream::test, 0, 0);
   const std::vector<std::int64_t> prompt{5, 17, 3, 60, 22};
@@ -107,7 +114,8 @@ TEST_P(DecoderCache, CachedEqualsUncachedAfterAnyHistory) {
     std::vector<std::vector<std::int64_t>> next;
     for (const std::int64_t parent : parents) next.push_back(texts[static_cast<std::size_t>(parent)]);
     if (step % 5 == 4) {  // one sequence leaves and comes back by the way that other ranks use
-      const std::int64_t keep_blocks = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(cache->length() / block_tokens + 1)));
+      const std::int64_t keep_blocks = static_cast<std::int64_t>(
+          random.below(static_cast<std::uint64_t>(cache->length() / block_tokens + 1)));
       const auto bytes = cache->export_sequence(0, keep_blocks);
       const std::vector<std::int64_t> donors(static_cast<std::size_t>(keep_blocks), 0);
       EXPECT_EQ(cache->import_sequence(donors, keep_blocks, bytes), static_cast<std::int64_t>(next.size()));
@@ -123,7 +131,8 @@ TEST_P(DecoderCache, CachedEqualsUncachedAfterAnyHistory) {
     for (std::size_t i = 0; i < texts.size(); ++i) {
       auto fresh = lm->make_cache(1);
       const at::Tensor expected = lm->forward(texts[i], *fresh);
-      ASSERT_TRUE(same_bits(hidden[static_cast<std::int64_t>(i)][0], expected[0][static_cast<std::int64_t>(texts[i].size()) - 1]))
+      ASSERT_TRUE(same_bits(hidden[static_cast<std::int64_t>(i)][0],
+                            expected[0][static_cast<std::int64_t>(texts[i].size()) - 1]))
           << "sequence " << i << " at step " << step;
     }
   }
@@ -136,17 +145,20 @@ TEST_P(DecoderCache, LogitsOfARowDoNotDependOnBatchOrThreads) {
   for (const int n_threads : {1, 2, 3}) {
     omp_set_num_threads(n_threads);
     for (const std::int64_t n : {1, 2, 11, 12, 13, 31, 64})
-      EXPECT_TRUE(same_bits(all_logits(*lm, hidden.slice(0, 64 - n, 64).contiguous()), all.slice(0, 64 - n, 64))) << n;
+      EXPECT_TRUE(
+          same_bits(all_logits(*lm, hidden.slice(0, 64 - n, 64).contiguous()), all.slice(0, 64 - n, 64)))
+          << n;
   }
   omp_set_num_threads(threads);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, DecoderCache,
-                         testing::Values(CacheCase{"gpt2", Precision::float32}, CacheCase{"gpt2", Precision::bfloat16},
-                                         CacheCase{"llama", Precision::float32}, CacheCase{"llama", Precision::bfloat16}),
-                         [](const auto& test) {
-                           return std::string(test.param.model) + (test.param.precision == Precision::float32 ? "_f32" : "_bf16");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Models, DecoderCache,
+    testing::Values(CacheCase{"gpt2", Precision::float32}, CacheCase{"gpt2", Precision::bfloat16},
+                    CacheCase{"llama", Precision::float32}, CacheCase{"llama", Precision::bfloat16}),
+    [](const auto& test) {
+      return std::string(test.param.model) + (test.param.precision == Precision::float32 ? "_f32" : "_bf16");
+    });
 
 TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
   const auto lm = load_language_model(golden / "gpt2");
@@ -161,7 +173,8 @@ TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
 }
 
 TEST(Decoder, BfloatIsCloseToFloat) {
-  const auto f32 = load_language_model(golden / "gpt2"), bf16 = load_language_model(golden / "gpt2", {Precision::bfloat16, {}});
+  const auto f32 = load_language_model(golden / "gpt2"),
+             bf16 = load_language_model(golden / "gpt2", {Precision::bfloat16, {}});
   const std::vector<std::int64_t> ids{1, 9, 30, 2, 44, 8};
   auto a = f32->make_cache(1), b = bf16->make_cache(1);
   const at::Tensor p = at::log_softmax(all_logits(*f32, f32->forward(ids, *a)[0]), 1);
@@ -184,12 +197,15 @@ TEST(Decoder, ScoresAreSharedMappingsWhenAsked) {
   int published = 0;
   WeightMemory shared{[&](std::size_t bytes) {
                         memory.resize(bytes + 64);
-                        return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
+                        return memory.data() +
+                               (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
                       },
                       true, [&] { ++published; }};
   const auto writer = load_language_model(golden / "gpt2", {Precision::float32, shared});
   shared.is_writer = false;
-  shared.allocate = [&](std::size_t) { return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64; };
+  shared.allocate = [&](std::size_t) {
+    return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
+  };
   const auto reader = load_language_model(golden / "gpt2", {Precision::float32, shared});
   EXPECT_EQ(published, 2);
   auto a = writer->make_cache(1), b = reader->make_cache(1);

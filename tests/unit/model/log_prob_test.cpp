@@ -154,7 +154,8 @@ TEST(Vocabulary, FloatRowsAgreeWithFloat64WhateverTheTail) {
 }
 
 TEST(Vocabulary, DrawsFollowTheRow) {
-  // Quantiles of float rows against a plain float64 walk: they may part only where u falls on a boundary (1e-6 wide).
+  // Quantiles of float rows against a plain float64 walk: they may part only where u falls on a boundary
+  // (1e-6 wide).
   Philox random(4, Stream::test, 0, 0);
   std::vector<float> row(2000);
   for (float& x : row) x = static_cast<float>(3 * random.normal());
@@ -163,7 +164,8 @@ TEST(Vocabulary, DrawsFollowTheRow) {
   int n_apart = 0;
   for (int i = 0; i < 5000; ++i) {
     const double u = random.uniform();
-    n_apart += draw_token(std::span<const float>(row), log_total, u) != draw_token(std::span<const double>(exact), log_total, u);
+    n_apart += draw_token(std::span<const float>(row), log_total, u) !=
+               draw_token(std::span<const double>(exact), log_total, u);
   }
   EXPECT_LE(n_apart, 10);
 }

@@ -45,7 +45,8 @@ TEST_P(Head, GradientIsThatOfFiniteDifferences) {
     EXPECT_NEAR((above - below) / (2.0 * static_cast<double>(step)), expected, 4e-3) << name;
   };
   for (std::size_t i = 0; i + 2 < parameters.size(); ++i) {
-    for (std::size_t e = 0; e < parameters[i].value.size(); e += 5) check(parameters[i].value[e], static_cast<double>(g.dense[at + e]), parameters[i].name);
+    for (std::size_t e = 0; e < parameters[i].value.size(); e += 5)
+      check(parameters[i].value[e], static_cast<double>(g.dense[at + e]), parameters[i].name);
     at += parameters[i].value.size();
   }
   EXPECT_EQ(at, g.dense.size());
@@ -54,8 +55,10 @@ TEST_P(Head, GradientIsThatOfFiniteDifferences) {
     const bool occurs = found != g.rows.end() && *found == v;
     EXPECT_EQ(occurs, std::count(tokens.begin(), tokens.end(), v) > 0);
     const float* row = occurs ? g.row_values.data() + (found - g.rows.begin()) * (D + 1) : nullptr;
-    check(parameters[parameters.size() - 2].value[static_cast<std::size_t>(v * D + 3)], occurs ? static_cast<double>(row[3]) : 0.0, "output.weight");
-    check(parameters.back().value[static_cast<std::size_t>(v)], occurs ? static_cast<double>(row[D]) : 0.0, "output.bias");
+    check(parameters[parameters.size() - 2].value[static_cast<std::size_t>(v * D + 3)],
+          occurs ? static_cast<double>(row[3]) : 0.0, "output.weight");
+    check(parameters.back().value[static_cast<std::size_t>(v)], occurs ? static_cast<double>(row[D]) : 0.0,
+          "output.bias");
   }
 }
 
@@ -63,17 +66,20 @@ TEST_P(Head, ChosenTokensHaveTheBitsOfWholeRows) {
   const at::Tensor rows = log_psi_next(twist, hidden);
   const std::vector<double> chosen = log_psi_at(twist, twist.features(hidden), tokens);
   for (std::int64_t i = 0; i < n; ++i)
-    EXPECT_EQ(static_cast<double>(rows[i][tokens[static_cast<std::size_t>(i)]].item<float>()), chosen[static_cast<std::size_t>(i)]);
+    EXPECT_EQ(static_cast<double>(rows[i][tokens[static_cast<std::size_t>(i)]].item<float>()),
+              chosen[static_cast<std::size_t>(i)]);
 }
 
 TEST_P(Head, StartsNearZeroAndTheSameForASeed) {
   EXPECT_LT(log_psi_next(twist, hidden).abs().mean().item<double>(), 3.0);
-  const HeadTwist again(GetParam(), D, V, model::Precision::float32, 1.0, 3), other(GetParam(), D, V, model::Precision::float32, 1.0, 4);
+  const HeadTwist again(GetParam(), D, V, model::Precision::float32, 1.0, 3),
+      other(GetParam(), D, V, model::Precision::float32, 1.0, 4);
   EXPECT_EQ(twist.parameters()[0].value, again.parameters()[0].value);
   EXPECT_NE(twist.parameters()[0].value, other.parameters()[0].value);
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, Head, testing::Values("linear", "mlp"), [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(Forms, Head, testing::Values("linear", "mlp"),
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(HeadTwist, RefusesUnknownForms) {
   EXPECT_THROW(HeadTwist("cubic", D, V, model::Precision::float32, 1.0, 3), Error);

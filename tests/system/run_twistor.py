@@ -1,0 +1,176 @@
+"""What the tests of whole runs share: starting the real executable on ranks, reading what it wrote, counting failures.
+
+Each test is called with TWISTOR ROOT MPIEXEC: the executable, the project's folder, mpirun.
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+TWISTOR, ROOT, MPIEXEC = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
+QUICKSTART = str(ROOT / "configs/quickstart.cfg")
+TINY = ROOT / "models/tiny"
+EXACT_LOG_Z = -6.41535546  # models/tiny/README.md: all 48^4 continuations of the quickstart's prompt
+
+# A run of a second: the quickstart's target with few of everything.
+SMALL = ["--train.updates=6", "--train.batch=24", "--train.positive_batch=16", "--train.checkpoint_every=1", "--smc.particles=16",
+         "--evaluate.repeats=3", "--evaluate.samples=40", "--exact.count=60", "--run.progress=false"]
+
+ENVIRONMENT = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "OMPI_MCA_pml": "ob1",
+    "OMPI_MCA_btl": "self,vader,tcp", "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+    "OMPI_MCA_btl_tcp_if_include": "lo", "OMPI_MCA_oob_tcp_if_include": "lo", "OMP_NUM_THREADS": "1"}
+
+failures = []
+
+
+class Done:
+    """A finished run: exit code, stdout, stderr, seconds."""
+
+    def __init__(self, code, out, err, seconds):
+        self.code, self.out, self.err, self.seconds = code, out, err, seconds
+
+    def __str__(self):
+        return f"exit code {self.code} after {self.seconds:.1f} s, stdout {self.out[-1500:]!r}, stderr {self.err[-1500:]!r}"
+
+
+def expect(condition, what):
+    if not condition:
+        failures.append(what)
+        print("FAILED:", what, flush=True)
+    return bool(condition)
+
+
+def command(ranks, words):
+    """ranks = 0 starts the program without a launcher. Of two --key=value with one key the later counts."""
+    launcher = [MPIEXEC, "-n", str(ranks)] if ranks else []
+    kept = {}
+    for word in map(str, words):
+        kept[word.split("=")[0]] = word
+    return [*launcher, TWISTOR, *kept.values()]
+
+
+def start(ranks, *words, cwd="/tmp"):
+    """A run in the background, in a process group of its own, with stdout and stderr in temporary files."""
+    out, err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
+    process = subprocess.Popen(command(ranks, words), stdout=out, stderr=err, stdin=subprocess.DEVNULL, cwd=cwd,
+                               env={**ENVIRONMENT, **os.environ}, start_new_session=True)
+    process.files, process.begin = (out, err), time.monotonic()
+    return process
+
+
+def finish(process, limit_s=60):
+    """Waits for the end of a run; one that hangs is killed and counted as a failure."""
+    try:
+        process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        expect(False, f"{process.args} did not end within {limit_s} s")
+        for pid in [*ranks_of(process), process.pid]:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+    texts = []
+    for file in process.files:
+        file.seek(0)
+        texts.append(file.read())
+        file.close()
+    return Done(process.returncode, *texts, time.monotonic() - process.begin)
+
+
+def run(ranks, *words, limit_s=60, cwd="/tmp"):
+    return finish(start(ranks, *words, cwd=cwd), limit_s)
+
+
+def succeed(ranks, *words, limit_s=60):
+    done = run(ranks, *words, limit_s=limit_s)
+    expect(done.code == 0, f"expected success of {' '.join(command(ranks, words))}; got {done}")
+    return done
+
+
+def ranks_of(process):
+    """Process ids of a run's living ranks: processes of this executable below the launcher."""
+    parents, names = {}, {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            names[int(entry.name)] = os.readlink(entry / "exe")
+        except (OSError, IndexError):
+            continue  # it ended meanwhile
+    own = os.path.realpath(TWISTOR)
+
+    def is_below(pid):
+        while pid in parents and pid != process.pid:
+            pid = parents[pid]
+        return pid == process.pid
+
+    return sorted(pid for pid, name in names.items() if name == own and is_below(pid))
+
+
+def wait_until(condition, limit_s=30):
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def info(file):
+    return succeed(0, "info", file).out
+
+
+def parameters(folder):
+    """The sha256 of the twist's parameters in a run's checkpoint."""
+    lines = [line for line in info(pathlib.Path(folder) / "checkpoint.h5").splitlines() if "parameters sha256" in line]
+    expect(len(lines) == 1, f"expected one line 'parameters sha256' from info on {folder}/checkpoint.h5")
+    return lines[0].split()[-1] if lines else f"none in {folder}"
+
+
+def without_time(value):
+    """The same JSON without the numbers that may differ between two equal runs."""
+    if isinstance(value, dict):
+        return {k: without_time(v) for k, v in value.items() if not k.endswith("seconds")}
+    return value
+
+
+def estimates(folder):
+    """All estimates in summary.json, numbers as they are printed."""
+    summary = json.loads((pathlib.Path(folder) / "summary.json").read_text(), parse_float=str)
+    return {key: without_time(summary[key]) for key in ["log_z", "kl", "proposal", "ess", "updates", "before"] if key in summary}
+
+
+def metrics(folder):
+    """The lines of metrics.jsonl without times, numbers as they are printed."""
+    lines = (pathlib.Path(folder) / "metrics.jsonl").read_text().splitlines()
+    return [without_time(json.loads(line, parse_float=str)) for line in lines]
+
+
+def difference(a, b, path=""):
+    """Where two JSON values differ first, in words; empty if nowhere."""
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        return next(filter(None, (difference(a[k], b[k], f"{path}.{k}") for k in a)), "")
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return next(filter(None, (difference(x, y, f"{path}[{i}]") for i, (x, y) in enumerate(zip(a, b)))), "")
+    return "" if a == b else f"{path}: {str(a)[:300]} and {str(b)[:300]}"
+
+
+def leftovers(folder):
+    """Temporary files that a run left behind."""
+    return [str(f) for f in pathlib.Path(folder).rglob("*") if ".tmp." in f.name]
+
+
+def main(*checks):
+    """Runs each check with a temporary folder of its own and leaves with the verdict."""
+    for check in checks:
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="twistor_system_") as name:
+            check(pathlib.Path(name))
+        print(f"{check.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
+    print(f"{len(failures)} failures")
+    sys.exit(1 if failures else 0)

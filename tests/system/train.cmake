@@ -1,0 +1,17 @@
+# Tests of whole runs on models/tiny, with the real executable under mpirun.
+if(TARGET twistor)
+  # twistor_run_test(NAME TIMEOUT [LABELS...]): NAME.py
+  function(twistor_run_test name timeout)
+    add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/${name}.py
+      $<TARGET_FILE:twistor> ${PROJECT_SOURCE_DIR} ${MPIEXEC_EXECUTABLE})
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "system;${ARGN}" PROCESSORS 2
+      ENVIRONMENT "${TWISTOR_MPI_TEST_ENVIRONMENT};PYTHONDONTWRITEBYTECODE=1")
+  endfunction()
+  twistor_run_test(train_quickstart 120 quick)
+  twistor_run_test(train_ranks 180)
+  twistor_run_test(train_resume 240)
+  twistor_run_test(train_signals 120)
+  twistor_run_test(train_kills 300)
+  twistor_run_test(train_commands 120)
+  twistor_run_test(train_bad_input 120)
+endif()

@@ -1,0 +1,99 @@
+"""A rank that is killed at a random moment ends the job; the next run resumes from a whole checkpoint and learns the same.
+
+TWISTOR_KILLS says how often (default 20). The moments have a fixed seed.
+"""
+import os
+import random
+import shutil
+import signal
+import time
+
+from run_twistor import (QUICKSTART, SMALL, difference, estimates, expect, failures, finish, leftovers, main, metrics,
+                         parameters, ranks_of, start, succeed, wait_until)
+
+N_KILLS = int(os.environ.get("TWISTOR_KILLS", "20"))
+KEYS = [*SMALL, "--train.updates=100"]
+
+
+def n_updates(output):
+    try:
+        return (output / "metrics.jsonl").read_text().count("loss")
+    except FileNotFoundError:
+        return 0
+
+
+def killed(ranks, words, output, chance):
+    """Kills one rank, sometimes anywhere in a run, sometimes amid learning. None if the run was over before."""
+    process = start(ranks, *words)
+    if chance.random() < 0.3:
+        wait_until(lambda: len(ranks_of(process)) == ranks or process.poll() is not None)
+        time.sleep(chance.uniform(0.0, 1.2 if (output / "exact.h5").exists() else 2.0))
+    else:
+        wanted = n_updates(output) + chance.randrange(1, 50)
+        wait_until(lambda: n_updates(output) >= wanted or process.poll() is not None)
+        time.sleep(chance.uniform(0.0, 0.01))  # an update and its checkpoint take about as long
+    alive = ranks_of(process)
+    if not alive or process.poll() is not None:
+        done = finish(process)
+        expect(done.code == 0, f"expected a run that was not killed to succeed, got {done}")
+        return None
+    victim = chance.choice(alive)
+    try:
+        os.kill(victim, signal.SIGKILL)
+    except ProcessLookupError:
+        finish(process)
+        return None
+    at = time.monotonic()
+    done = finish(process, limit_s=20)
+    seconds = time.monotonic() - at
+    expect(seconds < 5, f"expected the job to end within 5 s of a rank's death, it took {seconds:.1f} s: {done}")
+    expect(wait_until(lambda: not any(map(is_alive, alive)), limit_s=5 - seconds), f"expected no rank of {alive} to outlive the job")
+    return done
+
+
+def is_alive(pid):
+    """Not gone, nor dead and waiting for a parent to take notice."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def check_words(done):
+    """The run that a kill left its files to found them whole: it neither refused nor fell back."""
+    for word in ["going on with the generation before it", "hint: "]:
+        expect(word not in done.err, f"expected whole files, got {done}")
+
+
+def kills(folder):
+    succeed(1, "train", QUICKSTART, *KEYS, f"--run.output={folder}/whole")
+    chance = random.Random(1)
+    n, jobs, n_resumed = 0, 0, 0
+    while n < N_KILLS and not failures:
+        output = folder / f"job-{jobs}"
+        jobs += 1
+        if jobs % 3 != 0:  # every third job makes its exact samples itself, which takes most of a run
+            output.mkdir()
+            shutil.copy(folder / "whole/exact.h5", output)
+        words = ["train", QUICKSTART, *KEYS, f"--run.output={output}"]
+        # A job is killed up to four times, then left to end.
+        for _ in range(min(4, N_KILLS - n)):
+            ranks = chance.choice([2, 3])
+            done = killed(ranks, words, output, chance)
+            if done is None:
+                break
+            n += 1
+            n_resumed += "resuming after update" in done.err
+            check_words(done)
+        check_words(succeed(2, *words))
+        for name, read in {"sha256": parameters, "estimates": estimates, "metrics": metrics}.items():
+            where = difference(read(output), read(folder / "whole"), name)
+            expect(not where, f"job {jobs} after {n} kills: differs from an uninterrupted run in {where}")
+        expect(not leftovers(output), f"expected no temporary files of killed runs, got {leftovers(output)}")
+        shutil.rmtree(output)
+    print(f"{n} kills in {jobs} jobs, {n_resumed} of them after resuming")
+    expect(n_resumed > N_KILLS // 5, "expected some kills to hit runs that had resumed")
+
+
+main(kills)
