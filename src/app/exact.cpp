@@ -206,6 +206,7 @@ store::ExactSamples Session::exact_samples() const {
       const std::int64_t index = 0;
       const auto drawn = target::BaseSampler(*lm_, prompt_).sample(out.length, {&index, 1}, config_.run.seed);
       append(out, joint_sample_, drawn.log_p0[0], log_phi);
+      out.observations = {{1, static_cast<std::int64_t>(observation_.size())}, observation_};
       out.n_draws = 1;
     } else if (how == "enumeration" && is_root()) {
       out = by_enumeration(*this);
