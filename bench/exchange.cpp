@@ -214,7 +214,8 @@ void print_moves(const smc::Problem& problem, const smc::Proposal& proposal, con
   smc::Sweep sweep = smc::sweep(problem, proposal, options, world);
   std::int64_t& bytes = sweep.counters.sent_bytes;
   comm::all_reduce_sum(std::span<std::int64_t>(&bytes, 1), world);
-  comm::all_reduce_sum(std::span<std::int64_t>(&sweep.counters.moved_copies, 1), world);  // counted on one rank
+  comm::all_reduce_sum(std::span<std::int64_t>(&sweep.counters.moved_copies, 1),
+                       world);  // counted on one rank
   TWISTOR_CHECK(bytes == sum.sent_bytes && sweep.counters.moved_copies == sum.moved, ErrorKind::internal,
                 "counting what a sweep moves",
                 fmt::format("the sweep moved {} copies and {} bytes, its repetition here {} and {}",
