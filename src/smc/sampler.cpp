@@ -197,6 +197,19 @@ class Sweeper {
   /// Offspring take their parents' places. `rows`, the scores of the nodes before, follow: only nodes that
   /// arrive from other ranks are scored here again.
   void resample(std::int64_t t, RowScores* rows) {
+    move_offspring(t);
+    if (rows != nullptr && p().hidden.size(0) > rows->size()) {
+      const StageTimer timer(out_.counters.heads_s);
+      const at::Tensor arrived = p().hidden.slice(0, rows->size());
+      out_.counters.rows_scored += arrived.size(0);
+      rows->append(proposal_.score(arrived));
+    }
+    const std::vector<std::int64_t> kept = drop_childless_nodes();
+    if (rows != nullptr) rows->select(kept);
+  }
+
+  /// Draws ancestors, places offspring and exchanges those that change rank.
+  void move_offspring(std::int64_t t) {
     const StageTimer timer(out_.counters.resample_s);
     const std::vector<double> log_w = gather_by_id(p().log_w, layout_, comm_);
     const auto step = static_cast<std::uint32_t>(t);
@@ -216,18 +229,12 @@ class Sweeper {
     }
     out_.counters.sent_messages += moved.sent_messages;
     out_.counters.sent_bytes += moved.sent_bytes;
-    if (rows != nullptr && p().hidden.size(0) > rows->size()) {
-      const at::Tensor arrived = p().hidden.slice(0, rows->size());
-      out_.counters.rows_scored += arrived.size(0);
-      rows->append(proposal_.score(arrived));
-    }
-    const std::vector<std::int64_t> kept = drop_childless_nodes();
-    if (rows != nullptr) rows->select(kept);
   }
 
   /// Nodes that no particle points to are forgotten. Returns the old indices of the others, in their new
   /// order.
   std::vector<std::int64_t> drop_childless_nodes() {
+    const StageTimer timer(out_.counters.resample_s);
     std::vector<std::int64_t> kept;
     std::vector<std::int64_t> new_index(static_cast<std::size_t>(p().hidden.size(0)), -1);
     for (std::int64_t& node : p().node) {
