@@ -18,6 +18,7 @@ if(NOT TWISTOR_FUZZ)  # fuzzers are built by a clang that may lack OpenMP, and r
 endif()
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(isal REQUIRED IMPORTED_TARGET libisal)
 if(TWISTOR_CUDA)
   enable_language(CUDA)

@@ -29,7 +29,8 @@ packages=(
   g++ cmake ninja-build ccache pkg-config git ca-certificates
   libopenmpi-dev openmpi-bin openssh-client
   libhdf5-openmpi-dev hdf5-tools
-  libboost-program-options-dev libfmt-dev nlohmann-json3-dev libutf8proc-dev libssl-dev libisal-dev
+  libboost-program-options-dev libfmt-dev nlohmann-json3-dev libutf8proc-dev libpcre2-dev libssl-dev
+  libisal-dev
   libgtest-dev libgmock-dev
   python3 unzip
 )

@@ -30,7 +30,7 @@ THIRD_PARTY = [
     (r"boost/.*", [], False),
     (r"nlohmann/json_fwd\.hpp", ["text", "model", "store", "report", "app"], True),
     (r"nlohmann/.*", ["text", "model", "store", "report", "app"], False),
-    (r"utf8proc\.h", ["text"], False),
+    (r"utf8proc\.h|pcre2\.h", ["text"], False),
     (r"isa-l.*", ["store"], False),
     (r"torch/.*", ["model", "twist", "learn"], False),
 ]
