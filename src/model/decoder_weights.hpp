@@ -4,17 +4,10 @@
 #include <span>
 #include <vector>
 
-#include "twistor/model/decoder.hpp"
+#include "weight_packer.hpp"
 
 namespace twistor::model {
 
-struct NormWeights {
-  std::vector<float> weight, bias;
-};
-struct LinearWeights {
-  PackedMatrix matrix;
-  std::vector<float> bias;  // empty: none
-};
 struct LayerWeights {
   NormWeights attention_norm, mlp_norm;
   LinearWeights qkv, out, up, down;

@@ -29,6 +29,10 @@ DecoderSource gpt2_from_config(const text::JsonView& config, std::shared_ptr<con
 DecoderSource llama_from_config(const text::JsonView& config, std::shared_ptr<const WeightFile> file);
 DecoderSource llama_from_gguf(const text::GgufFile& gguf, std::shared_ptr<const WeightFile> file);
 
+/// sha256 of `header` and of all tensors' names, shapes and sampled contents: large files are tied to
+/// checkpoints without being read as a whole.
+[[nodiscard]] std::string fingerprint_of(const WeightFile& file, std::string_view header);
+
 /// "name" under the first prefix that the file uses ("transformer.", "model.", ""). Throws Error(data) if
 /// missing.
 [[nodiscard]] const TensorInfo& require_tensor(const WeightFile& file, std::string_view prefix,

@@ -30,22 +30,6 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Names, types, shapes and sampled contents: large files are tied to checkpoints without being read as a
-/// whole.
-std::string fingerprint_of(const WeightFile& file, std::string_view header) {
-  Sha256 digest;
-  digest.add(header);
-  for (const TensorInfo& tensor : file.tensors()) {
-    digest.add(tensor.name);
-    digest.add(std::as_bytes(std::span(tensor.shape)));
-    constexpr std::size_t piece = 4096, pieces = 16;
-    const std::size_t stride = std::max(piece, tensor.bytes.size() / pieces);
-    for (std::size_t at = 0; at < tensor.bytes.size(); at += stride)
-      digest.add(tensor.bytes.subspan(at, std::min(piece, tensor.bytes.size() - at)));
-  }
-  return digest.finish_hex();
-}
-
 DecoderSource open_folder(const std::filesystem::path& folder) {
   const std::filesystem::path config_path = folder / "config.json";
   const MappedFile config_file(config_path);
@@ -82,6 +66,20 @@ DecoderSource open_gguf(const std::filesystem::path& path) {
 
 std::span<const Family> families() {
   return known_families;
+}
+
+std::string fingerprint_of(const WeightFile& file, std::string_view header) {
+  Sha256 digest;
+  digest.add(header);
+  for (const TensorInfo& tensor : file.tensors()) {
+    digest.add(tensor.name);
+    digest.add(std::as_bytes(std::span(tensor.shape)));
+    constexpr std::size_t piece = 4096, pieces = 16;
+    const std::size_t stride = std::max(piece, tensor.bytes.size() / pieces);
+    for (std::size_t at = 0; at < tensor.bytes.size(); at += stride)
+      digest.add(tensor.bytes.subspan(at, std::min(piece, tensor.bytes.size() - at)));
+  }
+  return digest.finish_hex();
 }
 
 const TensorInfo& require_tensor(const WeightFile& file, std::string_view prefix, const std::string& name,
