@@ -21,6 +21,9 @@ struct CodePoint {
 /// Appends the UTF-8 of a code point below 0x110000.
 void append_utf8(std::string& out, char32_t value);
 
+// The classes are those of the reference library tokenizers 0.23 for every code point: Unicode 16, except
+// where a function says otherwise.
+
 /// What the patterns of byte-level pre-tokenizers tell apart; every code point has exactly one.
 enum class CharClass : unsigned char {
   letter,  ///< general category L*
@@ -33,5 +36,15 @@ enum class CharClass : unsigned char {
 /// \w of Unicode regular expressions (UTS #18, Annex C): alphabetic, marks, decimal digits, connectors,
 /// joiners.
 [[nodiscard]] bool is_word_char(CodePoint point);
+
+/// General category M*.
+[[nodiscard]] bool is_mark(CodePoint point);
+
+/// What the pre-tokenizer Digits cuts out: general category N* of Unicode 17.
+[[nodiscard]] bool is_digit_or_number(CodePoint point);
+
+/// What the pre-tokenizers Punctuation and BertPreTokenizer cut out: ASCII punctuation and symbols, and
+/// general category P* of Unicode 7, which is what the reference has there.
+[[nodiscard]] bool is_punctuation(CodePoint point);
 
 }  // namespace twistor::text

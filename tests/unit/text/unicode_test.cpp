@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "twistor/base/digest.hpp"
 #include "twistor/text/quote.hpp"
 
 namespace twistor::text {
@@ -64,6 +65,29 @@ TEST(WordChar, AsRegularExpressionsHaveThem) {
     EXPECT_TRUE(is_word_char({value, 1, true})) << hex(value);
   for (const char32_t value : {U'-', U' ', U'½', U'²', U'①', U'\'', U'☃'})
     EXPECT_FALSE(is_word_char({value, 1, true})) << hex(value);
+}
+
+// SHA-256 of one character for each code point, as tests/golden/print_unicode_digests.py has them from the
+// reference.
+template <class Sign>
+std::string digest(Sign sign) {
+  std::string signs;
+  for (char32_t value = 0; value < 0x110000; ++value)
+    if (value < 0xd800 || value > 0xdfff) signs += sign(CodePoint{value, 1, true});
+  return sha256_hex(signs);
+}
+
+TEST(UnicodeClasses, EqualTheReferencesForEveryCodePoint) {
+  EXPECT_EQ(digest([](CodePoint point) { return "LNS."[static_cast<int>(char_class(point))]; }),
+            "d1612ea896789ce8d19e5c4fe3718b9a490c721227836b183b2d5a4cfdcb5870");
+  EXPECT_EQ(digest([](CodePoint point) { return is_word_char(point) ? '1' : '0'; }),
+            "a311b60aead90cd4917547ac3ce4b283b24c043a127b2df67e31fdac4107ed28");
+  EXPECT_EQ(digest([](CodePoint point) { return is_mark(point) ? '1' : '0'; }),
+            "10742687cdf2be8d63c9148d3c2a00fdf7f68c56995c82edcd952037f8fca597");
+  EXPECT_EQ(digest([](CodePoint point) { return is_digit_or_number(point) ? '1' : '0'; }),
+            "aafa54736b98a8916ae45c3f882529fe87708d05a15ac013c2e601e7b1f5ab17");
+  EXPECT_EQ(digest([](CodePoint point) { return is_punctuation(point) ? '1' : '0'; }),
+            "e73812ee9af3262be1cba6c9a0eb63bad625462dd3f2bc332b74c31cc7a09b5a");
 }
 
 TEST(Quote, IsPrintableAndShort) {
