@@ -1,4 +1,4 @@
-// Finding added tokens in raw text.
+// Finding added tokens in a text.
 #include "twistor/text/added_tokens.hpp"
 
 #include <algorithm>
@@ -9,10 +9,6 @@
 
 namespace twistor::text {
 namespace {
-
-std::size_t first_byte(std::string_view text) {
-  return static_cast<unsigned char>(text.front());
-}
 
 // The code point that ends just before `end` > 0.
 CodePoint last_code_point(std::string_view text, std::size_t end) {
@@ -29,64 +25,56 @@ bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
   return free_left && free_right;
 }
 
-}  // namespace
-
-AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
-  for (std::size_t i = 0; i < tokens_.size(); ++i) {
-    TWISTOR_ASSERT(!tokens_[i].content.empty(), "an added token is empty");
-    passes_[tokens_[i].normalized ? 1 : 0][first_byte(tokens_[i].content)].push_back(i);
-    by_id_.try_emplace(tokens_[i].id, i);
+std::size_t end_of_space(std::string_view text, std::size_t at) {
+  while (at < text.size()) {
+    const CodePoint point = next_code_point(text, at);
+    if (char_class(point) != CharClass::space) break;
+    at += point.size;
   }
-  for (ByFirstByte& pass : passes_)
-    for (auto& indices : pass)
-      std::stable_sort(indices.begin(), indices.end(), [&](std::size_t a, std::size_t b) {
-        return tokens_[a].content.size() > tokens_[b].content.size();
-      });
+  return at;
 }
 
-void AddedTokens::split_pass(std::string_view text, const ByFirstByte& pass, std::vector<Part>& out) const {
+}  // namespace
+
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer)
+    : tokens_(std::move(tokens)) {
+  for (std::size_t i = 0; i < tokens_.size(); ++i) {
+    TWISTOR_ASSERT(!tokens_[i].content.empty(), "an added token is empty");
+    std::string form = tokens_[i].content;
+    if (tokens_[i].normalized && normalizer) normalizer(form);
+    if (!form.empty())
+      (tokens_[i].normalized ? normalized_ : raw_).insert(form, static_cast<std::int64_t>(i));
+    by_id_.try_emplace(tokens_[i].id, i);
+  }
+}
+
+// White space that a token swallows may have been swallowed by the token before; the next token is looked for
+// right after the spelling of the last, white space or not. So parts may overlap, as in the reference.
+std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, const Trie& trie) const {
+  std::vector<Part> out;
   std::size_t done = 0;
+  std::size_t space_end = 0;  // of the white space that was swallowed last: it is walked through once
   for (std::size_t at = 0; at < text.size();) {
-    const AddedToken* match = nullptr;
-    for (const std::size_t index : pass[first_byte(text.substr(at))])
-      if (text.substr(at).starts_with(tokens_[index].content)) {
-        match = &tokens_[index];
-        break;
-      }
-    if (match == nullptr) {
+    const Trie::Match match = trie.longest(text.substr(at));
+    if (match.value < 0) {
       ++at;
       continue;
     }
+    const AddedToken& token = tokens_[static_cast<std::size_t>(match.value)];
     std::size_t begin = at;
-    std::size_t end = at + match->content.size();
-    at = end;
-    if (match->single_word && !stands_alone(text, begin, end)) continue;
-    while (match->lstrip && begin > done) {
+    std::size_t end = at = begin + match.size;
+    if (token.single_word && !stands_alone(text, begin, end)) continue;
+    while (token.lstrip && begin > done) {
       const CodePoint before = last_code_point(text, begin);
       if (char_class(before) != CharClass::space) break;
       begin -= before.size;
     }
-    while (match->rstrip && end < text.size()) {
-      const CodePoint after = next_code_point(text, end);
-      if (char_class(after) != CharClass::space) break;
-      end += after.size;
-    }
+    if (token.rstrip) end = space_end = end < space_end ? space_end : end_of_space(text, end);
     if (begin > done) out.push_back({text.substr(done, begin - done), -1});
-    out.push_back({text.substr(begin, end - begin), match->id});
-    done = at = end;
+    out.push_back({text.substr(begin, end - begin), token.id});
+    done = end;
   }
   if (done < text.size()) out.push_back({text.substr(done), -1});
-}
-
-std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text) const {
-  std::vector<Part> raw;
-  split_pass(text, passes_[0], raw);
-  std::vector<Part> out;
-  for (const Part& part : raw)
-    if (part.id >= 0)
-      out.push_back(part);
-    else
-      split_pass(part.text, passes_[1], out);
   return out;
 }
 

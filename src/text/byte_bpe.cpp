@@ -8,25 +8,12 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/text/byte_symbols.hpp"
 #include "twistor/text/quote.hpp"
 #include "twistor/text/token_model.hpp"
-#include "twistor/text/unicode.hpp"
 
 namespace twistor::text {
 namespace {
-
-// Every byte as a printable code point: printable Latin-1 stands for itself, the other 68 follow from U+0100
-// on.
-std::array<char32_t, 256> make_byte_symbols() {
-  std::array<char32_t, 256> symbols{};
-  char32_t next = 0x100;
-  for (char32_t byte = 0; byte < 256; ++byte) {
-    const bool is_printable =
-        (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
-    symbols[byte] = is_printable ? byte : next++;
-  }
-  return symbols;
-}
 
 struct Merge {
   std::int64_t rank = 0;
@@ -49,39 +36,19 @@ class ByteBpe final : public TokenModel {
  public:
   ByteBpe(Vocabulary vocabulary, MergeTable merges, Options options)
       : vocabulary_(std::move(vocabulary)), merges_(std::move(merges)), options_(options) {
-    symbols_ = make_byte_symbols();
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-      append_utf8(symbol_text_[byte], symbols_[byte]);
-      byte_ids_[byte] = vocabulary_.find(symbol_text_[byte]).value_or(-1);
-      byte_of_symbol_.emplace(symbols_[byte], static_cast<char>(static_cast<unsigned char>(byte)));
-    }
+    for (std::size_t byte = 0; byte < 256; ++byte)
+      byte_ids_[byte] = vocabulary_.find(symbol_of_byte(static_cast<unsigned char>(byte))).value_or(-1);
   }
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
 
   void encode_piece(std::string_view piece, std::vector<std::int64_t>& out) const override {
-    if (options_.whole_words_first) {
-      std::string spelled;
-      for (const char c : piece) spelled += symbol_text_[static_cast<unsigned char>(c)];
-      if (const auto id = vocabulary_.find(spelled)) return out.push_back(*id);
-    }
+    if (options_.whole_words_first)
+      if (const auto id = vocabulary_.find(spell_bytes(piece))) return out.push_back(*id);
     std::vector<Symbol> symbols = initial_symbols(piece);
     merge_all(symbols);
     for (std::int64_t i = symbols.empty() ? -1 : 0; i >= 0; i = at(symbols, i).next)
       out.push_back(at(symbols, i).id);
-  }
-
-  std::string decode_token(std::string_view token) const override {
-    std::string out;
-    for (std::size_t i = 0; i < token.size();) {
-      const CodePoint point = next_code_point(token, i);
-      const auto byte = byte_of_symbol_.find(point.value);
-      if (!point.is_valid || byte == byte_of_symbol_.end())
-        return std::string(token);  // not spelled in symbols
-      out += byte->second;
-      i += point.size;
-    }
-    return out;
   }
 
   std::string description() const override {
@@ -157,10 +124,7 @@ class ByteBpe final : public TokenModel {
   Vocabulary vocabulary_;
   MergeTable merges_;
   Options options_;
-  std::array<char32_t, 256> symbols_{};
-  std::array<std::string, 256> symbol_text_;
   std::array<std::int64_t, 256> byte_ids_{};
-  std::unordered_map<char32_t, char> byte_of_symbol_;
 };
 
 // Adds a merge of rank `table.size()`; a repeated pair takes the later rank. Returns what is wrong, or "".
@@ -209,7 +173,9 @@ MergeTable read_merges(const JsonView& list, const Vocabulary& vocabulary) {
 
 }  // namespace
 
-std::unique_ptr<TokenModel> make_byte_bpe(const JsonView& model) {
+std::unique_ptr<TokenModel> make_bpe(const JsonView& model, PieceForm form) {
+  if (form != PieceForm::bytes)
+    model.fail("BPE is supported only with ByteLevel at the end of pre_tokenizer");
   refuse_unless_empty(model, "continuing_subword_prefix");
   refuse_unless_empty(model, "end_of_word_suffix");
   if (const auto fallback = model.find("byte_fallback"); fallback && fallback->boolean())

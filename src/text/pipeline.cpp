@@ -12,13 +12,14 @@ namespace {
 
 class Pipeline final : public Tokenizer {
  public:
-  explicit Pipeline(TokenizerParts parts) : parts_(std::move(parts)) {
+  Pipeline(TokenizerParts parts, const std::string& doing) : parts_(std::move(parts)) {
     vocab_size_ = parts_.model->vocabulary().size();
     for (const AddedToken& token : parts_.added.tokens()) {
       vocab_size_ = std::max(vocab_size_, token.id + 1);
       added_ids_.try_emplace(token.content, token.id);
     }
     eos_id_ = find_eos();
+    check_template(doing);
   }
 
   std::int64_t vocab_size() const override { return vocab_size_; }
@@ -26,31 +27,54 @@ class Pipeline final : public Tokenizer {
 
   std::vector<std::int64_t> encode(std::string_view text) const override {
     std::vector<std::int64_t> ids;
-    std::deque<std::string> storage;
-    for (const AddedTokens::Part& part : parts_.added.split(text)) {
+    for (const AddedTokens::Part& part : parts_.added.split_raw(text)) {
       if (part.id >= 0) {
         ids.push_back(part.id);
-        continue;
+      } else if (parts_.normalizer) {
+        std::string normalized(part.text);
+        parts_.normalizer(normalized);
+        encode_normalized(normalized, ids);
+      } else {
+        encode_normalized(part.text, ids);
       }
-      for (const std::string_view piece : parts_.pre_tokenizer.split(part.text, storage))
-        parts_.model->encode_piece(piece, ids);
     }
     return ids;
   }
 
+  Encoding encode_with_template(std::string_view text, std::int64_t max_tokens) const override {
+    const TextTemplate& special = parts_.special;
+    const auto n_special = static_cast<std::int64_t>(special.before.size() + special.after.size());
+    TWISTOR_CHECK(max_tokens >= n_special, ErrorKind::usage, "encoding a text",
+                  fmt::format("expected room for the {} special tokens of the model, got {} tokens at most",
+                              n_special, max_tokens));
+    std::vector<std::int64_t> ids = encode(text);
+    if (std::ssize(ids) > max_tokens - n_special)
+      ids.resize(static_cast<std::size_t>(max_tokens - n_special));
+    Encoding out;
+    const auto append = [&](std::int64_t id, std::int64_t type_id) {
+      out.ids.push_back(id);
+      out.type_ids.push_back(type_id);
+    };
+    for (const auto& token : special.before) append(token.id, token.type_id);
+    for (const std::int64_t id : ids) append(id, special.text_type_id);
+    for (const auto& token : special.after) append(token.id, token.type_id);
+    return out;
+  }
+
   std::string decode(std::span<const std::int64_t> ids) const override {
-    std::string out;
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      if (i > 0) out += parts_.model->separator();
-      const AddedToken* added = parts_.added.find(ids[i]);
-      const std::string* token =
-          added != nullptr ? &added->content : parts_.model->vocabulary().token(ids[i]);
+    std::vector<std::string> tokens;
+    tokens.reserve(ids.size());
+    for (const std::int64_t id : ids) {
+      const std::string* token = spelling(id);
       TWISTOR_CHECK(token != nullptr, ErrorKind::usage, "decoding token ids",
                     fmt::format("expected ids of the vocabulary of {} tokens, got {} at place {}",
-                                vocab_size_, ids[i], i),
+                                vocab_size_, id, tokens.size()),
                     "do the ids belong to this model?");
-      out += added != nullptr ? *token : parts_.model->decode_token(*token);
+      tokens.push_back(*token);
     }
+    parts_.decoder(tokens);
+    std::string out;
+    for (const std::string& token : tokens) out += token;
     return out;
   }
 
@@ -64,6 +88,31 @@ class Pipeline final : public Tokenizer {
   }
 
  private:
+  void encode_normalized(std::string_view text, std::vector<std::int64_t>& ids) const {
+    std::deque<std::string> storage;
+    for (const AddedTokens::Part& part : parts_.added.split_normalized(text)) {
+      if (part.id >= 0) {
+        ids.push_back(part.id);
+        continue;
+      }
+      for (const std::string_view piece : parts_.pre_tokenizer.split(part.text, storage))
+        parts_.model->encode_piece(piece, ids);
+    }
+  }
+
+  // nullptr if no token has the id.
+  const std::string* spelling(std::int64_t id) const {
+    const AddedToken* added = parts_.added.find(id);
+    return added != nullptr ? &added->content : parts_.model->vocabulary().token(id);
+  }
+
+  void check_template(const std::string& doing) const {
+    for (const auto* specials : {&parts_.special.before, &parts_.special.after})
+      for (const TextTemplate::Special& special : *specials)
+        TWISTOR_CHECK(spelling(special.id) != nullptr, ErrorKind::data, doing,
+                      fmt::format("the template puts id {} around texts, which no token has", special.id));
+  }
+
   std::optional<std::int64_t> find_eos() const {
     if (parts_.end.token)
       if (const auto id = token_to_id(*parts_.end.token)) return id;
@@ -81,8 +130,8 @@ class Pipeline final : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_tokenizer(TokenizerParts parts) {
-  return std::make_unique<Pipeline>(std::move(parts));
+std::unique_ptr<Tokenizer> make_tokenizer(TokenizerParts parts, const std::string& doing) {
+  return std::make_unique<Pipeline>(std::move(parts), doing);
 }
 
 }  // namespace twistor::text

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "twistor/base/error.hpp"
+#include "twistor/text/byte_symbols.hpp"
 #include "twistor/text/quote.hpp"
 #include "twistor/text/unicode.hpp"
 
@@ -124,7 +125,9 @@ void cut(CutStep step, std::string_view text, Pieces& out, std::deque<std::strin
       return cut_runs(
           text, [&](CodePoint p) { return space_or(p, 0); }, out);
     case CutStep::add_prefix_space:
-      out.push_back(text.starts_with(' ') ? text : storage.emplace_back(" " + std::string(text)));
+      return out.push_back(text.starts_with(' ') ? text : storage.emplace_back(" " + std::string(text)));
+    case CutStep::byte_symbols:
+      return out.push_back(storage.emplace_back(spell_bytes(text)));
   }
 }
 
@@ -148,16 +151,15 @@ CutStep step_of_split(const JsonView& json) {
   pattern.fail("the pattern " + quote(pattern.string()) + " is not supported", "supported patterns: " + list);
 }
 
-void append_steps(const JsonView& json, std::vector<CutStep>& steps, bool& byte_level) {
+void append_steps(const JsonView& json, std::vector<CutStep>& steps) {
   const std::string& type = json.at("type").string();
-  if (byte_level) json.fail("expected nothing after ByteLevel, got " + quote(type));
   if (type == "Sequence") {
     const JsonView list = json.at("pretokenizers");
-    for (std::size_t i = 0; i < list.array_size(); ++i) append_steps(list.item(i), steps, byte_level);
+    for (std::size_t i = 0; i < list.array_size(); ++i) append_steps(list.item(i), steps);
   } else if (type == "ByteLevel") {
-    byte_level = true;
     if (json.at("add_prefix_space").boolean()) steps.push_back(CutStep::add_prefix_space);
     if (!json.find("use_regex") || json.at("use_regex").boolean()) steps.push_back(CutStep::gpt2);
+    steps.push_back(CutStep::byte_symbols);
   } else if (type == "Digits") {
     steps.push_back(json.at("individual_digits").boolean() ? CutStep::each_digit : CutStep::digit_runs);
   } else if (type == "Split") {
@@ -174,11 +176,16 @@ void append_steps(const JsonView& json, std::vector<CutStep>& steps, bool& byte_
 
 }  // namespace
 
-PreTokenizer PreTokenizer::from_json(const JsonView& json, bool& byte_level) {
+PreTokenizer PreTokenizer::from_json(const JsonView& json) {
   std::vector<CutStep> steps;
-  byte_level = false;
-  append_steps(json, steps, byte_level);
+  append_steps(json, steps);
   return PreTokenizer(std::move(steps));
+}
+
+bool PreTokenizer::release_byte_symbols() {
+  if (steps_.empty() || steps_.back() != CutStep::byte_symbols) return false;
+  steps_.pop_back();
+  return true;
 }
 
 std::vector<std::string_view> PreTokenizer::split(std::string_view text,

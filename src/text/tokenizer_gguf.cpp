@@ -72,8 +72,9 @@ std::unique_ptr<Tokenizer> tokenizer_of_gguf(const GgufFile& file) {
       ErrorKind::data, doing,
       fmt::format("tokenizer.ggml.eos_token_id: expected an id of the {} tokens, got {}", tokens.size(),
                   *parts.end.id));
+  parts.decoder = byte_level_decoder();
   parts.source = "GGUF";
-  return make_tokenizer(std::move(parts));
+  return make_tokenizer(std::move(parts), doing);
 }
 
 }  // namespace twistor::text

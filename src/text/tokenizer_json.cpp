@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/text/component_kinds.hpp"
 #include "twistor/text/quote.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
@@ -17,20 +18,15 @@ namespace {
 
 // The registry: a new kind (WordPiece, Unigram, score-based BPE) is one source file and one line here.
 constexpr std::array token_model_kinds{
-    TokenModelKind{"BPE", true, "ByteLevel", [](const JsonView& model) { return make_byte_bpe(model); }},
-    TokenModelKind{"WordLevel", false, "", make_word_level},
+    TokenModelKind{"BPE", true, make_bpe},
+    TokenModelKind{"WordLevel", false, make_word_level},
 };
 
-const TokenModelKind& find_kind(const JsonView& model) {
+const TokenModelKind& kind_of(const JsonView& model) {
   // The oldest files have no "type", and were BPE if they have merges.
   const auto type = model.find("type");
   const std::string name = type ? type->string() : model.find("merges") ? "BPE" : "WordLevel";
-  std::string list;
-  for (const TokenModelKind& kind : token_model_kinds) {
-    if (kind.type == name) return kind;
-    list += (list.empty() ? "" : ", ") + std::string(kind.type);
-  }
-  model.fail(fmt::format("the tokenizer model {} is not supported", quote(name)), "supported: " + list);
+  return find_kind(token_model_kinds, name, "tokenizer model", model);
 }
 
 bool flag(const JsonView& json, std::string_view key) {
@@ -38,7 +34,8 @@ bool flag(const JsonView& json, std::string_view key) {
   return member && member->boolean();
 }
 
-AddedTokens read_added_tokens(const JsonView& list, const Vocabulary& vocabulary) {
+AddedTokens read_added_tokens(const JsonView& list, const Vocabulary& vocabulary,
+                              const Normalizer& normalizer) {
   std::vector<AddedToken> tokens;
   std::set<std::int64_t> ids;
   for (std::size_t i = 0; i < list.array_size(); ++i) {
@@ -59,15 +56,7 @@ AddedTokens read_added_tokens(const JsonView& list, const Vocabulary& vocabulary
     token.normalized = flag(item, "normalized");
     tokens.push_back(std::move(token));
   }
-  return AddedTokens(std::move(tokens));
-}
-
-void refuse_other(const std::optional<JsonView>& part, std::string_view what, std::string_view supported) {
-  if (!part) return;
-  const std::string& type = part->at("type").string();
-  if (type != supported)
-    part->fail(fmt::format("the {} {} is not supported here", what, quote(type)),
-               supported.empty() ? "supported: none (null)" : fmt::format("supported: {}", supported));
+  return AddedTokens(std::move(tokens), normalizer);
 }
 
 }  // namespace
@@ -78,22 +67,19 @@ std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std
   const nlohmann::json document = parse_json(json, doing);
   const JsonView root(document, doing);
   const JsonView model = root.at("model");
-  const TokenModelKind& kind = find_kind(model);
-  refuse_other(root.find("normalizer"), "normalizer", "");
-  refuse_other(root.find("decoder"), "decoder", kind.decoder);
+  const TokenModelKind& kind = kind_of(model);
   TokenizerParts parts;
-  bool byte_level = false;
-  if (const auto pre = root.find("pre_tokenizer"))
-    parts.pre_tokenizer = PreTokenizer::from_json(*pre, byte_level);
-  if (byte_level != kind.needs_byte_level)
-    root.fail(fmt::format("the tokenizer model {} {} ByteLevel at the end of pre_tokenizer", kind.type,
-                          kind.needs_byte_level ? "is supported only with" : "does not go with"));
-  parts.model = kind.make(model);
+  if (const auto normalizer = root.find("normalizer")) parts.normalizer = read_normalizer(*normalizer);
+  if (const auto pre = root.find("pre_tokenizer")) parts.pre_tokenizer = PreTokenizer::from_json(*pre);
+  const bool as_bytes = kind.takes_bytes && parts.pre_tokenizer.release_byte_symbols();
+  parts.model = kind.make(model, as_bytes ? PieceForm::bytes : PieceForm::text);
   if (const auto added = root.find("added_tokens"))
-    parts.added = read_added_tokens(*added, parts.model->vocabulary());
+    parts.added = read_added_tokens(*added, parts.model->vocabulary(), parts.normalizer);
+  if (const auto post = root.find("post_processor")) parts.special = read_post_processor(*post);
+  if (const auto decoder = root.find("decoder")) parts.decoder = read_decoder(*decoder);
   parts.end = end;
   parts.source = "tokenizer.json";
-  return make_tokenizer(std::move(parts));
+  return make_tokenizer(std::move(parts), doing);
 }
 
 std::unique_ptr<Tokenizer> parse_vocab_merges(std::string_view vocab_json, std::string_view merges_txt,
@@ -118,8 +104,9 @@ std::unique_ptr<Tokenizer> parse_vocab_merges(std::string_view vocab_json, std::
   parts.pre_tokenizer = PreTokenizer({CutStep::gpt2});
   parts.added = AddedTokens(std::move(added));
   parts.end = end;
+  parts.decoder = byte_level_decoder();
   parts.source = "vocab.json + merges.txt";
-  return make_tokenizer(std::move(parts));
+  return make_tokenizer(std::move(parts), doing);
 }
 
 }  // namespace twistor::text

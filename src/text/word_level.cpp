@@ -27,8 +27,6 @@ class WordLevel final : public TokenModel {
     out.push_back(*id);
   }
 
-  std::string decode_token(std::string_view token) const override { return std::string(token); }
-  std::string_view separator() const override { return " "; }
   std::string description() const override { return "word-level"; }
 
  private:
@@ -38,7 +36,7 @@ class WordLevel final : public TokenModel {
 
 }  // namespace
 
-std::unique_ptr<TokenModel> make_word_level(const JsonView& model) {
+std::unique_ptr<TokenModel> make_word_level(const JsonView& model, PieceForm) {
   Vocabulary vocabulary = Vocabulary::from_json(model.at("vocab"));
   // Files name an unknown token even where the vocabulary has none; then an unknown word is an error when it
   // comes.

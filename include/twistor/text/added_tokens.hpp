@@ -1,13 +1,14 @@
-// Tokens that are found in the raw text before anything else: special tokens and user-defined ones.
+// Tokens that are found in a text before it is cut into pieces: special tokens and user-defined ones.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "twistor/text/normalizer.hpp"
+#include "twistor/text/trie.hpp"
 
 namespace twistor::text {
 
@@ -18,36 +19,40 @@ struct AddedToken {
   bool single_word = false;  ///< only where no word character touches it
   bool lstrip = false;       ///< swallows white space before it
   bool rstrip = false;       ///< swallows white space after it
-  bool normalized = false;   ///< looked for in a second pass, between the tokens of the first
+  bool normalized = false;   ///< looked for in the normalized text, by its own normalized form
 };
 
 /// *Local*, immutable.
 class AddedTokens {
  public:
   AddedTokens() = default;
-  /// Contents must not be empty.
-  explicit AddedTokens(std::vector<AddedToken> tokens);
+  /// Contents must not be empty. A token of which the normalizer leaves nothing is never found.
+  explicit AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer = {});
 
   /// A part of a text: either one added token (id >= 0) or plain text between them (id -1).
   struct Part {
     std::string_view text;
     std::int64_t id = -1;
   };
-  /// Leftmost-longest matches; every byte of the text is in exactly one part. Empty text gives no part.
-  [[nodiscard]] std::vector<Part> split(std::string_view text) const;
+  /// Leftmost-longest matches in the raw text of those tokens that are not `normalized`. Every byte is in one
+  /// part at least; empty text gives no part.
+  [[nodiscard]] std::vector<Part> split_raw(std::string_view text) const { return split(text, raw_); }
+  /// The same in normalized text, for the others.
+  [[nodiscard]] std::vector<Part> split_normalized(std::string_view text) const {
+    return split(text, normalized_);
+  }
 
   /// nullptr if the id is not one of them.
   [[nodiscard]] const AddedToken* find(std::int64_t id) const;
   [[nodiscard]] const std::vector<AddedToken>& tokens() const { return tokens_; }
 
  private:
-  /// Tokens by first byte, longest first: indices into tokens_.
-  using ByFirstByte = std::array<std::vector<std::size_t>, 256>;
-
-  void split_pass(std::string_view text, const ByFirstByte& pass, std::vector<Part>& out) const;
+  /// The values of a trie are indices into tokens_.
+  [[nodiscard]] std::vector<Part> split(std::string_view text, const Trie& trie) const;
 
   std::vector<AddedToken> tokens_;
-  std::array<ByFirstByte, 2> passes_;  ///< raw, then normalized
+  Trie raw_;
+  Trie normalized_;
   std::unordered_map<std::int64_t, std::size_t> by_id_;
 };
 

@@ -19,6 +19,7 @@ enum class CutStep {
   words,             ///< \w+|[^\w\s]+, white space removed
   white_space,       ///< cut at white space, which is removed
   add_prefix_space,  ///< no cut: a space is put before a piece that does not begin with one
+  byte_symbols,      ///< no cut: every byte by its symbol of byte_symbols.hpp
 };
 
 /// Steps one after another, each inside the pieces of the one before. *Local*, immutable.
@@ -27,9 +28,12 @@ class PreTokenizer {
   PreTokenizer() = default;
   explicit PreTokenizer(std::vector<CutStep> steps) : steps_(std::move(steps)) {}
 
-  /// From the "pre_tokenizer" of a tokenizer.json; byte_level is set where it ends in ByteLevel. Throws
-  /// Error(data) naming a kind or a pattern that is not supported.
-  [[nodiscard]] static PreTokenizer from_json(const JsonView& json, bool& byte_level);
+  /// From the "pre_tokenizer" of a tokenizer.json. Throws Error(data) naming a kind or a pattern that is not
+  /// supported.
+  [[nodiscard]] static PreTokenizer from_json(const JsonView& json);
+
+  /// Leaves the spelling of bytes to the model if that is the last step; false if it is not.
+  [[nodiscard]] bool release_byte_symbols();
 
   /// The pieces in order, none empty. They view `text` or strings kept in `storage`.
   [[nodiscard]] std::vector<std::string_view> split(std::string_view text,

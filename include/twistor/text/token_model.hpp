@@ -21,30 +21,31 @@ class TokenModel {
   [[nodiscard]] virtual const Vocabulary& vocabulary() const = 0;
   /// Appends the ids of one piece of the pre-tokenizer.
   virtual void encode_piece(std::string_view piece, std::vector<std::int64_t>& out) const = 0;
-  /// The bytes that one token stands for.
-  [[nodiscard]] virtual std::string decode_token(std::string_view token) const = 0;
-  /// What stands between two tokens of a decoded text.
-  [[nodiscard]] virtual std::string_view separator() const { return ""; }
   /// For people: "byte-level BPE, 48900 merges".
   [[nodiscard]] virtual std::string description() const = 0;
+};
+
+/// What a piece of the pre-tokenizer is to the model.
+enum class PieceForm {
+  text,   ///< UTF-8, spelled as in the vocabulary
+  bytes,  ///< any bytes, which the vocabulary spells by the symbols of byte_symbols.hpp
 };
 
 /// A kind of the "model" of a tokenizer.json. A new kind is one source file with a function like these and
 /// one line in the table of src/text/tokenizer_json.cpp.
 struct TokenModelKind {
-  std::string_view type;     ///< "type" in the file
-  bool needs_byte_level;     ///< whether the pre-tokenizer must end in ByteLevel (true) or must not (false)
-  std::string_view decoder;  ///< "type" of the decoder that goes with it; none in the file is fine too
-  std::unique_ptr<TokenModel> (*make)(const JsonView& model);
+  std::string_view type;  ///< "type" in the file
+  bool takes_bytes;       ///< whether it can spare the pre-tokenizer the spelling of bytes; else it gets text
+  std::unique_ptr<TokenModel> (*make)(const JsonView& model, PieceForm form);
 };
 
 /// src/text/byte_bpe.cpp. Throws Error(data).
-[[nodiscard]] std::unique_ptr<TokenModel> make_byte_bpe(const JsonView& model);
-/// Merges as "left right" lines, in order of rank; `doing` is for messages. Throws Error(data).
+[[nodiscard]] std::unique_ptr<TokenModel> make_bpe(const JsonView& model, PieceForm form);
+/// Byte-level. Merges as "left right" lines, in order of rank; `doing` is for messages. Throws Error(data).
 [[nodiscard]] std::unique_ptr<TokenModel> make_byte_bpe(Vocabulary vocabulary,
                                                         std::span<const std::string_view> merges,
                                                         const std::string& doing);
 /// src/text/word_level.cpp. Throws Error(data).
-[[nodiscard]] std::unique_ptr<TokenModel> make_word_level(const JsonView& model);
+[[nodiscard]] std::unique_ptr<TokenModel> make_word_level(const JsonView& model, PieceForm form);
 
 }  // namespace twistor::text

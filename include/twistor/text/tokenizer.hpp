@@ -12,6 +12,12 @@
 
 namespace twistor::text {
 
+/// Ids with the segment that each belongs to; both have the same length.
+struct Encoding {
+  std::vector<std::int64_t> ids;
+  std::vector<std::int64_t> type_ids;
+};
+
 /// *Local*, immutable, thread-safe.
 class Tokenizer {
  public:
@@ -20,6 +26,12 @@ class Tokenizer {
   /// Ids of a UTF-8 text, without special tokens added. Invalid UTF-8 is encoded bytewise where the
   /// vocabulary can.
   [[nodiscard]] virtual std::vector<std::int64_t> encode(std::string_view text) const = 0;
+  /// The ids with the special tokens that the model expects around a text ([CLS] x [SEP], <s> x </s>), where
+  /// the files say so; the text's own ids are cut at the end so that all together are at most `max_tokens`.
+  /// Truncation and padding in the files are not looked at. Throws Error(usage) if `max_tokens` has no room
+  /// for the special tokens.
+  [[nodiscard]] virtual Encoding encode_with_template(std::string_view text,
+                                                      std::int64_t max_tokens) const = 0;
   /// The text of ids; throws Error(usage) on an id out of range.
   [[nodiscard]] virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
   /// The id of a token as the vocabulary spells it.

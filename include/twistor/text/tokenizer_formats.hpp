@@ -9,7 +9,10 @@
 #include <string_view>
 
 #include "twistor/text/added_tokens.hpp"
+#include "twistor/text/decoder.hpp"
 #include "twistor/text/gguf_file.hpp"
+#include "twistor/text/normalizer.hpp"
+#include "twistor/text/post_processor.hpp"
 #include "twistor/text/pre_tokenizer.hpp"
 #include "twistor/text/token_model.hpp"
 #include "twistor/text/tokenizer.hpp"
@@ -23,19 +26,24 @@ struct EndOfText {
   std::optional<std::int64_t> id;    ///< config.json
 };
 
-/// A tokenizer as a pipeline: added tokens are cut out, the rest is pre-tokenized, each piece goes through
-/// the model.
+/// A tokenizer as a pipeline. Encoding: added tokens are cut out of the raw text, the rest is normalized,
+/// further added tokens are cut out of that, the rest is pre-tokenized, each piece goes through the model; a
+/// template may be put around the whole. Decoding: the spellings of tokens go through the decoder.
 struct TokenizerParts {
-  std::unique_ptr<TokenModel> model;
-  PreTokenizer pre_tokenizer;
   AddedTokens added;
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  std::unique_ptr<TokenModel> model;
+  TextTemplate special;
+  Decoder decoder = spacing_decoder();
   EndOfText end;
   std::string source;  ///< for description(): "tokenizer.json"
 };
-[[nodiscard]] std::unique_ptr<Tokenizer> make_tokenizer(TokenizerParts parts);
+/// Throws Error(data) if the template has an id that no token has; `doing` is for that message.
+[[nodiscard]] std::unique_ptr<Tokenizer> make_tokenizer(TokenizerParts parts, const std::string& doing);
 
-/// tokenizer.json of the Hugging Face "tokenizers" format. Truncation, padding and post-processor are
-/// ignored: encode() adds nothing. `name` is for messages. Throws Error(data); what is not supported is
+/// tokenizer.json of the Hugging Face "tokenizers" format. Truncation and padding are
+/// ignored. `name` is for messages. Throws Error(data); what is not supported is
 /// refused by name.
 [[nodiscard]] std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& name,
                                                               const EndOfText& end = {});

@@ -110,6 +110,11 @@ class ToyTokenizer final : public text::Tokenizer {
     }
     return ids;
   }
+  text::Encoding encode_with_template(std::string_view text, std::int64_t) const override {
+    text::Encoding out{encode(text), {}};
+    out.type_ids.resize(out.ids.size());
+    return out;
+  }
   std::string decode(std::span<const std::int64_t> ids) const override {
     std::string text;
     for (const std::int64_t id : ids) text += pieces_.at(static_cast<std::size_t>(id));

@@ -1,0 +1,26 @@
+// Rewriting a text before it is cut into pieces: lower case, Unicode forms, replacements.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "twistor/text/json.hpp"
+
+namespace twistor::text {
+
+/// Rewrites a text in place. Pure and thread-safe; empty means that nothing is to be done. Bytes that are no
+/// UTF-8 pass unchanged unless the kind says otherwise.
+using Normalizer = std::function<void(std::string& text)>;
+
+/// A kind of the "normalizer" of a tokenizer.json. A new kind is a function like these and one line in the
+/// table of src/text/normalizer.cpp.
+struct NormalizerKind {
+  std::string_view type;
+  Normalizer (*make)(const JsonView& json);
+};
+
+/// Throws Error(data) naming a kind or an option that is not supported. *Local.*
+[[nodiscard]] Normalizer read_normalizer(const JsonView& json);
+
+}  // namespace twistor::text
