@@ -2,31 +2,16 @@
 #include "twistor/app/session.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include "twistor/base/digest.hpp"
+#include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
-#include "twistor/base/mapped_file.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/target/base_sampler.hpp"
 #include "twistor/target/registry.hpp"
+#include "twistor/text/decode.hpp"
 
 namespace twistor::app {
-namespace {
-
-/// A description alone would be the same for any two words or tables.
-std::string identity_of(const target::Potential& potential, const target::PotentialOptions& o) {
-  Sha256 hash;
-  hash.add(fmt::format("{}|{}|{}|{}|{}|{}|", o.name, o.beta, o.length, o.mode, o.log_floor,
-                       fmt::join(o.ids, ",")));
-  hash.add(fmt::format("{}:{}|{}:{}|", o.text.size(), o.text, o.words.size(), o.words));
-  if (!o.table_path.empty()) hash.add(MappedFile(o.table_path).bytes());
-  return fmt::format("{} [sha256 {}]", potential.description(), hash.finish_hex().substr(0, 16));
-}
-
-}  // namespace
-
 Session::Session(const Config& config, const std::filesystem::path& config_file)
     : config_(config),
       world_(comm::Communicator::world()),
@@ -88,16 +73,7 @@ void Session::read_prompt() {
 
 void Session::make_potential(const std::filesystem::path& config_file) {
   const TargetConfig& t = config_.target;
-  target::PotentialOptions options;
-  options.name = t.potential;
-  options.beta = t.beta;
-  options.length = t.length;
-  options.text = t.text;
-  options.ids = t.ids;
-  options.words = t.words;
-  options.mode = t.mode;
-  options.log_floor = t.log_floor;
-  if (!t.table.empty()) options.table_path = input_path(t.table, config_file, "target.table").string();
+  target::PotentialOptions options = target_options(config_, config_file);
   if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
     // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
     const std::int64_t index = 0;
@@ -110,7 +86,7 @@ void Session::make_potential(const std::filesystem::path& config_file) {
                            decode(joint_sample_)));
   }
   potential_ = target::make_potential(options, {lm_.get(), tokenizer_.get()});
-  potential_identity_ = identity_of(*potential_, options);
+  potential_identity_ = target::identity(*potential_, options);
 }
 
 std::unique_ptr<twist::HeadTwist> Session::make_twist() const {
@@ -136,18 +112,7 @@ smc::SweepOptions Session::sweep_options() const {
 }
 
 std::string Session::decode(std::span<const std::int64_t> ids) const {
-  if (tokenizer_ == nullptr) return {};
-  std::string text;
-  std::size_t begin = 0;
-  const auto flush = [&](std::size_t end) { text += tokenizer_->decode(ids.subspan(begin, end - begin)); };
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < tokenizer_->vocab_size()) continue;
-    flush(i);
-    text += "\uFFFD";  // the model's vocabulary is padded beyond the tokenizer's
-    begin = i + 1;
-  }
-  flush(ids.size());
-  return text;
+  return tokenizer_ == nullptr ? std::string{} : text::decode_any(*tokenizer_, ids);
 }
 
 std::filesystem::path Session::output(const std::string& name) const {

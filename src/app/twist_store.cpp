@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::app {
@@ -54,19 +55,9 @@ void require_fits(const Session& session, const store::Checkpoint& checkpoint, P
                               to_text(session.config()),
                               {},
                               session.potential_identity()};
-  expected.config_keys = {"model.dtype",
-                          "prompt.text",
-                          "prompt.ids",
-                          "target.potential",
-                          "target.length",
-                          "target.beta",
-                          "target.text",
-                          "target.ids",
-                          "target.words",
-                          "target.mode",
-                          "target.table",
-                          "target.log_floor",
-                          "target.observation_length"};
+  expected.config_keys = {"model.dtype", "prompt.text", "prompt.ids"};
+  for (const Field& field : fields())
+    if (field.key.starts_with("target.")) expected.config_keys.emplace_back(field.key);
   if (purpose == Purpose::go_on_learning)
     expected.config_keys.insert(
         expected.config_keys.end(),

@@ -4,9 +4,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <array>
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <string_view>
+#include <variant>
 
+#include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/target/checked_potential.hpp"
 #include "twistor/target/contains.hpp"
@@ -16,17 +20,49 @@
 namespace twistor::target {
 namespace {
 
+using PotentialMaker = std::unique_ptr<Potential> (*)(const PotentialOptions&, const TargetContext&);
+using ScorerMaker = std::unique_ptr<TextScorer> (*)(const PotentialOptions&, const TargetContext&);
+
 struct Kind {
-  const char* name;
-  std::unique_ptr<Potential> (*make)(const PotentialOptions&, const TargetContext&);
+  std::string_view name;
+  std::variant<PotentialMaker, ScorerMaker> make;
+  std::vector<std::string_view> reads;  // besides length, and scope where a scorer is made
 };
 
-// Sorted by name.
-constexpr std::array kinds = {
-    Kind{"contains", make_contains},
-    Kind{"continuation", make_continuation},
-    Kind{"tokens", make_token_scores},
-};
+const std::vector<Kind>& kinds() {
+  // Sorted by name.
+  static const std::vector<Kind> table = {
+      {"contains", make_contains, {"words", "ids", "log_floor", "beta"}},
+      {"continuation", make_continuation, {"text", "ids", "beta"}},
+      {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
+  };
+  return table;
+}
+
+void require_only_what_is_read(const Kind& kind, const PotentialOptions& options, const std::string& doing) {
+  std::vector<std::string_view> read = kind.reads;
+  if (std::holds_alternative<ScorerMaker>(kind.make)) read.push_back("scope");
+  for (const OptionField& field : option_fields())
+    TWISTOR_CHECK(!is_set(field, options) || field.key == "potential" || field.key == "length" ||
+                      std::ranges::find(read, field.key) != read.end(),
+                  ErrorKind::config, doing,
+                  fmt::format("target.{} is set, but this potential does not read it (it reads {})",
+                              field.key, fmt::join(read, ", ")),
+                  fmt::format("leave target.{} as it is by default", field.key));
+}
+
+/// The kind that the options ask for, after the checks that all kinds have in common.
+const Kind& find_kind(const PotentialOptions& options) {
+  const std::string doing = fmt::format("making the potential '{}'", options.potential);
+  TWISTOR_CHECK(std::isfinite(options.beta), ErrorKind::config, doing,
+                fmt::format("target.beta is {} (expected a finite number)", options.beta));
+  const auto kind = std::ranges::find(kinds(), options.potential, &Kind::name);
+  TWISTOR_CHECK(kind != kinds().end(), ErrorKind::config, doing,
+                fmt::format("there is no such potential (known: {})", fmt::join(potential_names(), ", ")),
+                "set target.potential to one of them");
+  require_only_what_is_read(*kind, options, doing);
+  return *kind;
+}
 
 }  // namespace
 
@@ -36,20 +72,44 @@ std::int64_t TargetContext::vocab_size() const {
 }
 
 std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const TargetContext& context) {
-  const std::string doing = fmt::format("making the potential '{}'", options.name);
-  TWISTOR_CHECK(std::isfinite(options.beta), ErrorKind::config, doing,
-                fmt::format("target.beta is {} (expected a finite number)", options.beta));
-  for (const Kind& kind : kinds)
-    if (options.name == kind.name)
-      return std::make_unique<CheckedPotential>(kind.name, kind.make(options, context), context.vocab_size());
-  throw Error(ErrorKind::config, doing,
-              fmt::format("there is no such potential (known: {})", fmt::join(potential_names(), ", ")),
-              "set target.potential to one of them");
+  const Kind& kind = find_kind(options);
+  std::unique_ptr<Potential> potential;
+  if (const auto* make = std::get_if<PotentialMaker>(&kind.make)) {
+    potential = (*make)(options, context);
+  } else {
+    TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config,
+                  fmt::format("making the potential '{}'", kind.name),
+                  "it reads text, and the model has no tokenizer",
+                  "put the model's tokenizer.json beside it, or choose a potential of tokens");
+    potential = std::make_unique<TextPotential>(make_text_scorer(options, context), *context.tokenizer,
+                                                text_scope_from_name(options.scope));
+  }
+  return std::make_unique<CheckedPotential>(std::string(kind.name), std::move(potential),
+                                            context.vocab_size());
+}
+
+std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options, const TargetContext& context) {
+  const Kind& kind = find_kind(options);
+  const auto* make = std::get_if<ScorerMaker>(&kind.make);
+  if (make == nullptr) return nullptr;
+  return std::make_unique<CheckedScorer>(std::string(kind.name), (*make)(options, context));
+}
+
+std::string identity(const Potential& potential, const PotentialOptions& options) {
+  const std::string fingerprint = potential.fingerprint();
+  for (const OptionField& field : option_fields())
+    if (field.is_path)
+      TWISTOR_ASSERT(
+          !fingerprint.empty() || !std::filesystem::is_directory(
+                                      options.*std::get<std::string PotentialOptions::*>(field.member)),
+          "a potential that reads a folder has a fingerprint");
+  return fmt::format("{} [sha256 {}]", potential.description(),
+                     sha256_hex(digest(options) + fingerprint).substr(0, 16));
 }
 
 std::vector<std::string> potential_names() {
   std::vector<std::string> names;
-  for (const Kind& kind : kinds) names.emplace_back(kind.name);
+  for (const Kind& kind : kinds()) names.emplace_back(kind.name);
   return names;
 }
 

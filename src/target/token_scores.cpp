@@ -51,8 +51,7 @@ double bound_of(const std::vector<double>& scores, ScoreMode mode, std::int64_t 
 
 TokenScores::TokenScores(std::vector<double> log_phi_of, ScoreMode mode, std::int64_t length)
     : log_phi_of_(std::move(log_phi_of)), mode_(mode), length_(length), bound_(0) {
-  TWISTOR_CHECK(!log_phi_of_.empty(), ErrorKind::config, making, "there are no scores",
-                "set target.table_path");
+  TWISTOR_CHECK(!log_phi_of_.empty(), ErrorKind::config, making, "there are no scores", "set target.table");
   for (std::size_t v = 0; v < log_phi_of_.size(); ++v)
     TWISTOR_CHECK(!std::isnan(log_phi_of_[v]) && log_phi_of_[v] < infinity, ErrorKind::config, making,
                   fmt::format("beta times the score of token {} is {} (expected a finite number or -inf)", v,
@@ -90,7 +89,7 @@ std::vector<double> read_token_scores(const std::filesystem::path& path, std::in
   const std::string doing = fmt::format("reading token scores from {}", path.string());
   std::ifstream file(path);
   TWISTOR_CHECK(file.is_open(), ErrorKind::no_input, doing, "the file cannot be opened",
-                "check target.table_path");
+                "check target.table");
   std::map<std::int64_t, double> scores;
   const std::int64_t n_ids = vocab_size > 0 ? vocab_size : most_ids;
   std::string text;
@@ -118,11 +117,11 @@ std::vector<double> read_token_scores(const std::filesystem::path& path, std::in
 std::unique_ptr<Potential> make_token_scores(const PotentialOptions& options, const TargetContext& context) {
   TWISTOR_CHECK(options.mode == "bag" || options.mode == "last", ErrorKind::config, making,
                 fmt::format("target.mode is '{}' (expected bag or last)", options.mode));
-  TWISTOR_CHECK(options.scores.empty() || options.table_path.empty(), ErrorKind::config, making,
-                "scores are given twice, directly and by target.table_path");
+  TWISTOR_CHECK(options.scores.empty() || options.table.empty(), ErrorKind::config, making,
+                "scores are given twice, directly and by target.table");
   auto scores = options.scores;
-  if (scores.empty() && !options.table_path.empty())
-    scores = read_token_scores(options.table_path, context.vocab_size());
+  if (scores.empty() && !options.table.empty())
+    scores = read_token_scores(options.table, context.vocab_size());
   TWISTOR_CHECK(context.vocab_size() == 0 || scores.empty() ||
                     static_cast<std::int64_t>(scores.size()) == context.vocab_size(),
                 ErrorKind::config, making,

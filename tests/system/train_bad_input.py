@@ -50,7 +50,8 @@ def nowhere_positive(folder):
     """No sequence has phi > 0: a table that forbids every token, and a phrase longer than the sequence."""
     table = folder / "table.txt"
     table.write_text("".join(f"{i} -inf\n" for i in range(48)))
-    refused(folder, 2, ["--target.potential=tokens", "--target.words=", f"--target.table={table}"], 78, ["-inf", "for every sequence"],
+    refused(folder, 2, ["--target.potential=tokens", "--target.words=", "--target.log_floor=-inf",
+                         f"--target.table={table}"], 78, ["-inf", "for every sequence"],
             n_hints=0)
     keys = ["--target.words=the fox ate the hen", "--target.log_floor=-inf"]
     refused(folder, 2, keys, 65, ["phi is 0 for every sequence"])

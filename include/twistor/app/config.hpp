@@ -39,6 +39,7 @@ struct TargetConfig {
   std::string mode = "bag";                ///< tokens: bag | last
   /// contains: log phi of what does not contain any
   double log_floor = -std::numeric_limits<double>::infinity();
+  std::string scope = "all";             ///< kinds that read text: all | generation
   std::int64_t observation_length = 10;  ///< c, tokens of an o drawn jointly: continuation without text, ids
   friend bool operator==(const TargetConfig&, const TargetConfig&) = default;
 };

@@ -47,7 +47,7 @@ class Session {
   [[nodiscard]] std::unique_ptr<twist::HeadTwist> make_twist() const;
   [[nodiscard]] smc::Proposal make_proposal(const twist::Twist& twist) const;
   [[nodiscard]] smc::SweepOptions sweep_options() const;
-  /// Text of tokens; empty without a tokenizer. Ids that the tokenizer does not have become U+FFFD.
+  /// text::decode_any(); empty without a tokenizer.
   [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const;
   /// A file in run.output.
   [[nodiscard]] std::filesystem::path output(const std::string& name) const;

@@ -1,10 +1,12 @@
-// A potential that holds another to the contract: every kind made by the registry is wrapped in it.
+// A potential, and a scorer of texts, that hold another to the contract: every kind that the registry makes
+// is wrapped in one.
 #pragma once
 
 #include <memory>
 #include <string>
 
 #include "twistor/target/potential.hpp"
+#include "twistor/target/text_potential.hpp"
 
 namespace twistor::target {
 
@@ -19,11 +21,27 @@ class CheckedPotential final : public Potential {
   [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
   [[nodiscard]] double log_phi_bound() const override { return inner_->log_phi_bound(); }
   [[nodiscard]] std::string description() const override { return inner_->description(); }
+  [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
 
  private:
   std::string name_;
   std::unique_ptr<Potential> inner_;
   std::int64_t vocab_size_;
+};
+
+/// The same checks of what comes out of a scorer; messages name the text.
+class CheckedScorer final : public TextScorer {
+ public:
+  CheckedScorer(std::string name, std::unique_ptr<TextScorer> inner);
+
+  [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
+  [[nodiscard]] double log_phi_bound() const override { return inner_->log_phi_bound(); }
+  [[nodiscard]] std::string description() const override { return inner_->description(); }
+  [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
+
+ private:
+  std::string name_;
+  std::unique_ptr<TextScorer> inner_;
 };
 
 }  // namespace twistor::target

@@ -31,6 +31,9 @@ class Potential {
   [[nodiscard]] virtual double log_phi_bound() const = 0;
   /// One line for people.
   [[nodiscard]] virtual std::string description() const = 0;
+  /// sha256 of what defines this beyond its options and the plain files that these name: the contents of a
+  /// folder, say. Empty where there is nothing of the kind.
+  [[nodiscard]] virtual std::string fingerprint() const { return {}; }
 };
 
 }  // namespace twistor::target

@@ -1,4 +1,4 @@
-// Potentials by name: the options that make one, and the registry that a new kind adds one line to.
+// Potentials by name: the registry that a new kind adds one line to.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "twistor/base/log_space.hpp"
 #include "twistor/model/language_model.hpp"
+#include "twistor/target/options.hpp"
 #include "twistor/target/potential.hpp"
+#include "twistor/target/text_potential.hpp"
 #include "twistor/text/tokenizer.hpp"
 
 namespace twistor::target {
@@ -23,24 +24,20 @@ struct TargetContext {
   [[nodiscard]] std::int64_t vocab_size() const;
 };
 
-/// The keys target.* of a configuration. Each kind says which it reads.
-struct PotentialOptions {
-  std::string name;               ///< the kind
-  double beta = 1.0;              ///< phi^beta is meant where phi is written
-  std::int64_t length = 0;        ///< T if known, else 0: makes some bounds finite
-  std::string text;               ///< text, encoded by the tokenizer
-  std::vector<std::int64_t> ids;  ///< tokens by id
-  std::string words;              ///< comma-separated words or phrases
-  double log_floor = log_zero;    ///< log phi where an indicator is 0
-  std::vector<double> scores;     ///< (V) score of each token
-  std::string table_path;         ///< file of lines "id score"
-  std::string mode = "bag";       ///< "bag" or "last"
-};
-
 /// Makes the potential of that name; what it returns is checked (see checked_potential.hpp).
-/// Throws Error(config) on an unknown name (listing the known), and on missing or unfit options.
+/// Throws Error(config) on an unknown name (listing the known), on missing or unfit options, and on options
+/// that are set but not read by that kind.
 [[nodiscard]] std::unique_ptr<Potential> make_potential(const PotentialOptions& options,
                                                         const TargetContext& context);
+
+/// The scorer inside the potential of that name, checked likewise; nullptr if the kind looks at tokens, not
+/// at text.
+[[nodiscard]] std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options,
+                                                           const TargetContext& context);
+
+/// What a potential is, with a digest of all that defines it: description, options, contents of files.
+/// Different for different targets: checkpoints and exact samples are tied to it.
+[[nodiscard]] std::string identity(const Potential& potential, const PotentialOptions& options);
 
 /// The registered names, sorted.
 [[nodiscard]] std::vector<std::string> potential_names();

@@ -38,7 +38,7 @@ class TokenScores final : public Potential {
 [[nodiscard]] std::vector<double> read_token_scores(const std::filesystem::path& path,
                                                     std::int64_t vocab_size);
 
-/// Reads `scores` or else `table_path`, `mode`, `beta` and `length`.
+/// Reads `scores` or else `table`, `mode`, `beta` and `length`.
 [[nodiscard]] std::unique_ptr<Potential> make_token_scores(const PotentialOptions& options,
                                                            const TargetContext& context);
 

@@ -16,21 +16,38 @@ namespace {
 constexpr std::int64_t V = 4;
 constexpr std::int64_t T = 3;
 
-/// Options under which each kind is tried. A new kind needs an entry here, or the contract tests fail.
-PotentialOptions options_for(const std::string& name) {
+const ToyTokenizer tokenizer({"?", "a", "bc", " "});
+
+PotentialOptions with(void (*set)(PotentialOptions&)) {
   PotentialOptions options;
-  options.name = name;
   options.beta = 0.7;
-  if (name == "continuation") options.ids = {1, 3, 0};
-  if (name == "contains") options.ids = {2};
-  if (name == "tokens") options.scores = {0.5, -1, log_zero, 2};
+  set(options);
   return options;
+}
+
+/// Options under which each kind is tried. A new kind needs an entry here, or the contract tests fail.
+const std::map<std::string, PotentialOptions> tried = {
+    {"contains", with([](auto& o) { o.ids = {2}; })},
+    {"continuation", with([](auto& o) {
+       o.ids = {1, 3, 0};
+     })},
+    {"tokens", with([](auto& o) {
+       o.scores = {0.5, -1, log_zero, 2};
+     })},
+};
+
+std::unique_ptr<Potential> make(const std::string& name, const TargetContext& context) {
+  const auto found = tried.find(name);
+  if (found == tried.end()) throw std::runtime_error("no entry for " + name + " among the options to try");
+  PotentialOptions options = found->second;
+  options.potential = name;
+  return make_potential(options, context);
 }
 
 class PotentialContract : public testing::TestWithParam<std::string> {
  protected:
   const model::TabularModel lm = model::TabularModel::random(V, 12, 5);
-  const std::unique_ptr<Potential> potential = make_potential(options_for(GetParam()), {&lm, nullptr});
+  const std::unique_ptr<Potential> potential = make(GetParam(), {&lm, &tokenizer});
   const Tokens prompt = {1, 2};
   const std::vector<Tokens> sequences = all_sequences(V, T);
 
@@ -87,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Registered, PotentialContract, testing::ValuesIn(potent
 
 TEST(Registry, AnUnknownNameListsTheKnown) {
   PotentialOptions options;
-  options.name = "contians";
+  options.potential = "contians";
   try {
     (void)make_potential(options, {});
     FAIL() << "made a potential of an unknown name";
@@ -96,7 +113,7 @@ TEST(Registry, AnUnknownNameListsTheKnown) {
     EXPECT_THAT(error.text(), testing::HasSubstr("contians"));
     EXPECT_THAT(error.text(), testing::HasSubstr("contains, continuation, tokens"));
   }
-  options.name = "contains";
+  options.potential = "contains";
   options.ids = {0};
   options.beta = std::numeric_limits<double>::quiet_NaN();
   EXPECT_THROW((void)make_potential(options, {}), Error);

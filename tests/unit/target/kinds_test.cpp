@@ -62,7 +62,7 @@ TEST(Continuation, OptionsAreChecked) {
   const auto lm = model::TabularModel::random(3, 8, 1);
   const ToyTokenizer tokenizer({"?", "a", "b"});
   PotentialOptions options;
-  options.name = "continuation";
+  options.potential = "continuation";
   EXPECT_THROW((void)make_potential(options, {&lm, &tokenizer}), Error) << "nothing to follow";
   options.text = "ab";
   EXPECT_THROW((void)make_potential(options, {nullptr, &tokenizer}), Error) << "no model";
@@ -101,7 +101,7 @@ TEST(Contains, FindsPatternsInTheGeneratedPartOnly) {
 TEST(Contains, WordsAreMatchedWithAndWithoutALeadingSpace) {
   const ToyTokenizer tokenizer({"?", "cat", " cat", "bad", " ", "s", " dog"});
   PotentialOptions options;
-  options.name = "contains";
+  options.potential = "contains";
   options.words = " cat, bad cat ,,cats,";
   options.ids = {6};
   const auto made = make_contains(options, {nullptr, &tokenizer});
@@ -119,7 +119,7 @@ TEST(Contains, WordsAreMatchedWithAndWithoutALeadingSpace) {
 TEST(Contains, OptionsAreChecked) {
   const ToyTokenizer tokenizer({"?", "a", " "});
   PotentialOptions options;
-  options.name = "contains";
+  options.potential = "contains";
   EXPECT_THROW((void)make_potential(options, {nullptr, &tokenizer}), Error) << "nothing to look for";
   options.words = " , ";
   EXPECT_THROW((void)make_potential(options, {nullptr, &tokenizer}), Error) << "nothing to look for";
@@ -168,7 +168,7 @@ TEST(TokenScores, BoundsAreKnownWhereTheyCanBe) {
 
 TEST(TokenScores, BetaScalesAndNeverMakesNaN) {
   PotentialOptions options;
-  options.name = "tokens";
+  options.potential = "tokens";
   options.mode = "last";
   options.scores = {1, log_zero};
   options.beta = 3;
@@ -208,8 +208,8 @@ TEST_F(ScoreFile, IsRead) {
   EXPECT_THAT(read_token_scores(path, 5), ElementsAre(log_zero, 0.2, 0, -1.5, 0));
   EXPECT_THAT(read_token_scores(path, 0), ElementsAre(log_zero, 0.2, 0, -1.5));
   PotentialOptions options;
-  options.name = "tokens";
-  options.table_path = path;
+  options.potential = "tokens";
+  options.table = path;
   EXPECT_EQ(log_phi_of(*make_potential(options, {}), {}, {3, 3}), -3);
   options.scores = {0};
   EXPECT_THROW((void)make_potential(options, {}), Error) << "scores given twice";

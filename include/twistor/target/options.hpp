@@ -1,0 +1,53 @@
+// What makes a potential: the keys target.* of a configuration, as values and as one table of their names.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "twistor/base/log_space.hpp"
+
+namespace twistor::target {
+
+/// Each kind says in the registry which of them it reads.
+struct PotentialOptions {
+  std::string potential;          ///< the kind
+  double beta = 1.0;              ///< phi^beta is meant where phi is written
+  std::int64_t length = 0;        ///< T if known, else 0: makes some bounds finite
+  std::string text;               ///< text, encoded by the tokenizer
+  std::vector<std::int64_t> ids;  ///< tokens by id
+  std::string words;              ///< comma-separated words or phrases
+  double log_floor = log_zero;    ///< log phi where an indicator is 0
+  std::vector<double> scores;     ///< (V) score of each token; no key
+  std::string table;              ///< file of lines "id score"
+  std::string mode = "bag";       ///< "bag" or "last"
+  std::string scope = "all";      ///< kinds of text: "all" (prompt and generation) or "generation"
+};
+
+/// One member of PotentialOptions: the name of its key behind "target.", and whether it names a file or
+/// folder.
+struct OptionField {
+  using Member = std::variant<double PotentialOptions::*, std::int64_t PotentialOptions::*,
+                              std::string PotentialOptions::*, std::vector<std::int64_t> PotentialOptions::*,
+                              std::vector<double> PotentialOptions::*>;
+  std::string_view key;
+  Member member;
+  bool is_path = false;
+};
+
+/// All members. What is hashed, compared, copied from configurations and checked goes by this table alone.
+[[nodiscard]] std::span<const OptionField> option_fields();
+/// nullptr if there is none of that key.
+[[nodiscard]] const OptionField* find_option(std::string_view key);
+
+/// Whether the member has another value than a fresh PotentialOptions.
+[[nodiscard]] bool is_set(const OptionField& field, const PotentialOptions& options);
+
+/// sha256 of all members and of the contents of all plain files among them, as 64 hexadecimal digits. What
+/// folders hold must come from elsewhere (Potential::fingerprint). Throws what MappedFile throws.
+[[nodiscard]] std::string digest(const PotentialOptions& options);
+
+}  // namespace twistor::target

@@ -1,0 +1,37 @@
+// The options of the potential, key by key from the two tables of names.
+#include "twistor/app/target_options.hpp"
+
+#include <fmt/format.h>
+
+#include <type_traits>
+
+#include "twistor/app/config_fields.hpp"
+#include "twistor/base/error.hpp"
+
+namespace twistor::app {
+
+target::PotentialOptions target_options(const Config& config, const std::filesystem::path& config_file) {
+  constexpr std::string_view section = "target.";
+  target::PotentialOptions options;
+  Config copy = config;  // fields point into what can be written
+  for (const Field& field : fields()) {
+    if (!field.key.starts_with(section)) continue;
+    const target::OptionField* option = target::find_option(field.key.substr(section.size()));
+    if (option == nullptr) continue;  // of the run, not of the potential: target.observation_length
+    std::visit(
+        [&](auto member, const auto* value) {
+          if constexpr (std::is_same_v<decltype(options.*member), std::decay_t<decltype(*value)>&>) {
+            options.*member = *value;
+          } else {
+            TWISTOR_ASSERT(false, fmt::format("{} and its option are of one type", field.key));
+          }
+        },
+        option->member, field.pointer(copy));
+    if (!option->is_path) continue;
+    std::string& path = options.*std::get<std::string target::PotentialOptions::*>(option->member);
+    if (!path.empty()) path = input_path(path, config_file, field.key).string();
+  }
+  return options;
+}
+
+}  // namespace twistor::app
