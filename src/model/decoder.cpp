@@ -157,14 +157,7 @@ class Decoder final : public LanguageModel {
                        traits_.position == PositionKind::rotary_interleaved);
       write_kv(cache, rows[static_cast<std::size_t>(r)], index, row + q, row + q + kv);
     }
-    AttentionOptions options{
-        traits_.n_heads,
-        static_cast<float>(traits_.attention_scale != 0
-                               ? traits_.attention_scale
-                               : 1.0 / std::sqrt(static_cast<double>(traits_.head_size))),
-        0};
-    if (static_cast<std::size_t>(index) < traits_.windows.size())
-      options.window = traits_.windows[static_cast<std::size_t>(index)];
+    const AttentionOptions options{traits_.n_heads, static_cast<float>(layer.attention_scale), layer.window};
     attend(cache, index, rows.data(), n, work.qkv.data(), width, work.heads.data(), q, options);
     apply(work.heads, n, layer.out, work.x, true);
   }
@@ -175,14 +168,21 @@ class Decoder final : public LanguageModel {
 #pragma omp parallel for schedule(static) if (n * f > 10000)
     for (std::int64_t r = 0; r < n; ++r) {
       float* inner = work.inner.data() + r * up;
-      if (traits_.activation == ActivationKind::silu_gated) {
-        rows::silu_times(inner, inner + f, f, work.gated.data() + r * f);
-      } else {
-        rows::gelu_tanh(inner, f);
-      }
+      activate(inner, f);
+      if (traits_.is_gated) rows::times(inner, inner + f, f, work.gated.data() + r * f);
     }
-    apply(traits_.activation == ActivationKind::silu_gated ? work.gated : work.inner, n, layer.down, work.x,
-          true);
+    apply(traits_.is_gated ? work.gated : work.inner, n, layer.down, work.x, true);
+  }
+
+  void activate(float* x, std::int64_t n) const {
+    switch (traits_.activation) {
+      case ActivationKind::gelu_tanh:
+        return rows::gelu_tanh(x, n);
+      case ActivationKind::gelu_erf:
+        return rows::gelu_erf(x, n);
+      case ActivationKind::silu:
+        return rows::silu(x, n);
+    }
   }
 
   static void apply(const std::vector<float>& x, std::int64_t n, const LinearWeights& w,

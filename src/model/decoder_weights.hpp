@@ -11,6 +11,8 @@ namespace twistor::model {
 struct LayerWeights {
   NormWeights attention_norm, mlp_norm;
   LinearWeights qkv, out, up, down;
+  double attention_scale = 1;
+  std::int64_t window = 0;
 };
 
 /// Packs all matrices into one allocation of the given WeightMemory. Embedding rows are read where the file

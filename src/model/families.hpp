@@ -13,30 +13,26 @@
 
 namespace twistor::model {
 
+using WeightFilePtr = std::shared_ptr<const WeightFile>;
+
 /// How one family reads its files. Either function may be null where the format is not known for it.
 struct Family {
   std::string_view name;
   std::string_view model_type;         ///< config.json: "model_type"
   std::string_view gguf_architecture;  ///< GGUF: "general.architecture"
-  DecoderSource (*from_config)(const text::JsonView& config,
-                               std::shared_ptr<const WeightFile> file) = nullptr;
-  DecoderSource (*from_gguf)(const text::GgufFile& gguf, std::shared_ptr<const WeightFile> file) = nullptr;
+  DecoderSource (*from_config)(const text::JsonView& config, WeightFilePtr file) = nullptr;
+  DecoderSource (*from_gguf)(const text::GgufFile& gguf, WeightFilePtr file) = nullptr;
 };
 
 [[nodiscard]] std::span<const Family> families();
 
-DecoderSource gpt2_from_config(const text::JsonView& config, std::shared_ptr<const WeightFile> file);
-DecoderSource llama_from_config(const text::JsonView& config, std::shared_ptr<const WeightFile> file);
-DecoderSource llama_from_gguf(const text::GgufFile& gguf, std::shared_ptr<const WeightFile> file);
+DecoderSource gpt2_from_config(const text::JsonView& config, WeightFilePtr file);
+DecoderSource gpt_neo_from_config(const text::JsonView& config, WeightFilePtr file);
+DecoderSource llama_from_config(const text::JsonView& config, WeightFilePtr file);
+DecoderSource llama_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
 
 /// sha256 of `header` and of all tensors' names, shapes and sampled contents: large files are tied to
 /// checkpoints without being read as a whole.
 [[nodiscard]] std::string fingerprint_of(const WeightFile& file, std::string_view header);
-
-/// "name" under the first prefix that the file uses ("transformer.", "model.", ""). Throws Error(data) if
-/// missing.
-[[nodiscard]] const TensorInfo& require_tensor(const WeightFile& file, std::string_view prefix,
-                                               const std::string& name,
-                                               std::initializer_list<std::int64_t> shape);
 
 }  // namespace twistor::model

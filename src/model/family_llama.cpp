@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "families.hpp"
+#include "family_parts.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::model {
@@ -15,35 +15,42 @@ struct Names {
   const char *embedding, *final_norm, *head, *layer;
   const char *attention_norm, *mlp_norm, *q, *k, *v, *out, *gate, *up, *down;
 };
-constexpr Names hf_names{
-    "model.embed_tokens.weight", "model.norm.weight",       "lm_head.weight",
-    "model.layers.{}.",          "input_layernorm.weight",  "post_attention_layernorm.weight",
-    "self_attn.q_proj.weight",   "self_attn.k_proj.weight", "self_attn.v_proj.weight",
-    "self_attn.o_proj.weight",   "mlp.gate_proj.weight",    "mlp.up_proj.weight",
-    "mlp.down_proj.weight"};
-constexpr Names gguf_names{"token_embd.weight", "output_norm.weight", "output.weight",   "blk.{}.",
-                           "attn_norm.weight",  "ffn_norm.weight",    "attn_q.weight",   "attn_k.weight",
-                           "attn_v.weight",     "attn_output.weight", "ffn_gate.weight", "ffn_up.weight",
-                           "ffn_down.weight"};
+constexpr Names hf_names{"model.embed_tokens.weight",
+                         "model.norm",
+                         "lm_head.weight",
+                         "model.layers.{}.",
+                         "input_layernorm",
+                         "post_attention_layernorm",
+                         "self_attn.q_proj",
+                         "self_attn.k_proj",
+                         "self_attn.v_proj",
+                         "self_attn.o_proj",
+                         "mlp.gate_proj",
+                         "mlp.up_proj",
+                         "mlp.down_proj"};
+constexpr Names gguf_names{"token_embd.weight", "output_norm", "output.weight", "blk.{}.", "attn_norm",
+                           "ffn_norm",          "attn_q",      "attn_k",        "attn_v",  "attn_output",
+                           "ffn_gate",          "ffn_up",      "ffn_down"};
 
-void find_tensors(DecoderSource& s, const WeightFile& f, const Names& names) {
+void find_tensors(TensorSearch& search, DecoderSource& s, const Names& names) {
   const DecoderTraits& t = s.traits;
   const std::int64_t d = t.width, q = t.n_heads * t.head_size, kv = t.n_kv_heads * t.head_size,
                      inner = t.feed_forward;
-  s.embedding = &require_tensor(f, "", names.embedding, {t.vocab_size, d});
-  s.final_norm.weight = &require_tensor(f, "", names.final_norm, {d});
+  s.embedding = search.need(names.embedding, {t.vocab_size, d});
+  s.final_norm = find_norm(search, names.final_norm, d, false);
   for (std::int64_t i = 0; i < t.n_layers; ++i) {
     const std::string at = fmt::format(fmt::runtime(names.layer), i);
-    const auto tensor = [&](const char* name, std::initializer_list<std::int64_t> shape) {
-      return MatrixSource::Part{&require_tensor(f, at, name, shape), nullptr};
+    const auto linear = [&](const char* name, std::int64_t n, std::int64_t k) {
+      return find_linear(search, at + name, n, k, false);
     };
     LayerSource layer;
-    layer.attention_norm.weight = tensor(names.attention_norm, {d}).weight;
-    layer.mlp_norm.weight = tensor(names.mlp_norm, {d}).weight;
-    layer.qkv.parts = {tensor(names.q, {q, d}), tensor(names.k, {kv, d}), tensor(names.v, {kv, d})};
-    layer.out.parts = {tensor(names.out, {d, q})};
-    layer.up.parts = {tensor(names.gate, {inner, d}), tensor(names.up, {inner, d})};
-    layer.down.parts = {tensor(names.down, {d, inner})};
+    layer.attention_scale = 1.0 / std::sqrt(static_cast<double>(t.head_size));
+    layer.attention_norm = find_norm(search, at + names.attention_norm, d, false);
+    layer.mlp_norm = find_norm(search, at + names.mlp_norm, d, false);
+    layer.qkv.parts = {linear(names.q, q, d), linear(names.k, kv, d), linear(names.v, kv, d)};
+    layer.out.parts = {linear(names.out, d, q)};
+    layer.up.parts = {linear(names.gate, inner, d), linear(names.up, inner, d)};
+    layer.down.parts = {linear(names.down, d, inner)};
     s.layers.push_back(std::move(layer));
   }
 }
@@ -51,7 +58,8 @@ void find_tensors(DecoderSource& s, const WeightFile& f, const Names& names) {
 void set_common(DecoderTraits& t) {
   t.family = "Llama";
   t.norm = NormKind::rms_norm;
-  t.activation = ActivationKind::silu_gated;
+  t.activation = ActivationKind::silu;
+  t.is_gated = true;
 }
 
 }  // namespace
@@ -92,10 +100,11 @@ DecoderSource llama_from_config(const text::JsonView& config, std::shared_ptr<co
       flag->fail("biases are not supported for Llama models");
   if (const auto act = config.find("hidden_act"); act && act->string() != "silu")
     act->fail("expected \"silu\", got \"" + act->string() + "\"");
-  find_tensors(s, *file, hf_names);
-  const auto tied = config.find("tie_word_embeddings");
-  if (!tied || !tied->boolean()) s.head = &require_tensor(*file, "", hf_names.head, {t.vocab_size, t.width});
   s.file = std::move(file);
+  TensorSearch search(*s.file);
+  find_tensors(search, s, hf_names);
+  s.head = find_head(search, *s.file, hf_names.head, s, flag(config, "tie_word_embeddings", false));
+  search.finish();
   return s;
 }
 
@@ -139,10 +148,11 @@ DecoderSource llama_from_gguf(const text::GgufFile& g, std::shared_ptr<const Wei
   TWISTOR_CHECK(embedding != nullptr && embedding->shape.size() == 2, ErrorKind::data, doing,
                 "the tensor token_embd.weight is missing or is no matrix");
   t.vocab_size = embedding->shape[0];
-  find_tensors(s, *file, gguf_names);
-  if (file->find(gguf_names.head) != nullptr)
-    s.head = &require_tensor(*file, "", gguf_names.head, {t.vocab_size, t.width});
   s.file = std::move(file);
+  TensorSearch search(*s.file);
+  find_tensors(search, s, gguf_names);
+  s.head = search.find(gguf_names.head, {t.vocab_size, t.width});
+  search.finish();
   return s;
 }
 

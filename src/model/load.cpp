@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::array known_families{
     Family{"GPT-2", "gpt2", "", &gpt2_from_config, nullptr},
+    Family{"GPT-Neo", "gpt_neo", "", &gpt_neo_from_config, nullptr},
     Family{"Llama", "llama", "llama", &llama_from_config, &llama_from_gguf},
 };
 
@@ -80,11 +81,6 @@ std::string fingerprint_of(const WeightFile& file, std::string_view header) {
       digest.add(tensor.bytes.subspan(at, std::min(piece, tensor.bytes.size() - at)));
   }
   return digest.finish_hex();
-}
-
-const TensorInfo& require_tensor(const WeightFile& file, std::string_view prefix, const std::string& name,
-                                 std::initializer_list<std::int64_t> shape) {
-  return file.require(std::string(prefix) + name, std::span<const std::int64_t>(shape.begin(), shape.size()));
 }
 
 Precision precision_from_name(const std::string& name) {

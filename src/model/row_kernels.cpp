@@ -63,10 +63,32 @@ void gelu_tanh(float* x, std::int64_t n) {
   });
 }
 
-void silu_times(const float* gate, const float* up, std::int64_t n, float* out) {
+void gelu_erf(float* x, std::int64_t n) {
   for_each_vector(n, [&](std::int64_t i, std::int64_t c) {
-    const F16 g = simd::load_part(gate + i, c, 0.0f);
-    simd::store_part(out + i, g / (1.0f + simd::exp(-g)) * simd::load_part(up + i, c, 0.0f), c);
+    const F16 v = simd::load_part(x + i, c, 0.0f);
+    const F16 z = simd::max(v, -v) * 0.70710678f;
+    // erfc(z) = exp(-z^2) t P(t), t = 1 / (1 + 0.35 z): P is the polynomial of the smallest relative error on
+    // 0 <= z <= 12, found by reweighted least squares; 9e-9 before rounding.
+    const F16 t = 1.0f / (1.0f + 0.35f * z);
+    F16 p = simd::splat(0.0406091029f);
+    for (const float coefficient : {-0.17117401f, 0.2109216f, -0.0679818579f, 0.121434411f, 0.127019063f,
+                                    0.157974591f, 0.186397113f, 0.197326267f, 0.197473728f})
+      p = p * t + coefficient;
+    const F16 tail = 0.5f * p * t * simd::exp(-z * z);  // Phi(-|x|), accurate where it is small
+    simd::store_part(x + i, v * (v < 0.0f ? tail : 1.0f - tail), c);
+  });
+}
+
+void silu(float* x, std::int64_t n) {
+  for_each_vector(n, [&](std::int64_t i, std::int64_t c) {
+    const F16 v = simd::load_part(x + i, c, 0.0f);
+    simd::store_part(x + i, v / (1.0f + simd::exp(-v)), c);
+  });
+}
+
+void times(const float* a, const float* b, std::int64_t n, float* out) {
+  for_each_vector(n, [&](std::int64_t i, std::int64_t c) {
+    simd::store_part(out + i, simd::load_part(a + i, c, 0.0f) * simd::load_part(b + i, c, 0.0f), c);
   });
 }
 

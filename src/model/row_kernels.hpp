@@ -15,8 +15,13 @@ void layer_norm(const float* x, const float* weight, const float* bias, float ep
 void rms_norm(const float* x, const float* weight, float eps, std::int64_t d, float* out);
 /// gelu, the tanh form of GPT-2 ("gelu_new"), in place on n values.
 void gelu_tanh(float* x, std::int64_t n);
-/// gate = silu(gate) * up, n values.
-void silu_times(const float* gate, const float* up, std::int64_t n, float* out);
+/// gelu itself, x Phi(x) with the normal distribution function Phi ("gelu"), in place on n values; absolute
+/// error below 3e-7 |x|.
+void gelu_erf(float* x, std::int64_t n);
+/// x / (1 + exp(-x)), in place on n values.
+void silu(float* x, std::int64_t n);
+/// out = a b, n values.
+void times(const float* a, const float* b, std::int64_t n, float* out);
 
 /// Cosines and sines of rotary positions, (context, pairs), computed in float64.
 struct RotaryTable {

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/{gpt2,llama,llama_tied}/ and llama.gguf: tiny decoders with random weights, and their logits.
+"""Makes tests/golden/{gpt2,gpt_neo,llama,...}/ and llama.gguf: tiny decoders with random weights, and their logits.
+
+usage: make_decoder_goldens.py [NAME...]      (default: all)
 
 Needs torch, transformers, safetensors, numpy and gguf from PyPI in a virtual environment (made with torch 2.11.0,
 transformers 5.23.0, gguf 0.19.0); nothing is downloaded from a hub. Each folder is a Hugging Face layout with golden.safetensors beside
@@ -7,12 +9,13 @@ it: input_ids (n, L) I64, hidden (n, L, D) F32 after the last norm, logits (n, L
 reference does so. llama.gguf holds the weights of llama/ in llama.cpp's conventions.
 """
 import pathlib
+import sys
 
 import gguf
 import numpy
 import torch
 from safetensors.torch import save_file
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, LlamaConfig, LlamaForCausalLM
 
 HERE = pathlib.Path(__file__).parent
 V, D, LAYERS, HEADS, CONTEXT = 64, 32, 2, 4, 64
@@ -36,6 +39,7 @@ def write(name, model, seed):
     ids = torch.randint(0, V, (4, 24), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         out = model.double()(ids, output_hidden_states=True)
+        assert torch.allclose(model.get_output_embeddings()(out.hidden_states[-1]), out.logits)  # the states after the last norm
     save_file({"input_ids": ids, "hidden": out.hidden_states[-1].float().contiguous(), "logits": out.logits.float().contiguous()},
               folder / "golden.safetensors")
     print(name, "logits std", out.logits.std().item())
@@ -109,12 +113,32 @@ def write_gguf(model, path):
     writer.close()
 
 
-def main():
-    torch.set_num_threads(1)
+def gpt2():
     config = GPT2Config(vocab_size=V, n_positions=CONTEXT, n_embd=D, n_layer=LAYERS, n_head=HEADS, bos_token_id=0, eos_token_id=0)
     write("gpt2", randomise(GPT2LMHeadModel(config), 1), 11)
+
+
+def llama():
     write_gguf(write("llama", make_llama(tied=False, seed=2), 12), HERE / "llama.gguf")
+
+
+def llama_tied():
     write("llama_tied", make_llama(tied=True, seed=3), 13)
+
+
+def gpt_neo():
+    """Both kinds of layers, and texts longer than the window."""
+    config = GPTNeoConfig(vocab_size=V, max_position_embeddings=CONTEXT, hidden_size=D, num_layers=3, num_heads=HEADS, window_size=7,
+                          attention_types=[[["global", "local"], 1], [["local"], 1]], bos_token_id=0, eos_token_id=0)
+    write("gpt_neo", randomise(GPTNeoForCausalLM(config), 4), 14)
+
+
+def main():
+    torch.set_num_threads(1)
+    makers = [gpt2, llama, llama_tied, gpt_neo]
+    for maker in makers:
+        if len(sys.argv) == 1 or maker.__name__ in sys.argv[1:]:
+            maker()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ namespace twistor::model {
 
 enum class NormKind { layer_norm, rms_norm };
 enum class PositionKind { learned, rotary_half, rotary_interleaved };
-enum class ActivationKind { gelu_tanh, silu_gated };
+enum class ActivationKind { gelu_tanh, gelu_erf, silu };
 
 /// Sizes and habits of a decoder.
 struct DecoderTraits {
@@ -31,10 +31,9 @@ struct DecoderTraits {
   NormKind norm = NormKind::layer_norm;
   PositionKind position = PositionKind::learned;
   ActivationKind activation = ActivationKind::gelu_tanh;
+  bool is_gated = false;  ///< the MLP is down(activation(gate) * up), not down(activation(up))
   double norm_eps = 1e-5;
   double rope_base = 10000.0;
-  double attention_scale = 0;         ///< 0: 1 / sqrt(head_size)
-  std::vector<std::int64_t> windows;  ///< per layer, positions seen back; 0 or no entry: all
 };
 
 /// Where a matrix (N, K) of the decoder comes from: parts stacked along N, each with its bias or none.
@@ -54,10 +53,12 @@ struct NormSource {
 
 struct LayerSource {
   NormSource attention_norm, mlp_norm;
-  MatrixSource qkv;   ///< N = (n_heads + 2 n_kv_heads) head_size: queries, keys, values
-  MatrixSource out;   ///< (D, n_heads head_size)
-  MatrixSource up;    ///< (F, D), or gate then up, (2 F, D), for silu_gated
-  MatrixSource down;  ///< (D, F)
+  MatrixSource qkv;            ///< N = (n_heads + 2 n_kv_heads) head_size: queries, keys, values
+  MatrixSource out;            ///< (D, n_heads head_size)
+  MatrixSource up;             ///< (F, D), or gate then up, (2 F, D), where is_gated
+  MatrixSource down;           ///< (D, F)
+  double attention_scale = 1;  ///< of q k^T
+  std::int64_t window = 0;     ///< positions seen back, the query's own included; 0: all
 };
 
 /// All that a family's file gives: traits and where each tensor lies. Views the weight file.

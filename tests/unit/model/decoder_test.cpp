@@ -1,93 +1,20 @@
-// The decoder against an independent implementation, and its promise that a row's bits depend on its tokens
-// alone.
+// The decoder's promise that a row's bits depend on its tokens alone, and what it refuses.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <omp.h>
 
-#include <algorithm>
-#include <cstring>
-#include <filesystem>
-
+#include "support/decoder_golden.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/base/mapped_file.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/model/kv_cache.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/model/weight_formats.hpp"
 
 namespace twistor::model {
 namespace {
 
-const std::filesystem::path golden = std::filesystem::path(TWISTOR_SOURCE_DIR) / "tests/golden";
-
-struct Golden {
-  std::vector<std::int64_t> ids;
-  std::vector<float> hidden, logits;
-  std::int64_t n = 0, length = 0, d = 0, v = 0;
-};
-
-Golden read_golden(const std::filesystem::path& file) {
-  const MappedFile mapping(file);
-  const std::vector<TensorInfo> tensors = parse_safetensors(mapping.bytes(), file.string());
-  const auto find = [&](std::string_view name) -> const TensorInfo& {
-    return *std::find_if(tensors.begin(), tensors.end(), [&](const TensorInfo& t) { return t.name == name; });
-  };
-  const TensorInfo &ids = find("input_ids"), &hidden = find("hidden"), &logits = find("logits");
-  Golden g{std::vector<std::int64_t>(static_cast<std::size_t>(ids.numel())),
-           std::vector<float>(static_cast<std::size_t>(hidden.numel())),
-           std::vector<float>(static_cast<std::size_t>(logits.numel())),
-           ids.shape[0],
-           ids.shape[1],
-           hidden.shape[2],
-           logits.shape[2]};
-  std::memcpy(g.ids.data(), ids.bytes.data(), ids.bytes.size());
-  read_rows_f32(hidden, 0, hidden.shape[0], g.hidden);
-  read_rows_f32(logits, 0, logits.shape[0], g.logits);
-  return g;
-}
-
-at::Tensor all_logits(const LanguageModel& lm, const at::Tensor& hidden) {
-  at::Tensor out = at::empty({hidden.size(0), lm.vocab_size()}, hidden.options());
-  lm.logits(hidden, 0, lm.vocab_size(), out);
-  return out;
-}
-
-bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor x = a.contiguous(), y = b.contiguous();
-  return x.sizes() == y.sizes() &&
-         std::memcmp(x.const_data_ptr(), y.const_data_ptr(), static_cast<std::size_t>(x.nbytes())) == 0;
-}
-
-struct GoldenCase {
-  const char* model;
-  const char* expected;
-};
-class DecoderGolden : public testing::TestWithParam<GoldenCase> {};
-
-TEST_P(DecoderGolden, LogitsAgreeWithTheReference) {
-  const auto lm = load_language_model(golden / GetParam().model);
-  const Golden g = read_golden(golden / GetParam().expected);
-  ASSERT_EQ(lm->vocab_size(), g.v);
-  auto cache = lm->make_cache(g.n);
-  const at::Tensor hidden = lm->forward(g.ids, *cache);
-  const at::Tensor logits = all_logits(*lm, hidden.reshape({g.n * g.length, g.d}));
-  const at::Tensor expected = at::from_blob(const_cast<float*>(g.logits.data()), {g.n * g.length, g.v});
-  const double spread = (expected.max() - expected.min()).item<double>();
-  // float32 here, float64 in the reference; 2e-4 of the spread is the project's tolerance, far below any real
-  // mistake.
-  EXPECT_LT((logits - expected).abs().max().item<double>(), 2e-4 * spread);
-}
-
-INSTANTIATE_TEST_SUITE_P(Families, DecoderGolden,
-                         testing::Values(GoldenCase{"gpt2", "gpt2/golden.safetensors"},
-                                         GoldenCase{"llama", "llama/golden.safetensors"},
-                                         GoldenCase{"llama_tied", "llama_tied/golden.safetensors"},
-                                         GoldenCase{"llama.gguf", "llama/golden.safetensors"}),
-                         [](const auto& test) {
-                           std::string name = test.param.model;
-                           for (char& c : name) c = c == '.' ? '_' : c;
-                           return name;
-                         });
+using test::all_logits;
+using test::golden_folder;
+using test::same_bits;
 
 struct CacheCase {
   const char* model;
@@ -96,7 +23,7 @@ struct CacheCase {
 class DecoderCache : public testing::TestWithParam<CacheCase> {
  protected:
   std::unique_ptr<LanguageModel> lm =
-      load_language_model(golden / GetParam().model, {GetParam().precision, {}});
+      load_language_model(golden_folder / GetParam().model, {GetParam().precision, {}});
 };
 
 // Random forks, prunings and migrations; at every step each sequence must have the bits of a fresh uncached
@@ -155,13 +82,14 @@ TEST_P(DecoderCache, LogitsOfARowDoNotDependOnBatchOrThreads) {
 INSTANTIATE_TEST_SUITE_P(
     Models, DecoderCache,
     testing::Values(CacheCase{"gpt2", Precision::float32}, CacheCase{"gpt2", Precision::bfloat16},
+                    CacheCase{"gpt_neo", Precision::float32}, CacheCase{"gpt_neo", Precision::bfloat16},
                     CacheCase{"llama", Precision::float32}, CacheCase{"llama", Precision::bfloat16}),
     [](const auto& test) {
       return std::string(test.param.model) + (test.param.precision == Precision::float32 ? "_f32" : "_bf16");
     });
 
 TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
-  const auto lm = load_language_model(golden / "gpt2");
+  const auto lm = load_language_model(golden_folder / "gpt2");
   auto cache = lm->make_cache(1);
   lm->forward(std::vector<std::int64_t>(20, 1), *cache);  // one full block and one of 4 tokens
   cache->select(std::vector<std::int64_t>(10, 0));
@@ -173,8 +101,8 @@ TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
 }
 
 TEST(Decoder, BfloatIsCloseToFloat) {
-  const auto f32 = load_language_model(golden / "gpt2"),
-             bf16 = load_language_model(golden / "gpt2", {Precision::bfloat16, {}});
+  const auto f32 = load_language_model(golden_folder / "gpt2"),
+             bf16 = load_language_model(golden_folder / "gpt2", {Precision::bfloat16, {}});
   const std::vector<std::int64_t> ids{1, 9, 30, 2, 44, 8};
   auto a = f32->make_cache(1), b = bf16->make_cache(1);
   const at::Tensor p = at::log_softmax(all_logits(*f32, f32->forward(ids, *a)[0]), 1);
@@ -185,11 +113,11 @@ TEST(Decoder, BfloatIsCloseToFloat) {
 }
 
 TEST(Decoder, RefusesBadInput) {
-  const auto lm = load_language_model(golden / "gpt2");
+  const auto lm = load_language_model(golden_folder / "gpt2");
   auto cache = lm->make_cache(1);
   EXPECT_THROW(lm->forward(std::vector<std::int64_t>{64}, *cache), Error);
   EXPECT_THROW(lm->forward(std::vector<std::int64_t>(65, 0), *cache), Error);
-  EXPECT_THROW((void)load_language_model(golden / "no_such_model"), Error);
+  EXPECT_THROW((void)load_language_model(golden_folder / "no_such_model"), Error);
 }
 
 TEST(Decoder, ScoresAreSharedMappingsWhenAsked) {
@@ -201,12 +129,12 @@ TEST(Decoder, ScoresAreSharedMappingsWhenAsked) {
                                (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
                       },
                       true, [&] { ++published; }};
-  const auto writer = load_language_model(golden / "gpt2", {Precision::float32, shared});
+  const auto writer = load_language_model(golden_folder / "gpt2", {Precision::float32, shared});
   shared.is_writer = false;
   shared.allocate = [&](std::size_t) {
     return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
   };
-  const auto reader = load_language_model(golden / "gpt2", {Precision::float32, shared});
+  const auto reader = load_language_model(golden_folder / "gpt2", {Precision::float32, shared});
   EXPECT_EQ(published, 2);
   auto a = writer->make_cache(1), b = reader->make_cache(1);
   const std::vector<std::int64_t> ids{1, 9, 30};

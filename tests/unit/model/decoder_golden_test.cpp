@@ -1,0 +1,149 @@
+// Every family of decoders against an independent implementation, at several lengths, cached and not.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cctype>
+
+#include "support/decoder_golden.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/model/load.hpp"
+
+namespace twistor::model {
+namespace {
+
+using test::DecoderGolden;
+using test::PatchedModel;
+using test::relative_error;
+using testing::HasSubstr;
+
+// Of the spread of the values. float32 here and float64 in the reference differ by 5e-7; mistaking one form
+// of gelu for the other makes 1e-4.
+constexpr double tolerance = 1e-5;
+
+struct GoldenCase {
+  const char* model;   // below tests/golden
+  const char* folder;  // where its golden.safetensors lies
+};
+std::string name_of(std::string text) {
+  for (char& c : text)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  return text;
+}
+
+class DecoderGoldens : public testing::TestWithParam<GoldenCase> {};
+
+TEST_P(DecoderGoldens, AgreeAtEveryLengthCachedOrNot) {
+  const auto lm = load_language_model(test::golden_folder / GetParam().model);
+  const DecoderGolden g(test::golden_folder / GetParam().folder / "golden.safetensors");
+  const std::int64_t n = g.ids.size(0), length = g.ids.size(1);
+  ASSERT_EQ(lm->vocab_size(), g.logits.size(2));
+  // Lengths after each of several calls; what came before is left over in the cache.
+  const std::vector<std::vector<std::int64_t>> histories{
+      {1}, {5}, {length}, {1, 2, 3, 4, 5, 6, 7, 8, 9, length}, {7, 17, length}, {16, 18, length}};
+  for (const auto& history : histories) {
+    auto cache = lm->make_cache(n);
+    std::int64_t begin = 0;
+    for (const std::int64_t end : history) {
+      const at::Tensor hidden = test::forward_ids(*lm, g.ids, begin, end, *cache);
+      EXPECT_LT(relative_error(hidden, g.hidden.slice(1, begin, end)), tolerance) << begin << " to " << end;
+      EXPECT_LT(relative_error(test::all_logits(*lm, hidden), g.logits.slice(1, begin, end)), tolerance)
+          << begin << " to " << end;
+      begin = end;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, DecoderGoldens,
+                         testing::Values(GoldenCase{"gpt2", "gpt2"}, GoldenCase{"gpt_neo", "gpt_neo"},
+                                         GoldenCase{"llama", "llama"}, GoldenCase{"llama_tied", "llama_tied"},
+                                         GoldenCase{"llama.gguf", "llama"}),
+                         [](const auto& test) { return name_of(test.param.model); });
+
+/// A key of config.json and another value for it.
+struct PatchCase {
+  const char* model;
+  const char* patch;
+};
+class KeysThatMatter : public testing::TestWithParam<PatchCase> {};
+
+// The tolerance is tight enough to see each of these: a reader that ignored the key would agree with the
+// golden.
+TEST_P(KeysThatMatter, ChangeTheOutputs) {
+  const PatchedModel changed(GetParam().model, nlohmann::json::parse(GetParam().patch));
+  const auto lm = load_language_model(changed.path());
+  const DecoderGolden g(test::golden_folder / GetParam().model / "golden.safetensors");
+  auto cache = lm->make_cache(g.ids.size(0));
+  const at::Tensor hidden = test::forward_ids(*lm, g.ids, 0, g.ids.size(1), *cache);
+  EXPECT_GT(relative_error(test::all_logits(*lm, hidden), g.logits), 3 * tolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Decoder, KeysThatMatter,
+    testing::Values(PatchCase{"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})"},
+                    PatchCase{"gpt2", R"({"scale_attn_weights": false})"},
+                    PatchCase{"gpt2", R"({"activation_function": "gelu"})"},
+                    PatchCase{"gpt2", R"({"layer_norm_epsilon": 0.01})"},
+                    PatchCase{"gpt_neo", R"({"window_size": 8})"},
+                    PatchCase{"gpt_neo",
+                              R"({"attention_types": [[["local"], 3]], "attention_layers": null})"}),
+    [](const auto& test) { return name_of(std::string(test.param.model) + test.param.patch); });
+
+/// What a reader must say to a configuration that it cannot honour.
+struct RefusedCase {
+  const char* model;
+  const char* patch;
+  const char* message;
+};
+class RefusedConfig : public testing::TestWithParam<RefusedCase> {};
+
+TEST_P(RefusedConfig, SaysWhatIsWrong) {
+  const PatchedModel changed(GetParam().model, nlohmann::json::parse(GetParam().patch));
+  try {
+    (void)load_language_model(changed.path());
+    FAIL() << "was accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::data);
+    EXPECT_THAT(error.text(), HasSubstr(GetParam().message));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Decoder, RefusedConfig,
+    testing::Values(
+        RefusedCase{"gpt2", R"({"activation_function": "relu6"})",
+                    "activation_function: the activation 'relu6' is not supported"},
+        RefusedCase{"gpt2", R"({"layer_norm_epsilon": 0})", "expected a number above 0"},
+        RefusedCase{"gpt2", R"({"tie_word_embeddings": false})", "lm_head.weight"},
+        RefusedCase{"gpt2", R"({"n_layer": 3})", "12 of the tensors that the model needs"},
+        RefusedCase{"gpt2", R"({"vocab_size": 65})", "(expected [65, 32], got [64, 32])"},
+        RefusedCase{"gpt2", R"({"n_head": 5})", "n_embd is no multiple of it"},
+        RefusedCase{"gpt_neo", R"({"attention_types": [[["global", "local"], 1]], "attention_layers": null})",
+                    "names 2 layers, the model has 3"},
+        RefusedCase{"gpt_neo", R"({"attention_types": [[["global", "far"], 1]]})",
+                    "expected \"global\" or \"local\", got 'far'"},
+        RefusedCase{"gpt_neo", R"({"attention_layers": ["local", "local", "local"]})",
+                    "says otherwise than attention_types"},
+        RefusedCase{"gpt_neo", R"({"window_size": 0})", "window_size"}),
+    [](const auto& test) { return name_of(std::string(test.param.model) + test.param.patch); });
+
+// The released TinyStories-33M: its config.json asks for tensors of these shapes.
+TEST(Decoder, ConfigOfTinyStories33MIsRead) {
+  const PatchedModel config("gpt_neo", nlohmann::json::parse(R"({
+    "hidden_size": 768, "num_layers": 4, "num_heads": 16, "vocab_size": 50257, "max_position_embeddings": 2048,
+    "window_size": 256, "attention_types": [[["global", "local"], 2]],
+    "attention_layers": ["global", "local", "global", "local"], "embed_dropout": 0, "gradient_checkpointing": false})"));
+  try {
+    (void)load_language_model(config.path());
+    FAIL() << "was accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.text(), HasSubstr("13 of the tensors that the model needs"));  // of the fourth layer
+    EXPECT_THAT(error.text(), HasSubstr("'transformer.h.3.attn.attention.q_proj.weight' [768, 768]"));
+    EXPECT_THAT(error.text(), HasSubstr("'transformer.wte.weight' (expected [50257, 768], got [64, 32])"));
+    EXPECT_THAT(error.text(), HasSubstr("'transformer.wpe.weight' (expected [2048, 768]"));
+    EXPECT_THAT(error.text(), HasSubstr("'transformer.h.0.mlp.c_fc.weight' (expected [3072, 768]"));
+  }
+}
+
+}  // namespace
+}  // namespace twistor::model
