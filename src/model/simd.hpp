@@ -23,17 +23,21 @@ TWISTOR_INLINE void store(float* p, F16 v) {
   std::memcpy(p, &v, sizeof v);
 }
 TWISTOR_INLINE F16 splat(float x) {
-  return F16{} + x;
+  return F16{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};  // not F16{} + x: that adds
 }
 
 /// First `count` lanes from memory, the rest filled: a row's tail takes the same code path as its body.
 TWISTOR_INLINE F16 load_part(const float* p, std::int64_t count, float fill) {
+  if (count == lanes) return load(p);  // a copy of variable size is a call
   F16 v = splat(fill);
   std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(float));
   return v;
 }
 TWISTOR_INLINE void store_part(float* p, F16 v, std::int64_t count) {
-  std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
+  if (count == lanes)
+    store(p, v);
+  else
+    std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
 }
 
 TWISTOR_INLINE F16 max(F16 a, F16 b) {
