@@ -20,19 +20,22 @@ struct Description {
   std::string_view name;
   std::string_view arguments;
   std::string_view summary;
-  bool is_configured;  // takes a configuration, and runs on many ranks
+  bool is_configured;  // takes a configuration
+  bool is_parallel;    // runs on many ranks
 };
 
 constexpr Description descriptions[] = {
     {"train", "CONFIG [--section.key=value ...]", "learn a twist, with bounds of log Z before and after",
-     true},
+     true, true},
     {"evaluate", "CONFIG [--section.key=value ...]", "bounds of log Z and KL divergences of a checkpoint",
-     true},
-    {"sample", "CONFIG [--section.key=value ...]", "write sequences with their log weights", true},
-    {"tokenize", "MODEL --text S", "print the token ids of a text as a JSON array", false},
+     true, true},
+    {"sample", "CONFIG [--section.key=value ...]", "write sequences with their log weights", true, true},
+    {"score-text", "CONFIG (--text S ... | --file F) [--json]", "print what the potential says of texts",
+     true, false},
+    {"tokenize", "MODEL --text S", "print the token ids of a text as a JSON array", false, false},
     {"score", "MODEL (--text S | --ids I,J,...) [--dtype D]",
-     "print the log-probability of every token as JSON", false},
-    {"info", "FILE", "say what a model, checkpoint, exact-sample set or result is", false},
+     "print the log-probability of every token as JSON", false, false},
+    {"info", "FILE", "say what a model, checkpoint, exact-sample set or result is", false, false},
 };
 
 const Description* find_description(std::string_view name) {
@@ -45,7 +48,7 @@ constexpr const char* doing = "reading the command line";
 std::string usage() {
   std::string text = "usage: twistor COMMAND ...\n\n";
   for (const Description& description : descriptions) {
-    text += fmt::format("  {:<9} {:<49} {}\n", description.name, description.arguments, description.summary);
+    text += fmt::format("  {:<10} {:<49} {}\n", description.name, description.arguments, description.summary);
   }
   return text +
          "\n`twistor COMMAND --help` says more; `twistor --version` prints the version. On P ranks:\n"
@@ -70,6 +73,11 @@ po::options_description make_options(const Description& command) {
     }
   }
   if (command.name == "tokenize" || command.name == "score") add("text", "S", "the text");
+  if (command.name == "score-text") {
+    add("text", "S", "a text; may be given more than once");
+    add("file", "F", "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\"");
+    options.add_options()("json", "print a JSON object for each text");
+  }
   if (command.name == "score") {
     add("ids", "I,J,...", "token ids, in place of a text");
     add("dtype", "D", "float32 or bfloat16 [float32]");
@@ -88,7 +96,7 @@ std::string help_of(const Description& command, const po::options_description& o
 // What follows the command, sorted.
 struct Arguments {
   std::vector<std::string> files;
-  std::vector<Override> settings;  // "--key=value", keys as written
+  std::vector<Override> settings;  // "--section.key=value", "--key=value": keys as written
   bool is_help = false;
 };
 
@@ -149,6 +157,33 @@ void set_option(const Override& setting, Invocation& invocation) {
   }
 }
 
+bool is_config_key(const Override& setting) {
+  return setting.key.find('.') != std::string::npos;
+}
+
+// The configuration, and the options of score-text.
+void read_configured(const Arguments& arguments, Invocation& invocation) {
+  std::vector<Override> keys;
+  for (const Override& setting : arguments.settings) {
+    if (is_config_key(setting)) {
+      keys.push_back(setting);
+    } else if (setting.key == "text") {
+      invocation.texts.push_back(setting.value);
+    } else if (setting.key == "json") {
+      invocation.is_json = true;
+    } else {
+      TWISTOR_CHECK(invocation.texts_file.empty(), ErrorKind::usage, doing, "--file is given twice");
+      invocation.texts_file = output_path(setting.value);
+    }
+  }
+  TWISTOR_CHECK(
+      invocation.command != "score-text" || invocation.texts.empty() != invocation.texts_file.empty(),
+      ErrorKind::usage, doing, "score-text needs --text, as often as you like, or else --file",
+      "twistor score-text --help");
+  invocation.config_file = arguments.files.front();
+  invocation.config = load_config(invocation.config_file, keys);
+}
+
 // The options of commands without a configuration.
 void read_options(const Arguments& arguments, Invocation& invocation) {
   for (std::size_t i = 0; i < arguments.settings.size(); ++i) {
@@ -187,8 +222,7 @@ CommandLine read_command_line(std::span<const std::string> words) {
   Invocation invocation;
   invocation.command = command->name;
   if (command->is_configured) {
-    invocation.config_file = arguments.files.front();
-    invocation.config = load_config(invocation.config_file, arguments.settings);
+    read_configured(arguments, invocation);
   } else {
     read_options(arguments, invocation);
   }
@@ -197,7 +231,7 @@ CommandLine read_command_line(std::span<const std::string> words) {
 
 bool wants_ranks(std::span<const std::string> words) noexcept {
   const Description* command = words.empty() ? nullptr : find_description(words[0]);
-  return command != nullptr && command->is_configured && std::ranges::find(words, "--help") == words.end();
+  return command != nullptr && command->is_parallel && std::ranges::find(words, "--help") == words.end();
 }
 
 }  // namespace twistor::app

@@ -13,7 +13,8 @@ int run(const Invocation& invocation) {
     int (*run)(const Invocation&);
   };
   constexpr Entry table[] = {{"train", train},       {"evaluate", evaluate}, {"sample", sample},
-                             {"tokenize", tokenize}, {"score", score},       {"info", info}};
+                             {"tokenize", tokenize}, {"score", score},       {"score-text", score_text},
+                             {"info", info}};
   for (const Entry& entry : table) {
     if (entry.name == invocation.command) return entry.run(invocation);
   }

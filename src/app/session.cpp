@@ -25,7 +25,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config.run.output, failure.message(),
                 "choose another run.output");
   load_model(config_file);
-  read_prompt();
+  prompt_ = prompt_ids(config_, tokenizer_.get(), lm_->vocab_size());
   const std::int64_t total = static_cast<std::int64_t>(prompt_.size()) + config.target.length;
   TWISTOR_CHECK(total <= lm_->context_length(), ErrorKind::config, "checking the configuration",
                 fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
@@ -53,22 +53,6 @@ void Session::load_model(const std::filesystem::path& config_file) {
   }
   lm_ = model::load_language_model(path, options);
   tokenizer_ = text::load_tokenizer(path);
-}
-
-void Session::read_prompt() {
-  if (!config_.prompt.ids.empty()) {
-    prompt_ = config_.prompt.ids;
-  } else {
-    TWISTOR_CHECK(tokenizer_ != nullptr, ErrorKind::config, "reading prompt.text",
-                  "the model has no tokenizer", "give prompt.ids instead");
-    prompt_ = tokenizer_->encode(config_.prompt.text);
-  }
-  TWISTOR_CHECK(!prompt_.empty(), ErrorKind::config, "reading the prompt", "it has no tokens",
-                "give a longer prompt.text");
-  for (const std::int64_t id : prompt_)
-    TWISTOR_CHECK(id >= 0 && id < lm_->vocab_size(), ErrorKind::config, "reading the prompt",
-                  fmt::format("token id {} is out of range (vocabulary {})", id, lm_->vocab_size()),
-                  "correct prompt.ids");
 }
 
 void Session::make_potential(const std::filesystem::path& config_file) {

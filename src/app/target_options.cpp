@@ -1,4 +1,4 @@
-// The options of the potential, key by key from the two tables of names.
+// The options of the potential, key by key from the two tables of names; and the prompt.
 #include "twistor/app/target_options.hpp"
 
 #include <fmt/format.h>
@@ -32,6 +32,23 @@ target::PotentialOptions target_options(const Config& config, const std::filesys
     if (!path.empty()) path = input_path(path, config_file, field.key).string();
   }
   return options;
+}
+
+std::vector<std::int64_t> prompt_ids(const Config& config, const text::Tokenizer* tokenizer,
+                                     std::int64_t vocab_size) {
+  auto prompt = config.prompt.ids;
+  if (prompt.empty()) {
+    TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::config, "reading prompt.text",
+                  "the model has no tokenizer", "give prompt.ids instead");
+    prompt = tokenizer->encode(config.prompt.text);
+  }
+  TWISTOR_CHECK(!prompt.empty(), ErrorKind::config, "reading the prompt", "it has no tokens",
+                "give a longer prompt.text");
+  for (const std::int64_t id : prompt)
+    TWISTOR_CHECK(id >= 0 && id < vocab_size, ErrorKind::config, "reading the prompt",
+                  fmt::format("token id {} is out of range (vocabulary {})", id, vocab_size),
+                  "correct prompt.ids");
+  return prompt;
 }
 
 }  // namespace twistor::app

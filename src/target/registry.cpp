@@ -27,13 +27,14 @@ struct Kind {
   std::string_view name;
   std::variant<PotentialMaker, ScorerMaker> make;
   std::vector<std::string_view> reads;  // besides length, and scope where a scorer is made
+  bool needs_lm = false;
 };
 
 const std::vector<Kind>& kinds() {
   // Sorted by name.
   static const std::vector<Kind> table = {
       {"contains", make_contains, {"words", "ids", "log_floor", "beta"}},
-      {"continuation", make_continuation, {"text", "ids", "beta"}},
+      {"continuation", make_continuation, {"text", "ids", "beta"}, true},
       {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
   };
   return table;
@@ -51,17 +52,26 @@ void require_only_what_is_read(const Kind& kind, const PotentialOptions& options
                   fmt::format("leave target.{} as it is by default", field.key));
 }
 
-/// The kind that the options ask for, after the checks that all kinds have in common.
-const Kind& find_kind(const PotentialOptions& options) {
-  const std::string doing = fmt::format("making the potential '{}'", options.potential);
-  TWISTOR_CHECK(std::isfinite(options.beta), ErrorKind::config, doing,
-                fmt::format("target.beta is {} (expected a finite number)", options.beta));
-  const auto kind = std::ranges::find(kinds(), options.potential, &Kind::name);
-  TWISTOR_CHECK(kind != kinds().end(), ErrorKind::config, doing,
+std::string doing_with(std::string_view name) {
+  return fmt::format("making the potential '{}'", name);
+}
+
+const Kind& find_kind(std::string_view name) {
+  const auto kind = std::ranges::find(kinds(), name, &Kind::name);
+  TWISTOR_CHECK(kind != kinds().end(), ErrorKind::config, doing_with(name),
                 fmt::format("there is no such potential (known: {})", fmt::join(potential_names(), ", ")),
                 "set target.potential to one of them");
-  require_only_what_is_read(*kind, options, doing);
   return *kind;
+}
+
+/// The kind that the options ask for, after the checks that all kinds have in common.
+const Kind& checked_kind(const PotentialOptions& options) {
+  const Kind& kind = find_kind(options.potential);
+  const std::string doing = doing_with(kind.name);
+  TWISTOR_CHECK(std::isfinite(options.beta), ErrorKind::config, doing,
+                fmt::format("target.beta is {} (expected a finite number)", options.beta));
+  require_only_what_is_read(kind, options, doing);
+  return kind;
 }
 
 }  // namespace
@@ -72,13 +82,12 @@ std::int64_t TargetContext::vocab_size() const {
 }
 
 std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const TargetContext& context) {
-  const Kind& kind = find_kind(options);
+  const Kind& kind = checked_kind(options);
   std::unique_ptr<Potential> potential;
   if (const auto* make = std::get_if<PotentialMaker>(&kind.make)) {
     potential = (*make)(options, context);
   } else {
-    TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config,
-                  fmt::format("making the potential '{}'", kind.name),
+    TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config, doing_with(kind.name),
                   "it reads text, and the model has no tokenizer",
                   "put the model's tokenizer.json beside it, or choose a potential of tokens");
     potential = std::make_unique<TextPotential>(make_text_scorer(options, context), *context.tokenizer,
@@ -89,7 +98,7 @@ std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const
 }
 
 std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options, const TargetContext& context) {
-  const Kind& kind = find_kind(options);
+  const Kind& kind = checked_kind(options);
   const auto* make = std::get_if<ScorerMaker>(&kind.make);
   if (make == nullptr) return nullptr;
   return std::make_unique<CheckedScorer>(std::string(kind.name), (*make)(options, context));
@@ -105,6 +114,10 @@ std::string identity(const Potential& potential, const PotentialOptions& options
           "a potential that reads a folder has a fingerprint");
   return fmt::format("{} [sha256 {}]", potential.description(),
                      sha256_hex(digest(options) + fingerprint).substr(0, 16));
+}
+
+bool needs_language_model(std::string_view name) {
+  return find_kind(name).needs_lm;
 }
 
 std::vector<std::string> potential_names() {

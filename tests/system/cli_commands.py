@@ -43,7 +43,7 @@ def expect_run(words, code, out=(), err=(), ranks=0):
 
 
 def check_words():
-    commands = ["train", "evaluate", "sample", "tokenize", "score", "info"]
+    commands = ["train", "evaluate", "sample", "score-text", "tokenize", "score", "info"]
     expect_run(["--help"], 0, out=["usage: twistor COMMAND", *commands])
     expect_run(["--version"], 0, out=["twistor "])
     for command in commands:
@@ -98,12 +98,41 @@ def check_model(model, text):
     expect_run(["info", model], 0, out=["language model: ", "vocabulary: ", "tokenizer: ", "model sha256: "])
 
 
+def check_score_text(folder):
+    quickstart = str(ROOT / "configs/quickstart.cfg")
+    words = ["score-text", quickstart, "--text", "the fox ate", "--text", "the fox met", "--target.log_floor=-3"]
+    expect_run(words, 0, out=["contains: 1 if", "    0.000000  'the fox ate'\n", "   -3.000000  'the fox met'\n"])
+    _, out, _ = expect_run([*words, "--json"], 0)
+    expected = [{"text": "the fox ate", "log_phi": 0}, {"text": "the fox met", "log_phi": -3}]
+    expect([json.loads(line) for line in out.splitlines()] == expected, f"expected {expected}, got {out!r}")
+    lines, objects = folder / "texts.txt", folder / "texts.jsonl"
+    lines.write_text("the fox ate\r\nthe fox met\n")
+    objects.write_text('"the fox ate"\n{"text": "the fox met"}\n')
+    for file in (lines, objects):
+        again = run("score-text", quickstart, "--file", str(file), "--target.log_floor=-3", "--json")[1]
+        expect(again == out, f"expected {file.name} to give {out!r}, got {again!r}")
+    never = ["score-text", quickstart, "--text", "the", "--target.log_floor=-inf", "--json"]
+    expect_run(never, 0, out=['{"text":"the","log_phi":"-inf"}'])
+    expect_run(["score-text", quickstart, "--text="], 64, err=["the text ''", "no tokens"])
+    expect_run(["score-text", quickstart, "--file", str(folder / "none")], 66, err=["none"])
+    objects.write_text('"a"\n{"texts": 1}\n')
+    expect_run(["score-text", quickstart, "--file", str(objects)], 65, err=["line 2", "text"])
+    expect_run(["score-text", quickstart, "--text=the", "--target.scope=generation"], 78, err=["target.scope is set, but"])
+    # The same log p0 as `score` gives for the continuation behind the prompt.
+    keys = ["--target.potential=continuation", "--target.words=", "--target.text=ate the hen", "--target.log_floor=-inf"]
+    _, out, _ = expect_run(["score-text", quickstart, *keys, "--text=the fox", "--json"], 0)
+    prompt = "once upon a time there was a kind fox . one day the fox met a hen . the fox"
+    scored = json.loads(run("score", str(ROOT / "models/tiny"), "--text", prompt + " ate the hen")[1])["log_probs"]
+    expect(abs(json.loads(out)["log_phi"] - sum(scored[-3:])) < 1e-5, f"expected the sum of {scored[-3:]}, got {out}")
+
+
 def main():
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as name:
         check_words()
         check_configurations(pathlib.Path(name))
         check_files(pathlib.Path(name))
+        check_score_text(pathlib.Path(name))
     check_model(str(ROOT / "models/tiny"), TINY_TEXT)
     print(f"{len(failures)} failures")
     return 1 if failures else 0

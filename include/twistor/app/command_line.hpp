@@ -17,7 +17,7 @@ namespace twistor::app {
 struct Invocation {
   std::string command;
 
-  // train, evaluate, sample
+  // train, evaluate, sample, score-text
   std::filesystem::path config_file;
   Config config;  ///< the file's with the command line's overrides
 
@@ -26,6 +26,11 @@ struct Invocation {
   std::optional<std::string> text;
   std::vector<std::int64_t> ids;
   std::string dtype = "float32";  ///< float32 | bfloat16
+
+  // score-text
+  std::vector<std::string> texts;    ///< --text, as often as given
+  std::filesystem::path texts_file;  ///< --file
+  bool is_json = false;
 };
 
 /// Either something to print (--help, --version), or a command to run.

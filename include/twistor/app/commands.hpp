@@ -19,6 +19,8 @@ namespace twistor::app {
 /// Prints {"ids": [...], "log_probs": [...]}, log p0 of each token but the first given those before it.
 /// *Local.*
 [[nodiscard]] int score(const Invocation& invocation);
+/// Prints log phi of texts, as the configured potential sees them. *Local.*
+[[nodiscard]] int score_text(const Invocation& invocation);
 /// Prints describe(invocation.path). *Local.*
 [[nodiscard]] int info(const Invocation& invocation);
 /// What a model, checkpoint, exact-sample set or result is: lines for people, most of them "name: value". A

@@ -58,7 +58,6 @@ class Session {
 
  private:
   void load_model(const std::filesystem::path& config_file);
-  void read_prompt();
   void make_potential(const std::filesystem::path& config_file);
 
   Config config_;

@@ -1,10 +1,13 @@
-// From the section [target] of a configuration to what makes a potential.
+// From a configuration to what defines its target: the prompt, and the options of the potential.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <vector>
 
 #include "twistor/app/config.hpp"
 #include "twistor/target/options.hpp"
+#include "twistor/text/tokenizer.hpp"
 
 namespace twistor::app {
 
@@ -12,5 +15,10 @@ namespace twistor::app {
 /// *Local.*
 [[nodiscard]] target::PotentialOptions target_options(const Config& config,
                                                       const std::filesystem::path& config_file);
+
+/// The tokens of prompt.ids or prompt.text. *Local.* Throws Error(config) if there are none, if one is not
+/// below vocab_size, or if a text is given and no tokenizer.
+[[nodiscard]] std::vector<std::int64_t> prompt_ids(const Config& config, const text::Tokenizer* tokenizer,
+                                                   std::int64_t vocab_size);
 
 }  // namespace twistor::app

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "twistor/model/language_model.hpp"
@@ -34,6 +35,10 @@ struct TargetContext {
 /// at text.
 [[nodiscard]] std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options,
                                                            const TargetContext& context);
+
+/// Whether that kind asks the language model, not only its tokenizer. Throws Error(config) on an unknown
+/// name.
+[[nodiscard]] bool needs_language_model(std::string_view name);
 
 /// What a potential is, with a digest of all that defines it: description, options, contents of files.
 /// Different for different targets: checkpoints and exact samples are tied to it.

@@ -55,9 +55,22 @@ TEST(CommandLine, ReadsCommandsWithoutAConfiguration) {
   EXPECT_EQ(read_command_line(Words{"info", "x.h5"}).invocation.path, "x.h5");
 }
 
+TEST(CommandLine, ReadsTextsToScore) {
+  const Words words = {"score-text", reference, "--text", "a b", "--smc.particles=7", "--text=", "--json"};
+  const Invocation texts = read_command_line(words).invocation;
+  EXPECT_EQ(texts.config_file, reference);
+  EXPECT_EQ(texts.config.smc.particles, 7);
+  EXPECT_THAT(texts.texts, ElementsAre("a b", ""));
+  EXPECT_TRUE(texts.is_json);
+  EXPECT_FALSE(wants_ranks(words)) << "scoring texts needs no ranks";
+  const Invocation file = read_command_line(Words{"score-text", reference, "--file=x.jsonl"}).invocation;
+  EXPECT_EQ(file.texts_file, "x.jsonl");
+  EXPECT_FALSE(file.is_json);
+}
+
 TEST(CommandLine, HelpNamesEveryCommandAndEveryKey) {
   const std::string help = read_command_line(Words{"--help"}).printout;
-  for (const char* command : {"train", "evaluate", "sample", "tokenize", "score", "info"}) {
+  for (const char* command : {"train", "evaluate", "sample", "score-text", "tokenize", "score", "info"}) {
     EXPECT_THAT(help, HasSubstr(command));
     EXPECT_THAT(read_command_line(Words{command, "--help"}).printout,
                 HasSubstr(std::string("usage: twistor ") + command));
@@ -92,6 +105,10 @@ TEST(CommandLine, RefusesWrongWords) {
       {{"tokenize", "m"}, "tokenize needs --text"},
       {{"tokenize", "m", "--ids=3"}, "unknown option --ids"},
       {{"tokenize", "m", "--text=a", "--text=b"}, "--text is given twice"},
+      {{"score-text", reference}, "score-text needs --text, as often as you like, or else --file"},
+      {{"score-text", reference, "--text=a", "--file=b"}, "score-text needs --text, as often as you like"},
+      {{"score-text", reference, "--file=a", "--file=b"}, "--file is given twice"},
+      {{"score-text", reference, "--ids=1"}, "unknown option --ids"},
       {{"score", "m"}, "score needs exactly one of --text and --ids"},
       {{"score", "m", "--text=a", "--ids=1"}, "score needs exactly one of --text and --ids"},
       {{"score", "m", "--ids="}, "--ids: expected token ids"},
