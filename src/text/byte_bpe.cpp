@@ -27,7 +27,7 @@ std::uint64_t pair_key(std::int64_t left, std::int64_t right) {
 using MergeTable = std::unordered_map<std::uint64_t, Merge>;
 
 struct Options {
-  std::optional<std::int64_t> unknown_id;  // for bytes without a symbol; without it they are left out
+  std::optional<std::int64_t> unknown_id{};  // for bytes without a symbol; without it they are left out
   bool fuse_unknown = false;               // one unknown token for a run of them
   bool whole_words_first = false;          // a piece that is a token is not built from merges
 };
@@ -192,7 +192,7 @@ std::unique_ptr<TokenModel> make_bpe(const JsonView& model, PieceForm form) {
 }
 
 std::unique_ptr<TokenModel> make_byte_bpe(Vocabulary vocabulary, std::span<const std::string_view> merges,
-                                          const std::string& doing) {
+                                          const std::string& doing, bool whole_words_first) {
   MergeTable table;
   table.reserve(merges.size());
   for (std::size_t i = 0; i < merges.size(); ++i) {
@@ -204,7 +204,8 @@ std::unique_ptr<TokenModel> make_byte_bpe(Vocabulary vocabulary, std::span<const
         add_merge(vocabulary, halves->first, halves->second, static_cast<std::int64_t>(i), table);
     TWISTOR_CHECK(problem.empty(), ErrorKind::data, doing, fmt::format("merge {}: {}", i, problem));
   }
-  return std::make_unique<ByteBpe>(std::move(vocabulary), std::move(table), Options{});
+  return std::make_unique<ByteBpe>(std::move(vocabulary), std::move(table),
+                                   Options{.whole_words_first = whole_words_first});
 }
 
 }  // namespace twistor::text

@@ -28,14 +28,15 @@ class Pipeline final : public Tokenizer {
   std::vector<std::int64_t> encode(std::string_view text) const override {
     std::vector<std::int64_t> ids;
     for (const AddedTokens::Part& part : parts_.added.split_raw(text)) {
+      const bool is_first = part.text.data() == text.data();
       if (part.id >= 0) {
         ids.push_back(part.id);
       } else if (parts_.normalizer) {
         std::string normalized(part.text);
         parts_.normalizer(normalized);
-        encode_normalized(normalized, ids);
+        encode_normalized(normalized, is_first, ids);
       } else {
-        encode_normalized(part.text, ids);
+        encode_normalized(part.text, is_first, ids);
       }
     }
     return ids;
@@ -84,19 +85,21 @@ class Pipeline final : public Tokenizer {
   }
 
   std::string description() const override {
-    return fmt::format("{}, {} tokens ({})", parts_.model->description(), vocab_size_, parts_.source);
+    const std::string& notes = parts_.pre_tokenizer.description();
+    return fmt::format("{}, {} tokens ({}{}{})", parts_.model->description(), vocab_size_, parts_.source,
+                       notes.empty() ? "" : "; ", notes);
   }
 
  private:
-  void encode_normalized(std::string_view text, std::vector<std::int64_t>& ids) const {
-    std::deque<std::string> storage;
+  void encode_normalized(std::string_view text, bool is_first, std::vector<std::int64_t>& ids) const {
     for (const AddedTokens::Part& part : parts_.added.split_normalized(text)) {
       if (part.id >= 0) {
         ids.push_back(part.id);
         continue;
       }
-      for (const std::string_view piece : parts_.pre_tokenizer.split(part.text, storage))
-        parts_.model->encode_piece(piece, ids);
+      Pieces pieces;
+      parts_.pre_tokenizer.split(part.text, is_first && part.text.data() == text.data(), pieces);
+      for (const std::string_view piece : pieces.list) parts_.model->encode_piece(piece, ids);
     }
   }
 

@@ -1,96 +1,43 @@
-// The scanners, and the kinds of tokenizer.json that they stand for.
+// The kinds of pre-tokenizers that a tokenizer.json names, all but Split.
 #include "twistor/text/pre_tokenizer.hpp"
 
 #include <fmt/format.h>
 
 #include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
 
+#include "scanners.hpp"
+#include "split_step.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/text/byte_symbols.hpp"
+#include "twistor/text/component_kinds.hpp"
 #include "twistor/text/quote.hpp"
+#include "twistor/text/replacement.hpp"
 #include "twistor/text/unicode.hpp"
 
 namespace twistor::text {
 namespace {
 
-using Pieces = std::vector<std::string_view>;
-
-constexpr std::string_view gpt2_pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::string_view supported_kinds =
-    "ByteLevel, Digits, Sequence, Split, Whitespace, WhitespaceSplit";
-
-// Patterns of Split that a scanner stands for; a new one is a line here and a scanner below.
-struct KnownPattern {
-  std::string_view regex;
-  CutStep step;
-};
-constexpr std::array known_patterns{KnownPattern{gpt2_pattern, CutStep::gpt2},
-                                    KnownPattern{R"(\p{N})", CutStep::each_digit},
-                                    KnownPattern{R"(\p{N}+)", CutStep::digit_runs}};
-
-std::size_t skip_class(std::string_view text, std::size_t at, CharClass wanted) {
-  while (at < text.size()) {
-    const CodePoint point = next_code_point(text, at);
-    if (char_class(point) != wanted) break;
-    at += point.size;
-  }
-  return at;
+bool is_space(CodePoint point) {
+  return char_class(point) == CharClass::space;
 }
 
-// 's 't 're 've 'm 'll 'd, lower case only.
-std::size_t contraction_bytes(std::string_view text) {
-  for (const std::string_view tail : {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"})
-    if (text.starts_with(tail)) return tail.size();
-  return 0;
-}
-
-std::size_t gpt2_piece_end(std::string_view text, std::size_t at) {
-  if (const std::size_t size = contraction_bytes(text.substr(at)); size > 0) return at + size;
-  const bool is_spaced = text[at] == ' ' && at + 1 < text.size();
-  const std::size_t core = is_spaced ? at + 1 : at;
-  const CharClass core_class = char_class(next_code_point(text, core));
-  if (core_class != CharClass::space) return skip_class(text, core, core_class);
-  // A run of white space leaves its last code point to what follows it, unless it is alone or ends the text.
-  std::size_t end = at;
-  std::size_t last = at;
-  while (end < text.size()) {
-    const CodePoint point = next_code_point(text, end);
-    if (char_class(point) != CharClass::space) break;
-    last = end;
-    end += point.size;
-  }
-  return end == text.size() || last == at ? end : last;
-}
-
-void cut_gpt2(std::string_view text, Pieces& out) {
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = gpt2_piece_end(text, at);
-    out.push_back(text.substr(at, end - at));
-    at = end;
-  }
-}
-
-void cut_digits(std::string_view text, bool each, Pieces& out) {
-  std::size_t begin = 0;
-  const auto flush = [&](std::size_t end) {
-    if (end > begin) out.push_back(text.substr(begin, end - begin));
-    begin = end;
-  };
-  for (std::size_t at = 0; at < text.size();) {
-    const CodePoint point = next_code_point(text, at);
-    if (char_class(point) == CharClass::number) {
-      flush(at);
-      at = each ? at + point.size : skip_class(text, at, CharClass::number);
-      flush(at);
-    } else {
+// Matches of single characters.
+template <class Predicate>
+Finder each(Predicate wanted) {
+  return [wanted](std::string_view text) {
+    Matches out;
+    for (std::size_t at = 0; at < text.size();) {
+      const CodePoint point = next_code_point(text, at);
+      if (wanted(point)) out.push_back({at, at + point.size});
       at += point.size;
     }
-  }
-  flush(text.size());
+    return out;
+  };
 }
 
-// Runs of equal kind, where kind(point) < 0 means removed.
+// Pieces of one kind each; kind(point) < 0 means removed.
 template <class Kind>
 void cut_runs(std::string_view text, Kind kind, Pieces& out) {
   std::size_t begin = 0;
@@ -99,7 +46,7 @@ void cut_runs(std::string_view text, Kind kind, Pieces& out) {
     const CodePoint point = at < text.size() ? next_code_point(text, at) : CodePoint{};
     const int next = at < text.size() ? kind(point) : -1;
     if (next != current) {
-      if (current >= 0) out.push_back(text.substr(begin, at - begin));
+      if (current >= 0) out.add(text.substr(begin, at - begin));
       begin = at;
       current = next;
     }
@@ -107,98 +54,180 @@ void cut_runs(std::string_view text, Kind kind, Pieces& out) {
   }
 }
 
-void cut(CutStep step, std::string_view text, Pieces& out, std::deque<std::string>& storage) {
-  const auto space_or = [](CodePoint point, int kind) {
-    return char_class(point) == CharClass::space ? -1 : kind;
-  };
-  switch (step) {
-    case CutStep::gpt2:
-      return cut_gpt2(text, out);
-    case CutStep::each_digit:
-      return cut_digits(text, true, out);
-    case CutStep::digit_runs:
-      return cut_digits(text, false, out);
-    case CutStep::words:
-      return cut_runs(
-          text, [&](CodePoint p) { return is_word_char(p) ? 1 : space_or(p, 0); }, out);
-    case CutStep::white_space:
-      return cut_runs(
-          text, [&](CodePoint p) { return space_or(p, 0); }, out);
-    case CutStep::add_prefix_space:
-      return out.push_back(text.starts_with(' ') ? text : storage.emplace_back(" " + std::string(text)));
-    case CutStep::byte_symbols:
-      return out.push_back(storage.emplace_back(spell_bytes(text)));
-  }
+bool flag(const JsonView& json, std::string_view key, bool fallback) {
+  const auto member = json.find(key);
+  return member ? member->boolean() : fallback;
 }
 
-CutStep step_of_split(const JsonView& json) {
-  const JsonView pattern = json.at("pattern").at("Regex");
-  const std::string& behavior = json.at("behavior").string();
-  const bool invert = json.find("invert") ? json.at("invert").boolean() : false;
-  // Both spellings keep every piece when the pattern covers the whole text; the digit patterns do not.
-  for (const KnownPattern& known : known_patterns)
-    if (known.regex == pattern.string()) {
-      const bool keeps_all = behavior == "Isolated" && !invert;
-      const bool keeps_matches = behavior == "Removed" && invert && known.step == CutStep::gpt2;
-      if (!keeps_all && !keeps_matches)
-        json.fail(fmt::format("expected the behavior 'Isolated', got {}{}", quote(behavior),
-                              invert ? ", inverted" : ""));
-      return known.step;
+// One character, as the only content of a string.
+std::string_view character(const JsonView& json) {
+  const std::string& text = json.string();
+  if (text.empty() || next_code_point(text, 0).size != text.size())
+    json.fail("expected one character, got " + quote(text));
+  return text;
+}
+
+void add_byte_level(const JsonView& json, PreTokenizer& out) {
+  if (json.at("add_prefix_space").boolean())
+    out.append([](std::string_view piece, bool, Pieces& pieces) {
+      if (piece.starts_with(' '))
+        pieces.add(piece);
+      else
+        pieces.add_rewritten(" " + std::string(piece));
+    });
+  if (flag(json, "use_regex", true)) out.append(split_step(scan_gpt2, SplitBehavior::isolated));
+  out.append_byte_symbols();
+}
+
+void add_digits(const JsonView& json, PreTokenizer& out) {
+  const bool is_each = json.at("individual_digits").boolean();
+  out.append(
+      split_step(each(is_digit_or_number), is_each ? SplitBehavior::isolated : SplitBehavior::contiguous));
+}
+
+void add_whitespace(const JsonView&, PreTokenizer& out) {
+  out.append([](std::string_view piece, bool, Pieces& pieces) {
+    cut_runs(
+        piece, [](CodePoint point) { return is_word_char(point) ? 1
+                                            : is_space(point)   ? -1
+                                                                : 0; }, pieces);
+  });
+}
+
+void add_whitespace_split(const JsonView&, PreTokenizer& out) {
+  out.append([](std::string_view piece, bool, Pieces& pieces) {
+    cut_runs(
+        piece, [](CodePoint point) { return is_space(point) ? -1 : 0; }, pieces);
+  });
+}
+
+void add_punctuation(const JsonView& json, PreTokenizer& out) {
+  const auto behavior = json.find("behavior");
+  out.append(split_step(each(is_punctuation), behavior ? read_behavior(*behavior) : SplitBehavior::isolated));
+}
+
+void add_delimiter(const JsonView& json, PreTokenizer& out) {
+  out.append(split_step(string_finder(std::string(character(json.at("delimiter")))), SplitBehavior::removed));
+}
+
+void add_fixed_length(const JsonView& json, PreTokenizer& out) {
+  const auto given = json.find("length");
+  const std::int64_t length = given ? given->integer(1) : 5;
+  out.append([length](std::string_view piece, bool, Pieces& pieces) {
+    std::size_t begin = 0;
+    std::int64_t n = 0;
+    for (std::size_t at = 0; at < piece.size();) {
+      at += next_code_point(piece, at).size;
+      if (++n < length && at < piece.size()) continue;
+      pieces.add(piece.substr(begin, at - begin));
+      begin = at;
+      n = 0;
     }
-  std::string list;
-  for (const KnownPattern& known : known_patterns)
-    list += (list.empty() ? "" : "   ") + std::string(known.regex);
-  pattern.fail("the pattern " + quote(pattern.string()) + " is not supported", "supported patterns: " + list);
+  });
 }
 
-void append_steps(const JsonView& json, std::vector<CutStep>& steps) {
-  const std::string& type = json.at("type").string();
-  if (type == "Sequence") {
-    const JsonView list = json.at("pretokenizers");
-    for (std::size_t i = 0; i < list.array_size(); ++i) append_steps(list.item(i), steps);
-  } else if (type == "ByteLevel") {
-    if (json.at("add_prefix_space").boolean()) steps.push_back(CutStep::add_prefix_space);
-    if (!json.find("use_regex") || json.at("use_regex").boolean()) steps.push_back(CutStep::gpt2);
-    steps.push_back(CutStep::byte_symbols);
-  } else if (type == "Digits") {
-    steps.push_back(json.at("individual_digits").boolean() ? CutStep::each_digit : CutStep::digit_runs);
-  } else if (type == "Split") {
-    steps.push_back(step_of_split(json));
-  } else if (type == "Whitespace") {
-    steps.push_back(CutStep::words);
-  } else if (type == "WhitespaceSplit") {
-    steps.push_back(CutStep::white_space);
-  } else {
-    json.fail(fmt::format("the pre-tokenizer {} is not supported", quote(type)),
-              fmt::format("supported: {}", supported_kinds));
-  }
+enum class Prepend { always, first, never };
+
+Prepend read_prepend(const JsonView& json) {
+  const auto add = json.find("add_prefix_space");  // older files
+  const auto scheme = json.find("prepend_scheme");
+  const bool refuses = add && !add->boolean();
+  if (!scheme) return refuses ? Prepend::never : Prepend::always;
+  const std::string& name = scheme->string();
+  if (refuses && name != "never")
+    scheme->fail(fmt::format("{} contradicts add_prefix_space = false", quote(name)));
+  for (const auto& [known, value] : {std::pair{"always", Prepend::always}, std::pair{"first", Prepend::first},
+                                     std::pair{"never", Prepend::never}})
+    if (name == known) return value;
+  scheme->fail("expected 'always', 'first' or 'never', got " + quote(name));
+}
+
+void add_metaspace(const JsonView& json, PreTokenizer& out) {
+  const auto given = json.find("replacement");
+  const std::string mark(given ? character(*given) : "\u2581");
+  const Prepend prepend = read_prepend(json);
+  out.append([mark, prepend](std::string_view piece, bool is_first, Pieces& pieces) {
+    std::string marked(piece);
+    replace_all(marked, " ", mark);
+    const bool wants = prepend == Prepend::always || (prepend == Prepend::first && is_first);
+    if (wants && !marked.starts_with(mark)) marked.insert(0, mark);
+    pieces.add_rewritten(std::move(marked));
+  });
+  if (flag(json, "split", true)) out.append(split_step(string_finder(mark), SplitBehavior::merged_with_next));
+}
+
+// Whether the first piece after a step begins where the one before it did, and not behind something removed.
+// A step that rewrites removes nothing.
+bool begins_alike(std::string_view before, std::string_view after) {
+  const std::less<> less;
+  const bool is_inside =
+      !less(after.data(), before.data()) && less(after.data(), before.data() + before.size());
+  return !is_inside || after.data() == before.data();
+}
+
+void append_kind(const JsonView& json, PreTokenizer& out);
+
+void add_sequence(const JsonView& json, PreTokenizer& out) {
+  const JsonView list = json.at("pretokenizers");
+  for (std::size_t i = 0; i < list.array_size(); ++i) append_kind(list.item(i), out);
+}
+
+// The registry: a new kind is one function and one line here.
+constexpr std::array pre_tokenizer_kinds{
+    PreTokenizerKind{"ByteLevel", add_byte_level},  PreTokenizerKind{"CharDelimiterSplit", add_delimiter},
+    PreTokenizerKind{"Digits", add_digits},         PreTokenizerKind{"FixedLength", add_fixed_length},
+    PreTokenizerKind{"Metaspace", add_metaspace},   PreTokenizerKind{"Punctuation", add_punctuation},
+    PreTokenizerKind{"Sequence", add_sequence},     PreTokenizerKind{"Split", add_split},
+    PreTokenizerKind{"Whitespace", add_whitespace}, PreTokenizerKind{"WhitespaceSplit", add_whitespace_split},
+};
+
+void append_kind(const JsonView& json, PreTokenizer& out) {
+  find_kind(pre_tokenizer_kinds, json.at("type").string(), "pre-tokenizer", json).append(json, out);
 }
 
 }  // namespace
 
 PreTokenizer PreTokenizer::from_json(const JsonView& json) {
-  std::vector<CutStep> steps;
-  append_steps(json, steps);
-  return PreTokenizer(std::move(steps));
+  PreTokenizer out;
+  append_kind(json, out);
+  return out;
+}
+
+PreTokenizer PreTokenizer::from_text(std::string_view json) {
+  const std::string doing = "making a pre-tokenizer";
+  const nlohmann::json document = parse_json(json, doing);
+  return from_json(JsonView(document, doing));
+}
+
+PreTokenizer PreTokenizer::gpt2() {
+  return from_text(R"({"type": "ByteLevel", "add_prefix_space": false})");
+}
+
+void PreTokenizer::append_byte_symbols() {
+  steps_.push_back(
+      {[](std::string_view piece, bool, Pieces& out) { out.add_rewritten(spell_bytes(piece)); }, true});
+}
+
+void PreTokenizer::note_pattern(std::string_view pattern) {
+  notes_ += fmt::format("{}pattern {} by PCRE2", notes_.empty() ? "" : ", ", quote(pattern));
 }
 
 bool PreTokenizer::release_byte_symbols() {
-  if (steps_.empty() || steps_.back() != CutStep::byte_symbols) return false;
+  if (steps_.empty() || !steps_.back().spells_bytes) return false;
   steps_.pop_back();
   return true;
 }
 
-std::vector<std::string_view> PreTokenizer::split(std::string_view text,
-                                                  std::deque<std::string>& storage) const {
-  Pieces pieces;
-  if (!text.empty()) pieces.push_back(text);
-  Pieces next;
-  for (const CutStep step : steps_) {
-    next.clear();
-    for (const std::string_view piece : pieces) cut(step, piece, next, storage);
-    pieces.swap(next);
+void PreTokenizer::split(std::string_view text, bool is_first, Pieces& out) const {
+  out.list.clear();
+  out.add(text);
+  std::vector<std::string_view> before;
+  for (const Step& step : steps_) {
+    before.swap(out.list);
+    out.list.clear();
+    for (std::size_t i = 0; i < before.size(); ++i) step.cut(before[i], is_first && i == 0, out);
+    is_first = is_first && !out.list.empty() && begins_alike(before.front(), out.list.front());
   }
-  return pieces;
 }
 
 }  // namespace twistor::text

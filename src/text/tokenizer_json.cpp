@@ -101,7 +101,8 @@ std::unique_ptr<Tokenizer> parse_vocab_merges(std::string_view vocab_json, std::
       added.push_back({.content = std::string(token), .id = *id, .is_special = true});
   TokenizerParts parts;
   parts.model = make_byte_bpe(std::move(vocabulary), merges, doing);
-  parts.pre_tokenizer = PreTokenizer({CutStep::gpt2});
+  parts.pre_tokenizer = PreTokenizer::gpt2();
+  (void)parts.pre_tokenizer.release_byte_symbols();
   parts.added = AddedTokens(std::move(added));
   parts.end = end;
   parts.decoder = byte_level_decoder();

@@ -44,7 +44,8 @@ struct TokenModelKind {
 /// Byte-level. Merges as "left right" lines, in order of rank; `doing` is for messages. Throws Error(data).
 [[nodiscard]] std::unique_ptr<TokenModel> make_byte_bpe(Vocabulary vocabulary,
                                                         std::span<const std::string_view> merges,
-                                                        const std::string& doing);
+                                                        const std::string& doing,
+                                                        bool whole_words_first = false);
 /// src/text/word_level.cpp. Throws Error(data).
 [[nodiscard]] std::unique_ptr<TokenModel> make_word_level(const JsonView& model, PieceForm form);
 

@@ -165,15 +165,26 @@ TEST(TokenizerJson, MalformedBpeGetsOneClearError) {
       {"/normalizer", R"({"type": "Nmt"})", "normalizer: the normalizer 'Nmt' is not supported"},
       {"/decoder", R"({"type": "CTC"})", "decoder: the decoder 'CTC' is not supported"},
       {"/pre_tokenizer", "null", "BPE is supported only with ByteLevel"},
-      {"/pre_tokenizer/type", "\"Metaspace\"", "the pre-tokenizer 'Metaspace' is not supported"},
+      {"/pre_tokenizer/type", "\"UnicodeScripts\"", "the pre-tokenizer 'UnicodeScripts' is not supported"},
       {"/pre_tokenizer", R"({"type": "Whitespace"})", "BPE is supported only with ByteLevel"},
       {"/pre_tokenizer/add_prefix_space", "\"no\"", "pre_tokenizer.add_prefix_space: expected true or false"},
-      {"/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "x+"}, "behavior": "Isolated"})",
-       "the pattern 'x+' is not supported"},
-      {"/pre_tokenizer", R"({"type": "Split", "pattern": {"String": "x"}, "behavior": "Isolated"})",
+      {"/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "(x"}, "behavior": "Isolated"})",
+       "pre_tokenizer.pattern.Regex: compiling a pattern: the regular expression '(x' is wrong at byte 2"},
+      {"/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "[a&&[b]]"}, "behavior": "Isolated"})",
+       "the pattern '[a&&[b]]' is not supported"},
+      {"/pre_tokenizer", R"({"type": "Split", "pattern": {}, "behavior": "Isolated"})",
        "expected a member 'Regex'"},
-      {"/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "\\p{N}"}, "behavior": "Removed"})",
-       "expected the behavior 'Isolated', got 'Removed'"},
+      {"/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "\\p{N}"}, "behavior": "Dropped"})",
+       "the behavior 'Dropped' is not supported"},
+      {"/pre_tokenizer", R"({"type": "CharDelimiterSplit", "delimiter": "ab"})",
+       "pre_tokenizer.delimiter: expected one character, got 'ab'"},
+      {"/pre_tokenizer", R"({"type": "FixedLength", "length": 0})",
+       "pre_tokenizer.length: expected an integer in [1, "},
+      {"/pre_tokenizer", R"({"type": "Metaspace", "replacement": ""})", "expected one character, got ''"},
+      {"/pre_tokenizer", R"({"type": "Metaspace", "prepend_scheme": "last"})",
+       "expected 'always', 'first' or 'never', got 'last'"},
+      {"/pre_tokenizer", R"({"type": "Metaspace", "prepend_scheme": "first", "add_prefix_space": false})",
+       "'first' contradicts add_prefix_space = false"},
       {"/added_tokens/0/content", "\"\"", "added_tokens[0]: expected a token, got an empty one"},
       {"/added_tokens/0/id", "5", "added_tokens[0]: '<end>' with id 5 contradicts the vocabulary"},
       {"/added_tokens/0/id", "-5", "added_tokens[0].id: expected an integer in [0, "},
@@ -234,8 +245,8 @@ TEST(GgufTokenizer, MalformedVocabulariesGetOneClearError) {
   const auto full = [&](auto& g) -> auto& {
     return base(g).strings("tokenizer.ggml.merges", {});
   };
-  refuse([&](auto& g) { full(g).string("tokenizer.ggml.pre", "llama-bpe"); },
-         "tokenizer.ggml.pre: 'llama-bpe' is not supported");
+  refuse([&](auto& g) { full(g).string("tokenizer.ggml.pre", "viking"); },
+         "tokenizer.ggml.pre: 'viking' is not supported");
   refuse([&](auto& g) { full(g).i32s("tokenizer.ggml.token_type", {1}); },
          "one type for each of 2 tokens, got 1");
   refuse([&](auto& g) { full(g).u32("tokenizer.ggml.eos_token_id", 2); },
