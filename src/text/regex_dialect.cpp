@@ -2,13 +2,24 @@
 #include <algorithm>
 
 #include "scanners.hpp"
+#include "twistor/base/error.hpp"
 
 namespace twistor::text {
 namespace {
 
-// What \w means there: more than PCRE2's, and six fractions and superscripts besides.
+// What \w means there: more than PCRE2's, and, outside a class, six fractions and superscripts besides.
+constexpr std::string_view word_members = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
 constexpr std::string_view word_class = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xb2\xb3\xb9\xbc-\xbe)";
 constexpr std::string_view hex_class = "0-9a-fA-F";
+
+bool compiles(const std::string& pattern) {
+  try {
+    const Regex probe(pattern);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
 
 class Translator {
  public:
@@ -53,6 +64,25 @@ class Translator {
                    std::string(after_other) + word + "))");
   }
 
+  // \p{Name} and its like go as a whole, so that their braces are not taken for an interval's.
+  std::size_t escape_size() const {
+    const std::size_t least = std::min<std::size_t>(2, in_.size() - at_);
+    if (!in_.substr(at_ + least).starts_with('{')) return least;
+    const std::size_t end = in_.find('}', at_);
+    return end == std::string_view::npos ? least : end + 1 - at_;
+  }
+
+  // A script is Script there, Script_Extensions here unless told.
+  void property() {
+    const std::string_view whole = in_.substr(at_, escape_size());
+    const std::size_t name = whole.find_first_not_of("{^", 2);
+    if (name < whole.size()) {
+      const std::string script = std::string(whole.substr(0, name)) + "sc:" + std::string(whole.substr(name));
+      if (whole.size() - name > 3 && compiles(script)) return replace(whole.size(), script);
+    }
+    copy(whole.size());
+  }
+
   void escape() {
     const char kind = at_ + 1 < in_.size() ? in_[at_ + 1] : '\0';
     switch (kind) {
@@ -62,7 +92,7 @@ class Translator {
         return replace(2, R"(\P{White_Space})");
       case 'w':
       case 'W':
-        return put_class(word_class, kind == 'W');
+        return put_class(in_class_ ? word_members : word_class, kind == 'W');
       case 'h':
       case 'H':
         return put_class(hex_class, kind == 'H');
@@ -72,12 +102,17 @@ class Translator {
       case 'u':
         if (at_ + 6 <= in_.size()) return replace(6, R"(\x{)" + std::string(in_.substr(at_ + 2, 4)) + "}");
         [[fallthrough]];
+      case 'p':
+      case 'P':
+        return property();
       default:
-        return copy(std::min<std::size_t>(2, in_.size() - at_));
+        return copy(escape_size());
     }
   }
 
   void in_class() {
+    constexpr std::string_view punctuation = "[:punct:]";
+    if (ahead(punctuation)) return replace(punctuation.size(), R"(\p{P}\p{S})");
     if (ahead("[:")) {
       const std::size_t end = in_.find(":]", at_);
       if (end != std::string_view::npos) return copy(end + 2 - at_);
