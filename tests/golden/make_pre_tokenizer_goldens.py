@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""Goldens for pre-tokenizers, BPE and Unigram from the reference library: tokenizers 0.23.3 (PyPI). Run once by developers.
+"""Goldens for pre-tokenizers from the reference library: tokenizers 0.23.3 (PyPI). Run once by developers.
 
-usage: make_bpe_parity_goldens.py [FOLDER]   FOLDER: the full answers go there as well, to look differences up
+usage: make_pre_tokenizer_goldens.py [FOLDER]   FOLDER: the full answers go there as well, to look differences up
 
-Writes into tests/golden/parity/:
-  strings.json          more than 2,000 hard strings
-  pre_tokenizers.json   [{"pre_tokenizer": ..., "digests": one string of 8 hexadecimal digits for each string}]
-  NAME.json             a small trained tokenizer.json
-  NAME.digests.json     {"encode": digests of the ids of each string, "decode": digests of the text that they decode to}
-A digest is the first 8 digits of the SHA-256 of "\\x1f".join(items).
+Writes into tests/golden/pre_tokenizers/:
+  strings.json   more than 2,000 hard strings
+  digests.json   [{"pre_tokenizer": ..., "n_strings": how many of the strings were tried, "digests": of the pieces}]
+Digests: 8 hexadecimal digits for each 32 strings in a row, the first ones of the SHA-256 of all their pieces, each followed by \\x1f, and
+\\x1e after those of a string.
 """
 import hashlib
 import json
@@ -17,11 +16,11 @@ import random
 import sys
 import unicodedata
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import Tokenizer
 
 from make_tokenizer_goldens import hard_strings, training_text
 
-HERE = pathlib.Path(__file__).parent / "parity"
+HERE = pathlib.Path(__file__).parent / "pre_tokenizers"
 
 
 def digests(lists):
@@ -45,6 +44,7 @@ def code_snippets():
 
 
 def parity_strings():
+    """The strings, and how many of them, in front, hold no character that is newer than Unicode 14."""
     out = hard_strings() + code_snippets()
     rng = random.Random(2026)
     # Every general category: a few characters of each, in several surroundings.
@@ -145,9 +145,9 @@ def write_pre_tokenizers(texts, n_old, details):
         pieces = [[piece for piece, _ in step.pre_tokenize_str(text) if piece] for text in texts[:n]]
         goldens.append({"pre_tokenizer": config, "n_strings": n, "digests": digests(pieces)})
         full.append(pieces)
-    write_json("pre_tokenizers.json", goldens)
+    write_json("digests.json", goldens)
     if details:
-        write_json("pre_tokenizers.full.json", full, details)
+        write_json("full.json", full, details)
     print(len(goldens), "pre-tokenizers")
 
 

@@ -1,5 +1,5 @@
-// Pre-tokenizers and tokenizers against the reference library on more than 2,000 hard strings, by digests
-// (tests/golden/make_bpe_parity_goldens.py).
+// Pre-tokenizers against the reference library on more than 2,000 hard strings, by digests
+// (tests/golden/make_pre_tokenizer_goldens.py).
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -9,7 +9,6 @@
 #include "support/temporary_folder.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/text/pre_tokenizer.hpp"
-#include "twistor/text/quote.hpp"
 
 namespace twistor::text {
 namespace {
@@ -17,10 +16,10 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-const fs::path parity = fs::path(TWISTOR_SOURCE_DIR) / "tests/golden/parity";
+const fs::path folder = fs::path(TWISTOR_SOURCE_DIR) / "tests/golden/pre_tokenizers";
 
 json read_golden(const std::string& name) {
-  return json::parse(test::read_file(parity / name));
+  return json::parse(test::read_file(folder / name));
 }
 
 const std::vector<std::string>& strings() {
@@ -53,9 +52,9 @@ std::vector<std::size_t> differences(const std::string& ours, const std::string&
   return blocks;
 }
 
-TEST(Parity, PreTokenizersCutAsTheReferenceDoes) {
+TEST(PreTokenizerParity, CutsAsTheReferenceDoes) {
   EXPECT_GE(strings().size(), 2000u);
-  const json goldens = read_golden("pre_tokenizers.json");
+  const json goldens = read_golden("digests.json");
   EXPECT_GE(goldens.size(), 150u);
   for (const json& golden : goldens) {
     const json& config = golden["pre_tokenizer"];
