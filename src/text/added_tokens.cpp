@@ -10,28 +10,10 @@
 namespace twistor::text {
 namespace {
 
-// The code point that ends just before `end` > 0.
-CodePoint last_code_point(std::string_view text, std::size_t end) {
-  for (std::size_t size = std::min<std::size_t>(4, end); size > 1; --size) {
-    const CodePoint point = next_code_point(text.substr(0, end), end - size);
-    if (point.is_valid && point.size == size) return point;
-  }
-  return next_code_point(text.substr(0, end), end - 1);
-}
-
 bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
   const bool free_left = begin == 0 || !is_word_char(last_code_point(text, begin));
   const bool free_right = end == text.size() || !is_word_char(next_code_point(text, end));
   return free_left && free_right;
-}
-
-std::size_t end_of_space(std::string_view text, std::size_t at) {
-  while (at < text.size()) {
-    const CodePoint point = next_code_point(text, at);
-    if (char_class(point) != CharClass::space) break;
-    at += point.size;
-  }
-  return at;
 }
 
 }  // namespace
@@ -45,6 +27,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& norma
     if (!form.empty())
       (tokens_[i].normalized ? normalized_ : raw_).insert(form, static_cast<std::int64_t>(i));
     by_id_.try_emplace(tokens_[i].id, i);
+    forms_.push_back(std::move(form));
   }
 }
 
@@ -64,12 +47,8 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, const T
     std::size_t begin = at;
     std::size_t end = at = begin + match.size;
     if (token.single_word && !stands_alone(text, begin, end)) continue;
-    while (token.lstrip && begin > done) {
-      const CodePoint before = last_code_point(text, begin);
-      if (char_class(before) != CharClass::space) break;
-      begin -= before.size;
-    }
-    if (token.rstrip) end = space_end = end < space_end ? space_end : end_of_space(text, end);
+    if (token.lstrip && begin > done) begin = white_space_begin(text, begin, done);
+    if (token.rstrip) end = space_end = end < space_end ? space_end : white_space_end(text, end);
     if (begin > done) out.push_back({text.substr(done, begin - done), -1});
     out.push_back({text.substr(begin, end - begin), token.id});
     done = end;
@@ -78,9 +57,9 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, const T
   return out;
 }
 
-const AddedToken* AddedTokens::find(std::int64_t id) const {
+const std::string* AddedTokens::spelling(std::int64_t id) const {
   const auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : &tokens_[found->second];
+  return found == by_id_.end() ? nullptr : &forms_[found->second];
 }
 
 }  // namespace twistor::text

@@ -28,8 +28,8 @@ using MergeTable = std::unordered_map<std::uint64_t, Merge>;
 
 struct Options {
   std::optional<std::int64_t> unknown_id{};  // for bytes without a symbol; without it they are left out
-  bool fuse_unknown = false;               // one unknown token for a run of them
-  bool whole_words_first = false;          // a piece that is a token is not built from merges
+  bool fuse_unknown = false;                 // one unknown token for a run of them
+  bool whole_words_first = false;            // a piece that is a token is not built from merges
 };
 
 class ByteBpe final : public TokenModel {

@@ -105,8 +105,8 @@ class Pipeline final : public Tokenizer {
 
   // nullptr if no token has the id.
   const std::string* spelling(std::int64_t id) const {
-    const AddedToken* added = parts_.added.find(id);
-    return added != nullptr ? &added->content : parts_.model->vocabulary().token(id);
+    const std::string* added = parts_.added.spelling(id);
+    return added != nullptr ? added : parts_.model->vocabulary().token(id);
   }
 
   void check_template(const std::string& doing) const {

@@ -106,6 +106,24 @@ void add_punctuation(const JsonView& json, PreTokenizer& out) {
   out.append(split_step(each(is_punctuation), behavior ? read_behavior(*behavior) : SplitBehavior::isolated));
 }
 
+// White space is removed, each punctuation character stands alone.
+void add_bert(const JsonView&, PreTokenizer& out) {
+  out.append([](std::string_view piece, bool, Pieces& pieces) {
+    std::size_t begin = 0;
+    for (std::size_t at = 0; at < piece.size();) {
+      const CodePoint point = next_code_point(piece, at);
+      const bool stands_alone = is_punctuation(point);
+      if (stands_alone || is_space(point)) {
+        pieces.add(piece.substr(begin, at - begin));
+        if (stands_alone) pieces.add(piece.substr(at, point.size));
+        begin = at + point.size;
+      }
+      at += point.size;
+    }
+    pieces.add(piece.substr(begin));
+  });
+}
+
 void add_delimiter(const JsonView& json, PreTokenizer& out) {
   out.append(split_step(string_finder(std::string(character(json.at("delimiter")))), SplitBehavior::removed));
 }
@@ -174,11 +192,17 @@ void add_sequence(const JsonView& json, PreTokenizer& out) {
 
 // The registry: a new kind is one function and one line here.
 constexpr std::array pre_tokenizer_kinds{
-    PreTokenizerKind{"ByteLevel", add_byte_level},  PreTokenizerKind{"CharDelimiterSplit", add_delimiter},
-    PreTokenizerKind{"Digits", add_digits},         PreTokenizerKind{"FixedLength", add_fixed_length},
-    PreTokenizerKind{"Metaspace", add_metaspace},   PreTokenizerKind{"Punctuation", add_punctuation},
-    PreTokenizerKind{"Sequence", add_sequence},     PreTokenizerKind{"Split", add_split},
-    PreTokenizerKind{"Whitespace", add_whitespace}, PreTokenizerKind{"WhitespaceSplit", add_whitespace_split},
+    PreTokenizerKind{"BertPreTokenizer", add_bert},
+    PreTokenizerKind{"ByteLevel", add_byte_level},
+    PreTokenizerKind{"CharDelimiterSplit", add_delimiter},
+    PreTokenizerKind{"Digits", add_digits},
+    PreTokenizerKind{"FixedLength", add_fixed_length},
+    PreTokenizerKind{"Metaspace", add_metaspace},
+    PreTokenizerKind{"Punctuation", add_punctuation},
+    PreTokenizerKind{"Sequence", add_sequence},
+    PreTokenizerKind{"Split", add_split},
+    PreTokenizerKind{"Whitespace", add_whitespace},
+    PreTokenizerKind{"WhitespaceSplit", add_whitespace_split},
 };
 
 void append_kind(const JsonView& json, PreTokenizer& out) {

@@ -3,6 +3,7 @@
 
 #include "scanners.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/text/quote.hpp"
 
 namespace twistor::text {
 namespace {
@@ -156,6 +157,19 @@ class Translator {
 
 std::string translate_dialect(std::string_view oniguruma) {
   return Translator(oniguruma).run();
+}
+
+Regex read_regex(const JsonView& pattern) {
+  const std::string translated = translate_dialect(pattern.string());
+  if (translated.empty() && !pattern.string().empty())
+    pattern.fail("the pattern " + quote(pattern.string()) + " is not supported",
+                 "classes inside classes, &&, \\W or \\H inside a class, (?m), (?s), }+ and (*VERB) have no "
+                 "equal in PCRE2");
+  try {
+    return Regex(translated, "compiling a pattern", {.is_multiline = true});
+  } catch (const Error& error) {
+    pattern.fail(error.what());
+  }
 }
 
 }  // namespace twistor::text

@@ -1,7 +1,9 @@
-// Replacing strings.
+// Replacing strings and what regular expressions match.
 #include "twistor/text/replacement.hpp"
 
 #include <utility>
+
+#include "scanners.hpp"
 
 namespace twistor::text {
 
@@ -23,11 +25,19 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 Replacement Replacement::from_json(const JsonView& json) {
   Replacement out;
   const JsonView pattern = json.at("pattern");
-  if (!pattern.find("String")) pattern.fail("only a pattern of the form {\"String\": ...} is supported");
-  out.pattern_ = pattern.at("String").string();
-  if (out.pattern_.empty()) pattern.fail("expected a string to replace, got an empty one");
+  const auto literal = pattern.find("String");
+  if (!literal) out.regex_ = read_regex(pattern.at("Regex"));
+  if (literal) out.literal_ = literal->string();
+  if (literal && out.literal_.empty()) pattern.fail("expected a string to replace, got an empty one");
   out.content_ = json.at("content").string();
   return out;
+}
+
+void Replacement::apply(std::string& text) const {
+  if (regex_)
+    text = regex_->replace_all(text, content_);
+  else
+    replace_all(text, literal_, content_);
 }
 
 }  // namespace twistor::text

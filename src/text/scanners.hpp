@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "twistor/text/json.hpp"
 #include "twistor/text/regex.hpp"
 
 namespace twistor::text {
@@ -26,5 +27,8 @@ using Finder = std::function<Matches(std::string_view text)>;
 /// spelled by the Unicode properties that they have there. Empty if it cannot be said (nested or intersected
 /// classes, \W inside a class). *Local.*
 [[nodiscard]] std::string translate_dialect(std::string_view oniguruma);
+
+/// A string with such a pattern, compiled. Throws Error(data) about it.
+[[nodiscard]] Regex read_regex(const JsonView& pattern);
 
 }  // namespace twistor::text

@@ -90,18 +90,9 @@ constexpr std::array behavior_kinds{
 
 Finder regex_finder(const JsonView& pattern, PreTokenizer& out) {
   if (Finder scanner = find_scanner(pattern.string())) return scanner;
-  const std::string translated = translate_dialect(pattern.string());
-  if (translated.empty() && !pattern.string().empty())
-    pattern.fail("the pattern " + quote(pattern.string()) + " is not supported",
-                 "classes inside classes, &&, \\W or \\H inside a class, (?m), (?s), }+ and (*VERB) have no "
-                 "equal in PCRE2");
-  try {
-    const Regex regex(translated, "compiling a pattern", {.is_multiline = true});
-    out.note_pattern(pattern.string());
-    return [regex](std::string_view text) { return regex.find_all(text); };
-  } catch (const Error& error) {
-    pattern.fail(error.what());
-  }
+  const Regex regex = read_regex(pattern);
+  out.note_pattern(pattern.string());
+  return [regex](std::string_view text) { return regex.find_all(text); };
 }
 
 }  // namespace

@@ -19,6 +19,8 @@ namespace {
 // The registry: a new kind (WordPiece, Unigram, score-based BPE) is one source file and one line here.
 constexpr std::array token_model_kinds{
     TokenModelKind{"BPE", true, make_bpe},
+    TokenModelKind{"WordPiece", false,
+                   [](const JsonView& model, PieceForm form) { return make_word_piece(model, form); }},
     TokenModelKind{"WordLevel", false, make_word_level},
 };
 

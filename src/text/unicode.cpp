@@ -5,22 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
+
+#include "twistor/text/unicode_ranges.hpp"
 
 namespace twistor::text {
 namespace {
-
-struct Range {
-  char32_t first, last;
-};
-
-template <std::size_t n>
-bool is_in(const std::array<Range, n>& sorted, char32_t value) {
-  const auto after =
-      std::upper_bound(sorted.begin(), sorted.end(), value,
-                       [](char32_t wanted, const Range& range) { return wanted < range.first; });
-  return after != sorted.begin() && value <= std::prev(after)->last;
-}
 
 // Assigned in Unicode 15.1 and 16, which the system's utf8proc may not know yet; asked only where it knows
 // nothing.
@@ -126,6 +115,14 @@ CodePoint next_code_point(std::string_view text, std::size_t at) {
   return {value, size, true};
 }
 
+CodePoint last_code_point(std::string_view text, std::size_t end) {
+  for (std::size_t size = std::min<std::size_t>(4, end); size > 1; --size) {
+    const CodePoint point = next_code_point(text.substr(0, end), end - size);
+    if (point.is_valid && point.size == size) return point;
+  }
+  return next_code_point(text.substr(0, end), end - 1);
+}
+
 void append_utf8(std::string& out, char32_t value) {
   const auto push = [&](char32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
   if (value < 0x80) {
@@ -149,6 +146,24 @@ CharClass char_class(CodePoint point) {
   static const std::array<CharClass, 128> ascii = make_ascii_classes();
   if (!point.is_valid) return CharClass::other;
   return point.value < 128 ? ascii[point.value] : class_of_value(point.value);
+}
+
+std::size_t white_space_end(std::string_view text, std::size_t at) {
+  while (at < text.size()) {
+    const CodePoint point = next_code_point(text, at);
+    if (char_class(point) != CharClass::space) break;
+    at += point.size;
+  }
+  return at;
+}
+
+std::size_t white_space_begin(std::string_view text, std::size_t end, std::size_t first) {
+  while (end > first) {
+    const CodePoint point = last_code_point(text, end);
+    if (char_class(point) != CharClass::space) break;
+    end -= point.size;
+  }
+  return end;
 }
 
 bool is_word_char(CodePoint point) {

@@ -42,8 +42,9 @@ class AddedTokens {
     return split(text, normalized_);
   }
 
-  /// nullptr if the id is not one of them.
-  [[nodiscard]] const AddedToken* find(std::int64_t id) const;
+  /// How decoding spells a token: as it is found, so a normalized one in its normalized form. nullptr if the
+  /// id is not one of them.
+  [[nodiscard]] const std::string* spelling(std::int64_t id) const;
   [[nodiscard]] const std::vector<AddedToken>& tokens() const { return tokens_; }
 
  private:
@@ -51,6 +52,7 @@ class AddedTokens {
   [[nodiscard]] std::vector<Part> split(std::string_view text, const Trie& trie) const;
 
   std::vector<AddedToken> tokens_;
+  std::vector<std::string> forms_;  ///< of each token
   Trie raw_;
   Trie normalized_;
   std::unordered_map<std::int64_t, std::size_t> by_id_;

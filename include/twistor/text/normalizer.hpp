@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,16 @@ struct NormalizerKind {
   std::string_view type;
   Normalizer (*make)(const JsonView& json);
 };
+
+/// Text preparation of BERT (Devlin et al. 2019). With clean_text, bytes that are no UTF-8 are taken away, as
+/// U+FFFD would be; without, they stay.
+struct BertNormalizerOptions {
+  bool clean_text = true;             ///< no control characters, all white space as spaces
+  bool handle_chinese_chars = true;   ///< spaces around CJK ideographs
+  std::optional<bool> strip_accents;  ///< as `lowercase` unless given
+  bool lowercase = true;
+};
+[[nodiscard]] Normalizer bert_normalizer(BertNormalizerOptions options);
 
 /// Throws Error(data) naming a kind or an option that is not supported. *Local.*
 [[nodiscard]] Normalizer read_normalizer(const JsonView& json);

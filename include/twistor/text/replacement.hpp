@@ -1,10 +1,12 @@
 // "Replace" of a tokenizer.json: every match of a pattern by a fixed text, in normalizers and decoders.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "twistor/text/json.hpp"
+#include "twistor/text/regex.hpp"
 
 namespace twistor::text {
 
@@ -14,12 +16,13 @@ void replace_all(std::string& text, std::string_view from, std::string_view to);
 /// *Local*, immutable.
 class Replacement {
  public:
-  /// From {"pattern": {"String": ...}, "content": ...}. Throws Error(data).
+  /// From {"pattern": {"String": ...} or {"Regex": ...}, "content": ...}. Throws Error(data).
   [[nodiscard]] static Replacement from_json(const JsonView& json);
-  void apply(std::string& text) const { replace_all(text, pattern_, content_); }
+  void apply(std::string& text) const;
 
  private:
-  std::string pattern_;
+  std::string literal_;
+  std::optional<Regex> regex_;  ///< instead of literal_
   std::string content_;
 };
 

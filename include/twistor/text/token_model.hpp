@@ -46,6 +46,16 @@ struct TokenModelKind {
                                                         std::span<const std::string_view> merges,
                                                         const std::string& doing,
                                                         bool whole_words_first = false);
+/// src/text/word_piece.cpp. A word without pieces becomes the unknown token; where the vocabulary has none,
+/// it is an Error(usage) when it comes.
+struct WordPieceOptions {
+  std::string unknown_token = "[UNK]";
+  std::string continuing_subword_prefix = "##";
+  std::int64_t max_input_chars_per_word = 100;  ///< longer words are unknown
+};
+[[nodiscard]] std::unique_ptr<TokenModel> make_word_piece(const JsonView& model, PieceForm form);
+[[nodiscard]] std::unique_ptr<TokenModel> make_word_piece(Vocabulary vocabulary,
+                                                          const WordPieceOptions& options);
 /// src/text/word_level.cpp. Throws Error(data).
 [[nodiscard]] std::unique_ptr<TokenModel> make_word_level(const JsonView& model, PieceForm form);
 

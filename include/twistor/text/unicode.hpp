@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace twistor::text {
 
@@ -17,6 +18,9 @@ struct CodePoint {
 /// The code point at byte `at` < text.size(). Overlong forms, surrogates and values above U+10FFFF are
 /// invalid.
 [[nodiscard]] CodePoint next_code_point(std::string_view text, std::size_t at);
+
+/// The code point that ends just before byte `end` > 0 of a text.
+[[nodiscard]] CodePoint last_code_point(std::string_view text, std::size_t end);
 
 /// Appends the UTF-8 of a code point below 0x110000.
 void append_utf8(std::string& out, char32_t value);
@@ -33,6 +37,11 @@ enum class CharClass : unsigned char {
 };
 [[nodiscard]] CharClass char_class(CodePoint point);
 
+/// The end of the white space that begins at byte `at`, or `at`; and the begin of that which ends at byte
+/// `end` and begins at `first` or later.
+[[nodiscard]] std::size_t white_space_end(std::string_view text, std::size_t at);
+[[nodiscard]] std::size_t white_space_begin(std::string_view text, std::size_t end, std::size_t first = 0);
+
 /// \w of Unicode regular expressions (UTS #18, Annex C): alphabetic, marks, decimal digits, connectors,
 /// joiners.
 [[nodiscard]] bool is_word_char(CodePoint point);
@@ -46,5 +55,21 @@ enum class CharClass : unsigned char {
 /// What the pre-tokenizers Punctuation and BertPreTokenizer cut out: ASCII punctuation and symbols, and
 /// general category P* of Unicode 7, which is what the reference has there.
 [[nodiscard]] bool is_punctuation(CodePoint point);
+
+/// Replaces every code point by what `append(out, value)` writes; invalid bytes stay.
+template <class Append>
+void rewrite_code_points(std::string& text, Append append) {
+  std::string out;
+  out.reserve(text.size() + text.size() / 8);
+  for (std::size_t at = 0; at < text.size();) {
+    const CodePoint point = next_code_point(text, at);
+    if (point.is_valid)
+      append(out, point.value);
+    else
+      out += text[at];
+    at += point.size;
+  }
+  text = std::move(out);
+}
 
 }  // namespace twistor::text

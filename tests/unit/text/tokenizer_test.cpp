@@ -162,7 +162,7 @@ TEST(TokenizerJson, MalformedBpeGetsOneClearError) {
       {"/model/dropout", "0.1", "model.dropout: random merges are not supported"},
       {"/model/end_of_word_suffix", "\"</w>\"", "model.end_of_word_suffix: is not supported"},
       {"/model/continuing_subword_prefix", "\"##\"", "model.continuing_subword_prefix: is not supported"},
-      {"/normalizer", R"({"type": "Nmt"})", "normalizer: the normalizer 'Nmt' is not supported"},
+      {"/normalizer", R"({"type": "NFX"})", "normalizer: the normalizer 'NFX' is not supported"},
       {"/decoder", R"({"type": "CTC"})", "decoder: the decoder 'CTC' is not supported"},
       {"/pre_tokenizer", "null", "BPE is supported only with ByteLevel"},
       {"/pre_tokenizer/type", "\"UnicodeScripts\"", "the pre-tokenizer 'UnicodeScripts' is not supported"},
