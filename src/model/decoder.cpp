@@ -29,6 +29,7 @@ struct Workspace {
         gated(size(n, t.feed_forward)) {}
   static std::size_t size(std::int64_t a, std::int64_t b) { return static_cast<std::size_t>(a * b); }
   std::vector<float> x, normal, qkv, heads, inner, gated;
+  rows::RotaryRows angles;
 };
 
 class Decoder final : public LanguageModel {
@@ -38,8 +39,6 @@ class Decoder final : public LanguageModel {
         fingerprint_(source.fingerprint),
         precision_(options.precision),
         weights_(std::move(source), options) {
-    if (traits_.position != PositionKind::learned)
-      rotary_ = rows::RotaryTable(traits_.context, traits_.head_size, traits_.rope_base);
     if (options.precision == Precision::bfloat16) fingerprint_ += ":bfloat16";
   }
 
@@ -99,11 +98,14 @@ class Decoder final : public LanguageModel {
     const std::int64_t d = traits_.width;
     Workspace work(n, traits_, weights_.layers[0].qkv.matrix.n(), weights_.layers[0].up.matrix.n());
     embed(tokens, rows, work.x);
+    work.angles = angles_of(rows);
     for (std::int64_t i = 0; i < traits_.n_layers; ++i) {
       const LayerWeights& layer = weights_.layers[static_cast<std::size_t>(i)];
       normalise(layer.attention_norm, work.x.data(), n, work.normal.data());
+      apply(work.normal, n, layer.qkv, work.qkv);
+      if (traits_.is_parallel) normalise(layer.mlp_norm, work.x.data(), n, work.normal.data());
       attention(layer, i, rows, cache, work);
-      normalise(layer.mlp_norm, work.x.data(), n, work.normal.data());
+      if (!traits_.is_parallel) normalise(layer.mlp_norm, work.x.data(), n, work.normal.data());
       mlp(layer, n, work);
     }
     normalise(weights_.final_norm, work.x.data(), n, hidden);
@@ -129,6 +131,12 @@ class Decoder final : public LanguageModel {
     }
   }
 
+  rows::RotaryRows angles_of(const std::vector<AttentionRow>& rows) const {
+    std::vector<std::int64_t> positions;
+    for (const AttentionRow& row : rows) positions.push_back(row.position);
+    return {traits_.rotary.frequencies, traits_.rotary.magnitude, positions};
+  }
+
   void normalise(const NormWeights& norm, const float* x, std::int64_t n, float* out) const {
     const std::int64_t d = traits_.width;
     const auto eps = static_cast<float>(traits_.norm_eps);
@@ -142,18 +150,18 @@ class Decoder final : public LanguageModel {
     }
   }
 
+  /// x += the attention of work.qkv.
   void attention(const LayerWeights& layer, std::int64_t index, const std::vector<AttentionRow>& rows,
                  KvCache& cache, Workspace& work) const {
     const auto n = static_cast<std::int64_t>(rows.size());
     const std::int64_t q = traits_.n_heads * traits_.head_size, kv = traits_.n_kv_heads * traits_.head_size;
     const std::int64_t width = q + 2 * kv;
-    apply(work.normal, n, layer.qkv, work.qkv);
 #pragma omp parallel for schedule(static) if (n * width > 20000)
     for (std::int64_t r = 0; r < n; ++r) {
       float* row = work.qkv.data() + r * width;
       if (traits_.position != PositionKind::learned)
         for (std::int64_t h = 0; h < traits_.n_heads + traits_.n_kv_heads; ++h)
-          rows::rotate(row + h * traits_.head_size, rotary_, rows[static_cast<std::size_t>(r)].position,
+          rows::rotate(row + h * traits_.head_size, work.angles, r,
                        traits_.position == PositionKind::rotary_interleaved);
       write_kv(cache, rows[static_cast<std::size_t>(r)], index, row + q, row + q + kv);
     }
@@ -162,6 +170,7 @@ class Decoder final : public LanguageModel {
     apply(work.heads, n, layer.out, work.x, true);
   }
 
+  /// x += the MLP of work.normal.
   void mlp(const LayerWeights& layer, std::int64_t n, Workspace& work) const {
     const std::int64_t f = traits_.feed_forward, up = layer.up.matrix.n();
     apply(work.normal, n, layer.up, work.inner);
@@ -196,7 +205,6 @@ class Decoder final : public LanguageModel {
   std::string fingerprint_;
   Precision precision_;
   DecoderWeights weights_;
-  rows::RotaryTable rotary_;
 };
 
 }  // namespace

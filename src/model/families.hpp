@@ -29,7 +29,13 @@ struct Family {
 DecoderSource gpt2_from_config(const text::JsonView& config, WeightFilePtr file);
 DecoderSource gpt_neo_from_config(const text::JsonView& config, WeightFilePtr file);
 DecoderSource llama_from_config(const text::JsonView& config, WeightFilePtr file);
+DecoderSource mistral_from_config(const text::JsonView& config, WeightFilePtr file);
+DecoderSource qwen2_from_config(const text::JsonView& config, WeightFilePtr file);
+DecoderSource gpt_neox_from_config(const text::JsonView& config, WeightFilePtr file);
 DecoderSource llama_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
+DecoderSource qwen2_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
+DecoderSource gpt2_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
+DecoderSource gpt_neox_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
 
 /// sha256 of `header` and of all tensors' names, shapes and sampled contents: large files are tied to
 /// checkpoints without being read as a whole.

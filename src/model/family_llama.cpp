@@ -1,11 +1,11 @@
-// Llama: RMS norms, rotary positions, gated SiLU, grouped heads, no biases.
-#include <cmath>
-#include <string>
-
+// Llama and its relatives Mistral and Qwen2: RMS norms, rotary positions, gated SiLU, grouped heads.
 #include <fmt/format.h>
 
-#include "family_parts.hpp"
-#include "twistor/base/error.hpp"
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "rope.hpp"
 
 namespace twistor::model {
 namespace {
@@ -15,63 +15,61 @@ struct Names {
   const char *embedding, *final_norm, *head, *layer;
   const char *attention_norm, *mlp_norm, *q, *k, *v, *out, *gate, *up, *down;
 };
-constexpr Names hf_names{"model.embed_tokens.weight",
-                         "model.norm",
-                         "lm_head.weight",
-                         "model.layers.{}.",
-                         "input_layernorm",
-                         "post_attention_layernorm",
-                         "self_attn.q_proj",
-                         "self_attn.k_proj",
-                         "self_attn.v_proj",
-                         "self_attn.o_proj",
-                         "mlp.gate_proj",
-                         "mlp.up_proj",
+constexpr Names hf_names{"embed_tokens.weight", "norm",
+                         "lm_head.weight",      "layers.{}.",
+                         "input_layernorm",     "post_attention_layernorm",
+                         "self_attn.q_proj",    "self_attn.k_proj",
+                         "self_attn.v_proj",    "self_attn.o_proj",
+                         "mlp.gate_proj",       "mlp.up_proj",
                          "mlp.down_proj"};
 constexpr Names gguf_names{"token_embd.weight", "output_norm", "output.weight", "blk.{}.", "attn_norm",
                            "ffn_norm",          "attn_q",      "attn_k",        "attn_v",  "attn_output",
                            "ffn_gate",          "ffn_up",      "ffn_down"};
 
-void find_tensors(TensorSearch& search, DecoderSource& s, const Names& names) {
+struct Biases {
+  bool qkv = false, out = false, mlp = false;
+};
+
+/// All but the head. `windows`: one a layer, or empty.
+void find_tensors(TensorSearch& search, DecoderSource& s, const std::string& prefix, const Names& names,
+                  const Biases& biases, const std::vector<std::int64_t>& windows) {
   const DecoderTraits& t = s.traits;
   const std::int64_t d = t.width, q = t.n_heads * t.head_size, kv = t.n_kv_heads * t.head_size,
                      inner = t.feed_forward;
-  s.embedding = search.need(names.embedding, {t.vocab_size, d});
-  s.final_norm = find_norm(search, names.final_norm, d, false);
+  s.embedding = search.need(prefix + names.embedding, {t.vocab_size, d});
+  s.final_norm = find_norm(search, prefix + names.final_norm, d, false);
   for (std::int64_t i = 0; i < t.n_layers; ++i) {
-    const std::string at = fmt::format(fmt::runtime(names.layer), i);
-    const auto linear = [&](const char* name, std::int64_t n, std::int64_t k) {
-      return find_linear(search, at + name, n, k, false);
+    const std::string at = prefix + fmt::format(fmt::runtime(names.layer), i);
+    const auto linear = [&](const char* name, std::int64_t n, std::int64_t k, bool has_bias) {
+      return find_linear(search, at + name, n, k, has_bias);
     };
-    LayerSource layer;
+    LayerSource& layer = s.layers.emplace_back();
     layer.attention_scale = 1.0 / std::sqrt(static_cast<double>(t.head_size));
+    if (!windows.empty()) layer.window = windows[static_cast<std::size_t>(i)];
     layer.attention_norm = find_norm(search, at + names.attention_norm, d, false);
     layer.mlp_norm = find_norm(search, at + names.mlp_norm, d, false);
-    layer.qkv.parts = {linear(names.q, q, d), linear(names.k, kv, d), linear(names.v, kv, d)};
-    layer.out.parts = {linear(names.out, d, q)};
-    layer.up.parts = {linear(names.gate, inner, d), linear(names.up, inner, d)};
-    layer.down.parts = {linear(names.down, d, inner)};
-    s.layers.push_back(std::move(layer));
+    layer.qkv.parts = {linear(names.q, q, d, biases.qkv), linear(names.k, kv, d, biases.qkv),
+                       linear(names.v, kv, d, biases.qkv)};
+    layer.out.parts = {linear(names.out, d, q, biases.out)};
+    layer.up.parts = {linear(names.gate, inner, d, biases.mlp), linear(names.up, inner, d, biases.mlp)};
+    layer.down.parts = {linear(names.down, d, inner, biases.mlp)};
   }
 }
 
-void set_common(DecoderTraits& t) {
-  t.family = "Llama";
+DecoderTraits common_traits(std::string family) {
+  DecoderTraits t;
+  t.family = std::move(family);
   t.norm = NormKind::rms_norm;
   t.activation = ActivationKind::silu;
   t.is_gated = true;
+  return t;
 }
 
-}  // namespace
-
-DecoderSource llama_from_config(const text::JsonView& config, std::shared_ptr<const WeightFile> file) {
-  DecoderSource s;
-  DecoderTraits& t = s.traits;
-  set_common(t);
-  constexpr std::int64_t most = 1 << 20;
+DecoderTraits traits_from_config(const text::JsonView& config, std::string family) {
+  DecoderTraits t = common_traits(std::move(family));
   t.position = PositionKind::rotary_half;
-  t.width = config.at("hidden_size").integer(1, most);
-  t.n_layers = config.at("num_hidden_layers").integer(1, 1000);
+  t.width = config.at("hidden_size").integer(1, most_width);
+  t.n_layers = config.at("num_hidden_layers").integer(1, most_layers);
   t.n_heads = config.at("num_attention_heads").integer(1, t.width);
   const auto kv = config.find("num_key_value_heads");
   t.n_kv_heads = kv ? kv->integer(1, t.n_heads) : t.n_heads;
@@ -79,81 +77,138 @@ DecoderSource llama_from_config(const text::JsonView& config, std::shared_ptr<co
   const auto head = config.find("head_dim");
   if (!head && t.width % t.n_heads != 0)
     config.at("num_attention_heads").fail("hidden_size is no multiple of it, and head_dim is missing");
-  t.head_size = head ? head->integer(1, most) : t.width / t.n_heads;
-  if (t.head_size % 2 != 0) config.at("num_attention_heads").fail("rotary positions need an even head size");
-  t.feed_forward = config.at("intermediate_size").integer(1, most);
-  t.vocab_size = config.at("vocab_size").integer(1, 1 << 24);
-  t.context = config.at("max_position_embeddings").integer(1, 1 << 24);
-  t.norm_eps = config.at("rms_norm_eps").number();
-  auto theta = config.find("rope_theta");
-  if (const auto rope = config.find("rope_parameters")) {  // newer files keep both here
-    theta = rope->find("rope_theta");
-    if (const auto type = rope->find("rope_type"); type && type->string() != "default")
-      type->fail("expected \"default\", got \"" + type->string() + "\"",
-                 "scaled rotary positions are not supported");
-  }
-  if (theta) t.rope_base = theta->number();
-  if (const auto scaling = config.find("rope_scaling"))
-    scaling->fail("scaled rotary positions are not supported");
-  for (const char* key : {"attention_bias", "mlp_bias"})
-    if (const auto flag = config.find(key); flag && flag->boolean())
-      flag->fail("biases are not supported for Llama models");
-  if (const auto act = config.find("hidden_act"); act && act->string() != "silu")
-    act->fail("expected \"silu\", got \"" + act->string() + "\"");
+  t.head_size = head ? head->integer(1, most_head_size) : t.width / t.n_heads;
+  t.feed_forward = config.at("intermediate_size").integer(1, most_width);
+  t.vocab_size = config.at("vocab_size").integer(1, most_tokens);
+  t.context = config.at("max_position_embeddings").integer(1, most_tokens);
+  t.norm_eps = positive_number(config.at("rms_norm_eps"));
+  if (const auto activation = config.find("hidden_act")) t.activation = activation_named(*activation);
+  RotaryContext rotary{t.head_size, t.context};
+  if (const auto theta = config.find("rope_theta")) rotary.base = positive_number(*theta);
+  if (const auto part = config.find("partial_rotary_factor")) rotary.fraction = part->number();
+  t.rotary = rotary_from_config(config, rotary);
+  return t;
+}
+
+DecoderSource source_from_config(const text::JsonView& config, WeightFilePtr file, DecoderTraits traits,
+                                 const Biases& biases, const std::vector<std::int64_t>& windows) {
+  DecoderSource s;
+  s.traits = std::move(traits);
   s.file = std::move(file);
   TensorSearch search(*s.file);
-  find_tensors(search, s, hf_names);
+  const std::string prefix = prefix_of(*s.file, {"model.", ""}, hf_names.embedding);
+  find_tensors(search, s, prefix, hf_names, biases, windows);
   s.head = find_head(search, *s.file, hf_names.head, s, flag(config, "tie_word_embeddings", false));
   search.finish();
   return s;
 }
 
-DecoderSource llama_from_gguf(const text::GgufFile& g, std::shared_ptr<const WeightFile> file) {
+/// `sliding_window`: null means none, and a missing key 4096, as in transformers.
+std::int64_t sliding_window(const text::JsonView& config) {
+  if (!config.object().contains("sliding_window")) return 4096;
+  const auto window = config.find("sliding_window");
+  return window ? window->integer(1, most_tokens) : 0;
+}
+
+/// Windows of Qwen2's layers: from `layer_types`, or else all layers from `max_window_layers` on.
+std::vector<std::int64_t> qwen2_windows(const text::JsonView& config, std::int64_t n_layers) {
+  const std::int64_t window = flag(config, "use_sliding_window", false) ? sliding_window(config) : 0;
+  std::vector<std::int64_t> windows(static_cast<std::size_t>(n_layers), 0);
+  if (const auto types = config.find("layer_types")) {
+    if (types->array_size() != windows.size())
+      types->fail(fmt::format("expected {} layers, got {}", n_layers, types->array_size()));
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      const std::string& type = types->item(i).string();
+      if (type == "full_attention") continue;
+      if (type != "sliding_attention" || window == 0)
+        types->item(i).fail(window == 0
+                                ? "asks for a window, but use_sliding_window and sliding_window give none"
+                                : "expected full_attention or sliding_attention");
+      windows[i] = window;
+    }
+    return windows;
+  }
+  const auto first = config.find("max_window_layers");
+  for (std::int64_t i = first ? first->integer(0) : 28; i < n_layers; ++i)
+    windows[static_cast<std::size_t>(i)] = window;
+  return windows;
+}
+
+DecoderTraits traits_from_gguf(GgufKeys& keys, const WeightFile& file, std::string family) {
+  DecoderTraits t = common_traits(std::move(family));
+  t.n_layers = keys.size("block_count", most_layers);
+  t.width = keys.size("embedding_length", most_width);
+  t.n_heads = keys.size("attention.head_count", t.width);
+  t.n_kv_heads = keys.find_size("attention.head_count_kv", t.n_heads).value_or(t.n_heads);
+  t.feed_forward = keys.size("feed_forward_length", most_width);
+  t.context = keys.size("context_length", most_tokens);
+  if (t.n_heads % t.n_kv_heads != 0)
+    keys.fail("attention.head_count_kv",
+              fmt::format("is {}, which does not divide {} heads", t.n_kv_heads, t.n_heads));
+  const auto head_size = keys.find_size("attention.key_length", most_head_size);
+  if (!head_size && t.width % t.n_heads != 0)
+    keys.fail("attention.head_count",
+              fmt::format("is {}, which does not divide the width {}", t.n_heads, t.width));
+  t.head_size = head_size.value_or(t.width / t.n_heads);
+  const auto value_size = keys.find_size("attention.value_length", most_head_size);
+  if (value_size && *value_size != t.head_size)
+    keys.fail("attention.value_length",
+              fmt::format("is {}, expected that of keys, {}", *value_size, t.head_size));
+  t.norm_eps = keys.positive("attention.layer_norm_rms_epsilon");
+  t.rotary = rotary_from_gguf(keys, file, t.head_size);
+  t.vocab_size = vocabulary_of(keys, file, gguf_names.embedding);
+  keys.ignore({"tensor_data_layout"});
+  return t;
+}
+
+DecoderSource source_from_gguf(const GgufKeys& keys, WeightFilePtr file, DecoderTraits traits,
+                               bool needs_qkv_bias) {
   DecoderSource s;
-  DecoderTraits& t = s.traits;
-  set_common(t);
-  const std::string doing = "reading " + g.name();
-  const auto size = [&](const char* key, std::int64_t largest) {
-    const std::int64_t value = g.integer(key);
-    TWISTOR_CHECK(value >= 1 && value <= largest, ErrorKind::data, doing,
-                  fmt::format("{} is {}, expected 1 to {}", key, value, largest));
-    return value;
-  };
-  t.position = PositionKind::rotary_interleaved;  // the converter permutes the rows of Q and K
-  t.n_layers = size("llama.block_count", 1000);
-  t.width = size("llama.embedding_length", 1 << 20);
-  t.n_heads = size("llama.attention.head_count", t.width);
-  t.n_kv_heads =
-      g.has("llama.attention.head_count_kv") ? size("llama.attention.head_count_kv", t.n_heads) : t.n_heads;
-  t.feed_forward = size("llama.feed_forward_length", 1 << 20);
-  t.context = size("llama.context_length", 1 << 24);
-  TWISTOR_CHECK(
-      t.n_heads % t.n_kv_heads == 0 && (g.has("llama.attention.key_length") || t.width % t.n_heads == 0),
-      ErrorKind::data, doing,
-      fmt::format("{} heads do not fit width {} and {} key-value heads", t.n_heads, t.width, t.n_kv_heads));
-  t.head_size =
-      g.has("llama.attention.key_length") ? size("llama.attention.key_length", 1 << 16) : t.width / t.n_heads;
-  const std::int64_t rotary = g.find_integer("llama.rope.dimension_count").value_or(t.head_size);
-  TWISTOR_CHECK(
-      rotary == t.head_size && rotary % 2 == 0, ErrorKind::data, doing,
-      fmt::format("llama.rope.dimension_count is {}, expected the head size {}, even", rotary, t.head_size),
-      "partial rotary positions are not supported");
-  const std::string_view scaling = g.find_string("llama.rope.scaling.type").value_or("none");
-  TWISTOR_CHECK(
-      scaling == "none" && !g.has("llama.rope.scale_linear") && file->find("rope_freqs.weight") == nullptr,
-      ErrorKind::data, doing, "scaled rotary positions are not supported");
-  t.norm_eps = g.number("llama.attention.layer_norm_rms_epsilon");
-  t.rope_base = g.find_number("llama.rope.freq_base").value_or(10000.0);
-  const TensorInfo* embedding = file->find(gguf_names.embedding);
-  TWISTOR_CHECK(embedding != nullptr && embedding->shape.size() == 2, ErrorKind::data, doing,
-                "the tensor token_embd.weight is missing or is no matrix");
-  t.vocab_size = embedding->shape[0];
+  s.traits = std::move(traits);
   s.file = std::move(file);
+  keys.finish();
+  const auto has = [&](const char* name) { return s.file->find(name) != nullptr; };
+  const Biases biases{needs_qkv_bias || has("blk.0.attn_q.bias"), has("blk.0.attn_output.bias"),
+                      has("blk.0.ffn_down.bias")};
   TensorSearch search(*s.file);
-  find_tensors(search, s, gguf_names);
-  s.head = search.find(gguf_names.head, {t.vocab_size, t.width});
+  find_tensors(search, s, "", gguf_names, biases, {});
+  s.head = search.find(gguf_names.head, {s.traits.vocab_size, s.traits.width});
   search.finish();
   return s;
+}
+
+}  // namespace
+
+DecoderSource llama_from_config(const text::JsonView& config, WeightFilePtr file) {
+  const bool attention = flag(config, "attention_bias", false), mlp = flag(config, "mlp_bias", false);
+  return source_from_config(config, std::move(file), traits_from_config(config, "Llama"),
+                            {attention, attention, mlp}, {});
+}
+
+DecoderSource mistral_from_config(const text::JsonView& config, WeightFilePtr file) {
+  DecoderTraits traits = traits_from_config(config, "Mistral");
+  const std::vector<std::int64_t> windows(static_cast<std::size_t>(traits.n_layers), sliding_window(config));
+  return source_from_config(config, std::move(file), std::move(traits), {}, windows);
+}
+
+DecoderSource qwen2_from_config(const text::JsonView& config, WeightFilePtr file) {
+  DecoderTraits traits = traits_from_config(config, "Qwen2");
+  const std::vector<std::int64_t> windows = qwen2_windows(config, traits.n_layers);
+  return source_from_config(config, std::move(file), std::move(traits), {true, false, false}, windows);
+}
+
+DecoderSource llama_from_gguf(const text::GgufFile& gguf, WeightFilePtr file) {
+  GgufKeys keys(gguf);
+  DecoderTraits traits = traits_from_gguf(keys, *file, "Llama");
+  traits.position = PositionKind::rotary_interleaved;  // the converter permutes the rows of Q and K
+  return source_from_gguf(keys, std::move(file), std::move(traits), false);
+}
+
+DecoderSource qwen2_from_gguf(const text::GgufFile& gguf, WeightFilePtr file) {
+  GgufKeys keys(gguf);
+  DecoderTraits traits = traits_from_gguf(keys, *file, "Qwen2");
+  traits.position = PositionKind::rotary_half;
+  return source_from_gguf(keys, std::move(file), std::move(traits), true);
 }
 
 }  // namespace twistor::model

@@ -14,6 +14,7 @@ namespace twistor::model {
 /// Bounds of sizes in configurations: far above any model, far below an overflow of their products.
 inline constexpr std::int64_t most_width = 1 << 20;
 inline constexpr std::int64_t most_layers = 1000;
+inline constexpr std::int64_t most_head_size = 1 << 16;
 inline constexpr std::int64_t most_tokens = 1 << 24;  // vocabulary, context
 
 /// The activation of that name in config.json, by all its spellings; throws Error(data) with the list.

@@ -15,9 +15,12 @@ namespace twistor::model {
 namespace {
 
 constexpr std::array known_families{
-    Family{"GPT-2", "gpt2", "", &gpt2_from_config, nullptr},
+    Family{"GPT-2", "gpt2", "gpt2", &gpt2_from_config, &gpt2_from_gguf},
     Family{"GPT-Neo", "gpt_neo", "", &gpt_neo_from_config, nullptr},
+    Family{"GPT-NeoX", "gpt_neox", "gptneox", &gpt_neox_from_config, &gpt_neox_from_gguf},
     Family{"Llama", "llama", "llama", &llama_from_config, &llama_from_gguf},
+    Family{"Mistral", "mistral", "", &mistral_from_config, nullptr},
+    Family{"Qwen2", "qwen2", "qwen2", &qwen2_from_config, &qwen2_from_gguf},
 };
 
 std::string known_names(std::string_view Family::*member) {
@@ -31,6 +34,17 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// Keys that change any family's outputs and are honoured by none.
+void refuse_foreign_keys(const text::JsonView& config) {
+  for (const char* key : {"quantization_config", "compression_config"})
+    if (const auto found = config.find(key))
+      found->fail("weights quantised in this way are not supported",
+                  "take the unquantised model, or a GGUF file of it");
+  for (const char* key : {"add_cross_attention", "is_encoder_decoder", "tie_encoder_decoder"})
+    if (const auto found = config.find(key); found && found->boolean())
+      found->fail("the model is not a decoder alone");
+}
+
 DecoderSource open_folder(const std::filesystem::path& folder) {
   const std::filesystem::path config_path = folder / "config.json";
   const MappedFile config_file(config_path);
@@ -38,6 +52,7 @@ DecoderSource open_folder(const std::filesystem::path& folder) {
   const nlohmann::json document = text::parse_json(as_text(config_file.bytes()), doing);
   const text::JsonView config(document, doing);
   const std::string& type = config.at("model_type").string();
+  refuse_foreign_keys(config);
   for (const Family& family : families()) {
     if (family.model_type != type || family.from_config == nullptr) continue;
     DecoderSource source = family.from_config(config, open_safetensors(folder));
@@ -52,6 +67,10 @@ DecoderSource open_folder(const std::filesystem::path& folder) {
 DecoderSource open_gguf(const std::filesystem::path& path) {
   const text::GgufFile gguf = text::GgufFile::open(path);
   const std::string architecture(gguf.string("general.architecture"));
+  const std::int64_t n_parts = gguf.find_integer("split.count").value_or(1);
+  TWISTOR_CHECK(n_parts <= 1, ErrorKind::data, "reading " + path.string(),
+                fmt::format("the file is one of {} parts of a model", n_parts),
+                "merge the parts into one file");
   for (const Family& family : families()) {
     if (family.gguf_architecture != architecture || family.from_gguf == nullptr) continue;
     DecoderSource source = family.from_gguf(gguf, open_gguf_weights(path));

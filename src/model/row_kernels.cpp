@@ -92,26 +92,26 @@ void times(const float* a, const float* b, std::int64_t n, float* out) {
   });
 }
 
-RotaryTable::RotaryTable(std::int64_t context, std::int64_t rotary_dims, double base)
-    : pairs(rotary_dims / 2),
-      cosine(static_cast<std::size_t>(context * pairs)),
-      sine(static_cast<std::size_t>(context * pairs)) {
-  for (std::int64_t i = 0; i < pairs; ++i) {
-    const double frequency = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(rotary_dims));
-    for (std::int64_t p = 0; p < context; ++p) {
-      const double angle = static_cast<double>(p) * frequency;
-      cosine[static_cast<std::size_t>(p * pairs + i)] = static_cast<float>(std::cos(angle));
-      sine[static_cast<std::size_t>(p * pairs + i)] = static_cast<float>(std::sin(angle));
+RotaryRows::RotaryRows(std::span<const double> frequencies, double magnitude,
+                       std::span<const std::int64_t> positions)
+    : pairs(static_cast<std::int64_t>(frequencies.size())) {
+  cosine.reserve(frequencies.size() * positions.size());
+  sine.reserve(frequencies.size() * positions.size());
+  for (const std::int64_t position : positions)
+    for (const double frequency : frequencies) {
+      const double angle = static_cast<double>(position) * frequency;
+      cosine.push_back(static_cast<float>(magnitude * std::cos(angle)));
+      sine.push_back(static_cast<float>(magnitude * std::sin(angle)));
     }
-  }
 }
 
-void rotate(float* head, const RotaryTable& table, std::int64_t position, bool is_interleaved) {
-  const float* cosine = table.cosine.data() + position * table.pairs;
-  const float* sine = table.sine.data() + position * table.pairs;
-  for (std::int64_t i = 0; i < table.pairs; ++i) {
+void rotate(float* head, const RotaryRows& angles, std::int64_t row, bool is_interleaved) {
+  const std::int64_t pairs = angles.pairs;
+  const float* cosine = angles.cosine.data() + row * pairs;
+  const float* sine = angles.sine.data() + row * pairs;
+  for (std::int64_t i = 0; i < pairs; ++i) {
     float& a = head[is_interleaved ? 2 * i : i];
-    float& b = head[is_interleaved ? 2 * i + 1 : i + table.pairs];
+    float& b = head[is_interleaved ? 2 * i + 1 : i + pairs];
     const float x = a, y = b;
     a = x * cosine[i] - y * sine[i];
     b = x * sine[i] + y * cosine[i];

@@ -23,15 +23,16 @@ void silu(float* x, std::int64_t n);
 /// out = a b, n values.
 void times(const float* a, const float* b, std::int64_t n, float* out);
 
-/// Cosines and sines of rotary positions, (context, pairs), computed in float64.
-struct RotaryTable {
-  RotaryTable() = default;
-  RotaryTable(std::int64_t context, std::int64_t rotary_dims, double base);
+/// Cosines and sines of rotary positions for some rows, (n, pairs), computed in float64.
+struct RotaryRows {
+  RotaryRows() = default;
+  /// frequencies: radians a position, (pairs); positions: (n).
+  RotaryRows(std::span<const double> frequencies, double magnitude, std::span<const std::int64_t> positions);
   std::int64_t pairs = 0;
   std::vector<float> cosine, sine;
 };
-/// Rotates one head (head_dim values) for a position. Interleaved pairs are (2i, 2i + 1), else (i, i +
-/// pairs).
-void rotate(float* head, const RotaryTable& table, std::int64_t position, bool is_interleaved);
+/// Rotates the first 2 pairs dimensions of one head by row `row` of the angles. Interleaved pairs are (2i, 2i
+/// + 1), else (i, i + pairs).
+void rotate(float* head, const RotaryRows& angles, std::int64_t row, bool is_interleaved);
 
 }  // namespace twistor::model::rows

@@ -15,7 +15,7 @@ struct Shape {
 Shape shape_of(const MatrixSource& source) {
   if (source.is_transposed) return {source.parts[0].weight->shape[1], source.parts[0].weight->shape[0]};
   Shape shape{0, source.parts[0].weight->shape[1]};
-  for (const auto& part : source.parts) shape.n += part.weight->shape[0];
+  for (const auto& part : source.parts) shape.n += part.rows();
   return shape;
 }
 
@@ -68,8 +68,15 @@ PackedMatrix WeightPacker::matrix(const MatrixSource& source) {
 LinearWeights WeightPacker::linear(const MatrixSource& source) {
   LinearWeights out{matrix(source), {}};
   for (const auto& part : source.parts) {
-    const std::vector<float> piece = read_vector(part.bias);
-    out.bias.insert(out.bias.end(), piece.begin(), piece.end());
+    if (part.bias == nullptr) continue;
+    const std::size_t begin = out.bias.size();
+    if (source.is_transposed) {
+      out.bias = read_vector(part.bias);
+    } else {
+      out.bias.resize(begin + static_cast<std::size_t>(part.rows()));
+      read_rows_f32(*part.bias, part.row_begin, part.row_begin + part.rows(),
+                    std::span(out.bias).subspan(begin));
+    }
   }
   return out;
 }
@@ -83,10 +90,10 @@ void WeightPacker::pack_stacked(PackedMatrix& matrix, const MatrixSource& source
     const std::int64_t end = std::min(matrix.n(), begin + slice);
     std::int64_t part_begin = 0;
     for (const auto& part : source.parts) {
-      const std::int64_t part_end = part_begin + part.weight->shape[0];
+      const std::int64_t part_end = part_begin + part.rows();
       const std::int64_t from = std::max(begin, part_begin), to = std::min(end, part_end);
       if (from < to)
-        read_rows_f32(*part.weight, from - part_begin, to - part_begin,
+        read_rows_f32(*part.weight, part.row_begin + from - part_begin, part.row_begin + to - part_begin,
                       std::span(buffer).subspan(static_cast<std::size_t>((from - begin) * k),
                                                 static_cast<std::size_t>((to - from) * k)));
       part_begin = part_end;

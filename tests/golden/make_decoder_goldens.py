@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/{gpt2,gpt_neo,llama,...}/ and llama.gguf: tiny decoders with random weights, and their logits.
+"""Makes tests/golden/{gpt2,gpt_neo,llama,...}/, *.gguf and rope.json: tiny decoders with random weights, and their logits.
 
 usage: make_decoder_goldens.py [NAME...]      (default: all)
 
 Needs torch, transformers, safetensors, numpy and gguf from PyPI in a virtual environment (made with torch 2.11.0,
 transformers 5.23.0, gguf 0.19.0); nothing is downloaded from a hub. Each folder is a Hugging Face layout with golden.safetensors beside
 it: input_ids (n, L) I64, hidden (n, L, D) F32 after the last norm, logits (n, L, V) F32, computed in float64 where the
-reference does so. llama.gguf holds the weights of llama/ in llama.cpp's conventions.
+reference does so. NAME.gguf holds the weights of NAME/ in llama.cpp's conventions. rope.json: cosines and sines of rotary
+positions by configuration.
 """
+import json
 import pathlib
 import sys
 
@@ -15,7 +17,10 @@ import gguf
 import numpy
 import torch
 from safetensors.torch import save_file
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig,
+                          LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM)
+from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXRotaryEmbedding
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 HERE = pathlib.Path(__file__).parent
 V, D, LAYERS, HEADS, CONTEXT = 64, 32, 2, 4, 64
@@ -69,20 +74,14 @@ def gguf_vocabulary():
     return tokens + [f"<unused{i}>" for i in range(V - len(tokens))], merges
 
 
-def write_gguf(model, path):
-    config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
+def open_gguf(name, architecture, config):
+    """A writer with what all architectures share, a vocabulary of V tokens among it."""
+    writer = gguf.GGUFWriter(HERE / f"{name}.gguf", architecture)
     writer.add_name("golden")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(D)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_rope_dimension_count(D // HEADS)
-    writer.add_vocab_size(V)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_head_count(config.num_attention_heads)
     tokens, merges = gguf_vocabulary()
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
@@ -92,34 +91,116 @@ def write_gguf(model, path):
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(0)
     writer.add_add_bos_token(False)
-    weights = {name: tensor.numpy().astype(numpy.float32) for name, tensor in model.state_dict().items()}
-    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-             "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
-             "post_attention_layernorm": "ffn_norm"}
-    writer.add_tensor("token_embd.weight", weights["model.embed_tokens.weight"])
-    writer.add_tensor("output_norm.weight", weights["model.norm.weight"])
-    writer.add_tensor("output.weight", weights["lm_head.weight"])
-    for layer in range(LAYERS):
-        for theirs, ours in names.items():
-            weight = weights[f"model.layers.{layer}.{theirs}.weight"]
-            if ours == "attn_q":
-                weight = interleave(weight, HEADS)
-            if ours == "attn_k":
-                weight = interleave(weight, config.num_key_value_heads)
-            writer.add_tensor(f"blk.{layer}.{ours}.weight", numpy.ascontiguousarray(weight))
+    return writer
+
+
+def close_gguf(writer):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
+def add_tensors(writer, model, names, change=lambda ours, weight: weight):
+    """Writes tensors under names of ours; `names` maps theirs, without numbers of layers, `change` adapts the values."""
+    for theirs, tensor in model.state_dict().items():
+        stem, kind = theirs.rsplit(".", 1)
+        parts = stem.split(".")
+        number = next((part for part in parts if part.isdigit()), None)
+        ours = names.get(".".join(part for part in parts if not part.isdigit()))
+        if ours is None:
+            continue
+        weight = change(ours, tensor.numpy().astype(numpy.float32))
+        writer.add_tensor(f"{ours}.{kind}" if number is None else f"blk.{number}.{ours}.{kind}", numpy.ascontiguousarray(weight))
+
+
+LLAMA_NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
+               "model.layers.self_attn.q_proj": "attn_q", "model.layers.self_attn.k_proj": "attn_k", "model.layers.self_attn.v_proj": "attn_v",
+               "model.layers.self_attn.o_proj": "attn_output", "model.layers.mlp.gate_proj": "ffn_gate", "model.layers.mlp.up_proj": "ffn_up",
+               "model.layers.mlp.down_proj": "ffn_down", "model.layers.input_layernorm": "attn_norm",
+               "model.layers.post_attention_layernorm": "ffn_norm"}
+
+
+def write_llama_gguf(name, model):
+    """Rows of Q and K in the order that the converter gives them; frequency factors where the model has scaled positions."""
+    config = model.config
+    writer = open_gguf(name, "llama", config)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_rope_dimension_count(config.head_dim)
+    if config.head_dim * config.num_attention_heads != D:
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
+    writer.add_vocab_size(V)
+    if config.rope_parameters["rope_type"] == "llama3":
+        plain = 1 / config.rope_parameters["rope_theta"] ** (numpy.arange(0, config.head_dim, 2) / config.head_dim)
+        scaled = LlamaRotaryEmbedding(config).inv_freq.numpy()
+        writer.add_tensor("rope_freqs.weight", (plain / scaled).astype(numpy.float32))
+    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+
+    def permute(ours, weight):
+        if ours not in heads:
+            return weight
+        return interleave(weight.reshape(weight.shape[0], -1), heads[ours]).reshape(weight.shape)
+
+    add_tensors(writer, model, LLAMA_NAMES, permute)
+    close_gguf(writer)
+
+
+def write_qwen2_gguf(name, model):
+    config = model.config
+    writer = open_gguf(name, "qwen2", config)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    add_tensors(writer, model, {k: v for k, v in LLAMA_NAMES.items() if not (k == "lm_head" and config.tie_word_embeddings)})
+    close_gguf(writer)
+
+
+def write_gpt2_gguf(name, model):
+    writer = open_gguf(name, "gpt2", model.config)
+    writer.add_feed_forward_length(4 * D)
+    writer.add_layer_norm_eps(model.config.layer_norm_epsilon)
+    names = {"transformer.wte": "token_embd", "transformer.wpe": "position_embd", "transformer.ln_f": "output_norm",
+             "transformer.h.ln_1": "attn_norm", "transformer.h.ln_2": "ffn_norm", "transformer.h.attn.c_attn": "attn_qkv",
+             "transformer.h.attn.c_proj": "attn_output", "transformer.h.mlp.c_fc": "ffn_up", "transformer.h.mlp.c_proj": "ffn_down"}
+    turned = ("attn_qkv", "attn_output", "ffn_up", "ffn_down")
+    add_tensors(writer, model, names, lambda ours, weight: weight.T if ours in turned and weight.ndim == 2 else weight)
+    close_gguf(writer)
+
+
+def write_gpt_neox_gguf(name, model):
+    config = model.config
+    writer = open_gguf(name, "gptneox", config)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_layer_norm_eps(config.layer_norm_eps)
+    head_size = D // config.num_attention_heads
+    writer.add_rope_dimension_count(int(head_size * config.rope_parameters["partial_rotary_factor"]))
+    writer.add_parallel_residual(config.use_parallel_residual)
+    names = {"gpt_neox.embed_in": "token_embd", "gpt_neox.final_layer_norm": "output_norm", "embed_out": "output", "lm_head": "output",
+             "gpt_neox.layers.input_layernorm": "attn_norm", "gpt_neox.layers.post_attention_layernorm": "ffn_norm",
+             "gpt_neox.layers.attention.query_key_value": "attn_qkv", "gpt_neox.layers.attention.dense": "attn_output",
+             "gpt_neox.layers.mlp.dense_h_to_4h": "ffn_up", "gpt_neox.layers.mlp.dense_4h_to_h": "ffn_down"}
+
+    def unfuse(ours, weight):
+        if ours != "attn_qkv":
+            return weight
+        return weight.reshape(config.num_attention_heads, 3, head_size, -1).swapaxes(0, 1).reshape(weight.shape)
+
+    add_tensors(writer, model, names, unfuse)
+    close_gguf(writer)
+
+
 def gpt2():
     config = GPT2Config(vocab_size=V, n_positions=CONTEXT, n_embd=D, n_layer=LAYERS, n_head=HEADS, bos_token_id=0, eos_token_id=0)
-    write("gpt2", randomise(GPT2LMHeadModel(config), 1), 11)
+    write_gpt2_gguf("gpt2", write("gpt2", randomise(GPT2LMHeadModel(config), 1), 11))
 
 
 def llama():
-    write_gguf(write("llama", make_llama(tied=False, seed=2), 12), HERE / "llama.gguf")
+    write_llama_gguf("llama", write("llama", make_llama(tied=False, seed=2), 12))
 
 
 def llama_tied():
@@ -133,9 +214,95 @@ def gpt_neo():
     write("gpt_neo", randomise(GPTNeoForCausalLM(config), 4), 14)
 
 
+def llama3():
+    """Scaled positions, biases everywhere and heads that do not divide the width."""
+    rope = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 16}
+    config = LlamaConfig(vocab_size=V, hidden_size=D, intermediate_size=40, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
+                         num_key_value_heads=2, max_position_embeddings=CONTEXT, rms_norm_eps=1e-6, tie_word_embeddings=True, head_dim=10,
+                         attention_bias=True, mlp_bias=True, bos_token_id=0, eos_token_id=0, rope_parameters=rope)
+    write_llama_gguf("llama3", write("llama3", randomise(LlamaForCausalLM(config), 5), 15))
+
+
+def mistral():
+    config = MistralConfig(vocab_size=V, hidden_size=D, intermediate_size=48, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
+                           num_key_value_heads=1, head_dim=12, max_position_embeddings=CONTEXT, rms_norm_eps=1e-5, sliding_window=6,
+                           bos_token_id=0, eos_token_id=0, rope_parameters={"rope_type": "default", "rope_theta": 5000.0})
+    write("mistral", randomise(MistralForCausalLM(config), 6), 16)
+
+
+def make_qwen2(seed, **options):
+    config = Qwen2Config(vocab_size=V, hidden_size=D, intermediate_size=48, num_hidden_layers=3, num_attention_heads=HEADS,
+                         num_key_value_heads=2, max_position_embeddings=CONTEXT, rms_norm_eps=1e-6, bos_token_id=0, eos_token_id=0,
+                         rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}, **options)
+    return randomise(Qwen2ForCausalLM(config), seed)
+
+
+def qwen2():
+    """A window in the last two of three layers, an output matrix of its own."""
+    write("qwen2", make_qwen2(7, use_sliding_window=True, sliding_window=5, max_window_layers=1), 17)
+
+
+def qwen2_tied():
+    write_qwen2_gguf("qwen2_tied", write("qwen2_tied", make_qwen2(8, tie_word_embeddings=True), 18))
+
+
+def make_neox(seed, **options):
+    config = GPTNeoXConfig(vocab_size=V, hidden_size=D, intermediate_size=64, num_hidden_layers=LAYERS, num_attention_heads=2,
+                           max_position_embeddings=CONTEXT, bos_token_id=0, eos_token_id=0,
+                           rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.375}, **options)
+    return randomise(GPTNeoXForCausalLM(config), seed)
+
+
+def gpt_neox():
+    write_gpt_neox_gguf("gpt_neox", write("gpt_neox", make_neox(9), 19))
+
+
+def gpt_neox_serial():
+    model = make_neox(10, use_parallel_residual=False, attention_bias=False)
+    write("gpt_neox_serial", model, 20)
+
+
+def rope():
+    """cosines and sines (position, pair) of each configuration, as the reference's module gives them for float32."""
+    positions = [1, 17, 1000, 4095]
+    sections = [
+        {"rope_type": "default", "rope_theta": 10000.0},
+        {"rope_type": "default", "rope_theta": 100000.0},
+        {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5},
+        {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
+        {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+         "original_max_position_embeddings": 8192},
+        {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 32.0, "low_freq_factor": 2.0, "high_freq_factor": 3.0,
+         "original_max_position_embeddings": 512},
+        {"rope_type": "yarn", "rope_theta": 1000000.0, "factor": 4.0, "original_max_position_embeddings": 1024},
+        {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 40.0, "original_max_position_embeddings": 4096, "beta_fast": 24.0, "beta_slow": 2.0,
+         "mscale": 0.707, "mscale_all_dim": 1.0, "truncate": False},
+        {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 1024, "attention_factor": 1.25},
+    ]
+    cases = []
+
+    def rounded(table):
+        return [[round(value, 7) for value in row] for row in table.tolist()]
+
+    def add(config, module):
+        where = torch.tensor([positions])
+        cosine, sine = module(torch.zeros(1, dtype=torch.float32), where)
+        pairs = cosine.shape[-1] // 2
+        cases.append({"config": config, "head_size": 64, "context": 4096, "positions": positions, "magnitude": module.attention_scaling,
+                      "cosine": rounded(cosine[0, :, :pairs]), "sine": rounded(sine[0, :, :pairs])})
+
+    for section in sections:
+        config = LlamaConfig(hidden_size=256, num_attention_heads=4, max_position_embeddings=4096, rope_parameters=dict(section))
+        add({"rope_parameters": section}, LlamaRotaryEmbedding(config))
+    config = GPTNeoXConfig(hidden_size=256, num_attention_heads=4, max_position_embeddings=4096, rotary_pct=0.25, rotary_emb_base=10000)
+    add({"rotary_pct": 0.25, "rotary_emb_base": 10000}, GPTNeoXRotaryEmbedding(config))
+    (HERE / "rope.json").write_text(json.dumps(cases, indent=None, separators=(",", ":")) + "\n")
+
+
 def main():
     torch.set_num_threads(1)
-    makers = [gpt2, llama, llama_tied, gpt_neo]
+    makers = [gpt2, llama, llama_tied, gpt_neo, llama3, mistral, qwen2, qwen2_tied, gpt_neox, gpt_neox_serial, rope]
     for maker in makers:
         if len(sys.argv) == 1 or maker.__name__ in sys.argv[1:]:
             maker()

@@ -17,6 +17,12 @@ enum class NormKind { layer_norm, rms_norm };
 enum class PositionKind { learned, rotary_half, rotary_interleaved };
 enum class ActivationKind { gelu_tanh, gelu_erf, silu };
 
+/// Rotary positions: pair i of a head turns by position * frequencies[i] radians.
+struct Rotary {
+  std::vector<double> frequencies;  ///< one a pair; the first 2 size() dimensions of a head turn
+  double magnitude = 1;             ///< factor on cosines and sines (YaRN)
+};
+
 /// Sizes and habits of a decoder.
 struct DecoderTraits {
   std::string family;  ///< as messages name it
@@ -31,16 +37,21 @@ struct DecoderTraits {
   NormKind norm = NormKind::layer_norm;
   PositionKind position = PositionKind::learned;
   ActivationKind activation = ActivationKind::gelu_tanh;
-  bool is_gated = false;  ///< the MLP is down(activation(gate) * up), not down(activation(up))
+  bool is_gated = false;     ///< the MLP is down(activation(gate) * up), not down(activation(up))
+  bool is_parallel = false;  ///< attention and MLP of a layer both read the layer's input
   double norm_eps = 1e-5;
-  double rope_base = 10000.0;
+  Rotary rotary;  ///< unless positions are learned
 };
 
 /// Where a matrix (N, K) of the decoder comes from: parts stacked along N, each with its bias or none.
 struct MatrixSource {
+  /// Rows [row_begin, row_begin + n_rows) of a stored matrix, and the same of its bias.
   struct Part {
     const TensorInfo* weight = nullptr;
     const TensorInfo* bias = nullptr;
+    std::int64_t row_begin = 0;
+    std::int64_t n_rows = 0;  ///< 0: all
+    [[nodiscard]] std::int64_t rows() const { return n_rows != 0 ? n_rows : weight->shape[0]; }
   };
   std::vector<Part> parts;
   bool is_transposed = false;  ///< stored (K, N), as GPT-2's Conv1D does; then there is one part

@@ -54,11 +54,17 @@ TEST_P(DecoderGoldens, AgreeAtEveryLengthCachedOrNot) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, DecoderGoldens,
-                         testing::Values(GoldenCase{"gpt2", "gpt2"}, GoldenCase{"gpt_neo", "gpt_neo"},
-                                         GoldenCase{"llama", "llama"}, GoldenCase{"llama_tied", "llama_tied"},
-                                         GoldenCase{"llama.gguf", "llama"}),
-                         [](const auto& test) { return name_of(test.param.model); });
+INSTANTIATE_TEST_SUITE_P(
+    Families, DecoderGoldens,
+    testing::Values(GoldenCase{"gpt2", "gpt2"}, GoldenCase{"gpt_neo", "gpt_neo"},
+                    GoldenCase{"gpt_neox", "gpt_neox"}, GoldenCase{"gpt_neox_serial", "gpt_neox_serial"},
+                    GoldenCase{"llama", "llama"}, GoldenCase{"llama_tied", "llama_tied"},
+                    GoldenCase{"llama3", "llama3"}, GoldenCase{"mistral", "mistral"},
+                    GoldenCase{"qwen2", "qwen2"}, GoldenCase{"qwen2_tied", "qwen2_tied"},
+                    GoldenCase{"gpt2.gguf", "gpt2"}, GoldenCase{"gpt_neox.gguf", "gpt_neox"},
+                    GoldenCase{"llama.gguf", "llama"}, GoldenCase{"llama3.gguf", "llama3"},
+                    GoldenCase{"qwen2_tied.gguf", "qwen2_tied"}),
+    [](const auto& test) { return name_of(test.param.model); });
 
 /// A key of config.json and another value for it.
 struct PatchCase {
@@ -80,13 +86,62 @@ TEST_P(KeysThatMatter, ChangeTheOutputs) {
 
 INSTANTIATE_TEST_SUITE_P(
     Decoder, KeysThatMatter,
-    testing::Values(PatchCase{"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})"},
-                    PatchCase{"gpt2", R"({"scale_attn_weights": false})"},
-                    PatchCase{"gpt2", R"({"activation_function": "gelu"})"},
-                    PatchCase{"gpt2", R"({"layer_norm_epsilon": 0.01})"},
-                    PatchCase{"gpt_neo", R"({"window_size": 8})"},
-                    PatchCase{"gpt_neo",
-                              R"({"attention_types": [[["local"], 3]], "attention_layers": null})"}),
+    testing::Values(
+        PatchCase{"gpt_neox", R"({"use_parallel_residual": false})"},
+        PatchCase{"gpt_neox", R"({"hidden_act": "gelu_new"})"},
+        PatchCase{"gpt_neox", R"({"rope_parameters": {"partial_rotary_factor": 0.5}})"},
+        PatchCase{"gpt_neox", R"({"rope_parameters": null, "rotary_pct": 0.25})"},
+        PatchCase{"gpt_neox", R"({"rope_parameters": {"rope_theta": 5000}})"},
+        PatchCase{"gpt_neox", R"({"attention_bias": false})"},
+        PatchCase{"llama", R"({"rms_norm_eps": 0.01})"},
+        PatchCase{"llama", R"({"rope_parameters": {"rope_type": "linear", "factor": 2.0}})"},
+        PatchCase{"llama", R"({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}})"},
+        PatchCase{"llama", R"({"rope_parameters": null, "rope_theta": 5000})"},
+
+        PatchCase{"llama3", R"({"attention_bias": false})"}, PatchCase{"llama3", R"({"mlp_bias": false})"},
+        PatchCase{"llama3", R"({"hidden_act": "gelu"})"},
+        PatchCase{"llama3", R"({"rope_parameters": {"factor": 8.0}})"},
+        PatchCase{"llama3", R"({"rope_parameters": {"low_freq_factor": 2.0}})"},
+        PatchCase{"llama3", R"({"original_max_position_embeddings": 32})"},
+        PatchCase{"mistral", R"({"sliding_window": null})"}, PatchCase{"mistral", R"({"sliding_window": 7})"},
+        PatchCase{"qwen2", R"({"use_sliding_window": false, "layer_types": null})"},
+        PatchCase{"qwen2", R"({"max_window_layers": 2, "layer_types": null})"},
+        PatchCase{"qwen2", R"({"sliding_window": 6})"},
+        PatchCase{"qwen2", R"({"layer_types": ["full_attention", "full_attention", "sliding_attention"]})"},
+        PatchCase{"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})"},
+        PatchCase{"gpt2", R"({"scale_attn_weights": false})"},
+        PatchCase{"gpt2", R"({"activation_function": "gelu"})"},
+        PatchCase{"gpt2", R"({"layer_norm_epsilon": 0.01})"}, PatchCase{"gpt_neo", R"({"window_size": 8})"},
+        PatchCase{"gpt_neo", R"({"attention_types": [[["local"], 3]], "attention_layers": null})"}),
+    [](const auto& test) { return name_of(std::string(test.param.model) + test.param.patch); });
+
+/// The same model by another spelling.
+class OtherSpellings : public testing::TestWithParam<PatchCase> {};
+
+TEST_P(OtherSpellings, GiveTheSameOutputs) {
+  const PatchedModel changed(GetParam().model, nlohmann::json::parse(GetParam().patch));
+  const auto lm = load_language_model(changed.path());
+  const DecoderGolden g(test::golden_folder / GetParam().model / "golden.safetensors");
+  auto cache = lm->make_cache(g.ids.size(0));
+  const at::Tensor hidden = test::forward_ids(*lm, g.ids, 0, g.ids.size(1), *cache);
+  EXPECT_LT(relative_error(test::all_logits(*lm, hidden), g.logits), tolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Decoder, OtherSpellings,
+    testing::Values(
+        PatchCase{"gpt2", R"({"activation_function": "gelu_pytorch_tanh", "torch_dtype": "bfloat16"})"},
+        PatchCase{"gpt_neo", R"({"attention_layers": null})"},
+        PatchCase{"gpt_neox", R"({"rope_parameters": null, "rotary_pct": 0.375, "rotary_emb_base": 10000,
+                                  "partial_rotary_factor": 0.375, "rope_theta": 10000})"},
+        PatchCase{"llama", R"({"rope_parameters": null, "rope_theta": 10000.0, "head_dim": null})"},
+        PatchCase{"llama", R"({"rope_parameters": null, "rope_scaling": {"type": "linear", "factor": 1}})"},
+        PatchCase{"llama", R"({"rope_scaling": {"type": "dynamic", "factor": 8}})"},
+        PatchCase{"llama", R"({"rope_scaling": {}})"},
+        PatchCase{"llama3", R"({"rope_parameters": null, "rope_theta": 10000.0, "rope_scaling":
+                                {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0,
+                                 "high_freq_factor": 4.0, "original_max_position_embeddings": 16}})"},
+        PatchCase{"qwen2", R"({"layer_types": null})"}),
     [](const auto& test) { return name_of(std::string(test.param.model) + test.param.patch); });
 
 /// What a reader must say to a configuration that it cannot honour.
@@ -124,7 +179,29 @@ INSTANTIATE_TEST_SUITE_P(
                     "expected \"global\" or \"local\", got 'far'"},
         RefusedCase{"gpt_neo", R"({"attention_layers": ["local", "local", "local"]})",
                     "says otherwise than attention_types"},
-        RefusedCase{"gpt_neo", R"({"window_size": 0})", "window_size"}),
+        RefusedCase{"gpt_neo", R"({"window_size": 0})", "window_size"},
+        RefusedCase{"gpt_neox", R"({"rotary_pct": 0.25, "partial_rotary_factor": 0.5})",
+                    "rotary_pct: says otherwise than partial_rotary_factor"},
+        RefusedCase{"gpt_neox", R"({"rope_parameters": {"partial_rotary_factor": 0.2}})",
+                    "0.2 of a head's 16 dimensions cannot turn in pairs"},
+        RefusedCase{"llama", R"({"model_type": "mamba"})",
+                    "supported: gpt2, gpt_neo, gpt_neox, llama, mistral, qwen2"},
+        RefusedCase{"llama", R"({"quantization_config": {"quant_method": "gptq"}})", "quantization_config"},
+        RefusedCase{"llama", R"({"rope_scaling": {"type": "su", "factor": 2}})",
+                    "rope_scaling.type: rotary positions of type 'su' are not supported"},
+        RefusedCase{"llama", R"({"rope_parameters": {"mrope_section": [1, 2, 1]}})",
+                    "rope_parameters.mrope_section: this key"},
+        RefusedCase{"llama", R"({"rope_parameters": {"rope_type": "linear"}})", "factor"},
+        RefusedCase{"llama", R"({"partial_rotary_factor": 0.5})", "not supported for this family"},
+        RefusedCase{"llama", R"({"head_dim": 9})", "cannot turn in pairs"},
+        RefusedCase{"llama", R"({"num_key_value_heads": 3})", "num_attention_heads is no multiple of it"},
+        RefusedCase{"llama", R"({"attention_bias": true})", "'model.layers.1.self_attn.o_proj.bias' [32]"},
+        RefusedCase{"llama", R"({"hidden_act": "relu"})", "the activation 'relu' is not supported"},
+        RefusedCase{"llama", R"({"rms_norm_eps": null})", "rms_norm_eps"},
+        RefusedCase{"llama", R"({"tie_word_embeddings": true})", "'lm_head.weight' differs from it"},
+        RefusedCase{"llama_tied", R"({"tie_word_embeddings": false})", "lm_head.weight"},
+        RefusedCase{"qwen2", R"({"use_sliding_window": false})", "layer_types[1]: asks for a window"},
+        RefusedCase{"qwen2", R"({"layer_types": ["full_attention"]})", "expected 3 layers, got 1"}),
     [](const auto& test) { return name_of(std::string(test.param.model) + test.param.patch); });
 
 // The released TinyStories-33M: its config.json asks for tensors of these shapes.

@@ -16,14 +16,10 @@ using test::all_logits;
 using test::golden_folder;
 using test::same_bits;
 
-struct CacheCase {
-  const char* model;
-  Precision precision;
-};
-class DecoderCache : public testing::TestWithParam<CacheCase> {
+class DecoderCache : public testing::TestWithParam<std::tuple<const char*, Precision>> {
  protected:
   std::unique_ptr<LanguageModel> lm =
-      load_language_model(golden_folder / GetParam().model, {GetParam().precision, {}});
+      load_language_model(golden_folder / std::get<0>(GetParam()), {std::get<1>(GetParam()), {}});
 };
 
 // Random forks, prunings and migrations; at every step each sequence must have the bits of a fresh uncached
@@ -79,14 +75,15 @@ TEST_P(DecoderCache, LogitsOfARowDoNotDependOnBatchOrThreads) {
   omp_set_num_threads(threads);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, DecoderCache,
-    testing::Values(CacheCase{"gpt2", Precision::float32}, CacheCase{"gpt2", Precision::bfloat16},
-                    CacheCase{"gpt_neo", Precision::float32}, CacheCase{"gpt_neo", Precision::bfloat16},
-                    CacheCase{"llama", Precision::float32}, CacheCase{"llama", Precision::bfloat16}),
-    [](const auto& test) {
-      return std::string(test.param.model) + (test.param.precision == Precision::float32 ? "_f32" : "_bf16");
-    });
+INSTANTIATE_TEST_SUITE_P(Models, DecoderCache,
+                         testing::Combine(testing::Values("gpt2", "gpt_neo", "gpt_neox", "gpt_neox_serial",
+                                                          "llama", "llama3", "mistral", "qwen2",
+                                                          "qwen2_tied"),
+                                          testing::Values(Precision::float32, Precision::bfloat16)),
+                         [](const auto& test) {
+                           const auto& [model, precision] = test.param;
+                           return std::string(model) + (precision == Precision::float32 ? "_f32" : "_bf16");
+                         });
 
 TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
   const auto lm = load_language_model(golden_folder / "gpt2");

@@ -1,0 +1,184 @@
+// Frequencies of rotary positions.
+#include "rope.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numbers>
+#include <optional>
+
+#include "twistor/base/error.hpp"
+#include "twistor/text/quote.hpp"
+
+namespace twistor::model {
+namespace {
+
+constexpr double two_pi = 2 * std::numbers::pi;
+
+std::vector<double> unscaled(std::int64_t dims, double base) {
+  std::vector<double> result;
+  for (std::int64_t i = 0; i < dims / 2; ++i)
+    result.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dims)));
+  return result;
+}
+
+/// The dimensions of a head that turn.
+std::int64_t rotated_dims(const text::JsonView& place, const RotaryContext& context, double fraction) {
+  if (!context.may_be_partial && fraction != 1)
+    place.fail("rotary positions on a part of each head are not supported for this family");
+  const auto dims = static_cast<std::int64_t>(static_cast<double>(context.head_size) * fraction);
+  if (!(fraction > 0 && fraction <= 1) || dims < 2 || dims % 2 != 0)
+    place.fail(fmt::format("{} of a head's {} dimensions cannot turn in pairs", fraction, context.head_size));
+  return dims;
+}
+
+// Keys outside this list might change the outputs in a way that is not known here.
+void check_keys(const text::JsonView& section) {
+  constexpr std::array<std::string_view, 15> known{"type",
+                                                   "rope_type",
+                                                   "rope_theta",
+                                                   "partial_rotary_factor",
+                                                   "factor",
+                                                   "original_max_position_embeddings",
+                                                   "low_freq_factor",
+                                                   "high_freq_factor",
+                                                   "attention_factor",
+                                                   "beta_fast",
+                                                   "beta_slow",
+                                                   "mscale",
+                                                   "mscale_all_dim",
+                                                   "truncate",
+                                                   "finetuned"};
+  for (const auto& [key, value] : section.object().items())
+    if (std::ranges::find(known, key) == known.end())
+      section.child(key, value).fail("this key of rotary positions is not supported");
+}
+
+double number_or(const text::JsonView& section, std::string_view key, double otherwise) {
+  const auto found = section.find(key);
+  return found ? positive_number(*found) : otherwise;
+}
+
+/// The context that the model was first trained with: transformers looks for it in these places.
+double original_context(const text::JsonView& config, const text::JsonView& section,
+                        const RotaryContext& context) {
+  const auto outer = config.find("original_max_position_embeddings");
+  return outer ? positive_number(*outer)
+               : number_or(section, "original_max_position_embeddings", static_cast<double>(context.context));
+}
+
+/// Long waves are stretched by `factor`, short ones are kept, those between are mixed.
+void scale_llama3(const text::JsonView& config, const text::JsonView& section, const RotaryContext& context,
+                  Rotary& rotary) {
+  const double factor = positive_number(section.at("factor")),
+               low = positive_number(section.at("low_freq_factor")),
+               high = positive_number(section.at("high_freq_factor")),
+               original = original_context(config, section, context);
+  if (!(low < high)) section.at("high_freq_factor").fail("expected a number above low_freq_factor");
+  for (double& frequency : rotary.frequencies) {
+    const double turns = original * frequency / two_pi;  // over the original context
+    if (turns > high) continue;
+    const double mix = turns < low ? 0.0 : (turns - low) / (high - low);
+    frequency = (1 - mix) * frequency / factor + mix * frequency;
+  }
+}
+
+double yarn_magnitude(const text::JsonView& section, double factor) {
+  if (const auto given = section.find("attention_factor")) return positive_number(*given);
+  const auto magnitude = [&](double scale) {
+    return factor <= 1 ? 1.0 : 0.1 * scale * std::log(factor) + 1.0;
+  };
+  const auto scale = section.find("mscale"), all = section.find("mscale_all_dim");
+  if (scale && all && scale->number() != 0 && all->number() != 0)
+    return magnitude(scale->number()) / magnitude(all->number());
+  return magnitude(1.0);
+}
+
+/// YaRN (Peng et al. 2023): a ramp over the pairs from kept to stretched, and a magnitude of cosines and
+/// sines.
+void scale_yarn(const text::JsonView& config, const text::JsonView& section, const RotaryContext& context,
+                double base, Rotary& rotary) {
+  const auto dims = static_cast<double>(2 * rotary.frequencies.size());
+  const double original = original_context(config, section, context),
+               factor = number_or(section, "factor", static_cast<double>(context.context) / original);
+  const auto dimension_of = [&](double turns) {  // the pair that turns so often over the original context
+    return dims * std::log(original / (turns * two_pi)) / (2 * std::log(base));
+  };
+  double low = dimension_of(number_or(section, "beta_fast", 32)),
+         high = dimension_of(number_or(section, "beta_slow", 1));
+  if (flag(section, "truncate", true)) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, dims - 1);
+  if (low == high) high += 0.001;
+  for (std::size_t i = 0; i < rotary.frequencies.size(); ++i) {
+    const double stretched = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    rotary.frequencies[i] *= stretched / factor + (1 - stretched);
+  }
+  rotary.magnitude = yarn_magnitude(section, factor);
+}
+
+}  // namespace
+
+Rotary rotary_from_config(const text::JsonView& config, const RotaryContext& context) {
+  std::optional<text::JsonView> section = config.find("rope_scaling");
+  if (!section || section->object().empty()) section = config.find("rope_parameters");
+  if (!section) return {unscaled(rotated_dims(config, context, context.fraction), context.base), 1.0};
+  check_keys(*section);
+  const double base = number_or(*section, "rope_theta", context.base);
+  const double fraction = number_or(*section, "partial_rotary_factor", context.fraction);
+  Rotary rotary{unscaled(rotated_dims(*section, context, fraction), base), 1.0};
+  auto type = section->find("rope_type");
+  if (!type) type = section->find("type");
+  const std::string name = type ? type->string() : "default";
+  if (name == "linear") {
+    const double factor = positive_number(section->at("factor"));
+    for (double& frequency : rotary.frequencies) frequency /= factor;
+  } else if (name == "llama3") {
+    scale_llama3(config, *section, context, rotary);
+  } else if (name == "yarn") {
+    scale_yarn(config, *section, context, base, rotary);
+  } else if (name != "default" && name != "dynamic") {  // dynamic: stretched beyond the context alone
+    type->fail("rotary positions of type " + text::quote(name) + " are not supported",
+               "supported: default, linear, dynamic, llama3, yarn");
+  }
+  return rotary;
+}
+
+Rotary rotary_from_gguf(GgufKeys& keys, const WeightFile& file, std::int64_t head_size) {
+  const std::int64_t dims = keys.find_size("rope.dimension_count", head_size).value_or(head_size);
+  if (dims % 2 != 0) keys.fail("rope.dimension_count", fmt::format("is {}, expected an even number", dims));
+  Rotary rotary{unscaled(dims, keys.find_positive("rope.freq_base").value_or(10000.0)), 1.0};
+  const std::string type = keys.find_string("rope.scaling.type").value_or("linear");
+  const auto factor = keys.find_positive("rope.scaling.factor"),
+             older = keys.find_positive("rope.scale_linear");
+  if (type == "linear") {
+    for (double& frequency : rotary.frequencies) frequency /= factor.value_or(older.value_or(1.0));
+  } else if (type != "none") {
+    keys.fail("rope.scaling.type", text::quote(type) + " is not supported", "supported: none, linear");
+  }
+  // Neither has a meaning for these types.
+  keys.ignore({"rope.scaling.original_context_length", "rope.scaling.finetuned"});
+  for (const char* name : {"rope_factors_long.weight", "rope_factors_short.weight"})
+    TWISTOR_CHECK(file.find(name) == nullptr, ErrorKind::data, "reading " + file.path().string(),
+                  fmt::format("rotary positions by the tensor {} (LongRoPE) are not supported", name));
+  TensorSearch search(file);
+  const TensorInfo* factors = search.find("rope_freqs.weight", {dims / 2});
+  search.finish();
+  if (factors == nullptr) return rotary;
+  std::vector<float> values(rotary.frequencies.size());
+  read_rows_f32(*factors, 0, dims / 2, values);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    TWISTOR_CHECK(values[i] > 0, ErrorKind::data, "reading " + file.path().string(),
+                  fmt::format("rope_freqs.weight: expected factors above 0, got {}", values[i]));
+    rotary.frequencies[i] /= static_cast<double>(values[i]);
+  }
+  return rotary;
+}
+
+}  // namespace twistor::model

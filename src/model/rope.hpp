@@ -1,0 +1,30 @@
+// Rotary positions as configurations describe them: base, rotated part of a head, and the ways of scaling
+// them for longer contexts. Private to the model room.
+#pragma once
+
+#include <cstdint>
+
+#include "family_parts.hpp"
+#include "gguf_keys.hpp"
+
+namespace twistor::model {
+
+/// What a family's configuration says outside of its rotary section.
+struct RotaryContext {
+  std::int64_t head_size = 0;
+  std::int64_t context = 0;
+  double base = 10000;          ///< unless the section names one
+  double fraction = 1;          ///< of a head's dimensions that turn, unless the section names one
+  bool may_be_partial = false;  ///< whether the family's reference honours a fraction below 1
+};
+
+/// From `rope_scaling` or `rope_parameters` of config.json, either of which may be missing: types default,
+/// linear, dynamic (which changes nothing within the context), llama3 and yarn as in transformers. Throws
+/// Error(data) naming a type or a key that is not known.
+[[nodiscard]] Rotary rotary_from_config(const text::JsonView& config, const RotaryContext& context);
+
+/// From the keys ARCH.rope.* and the tensor rope_freqs.weight: no scaling, linear scaling, factors by
+/// frequency (Llama 3). Throws Error(data) naming any other kind of scaling.
+[[nodiscard]] Rotary rotary_from_gguf(GgufKeys& keys, const WeightFile& file, std::int64_t head_size);
+
+}  // namespace twistor::model

@@ -1,0 +1,150 @@
+// Cosines and sines of rotary positions against the reference, for every kind of scaling.
+#include "../../../src/model/rope.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "../../../src/model/row_kernels.hpp"
+#include "support/gguf_bytes.hpp"
+#include "support/temporary_folder.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/model/weight_formats.hpp"
+
+namespace twistor::model {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(Rope, TablesAgreeWithTheReference) {
+  const json cases =
+      json::parse(test::read_file(std::string(TWISTOR_SOURCE_DIR) + "/tests/golden/rope.json"));
+  ASSERT_GE(cases.size(), 10u);
+  for (const json& expected : cases) {
+    const json& config = expected.at("config");
+    SCOPED_TRACE(config.dump());
+    RotaryContext context{expected.at("head_size"), expected.at("context")};
+    if (config.contains("rotary_pct")) {
+      context.fraction = config.at("rotary_pct");
+      context.may_be_partial = true;
+    }
+    const Rotary rotary = rotary_from_config(text::JsonView(config, "testing"), context);
+    EXPECT_NEAR(rotary.magnitude, expected.at("magnitude").get<double>(), 1e-12);
+    const std::vector<std::int64_t> positions = expected.at("positions");
+    const rows::RotaryRows table(rotary.frequencies, rotary.magnitude, positions);
+    ASSERT_EQ(table.cosine.size(), positions.size() * expected.at("cosine")[0].size());
+    for (std::size_t p = 0; p < positions.size(); ++p)
+      for (std::size_t i = 0; i < rotary.frequencies.size(); ++i) {
+        const std::size_t at = p * rotary.frequencies.size() + i;
+        // The reference keeps frequencies and angles in float32, so its angles are off by a few 6e-8 of
+        // themselves.
+        const double angle = static_cast<double>(positions[p]) * rotary.frequencies[i];
+        const double tolerance = rotary.magnitude * (2e-7 + 1e-6 * angle);
+        EXPECT_NEAR(static_cast<double>(table.cosine[at]), expected.at("cosine")[p][i].get<double>(),
+                    tolerance);
+        EXPECT_NEAR(static_cast<double>(table.sine[at]), expected.at("sine")[p][i].get<double>(), tolerance);
+      }
+  }
+}
+
+TEST(Rope, PairsAreHalvesOrNeighbours) {
+  const std::vector<double> frequencies{0.5, 0.1};
+  const std::vector<std::int64_t> positions{0, 3};
+  const rows::RotaryRows table(frequencies, 1.0, positions);
+  const std::vector<float> head{1, 2, 3, 4, 5};  // the fifth dimension does not turn
+  for (const bool is_interleaved : {false, true}) {
+    std::vector<float> turned = head;
+    rows::rotate(turned.data(), table, 1, is_interleaved);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const std::size_t a = is_interleaved ? 2 * i : i, b = is_interleaved ? 2 * i + 1 : i + 2;
+      const double angle = 3 * frequencies[i];
+      EXPECT_NEAR(turned[a], head[a] * std::cos(angle) - head[b] * std::sin(angle), 1e-6);
+      EXPECT_NEAR(turned[b], head[a] * std::sin(angle) + head[b] * std::cos(angle), 1e-6);
+    }
+    EXPECT_EQ(turned[4], 5.0f);
+    turned = head;
+    rows::rotate(turned.data(), table, 0, is_interleaved);
+    EXPECT_EQ(turned, head);
+  }
+}
+
+/// The tensors of a GGUF file in memory.
+class MemoryWeights final : public WeightFile {
+ public:
+  explicit MemoryWeights(const text::GgufFile& file) : tensors_(gguf_tensors(file)) {}
+  const std::vector<TensorInfo>& tensors() const override { return tensors_; }
+  std::filesystem::path path() const override { return "memory"; }
+
+ private:
+  std::vector<TensorInfo> tensors_;
+};
+
+Rotary read_gguf(test::GgufBytes gguf) {
+  gguf.string("general.architecture", "llama");
+  const std::string bytes = gguf.build();
+  const text::GgufFile file = text::GgufFile::parse(test::as_bytes(bytes), "memory");
+  GgufKeys keys(file);
+  Rotary rotary = rotary_from_gguf(keys, MemoryWeights(file), 4);
+  keys.finish();
+  return rotary;
+}
+
+std::string refusal(const test::GgufBytes& gguf) {
+  try {
+    (void)read_gguf(gguf);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::data);
+    return error.text();
+  }
+  return "accepted";
+}
+
+std::string floats(std::initializer_list<float> values) {
+  std::string out;
+  for (const float value : values) test::GgufBytes::put(out, value);
+  return out;
+}
+
+TEST(Rope, KeysOfGgufAreHonoured) {
+  EXPECT_THAT(read_gguf({}).frequencies, ElementsAre(1.0, 0.01));
+  EXPECT_THAT(read_gguf(test::GgufBytes().value("llama.rope.freq_base", 6, 100.0f)).frequencies,
+              ElementsAre(1.0, 0.1));
+  EXPECT_THAT(read_gguf(test::GgufBytes().u32("llama.rope.dimension_count", 2)).frequencies,
+              ElementsAre(1.0));
+  const auto linear = test::GgufBytes().value("llama.rope.scaling.factor", 6, 4.0f);
+  EXPECT_THAT(read_gguf(linear).frequencies, ElementsAre(0.25, 0.0025));
+  EXPECT_THAT(read_gguf(test::GgufBytes(linear).string("llama.rope.scaling.type", "linear")).frequencies,
+              ElementsAre(0.25, 0.0025));
+  EXPECT_THAT(read_gguf(test::GgufBytes(linear).string("llama.rope.scaling.type", "none")).frequencies,
+              ElementsAre(1.0, 0.01));
+  EXPECT_THAT(read_gguf(test::GgufBytes().value("llama.rope.scale_linear", 6, 2.0f)).frequencies,
+              ElementsAre(0.5, 0.005));
+  EXPECT_THAT(
+      read_gguf(test::GgufBytes().tensor("rope_freqs.weight", 0, {2}, floats({1.0f, 8.0f}))).frequencies,
+      ElementsAre(1.0, 0.00125));
+}
+
+TEST(Rope, KeysOfGgufAreNeverIgnored) {
+  EXPECT_THAT(refusal(test::GgufBytes().string("llama.rope.scaling.type", "yarn")),
+              HasSubstr("llama.rope.scaling.type 'yarn' is not supported"));
+  EXPECT_THAT(refusal(test::GgufBytes().u32("llama.rope.dimension_count", 3)),
+              HasSubstr("expected an even number"));
+  EXPECT_THAT(refusal(test::GgufBytes().u32("llama.rope.dimension_count", 6)), HasSubstr("expected 1 to 4"));
+  EXPECT_THAT(refusal(test::GgufBytes().value("llama.rope.freq_base", 6, 0.0f)),
+              HasSubstr("expected a number above 0"));
+  EXPECT_THAT(refusal(test::GgufBytes().value("llama.rope.scaling.attn_factor", 6, 2.0f)),
+              HasSubstr("could change its outputs: 'llama.rope.scaling.attn_factor'"));
+  EXPECT_THAT(refusal(test::GgufBytes().tensor("rope_freqs.weight", 0, {3}, floats({1, 1, 1}))),
+              HasSubstr("'rope_freqs.weight' (expected [2], got [3])"));
+  EXPECT_THAT(refusal(test::GgufBytes().tensor("rope_freqs.weight", 0, {2}, floats({1, 0}))),
+              HasSubstr("expected factors above 0, got 0"));
+  EXPECT_THAT(refusal(test::GgufBytes().tensor("rope_factors_long.weight", 0, {2}, floats({1, 1}))),
+              HasSubstr("LongRoPE"));
+}
+
+}  // namespace
+}  // namespace twistor::model
