@@ -81,8 +81,8 @@ INSTANTIATE_TEST_SUITE_P(Models, DecoderCache,
                                                           "qwen2_tied"),
                                           testing::Values(Precision::float32, Precision::bfloat16)),
                          [](const auto& test) {
-                           const auto& [model, precision] = test.param;
-                           return std::string(model) + (precision == Precision::float32 ? "_f32" : "_bf16");
+                           return std::string(std::get<0>(test.param)) +
+                                  (std::get<1>(test.param) == Precision::float32 ? "_f32" : "_bf16");
                          });
 
 TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
