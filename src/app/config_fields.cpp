@@ -57,6 +57,8 @@ std::vector<Field> make_fields() {
        "kinds that read text: prompt and generation or the latter alone",
        {},
        {"all", "generation"}},
+      {TWISTOR_FIELD(target, stop_at_eos), "whether a generated end-of-text token ends the text", {}, {}},
+      {TWISTOR_FIELD(target, end_token), "end-of-text token, where the model's files name none", {}, {}},
       {TWISTOR_FIELD(target, observation_length),
        "continuation: tokens to draw jointly where none are given",
        {1, 1048576},

@@ -6,6 +6,7 @@
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/target/base_sampler.hpp"
 #include "twistor/target/registry.hpp"
@@ -31,6 +32,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
                 fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
                             prompt_.size(), config.target.length, lm_->context_length()),
                 "shorten the prompt or target.length");
+  if (config.target.stop_at_eos) make_end_absorbing();
   make_potential(config_file);
   if (is_root()) {
     log_info(fmt::format("model: {}", lm_->description()));
@@ -53,6 +55,25 @@ void Session::load_model(const std::filesystem::path& config_file) {
   }
   lm_ = model::load_language_model(path, options);
   tokenizer_ = text::load_tokenizer(path);
+}
+
+void Session::make_end_absorbing() {
+  const std::string doing = "reading target.stop_at_eos";
+  const std::vector<std::int64_t>& given = config_.target.end_token;
+  TWISTOR_CHECK(given.size() <= 1, ErrorKind::config, "reading target.end_token",
+                fmt::format("expected one token id, got {}", given.size()));
+  std::optional<std::int64_t> end;
+  if (!given.empty())
+    end = given.front();
+  else if (tokenizer_ != nullptr)
+    end = tokenizer_->eos_id();
+  TWISTOR_CHECK(end.has_value(), ErrorKind::config, doing, "the model's files name no end-of-text token",
+                "give its id: target.end_token");
+  TWISTOR_CHECK(config_.target.potential != "continuation", ErrorKind::config, doing,
+                "the potential continuation asks what follows s, and nothing follows a text that has ended",
+                "set target.stop_at_eos = false, or choose another potential");
+  lm_ = std::make_unique<model::AbsorbingModel>(std::move(lm_), *end,
+                                                static_cast<std::int64_t>(prompt_.size()));
 }
 
 void Session::make_potential(const std::filesystem::path& config_file) {
@@ -96,7 +117,8 @@ smc::SweepOptions Session::sweep_options() const {
 }
 
 std::string Session::decode(std::span<const std::int64_t> ids) const {
-  return tokenizer_ == nullptr ? std::string{} : text::decode_any(*tokenizer_, ids);
+  if (tokenizer_ == nullptr) return {};
+  return text::decode_any(*tokenizer_, model::before_end(ids, lm_->absorbing_token()));
 }
 
 std::filesystem::path Session::output(const std::string& name) const {

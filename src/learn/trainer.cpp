@@ -91,7 +91,8 @@ Trainer::Items Trainer::negatives(std::uint64_t seed, UpdateReport& report) {
   const double share = options_.positives == Positives::exact  ? 0.0
                        : options_.positives == Positives::both ? 0.5
                                                                : 1.0;
-  const Contrast contrast = contrastive_weights(p, sweep.log_phi, share, world_);
+  Contrast contrast = contrastive_weights(p, sweep.log_phi, share, world_);
+  move_to_end(p.tokens, T, problem_.lm.absorbing_token(), contrast.weight);
   report.negative_ess = contrast.negative_ess;
   report.has_weighted_positives = contrast.has_positives;
   report.is_skipped = !contrast.has_positives && options_.positives == Positives::weighted;
@@ -138,12 +139,14 @@ void Trainer::exact_positives(std::uint64_t seed, double share, Items& items, Up
         tokens.insert(tokens.end(), sample.begin(), sample.end());
       }
       if (tokens.empty()) continue;
-      for (const double log_psi : twist::log_psi_at(twist_, twist_.features(at::cat(hidden)), tokens))
-        items.loss.add(g * log_psi);
+      std::vector<double> weight(tokens.size(), g);
+      move_to_end(tokens, options_.length, problem_.lm.absorbing_token(), weight);
+      const std::vector<double> log_psi = twist::log_psi_at(twist_, twist_.features(at::cat(hidden)), tokens);
+      for (std::size_t i = 0; i < tokens.size(); ++i) items.loss.add(weight[i] * log_psi[i]);
       Items::Shard& shard = items.shards[s];
       shard.hidden.insert(shard.hidden.end(), hidden.begin(), hidden.end());
       shard.tokens.insert(shard.tokens.end(), tokens.begin(), tokens.end());
-      shard.weight.insert(shard.weight.end(), tokens.size(), g);
+      shard.weight.insert(shard.weight.end(), weight.begin(), weight.end());
     }
   });
 }

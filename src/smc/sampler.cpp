@@ -97,6 +97,13 @@ class Sweeper {
     return pinned_ && out_.particles.ids[static_cast<std::size_t>(i)] == out_.pinned_id;
   }
 
+  /// Whether the text had ended before s_t: then s_t is the end token again, psi stays what it was, and the
+  /// step leaves the weight alone.
+  [[nodiscard]] bool has_ended(std::int64_t i, std::int64_t t) const {
+    const std::int64_t end = problem_.lm.absorbing_token();
+    return end >= 0 && t > 0 && out_.particles.tokens[out_.particles.at(i, t - 1)] == end;
+  }
+
   /// The prompt, once on every rank; all particles stand at its end.
   void start() {
     const StageTimer timer(out_.counters.forward_s);
@@ -119,6 +126,7 @@ class Sweeper {
   /// log w_t = log Zq_t - log psi_{t-1}: all of the step's weight but, at T, the last factor phi / psi_T.
   void weigh_by_rows(const RowScores& rows, std::int64_t t) {
     for (std::int64_t i = 0; i < p().size(); ++i) {
+      if (has_ended(i, t)) continue;
       const auto row = static_cast<std::size_t>(p().node[static_cast<std::size_t>(i)]);
       add_weight(i, rows.log_sum_q[row] - rows.log_sum_p0[row] - log_psi_before(i, t));
     }
@@ -158,7 +166,7 @@ class Sweeper {
       p().tokens[to] = draws.tokens[from];
       p().log_p0[to] = draws.log_p0[from];
       p().log_q[to] = draws.log_q[from];
-      p().log_psi[to] = draws.log_psi[from];
+      p().log_psi[to] = has_ended(i, t) ? log_psi_before(i, t) : draws.log_psi[from];
     }
     if (options_.keep_hidden) out_.hidden.select(1, t).copy_(select_rows(p().hidden, p().node));
     if (t + 1 == options_.length) evaluate_potential();

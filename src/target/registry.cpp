@@ -81,6 +81,10 @@ std::int64_t TargetContext::vocab_size() const {
   return tokenizer != nullptr ? tokenizer->vocab_size() : 0;
 }
 
+std::int64_t TargetContext::end_token() const {
+  return lm != nullptr ? lm->absorbing_token() : -1;
+}
+
 std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const TargetContext& context) {
   const Kind& kind = checked_kind(options);
   std::unique_ptr<Potential> potential;
@@ -91,7 +95,7 @@ std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const
                   "it reads text, and the model has no tokenizer",
                   "put the model's tokenizer.json beside it, or choose a potential of tokens");
     potential = std::make_unique<TextPotential>(make_text_scorer(options, context), *context.tokenizer,
-                                                text_scope_from_name(options.scope));
+                                                text_scope_from_name(options.scope), context.end_token());
   }
   return std::make_unique<CheckedPotential>(std::string(kind.name), std::move(potential),
                                             context.vocab_size());

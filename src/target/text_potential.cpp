@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "twistor/base/error.hpp"
+#include "twistor/model/absorbing.hpp"
 #include "twistor/text/decode.hpp"
 
 namespace twistor::target {
@@ -18,8 +19,8 @@ TextScope text_scope_from_name(const std::string& name) {
 }
 
 TextPotential::TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer,
-                             TextScope scope)
-    : scorer_(std::move(scorer)), tokenizer_(tokenizer), scope_(scope) {}
+                             TextScope scope, std::int64_t end_token)
+    : scorer_(std::move(scorer)), tokenizer_(tokenizer), scope_(scope), end_token_(end_token) {}
 
 std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
   const auto n = static_cast<std::size_t>(sequences.size());
@@ -31,7 +32,7 @@ std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
   if (scope_ == TextScope::all) ids.assign(sequences.prompt.begin(), sequences.prompt.end());
   const std::size_t n_before = ids.size();
   for (std::size_t i = 0; i < n; ++i) {
-    const auto s = sequences.tokens.subspan(i * T, T);
+    const auto s = model::before_end(sequences.tokens.subspan(i * T, T), end_token_);
     ids.resize(n_before);
     ids.insert(ids.end(), s.begin(), s.end());
     const auto [found, is_new] = place_of.try_emplace(text::decode_any(tokenizer_, ids), texts.size());

@@ -11,6 +11,7 @@
 #include <map>
 
 #include "twistor/base/error.hpp"
+#include "twistor/model/absorbing.hpp"
 
 namespace twistor::target {
 namespace {
@@ -40,23 +41,24 @@ bool parse_line(const std::string& text, Line& line) {
   return score.ec == std::errc{} && skip_blanks(score.ptr) == end;
 }
 
-double bound_of(const std::vector<double>& scores, ScoreMode mode, std::int64_t length) {
+double bound_of(const std::vector<double>& scores, ScoreMode mode, std::int64_t length, bool may_end) {
   const double highest = *std::max_element(scores.begin(), scores.end());
   if (mode == ScoreMode::last) return highest;
-  if (length > 0) return highest * static_cast<double>(length);
+  if (length > 0 && !(may_end && highest < 0)) return highest * static_cast<double>(length);
   return highest > 0 ? infinity : highest;  // at least one token is there, and more can only lower it
 }
 
 }  // namespace
 
-TokenScores::TokenScores(std::vector<double> log_phi_of, ScoreMode mode, std::int64_t length)
-    : log_phi_of_(std::move(log_phi_of)), mode_(mode), length_(length), bound_(0) {
+TokenScores::TokenScores(std::vector<double> log_phi_of, ScoreMode mode, std::int64_t length,
+                         std::int64_t end_token)
+    : log_phi_of_(std::move(log_phi_of)), mode_(mode), length_(length), end_token_(end_token), bound_(0) {
   TWISTOR_CHECK(!log_phi_of_.empty(), ErrorKind::config, making, "there are no scores", "set target.table");
   for (std::size_t v = 0; v < log_phi_of_.size(); ++v)
     TWISTOR_CHECK(!std::isnan(log_phi_of_[v]) && log_phi_of_[v] < infinity, ErrorKind::config, making,
                   fmt::format("beta times the score of token {} is {} (expected a finite number or -inf)", v,
                               log_phi_of_[v]));
-  bound_ = bound_of(log_phi_of_, mode, length);
+  bound_ = bound_of(log_phi_of_, mode, length, end_token >= 0);
 }
 
 std::vector<double> TokenScores::log_phi(const Sequences& sequences) const {
@@ -68,8 +70,8 @@ std::vector<double> TokenScores::log_phi(const Sequences& sequences) const {
   result.reserve(static_cast<std::size_t>(sequences.size()));
   for (std::size_t begin = 0; begin < sequences.tokens.size(); begin += T) {
     double sum = 0;
-    for (std::size_t t = mode_ == ScoreMode::bag ? 0 : T - 1; t < T; ++t) {
-      const std::int64_t token = sequences.tokens[begin + t];
+    const auto live = model::until_end(sequences.tokens.subspan(begin, T), end_token_);
+    for (const std::int64_t token : mode_ == ScoreMode::bag ? live : live.last(1)) {
       TWISTOR_CHECK(token >= 0 && static_cast<std::size_t>(token) < log_phi_of_.size(), ErrorKind::usage,
                     "evaluating the potential 'tokens'",
                     fmt::format("token {} has no score (the table has {})", token, log_phi_of_.size()));
@@ -128,8 +130,9 @@ std::unique_ptr<Potential> make_token_scores(const PotentialOptions& options, co
                 fmt::format("there are {} scores (expected one for each of {} tokens)", scores.size(),
                             context.vocab_size()));
   for (double& score : scores) score = options.beta == 0 ? 0 : options.beta * score;
-  return std::make_unique<TokenScores>(
-      std::move(scores), options.mode == "bag" ? ScoreMode::bag : ScoreMode::last, options.length);
+  return std::make_unique<TokenScores>(std::move(scores),
+                                       options.mode == "bag" ? ScoreMode::bag : ScoreMode::last,
+                                       options.length, context.end_token());
 }
 
 }  // namespace twistor::target

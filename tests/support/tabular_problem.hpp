@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <vector>
@@ -29,7 +30,9 @@ class TableTwist final : public twist::Twist {
                at::Tensor& out) const override {
     for (std::int64_t r = 0; r < features.size(0); ++r) {
       Tokens prefix = lm_.prefix_of(features.const_data_ptr<double>()[r * features.stride(0)]);
-      prefix.erase(prefix.begin(), prefix.begin() + static_cast<std::ptrdiff_t>(prompt_length_));
+      // The zero row of an ended text has no prefix, and its psi counts nowhere.
+      prefix.erase(prefix.begin(),
+                   prefix.begin() + static_cast<std::ptrdiff_t>(std::min(prompt_length_, prefix.size())));
       prefix.push_back(0);
       for (std::int64_t v = v_begin; v < v_end; ++v) {
         prefix.back() = v;

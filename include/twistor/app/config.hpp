@@ -40,6 +40,8 @@ struct TargetConfig {
   /// contains: log phi of what does not contain any
   double log_floor = -std::numeric_limits<double>::infinity();
   std::string scope = "all";             ///< kinds that read text: all | generation
+  bool stop_at_eos = false;              ///< a generated end-of-text token ends the text
+  std::vector<std::int64_t> end_token;   ///< its id, where the model's files do not name it
   std::int64_t observation_length = 10;  ///< c, tokens of an o drawn jointly: continuation without text, ids
   friend bool operator==(const TargetConfig&, const TargetConfig&) = default;
 };

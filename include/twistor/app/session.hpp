@@ -58,6 +58,7 @@ class Session {
 
  private:
   void load_model(const std::filesystem::path& config_file);
+  void make_end_absorbing();
   void make_potential(const std::filesystem::path& config_file);
 
   Config config_;

@@ -31,6 +31,9 @@ class LanguageModel {
   /// One line for people: family, parameters, dtype.
   [[nodiscard]] virtual std::string description() const = 0;
 
+  /// The token behind which only itself follows (see AbsorbingModel); -1 if there is none.
+  [[nodiscard]] virtual std::int64_t absorbing_token() const { return -1; }
+
   /// A cache of n empty sequences.
   [[nodiscard]] virtual std::unique_ptr<Cache> make_cache(std::int64_t n) const = 0;
 

@@ -23,6 +23,8 @@ struct TargetContext {
 
   /// V as the language model, else the tokenizer, says; 0 if there is neither.
   [[nodiscard]] std::int64_t vocab_size() const;
+  /// The token that ends a generated text; -1 if none does.
+  [[nodiscard]] std::int64_t end_token() const;
 };
 
 /// Makes the potential of that name; what it returns is checked (see checked_potential.hpp).

@@ -36,8 +36,9 @@ enum class TextScope { all, generation };
 /// batch once, because particles that share all their ancestors are common.
 class TextPotential final : public Potential {
  public:
-  /// The tokenizer must outlive this.
-  TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer, TextScope scope);
+  /// The tokenizer must outlive this. A text ends before its first end_token; -1: none ends it.
+  TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer, TextScope scope,
+                std::int64_t end_token = -1);
 
   [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
   [[nodiscard]] double log_phi_bound() const override { return scorer_->log_phi_bound(); }
@@ -48,6 +49,7 @@ class TextPotential final : public Potential {
   std::unique_ptr<TextScorer> scorer_;
   const text::Tokenizer& tokenizer_;
   TextScope scope_;
+  std::int64_t end_token_;
 };
 
 }  // namespace twistor::target
