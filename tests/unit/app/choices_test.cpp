@@ -32,8 +32,9 @@ TEST(Choices, EveryKeyOfTheTargetIsAnOptionAndTheOtherWayRound) {
   for (const Field& field : fields())
     if (field.key.starts_with("target.")) keys.emplace_back(field.key.substr(7));
   for (const target::OptionField& option : target::option_fields()) options.emplace_back(option.key);
-  options.emplace_back("observation_length");  // of the run: how an o is drawn
-  keys.emplace_back("scores");                 // for programs, which have no file to name
+  // Of the run: how an o is drawn, and what ends a text.
+  options.insert(options.end(), {"observation_length", "stop_at_eos", "end_token"});
+  keys.emplace_back("scores");  // for programs, which have no file to name
   EXPECT_THAT(keys, testing::UnorderedElementsAreArray(options));
 }
 

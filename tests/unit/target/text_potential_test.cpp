@@ -63,6 +63,14 @@ TEST(TextPotential, IdsBeyondTheVocabularyBecomeReplacementCharacters) {
   EXPECT_THAT(seen, ElementsAre("\uFFFDa\uFFFD"));
 }
 
+TEST(TextPotential, ATextEndsBeforeItsEndToken) {
+  std::vector<std::string> seen;
+  const TextPotential potential(std::make_unique<Recorder>(&seen), tokenizer, TextScope::all, 1);
+  const Tokens tokens = {2, 1, 1, /**/ 2, 3, 2, /**/ 1, 1, 1};
+  EXPECT_EQ(potential.log_phi({prompt, tokens, 3}).size(), 3u);
+  EXPECT_THAT(seen, ElementsAre("a bc", "a bc bc", "a ")) << "the prompt's token 1 ends nothing";
+}
+
 TEST(TextPotential, ScopesHaveNames) {
   EXPECT_EQ(text_scope_from_name("all"), TextScope::all);
   EXPECT_EQ(text_scope_from_name("generation"), TextScope::generation);
