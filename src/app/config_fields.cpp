@@ -13,7 +13,7 @@
 namespace twistor::app {
 namespace {
 
-// A key and its member have one name.
+// A key and its member have one name, unless that is a word of the language.
 #define TWISTOR_FIELD(section, name) \
 #section "." #name, [](Config & c) -> FieldPointer { return &c.section.name; }
 
@@ -41,7 +41,7 @@ std::vector<Field> make_fields() {
       {TWISTOR_FIELD(target, potential),
        "what makes a sequence good",
        {},
-       {"continuation", "contains", "tokens"}},
+       {"continuation", "contains", "tokens", "lexicon", "regex"}},
       {TWISTOR_FIELD(target, length), "T, tokens to generate", {1, 1048576}, {}},
       {TWISTOR_FIELD(target, beta), "exponent of phi", positive, {}},
       {TWISTOR_FIELD(target, text), "continuation: the text that should follow", {}, {}},
@@ -51,8 +51,35 @@ std::vector<Field> make_fields() {
        {}},
       {TWISTOR_FIELD(target, words), "contains: any of these words or phrases, separated by commas", {}, {}},
       {TWISTOR_FIELD(target, table), "tokens: file of scores", {}, {}},
-      {TWISTOR_FIELD(target, mode), "tokens: scores of all tokens or of the last one", {}, {"bag", "last"}},
-      {TWISTOR_FIELD(target, log_floor), "contains: log phi of a sequence without any", {-infinity, 0}, {}},
+      {TWISTOR_FIELD(target, mode),
+       "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), the mean "
+       "(lexicon)",
+       {},
+       {"bag", "last", "mean"}},
+      {TWISTOR_FIELD(target, lexicon), "lexicon: file of words and their valences", {}, {}},
+      {TWISTOR_FIELD(target, cap),
+       "lexicon: the valence of a text counts up to here",
+       {-infinity, infinity},
+       {}},
+      {TWISTOR_FIELD(target, pattern), "regex: what must match somewhere in the text", {}, {}},
+      {TWISTOR_FIELD(target, log_floor),
+       "contains, regex: log phi of a sequence without any match",
+       {-infinity, 0},
+       {}},
+      {"target.class",
+       [](Config& c) -> FieldPointer { return &c.target.class_name; },
+       "classifiers: the class whose probability counts",
+       {},
+       {}},
+      {TWISTOR_FIELD(target, negate),
+       "classifiers: the probability that it is not this class counts",
+       {},
+       {}},
+      {TWISTOR_FIELD(target, rule), "classifiers: how phi follows from it", {}, {"probability", "threshold"}},
+      {TWISTOR_FIELD(target, threshold),
+       "classifiers: log-odds to exceed, for rule = threshold",
+       {-infinity, infinity, false, false},
+       {}},
       {TWISTOR_FIELD(target, scope),
        "kinds that read text: prompt and generation or the latter alone",
        {},

@@ -15,6 +15,8 @@
 #include "twistor/target/checked_potential.hpp"
 #include "twistor/target/contains.hpp"
 #include "twistor/target/continuation.hpp"
+#include "twistor/target/lexicon.hpp"
+#include "twistor/target/regex.hpp"
 #include "twistor/target/token_scores.hpp"
 
 namespace twistor::target {
@@ -35,6 +37,8 @@ const std::vector<Kind>& kinds() {
   static const std::vector<Kind> table = {
       {"contains", make_contains, {"words", "ids", "log_floor", "beta"}},
       {"continuation", make_continuation, {"text", "ids", "beta"}, true},
+      {"lexicon", make_lexicon, {"lexicon", "mode", "cap", "beta"}},
+      {"regex", make_regex, {"pattern", "log_floor", "beta"}},
       {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
   };
   return table;

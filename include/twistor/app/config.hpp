@@ -29,16 +29,23 @@ struct PromptConfig {
 };
 
 struct TargetConfig {
-  std::string potential = "continuation";  ///< continuation | contains | tokens
+  std::string potential = "continuation";  ///< see target::potential_names()
   std::int64_t length = 10;                ///< T, generated tokens
   double beta = 1;                         ///< exponent of phi
   std::string text;                        ///< continuation: o as text
   std::vector<std::int64_t> ids;           ///< continuation: o as ids; contains: any of these tokens
   std::string words;                       ///< contains: any of these words or phrases, comma-separated
   std::string table;                       ///< tokens: file of scores; see input_path()
-  std::string mode = "bag";                ///< tokens: bag | last
-  /// contains: log phi of what does not contain any
+  std::string mode = "bag";                ///< tokens: bag | last; lexicon: bag | mean
+  std::string lexicon;                     ///< lexicon: file of valences; see input_path()
+  double cap = std::numeric_limits<double>::infinity();  ///< lexicon: highest valence of a text that counts
+  std::string pattern;                                   ///< regex: what must match
+  /// contains, regex: log phi of what does not contain any
   double log_floor = -std::numeric_limits<double>::infinity();
+  std::string class_name;                ///< key target.class, of classifiers: the class that counts
+  bool negate = false;                   ///< classifiers: its absence counts instead
+  std::string rule = "probability";      ///< classifiers: probability | threshold
+  double threshold = 0;                  ///< classifiers: least log-odds for rule = threshold
   std::string scope = "all";             ///< kinds that read text: all | generation
   bool stop_at_eos = false;              ///< a generated end-of-text token ends the text
   std::vector<std::int64_t> end_token;   ///< its id, where the model's files do not name it

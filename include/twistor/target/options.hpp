@@ -14,25 +14,33 @@ namespace twistor::target {
 
 /// Each kind says in the registry which of them it reads.
 struct PotentialOptions {
-  std::string potential;          ///< the kind
-  double beta = 1.0;              ///< phi^beta is meant where phi is written
-  std::int64_t length = 0;        ///< T if known, else 0: makes some bounds finite
-  std::string text;               ///< text, encoded by the tokenizer
-  std::vector<std::int64_t> ids;  ///< tokens by id
-  std::string words;              ///< comma-separated words or phrases
-  double log_floor = log_zero;    ///< log phi where an indicator is 0
-  std::vector<double> scores;     ///< (V) score of each token; no key
-  std::string table;              ///< file of lines "id score"
-  std::string mode = "bag";       ///< "bag" or "last"
-  std::string scope = "all";      ///< kinds of text: "all" (prompt and generation) or "generation"
+  std::string potential;             ///< the kind
+  double beta = 1.0;                 ///< phi^beta is meant where phi is written
+  std::int64_t length = 0;           ///< T if known, else 0: makes some bounds finite
+  std::string text;                  ///< text, encoded by the tokenizer
+  std::vector<std::int64_t> ids;     ///< tokens by id
+  std::string words;                 ///< comma-separated words or phrases
+  double log_floor = log_zero;       ///< log phi where an indicator is 0
+  std::vector<double> scores;        ///< (V) score of each token; no key
+  std::string table;                 ///< file of lines "id score"
+  std::string mode = "bag";          ///< "bag", "last" or "mean"
+  std::string lexicon;               ///< file of lines "token TAB valence"
+  double cap = -log_zero;            ///< the highest valence of a text that counts
+  std::string pattern;               ///< regular expression
+  std::string class_name;            ///< key `class`: the class whose probability counts
+  bool negate = false;               ///< its absence counts instead
+  std::string rule = "probability";  ///< "probability" or "threshold": see ClassRule
+  double threshold = 0;              ///< least log-odds, for rule = threshold
+  std::string scope = "all";         ///< kinds of text: "all" (prompt and generation) or "generation"
 };
 
 /// One member of PotentialOptions: the name of its key behind "target.", and whether it names a file or
 /// folder.
 struct OptionField {
-  using Member = std::variant<double PotentialOptions::*, std::int64_t PotentialOptions::*,
-                              std::string PotentialOptions::*, std::vector<std::int64_t> PotentialOptions::*,
-                              std::vector<double> PotentialOptions::*>;
+  using Member =
+      std::variant<bool PotentialOptions::*, double PotentialOptions::*, std::int64_t PotentialOptions::*,
+                   std::string PotentialOptions::*, std::vector<std::int64_t> PotentialOptions::*,
+                   std::vector<double> PotentialOptions::*>;
   std::string_view key;
   Member member;
   bool is_path = false;

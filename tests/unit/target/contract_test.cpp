@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/target/checked_potential.hpp"
 #include "twistor/target/registry.hpp"
@@ -17,6 +18,12 @@ constexpr std::int64_t V = 4;
 constexpr std::int64_t T = 3;
 
 const ToyTokenizer tokenizer({"?", "a", "bc", " "});
+
+/// A file that lives as long as the tests.
+std::string file(const std::string& name, const std::string& contents) {
+  static const test::TemporaryFolder folder;
+  return folder.write(name, contents);
+}
 
 PotentialOptions with(void (*set)(PotentialOptions&)) {
   PotentialOptions options;
@@ -31,6 +38,8 @@ const std::map<std::string, PotentialOptions> tried = {
     {"continuation", with([](auto& o) {
        o.ids = {1, 3, 0};
      })},
+    {"lexicon", with([](auto& o) { o.lexicon = file("lexicon.tsv", "a\t1.5\nbc\t-2\n"), o.mode = "mean"; })},
+    {"regex", with([](auto& o) { o.pattern = "a.*b", o.log_floor = -3; })},
     {"tokens", with([](auto& o) {
        o.scores = {0.5, -1, log_zero, 2};
      })},
@@ -111,7 +120,7 @@ TEST(Registry, AnUnknownNameListsTheKnown) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::config);
     EXPECT_THAT(error.text(), testing::HasSubstr("contians"));
-    EXPECT_THAT(error.text(), testing::HasSubstr("contains, continuation, tokens"));
+    EXPECT_THAT(error.text(), testing::HasSubstr("contains, continuation, lexicon, "));
   }
   options.potential = "contains";
   options.ids = {0};

@@ -114,6 +114,8 @@ TEST(Options, TheDigestKnowsEveryMemberAndTheContentsOfFiles) {
           auto& value = options.*member;
           if constexpr (requires { value.push_back('x'); }) {
             value.push_back('x');
+          } else if constexpr (std::is_same_v<decltype(value), bool&>) {
+            value = !value;
           } else {
             value = 3;
           }
