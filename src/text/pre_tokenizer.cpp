@@ -223,8 +223,8 @@ PreTokenizer PreTokenizer::from_text(std::string_view json) {
   return from_json(JsonView(document, doing));
 }
 
-PreTokenizer PreTokenizer::gpt2() {
-  return from_text(R"({"type": "ByteLevel", "add_prefix_space": false})");
+PreTokenizer PreTokenizer::gpt2(bool add_prefix_space) {
+  return from_text(fmt::format(R"({{"type": "ByteLevel", "add_prefix_space": {}}})", add_prefix_space));
 }
 
 void PreTokenizer::append_byte_symbols() {

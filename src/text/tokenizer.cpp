@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
+#include "twistor/text/quote.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -25,24 +27,93 @@ std::optional<std::string> token_member(const JsonView& root, std::string_view k
   return member->is_object() ? member->at("content").string() : member->string();
 }
 
+// A JSON document with the name that messages give it; none if there is no such file.
+class JsonFile {
+ public:
+  static std::optional<JsonFile> open(const fs::path& path) {
+    if (!fs::exists(path)) return std::nullopt;
+    const MappedFile file(path);
+    const std::string doing = "reading " + path.string();
+    return JsonFile(parse_json(as_text(file), doing), doing);
+  }
+  JsonView root() const { return {document_, doing_}; }
+
+ private:
+  JsonFile(nlohmann::json document, std::string doing)
+      : document_(std::move(document)), doing_(std::move(doing)) {}
+  nlohmann::json document_;
+  std::string doing_;
+};
+
 EndOfText read_end_of_text(const fs::path& folder) {
   EndOfText end;
-  if (const fs::path path = folder / "tokenizer_config.json"; fs::exists(path)) {
-    const MappedFile file(path);
-    const auto document = parse_json(as_text(file), "reading " + path.string());
-    end.token = token_member(JsonView(document, "reading " + path.string()), "eos_token");
-  }
-  if (const fs::path path = folder / "config.json"; fs::exists(path)) {
-    const MappedFile file(path);
-    const auto document = parse_json(as_text(file), "reading " + path.string());
-    const JsonView root(document, "reading " + path.string());
+  if (const auto config = JsonFile::open(folder / "tokenizer_config.json"))
+    end.token = token_member(config->root(), "eos_token");
+  if (const auto config = JsonFile::open(folder / "config.json"))
     // Some models stop at several tokens; the first one is the model's own.
-    if (const auto id = root.find("eos_token_id")) {
+    if (const auto id = config->root().find("eos_token_id")) {
       const bool is_list = id->is_array();
       if (!is_list || id->array_size() > 0) end.id = (is_list ? id->item(0) : *id).integer();
     }
-  }
   return end;
+}
+
+// Tokenizers of which BERT's vocab.txt is all there is.
+void require_bert_like(const JsonView& config) {
+  const auto name = config.find("tokenizer_class");
+  if (!name) return;
+  std::string known;
+  for (const std::string_view kind :
+       {"Bert", "DistilBert", "Electra", "MobileBert", "ConvBert", "SqueezeBert"}) {
+    const std::string full = std::string(kind) + "Tokenizer";
+    if (name->string() == full || name->string() == full + "Fast") return;
+    known += (known.empty() ? "" : ", ") + full;
+  }
+  name->fail("a vocab.txt of the class " + quote(name->string()) + " is not supported",
+             "supported: " + known);
+}
+
+BertOptions read_bert_options(const JsonView& config) {
+  require_bert_like(config);
+  if (const auto basic = config.find("do_basic_tokenize"); basic && !basic->boolean())
+    basic->fail("WordPiece without BERT's text preparation is not supported; expected true");
+  BertOptions options;
+  BertNormalizerOptions& normalizer = options.normalizer;
+  for (const auto& [key, target] : {std::pair{"do_lower_case", &normalizer.lowercase},
+                                    std::pair{"tokenize_chinese_chars", &normalizer.handle_chinese_chars}})
+    if (const auto member = config.find(key)) *target = member->boolean();
+  if (const auto strip = config.find("strip_accents")) normalizer.strip_accents = strip->boolean();
+  for (const auto& [key, target] :
+       {std::pair{"unk_token", &options.unknown}, std::pair{"cls_token", &options.cls},
+        std::pair{"sep_token", &options.sep}, std::pair{"pad_token", &options.pad},
+        std::pair{"mask_token", &options.mask}})
+    if (auto token = token_member(config, key)) *target = std::move(*token);
+  return options;
+}
+
+std::unique_ptr<Tokenizer> load_vocab_merges(const fs::path& folder) {
+  const bool has_vocab = fs::exists(folder / "vocab.json");
+  TWISTOR_CHECK(has_vocab && fs::exists(folder / "merges.txt"), ErrorKind::data,
+                "reading the tokenizer in " + folder.string(),
+                fmt::format("{} is there but {} is missing", has_vocab ? "vocab.json" : "merges.txt",
+                            has_vocab ? "merges.txt" : "vocab.json"),
+                "byte-level BPE needs both files, or a tokenizer.json");
+  VocabularyOptions options;
+  options.end = read_end_of_text(folder);
+  if (const auto config = JsonFile::open(folder / "tokenizer_config.json"))
+    if (const auto add = config->root().find("add_prefix_space")) options.add_prefix_space = add->boolean();
+  const MappedFile vocab(folder / "vocab.json");
+  const MappedFile merges(folder / "merges.txt");
+  return parse_vocab_merges(as_text(vocab), as_text(merges), (folder / "vocab.json").string(), options);
+}
+
+std::unique_ptr<Tokenizer> load_vocab_txt(const fs::path& folder) {
+  VocabularyOptions options;
+  options.end = read_end_of_text(folder);
+  if (const auto config = JsonFile::open(folder / "tokenizer_config.json"))
+    options.bert = read_bert_options(config->root());
+  const MappedFile vocab(folder / "vocab.txt");
+  return parse_vocab_txt(as_text(vocab), (folder / "vocab.txt").string(), options);
 }
 
 std::unique_ptr<Tokenizer> load_from_folder(const fs::path& folder) {
@@ -50,17 +121,9 @@ std::unique_ptr<Tokenizer> load_from_folder(const fs::path& folder) {
     const MappedFile file(path);
     return parse_tokenizer_json(as_text(file), path.string(), read_end_of_text(folder));
   }
-  const bool has_vocab = fs::exists(folder / "vocab.json");
-  const bool has_merges = fs::exists(folder / "merges.txt");
-  if (!has_vocab && !has_merges) return nullptr;
-  TWISTOR_CHECK(has_vocab && has_merges, ErrorKind::data, "reading the tokenizer in " + folder.string(),
-                fmt::format("{} is there but {} is missing", has_vocab ? "vocab.json" : "merges.txt",
-                            has_vocab ? "merges.txt" : "vocab.json"),
-                "byte-level BPE needs both files, or a tokenizer.json");
-  const MappedFile vocab(folder / "vocab.json");
-  const MappedFile merges(folder / "merges.txt");
-  return parse_vocab_merges(as_text(vocab), as_text(merges), (folder / "vocab.json").string(),
-                            read_end_of_text(folder));
+  if (fs::exists(folder / "vocab.json") || fs::exists(folder / "merges.txt"))
+    return load_vocab_merges(folder);
+  return fs::exists(folder / "vocab.txt") ? load_vocab_txt(folder) : nullptr;
 }
 
 }  // namespace

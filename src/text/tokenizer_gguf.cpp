@@ -71,20 +71,97 @@ const PreKind& find_pre_kind(std::string_view pre, const std::string& doing) {
               "supported: " + list);
 }
 
-std::vector<AddedToken> read_added_tokens(const GgufFile& file, const std::vector<std::string_view>& tokens,
-                                          const std::string& doing) {
+// What every kind of vocabulary has.
+struct GgufVocabulary {
+  const GgufFile& file;
+  std::vector<std::string_view> tokens;
+  std::string doing;
+
+  // The value of a key that holds the id of a token.
+  [[nodiscard]] std::optional<std::int64_t> find_id(std::string_view key) const {
+    const auto id = file.find_integer(key);
+    TWISTOR_CHECK(!id || (*id >= 0 && *id < std::ssize(tokens)), ErrorKind::data, doing,
+                  fmt::format("{}: expected an id of the {} tokens, got {}", key, tokens.size(), *id));
+    return id;
+  }
+};
+
+std::vector<AddedToken> read_added_tokens(const GgufVocabulary& in) {
   std::vector<AddedToken> added;
-  if (!file.has("tokenizer.ggml.token_type")) return added;
-  const auto types = file.integers("tokenizer.ggml.token_type");
-  TWISTOR_CHECK(types.size() == tokens.size(), ErrorKind::data, doing,
+  if (!in.file.has("tokenizer.ggml.token_type")) return added;
+  const auto types = in.file.integers("tokenizer.ggml.token_type");
+  TWISTOR_CHECK(types.size() == in.tokens.size(), ErrorKind::data, in.doing,
                 fmt::format("tokenizer.ggml.token_type: expected one type for each of {} tokens, got {}",
-                            tokens.size(), types.size()));
+                            in.tokens.size(), types.size()));
   for (std::size_t i = 0; i < types.size(); ++i)
-    if ((types[i] == type_control || types[i] == type_user_defined) && !tokens[i].empty())
-      added.push_back({.content = std::string(tokens[i]),
+    if ((types[i] == type_control || types[i] == type_user_defined) && !in.tokens[i].empty())
+      added.push_back({.content = std::string(in.tokens[i]),
                        .id = static_cast<std::int64_t>(i),
                        .is_special = types[i] == type_control});
   return added;
+}
+
+// Beginning- and end-of-text tokens around every text, where the file asks for them.
+TextTemplate read_template(const GgufVocabulary& in, bool adds_begin_by_default) {
+  TextTemplate out;
+  if (in.file.find_boolean("tokenizer.ggml.add_bos_token").value_or(adds_begin_by_default))
+    if (const auto id = in.find_id("tokenizer.ggml.bos_token_id")) out.before = {{*id, 0}};
+  if (in.file.find_boolean("tokenizer.ggml.add_eos_token").value_or(false))
+    if (const auto id = in.find_id("tokenizer.ggml.eos_token_id")) out.after = {{*id, 0}};
+  return out;
+}
+
+TokenizerParts read_byte_bpe(const GgufVocabulary& in) {
+  const auto merges = in.file.strings("tokenizer.ggml.merges");
+  TokenizerParts parts;
+  const PreKind& pre = find_pre_kind(in.file.find_string("tokenizer.ggml.pre").value_or("default"), in.doing);
+  parts.pre_tokenizer = PreTokenizer::from_text(pre.pre_tokenizer);
+  (void)parts.pre_tokenizer.release_byte_symbols();
+  parts.added = AddedTokens(read_added_tokens(in));
+  parts.model = make_byte_bpe(Vocabulary::from_list(in.tokens), merges, in.doing, pre.whole_words_first);
+  parts.special = read_template(in, false);
+  parts.decoder = byte_level_decoder();
+  return parts;
+}
+
+// Words begin with U+2581 there, continuations with nothing, and [names] are spelled as they are.
+std::string word_piece_spelling(std::string_view token) {
+  constexpr std::string_view word_mark = "\u2581";
+  if (token.starts_with('[') && token.ends_with(']')) return std::string(token);
+  if (token.starts_with(word_mark)) return std::string(token.substr(word_mark.size()));
+  return "##" + std::string(token);
+}
+
+TokenizerParts read_bert(const GgufVocabulary& in) {
+  std::vector<std::string> spelled;
+  for (const std::string_view token : in.tokens) spelled.push_back(word_piece_spelling(token));
+  BertOptions options;
+  for (const auto& [key, target] : {std::pair{"tokenizer.ggml.unknown_token_id", &options.unknown},
+                                    std::pair{"tokenizer.ggml.cls_token_id", &options.cls},
+                                    std::pair{"tokenizer.ggml.seperator_token_id", &options.sep},
+                                    std::pair{"tokenizer.ggml.padding_token_id", &options.pad},
+                                    std::pair{"tokenizer.ggml.mask_token_id", &options.mask}})
+    if (const auto id = in.find_id(key)) *target = spelled[static_cast<std::size_t>(*id)];
+  return make_bert_parts(Vocabulary::from_list({spelled.begin(), spelled.end()}), options, in.doing);
+}
+
+// tokenizer.ggml.model; a new kind is one function and one line here.
+struct GgufModelKind {
+  std::string_view type;
+  std::string_view meaning;
+  TokenizerParts (*read)(const GgufVocabulary& in);
+};
+constexpr std::array model_kinds{GgufModelKind{"gpt2", "byte-level BPE", read_byte_bpe},
+                                 GgufModelKind{"bert", "WordPiece", read_bert}};
+
+const GgufModelKind& find_model_kind(std::string_view model, const std::string& doing) {
+  std::string list;
+  for (const GgufModelKind& kind : model_kinds) {
+    if (kind.type == model) return kind;
+    list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", kind.type, kind.meaning);
+  }
+  throw Error(ErrorKind::data, doing, fmt::format("tokenizer.ggml.model: {} is not supported", quote(model)),
+              "supported: " + list);
 }
 
 }  // namespace
@@ -93,24 +170,10 @@ std::unique_ptr<Tokenizer> tokenizer_of_gguf(const GgufFile& file) {
   const std::string doing = "reading the tokenizer of " + file.name();
   const auto model = file.find_string("tokenizer.ggml.model");
   if (!model) return nullptr;
-  TWISTOR_CHECK(*model == "gpt2", ErrorKind::data, doing,
-                fmt::format("tokenizer.ggml.model: {} is not supported", quote(*model)),
-                "supported: gpt2 (byte-level BPE)");
-  const auto tokens = file.strings("tokenizer.ggml.tokens");
-  const auto merges = file.strings("tokenizer.ggml.merges");
-  TokenizerParts parts;
-  const PreKind& pre = find_pre_kind(file.find_string("tokenizer.ggml.pre").value_or("default"), doing);
-  parts.pre_tokenizer = PreTokenizer::from_text(pre.pre_tokenizer);
-  (void)parts.pre_tokenizer.release_byte_symbols();
-  parts.added = AddedTokens(read_added_tokens(file, tokens, doing));
-  parts.model = make_byte_bpe(Vocabulary::from_list(tokens), merges, doing, pre.whole_words_first);
-  parts.end.id = file.find_integer("tokenizer.ggml.eos_token_id");
-  TWISTOR_CHECK(
-      !parts.end.id || (*parts.end.id >= 0 && *parts.end.id < static_cast<std::int64_t>(tokens.size())),
-      ErrorKind::data, doing,
-      fmt::format("tokenizer.ggml.eos_token_id: expected an id of the {} tokens, got {}", tokens.size(),
-                  *parts.end.id));
-  parts.decoder = byte_level_decoder();
+  const GgufModelKind& kind = find_model_kind(*model, doing);
+  const GgufVocabulary vocabulary{file, file.strings("tokenizer.ggml.tokens"), doing};
+  TokenizerParts parts = kind.read(vocabulary);
+  parts.end.id = vocabulary.find_id("tokenizer.ggml.eos_token_id");
   parts.source = "GGUF";
   return make_tokenizer(std::move(parts), doing);
 }

@@ -1,4 +1,4 @@
-// tokenizer.json, and the older pair vocab.json + merges.txt.
+// tokenizer.json: the order of its parts and its table of models.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -81,34 +81,6 @@ std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std
   if (const auto decoder = root.find("decoder")) parts.decoder = read_decoder(*decoder);
   parts.end = end;
   parts.source = "tokenizer.json";
-  return make_tokenizer(std::move(parts), doing);
-}
-
-std::unique_ptr<Tokenizer> parse_vocab_merges(std::string_view vocab_json, std::string_view merges_txt,
-                                              const std::string& name, const EndOfText& end) {
-  const std::string doing = "reading tokenizer " + name;
-  const nlohmann::json document = parse_json(vocab_json, doing);
-  Vocabulary vocabulary = Vocabulary::from_json(JsonView(document, doing));
-  std::vector<std::string_view> merges;
-  for (std::size_t at = 0; at < merges_txt.size();) {
-    const std::size_t stop = std::min(merges_txt.find('\n', at), merges_txt.size());
-    std::string_view line = merges_txt.substr(at, stop - at);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (!line.empty() && !(at == 0 && line.starts_with("#version"))) merges.push_back(line);
-    at = stop + 1;
-  }
-  std::vector<AddedToken> added;
-  for (const std::string_view token : {"<|endoftext|>", "<s>", "</s>", "<pad>", "<unk>", "<mask>"})
-    if (const auto id = vocabulary.find(token))
-      added.push_back({.content = std::string(token), .id = *id, .is_special = true});
-  TokenizerParts parts;
-  parts.model = make_byte_bpe(std::move(vocabulary), merges, doing);
-  parts.pre_tokenizer = PreTokenizer::gpt2();
-  (void)parts.pre_tokenizer.release_byte_symbols();
-  parts.added = AddedTokens(std::move(added));
-  parts.end = end;
-  parts.decoder = byte_level_decoder();
-  parts.source = "vocab.json + merges.txt";
   return make_tokenizer(std::move(parts), doing);
 }
 

@@ -44,7 +44,7 @@ class PreTokenizer {
   /// The same from text written in a source.
   [[nodiscard]] static PreTokenizer from_text(std::string_view json);
   /// ByteLevel of GPT-2 and RoBERTa.
-  [[nodiscard]] static PreTokenizer gpt2();
+  [[nodiscard]] static PreTokenizer gpt2(bool add_prefix_space);
 
   void append(CutStep step) { steps_.push_back({std::move(step), false}); }
   /// Every byte by its symbol of byte_symbols.hpp.

@@ -48,11 +48,34 @@ struct TokenizerParts {
 [[nodiscard]] std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& name,
                                                               const EndOfText& end = {});
 
-/// vocab.json and merges.txt of GPT-2 and RoBERTa, with GPT-2's pre-tokenizer. Throws Error(data).
+/// What is special about a vocabulary of BERT.
+struct BertOptions {
+  BertNormalizerOptions normalizer;
+  std::string unknown = "[UNK]", cls = "[CLS]", sep = "[SEP]", pad = "[PAD]", mask = "[MASK]";
+};
+
+/// What the files beside a bare vocabulary say.
+struct VocabularyOptions {
+  EndOfText end;
+  bool add_prefix_space = false;  ///< byte-level BPE: a text begins with a space, whether it has one or not
+  BertOptions bert;
+};
+
+/// vocab.json and merges.txt with GPT-2's pre-tokenizer; <s> x </s> is the template where the vocabulary has
+/// both (RoBERTa). Throws Error(data).
 [[nodiscard]] std::unique_ptr<Tokenizer> parse_vocab_merges(std::string_view vocab_json,
                                                             std::string_view merges_txt,
                                                             const std::string& name,
-                                                            const EndOfText& end = {});
+                                                            const VocabularyOptions& options = {});
+
+/// vocab.txt of BERT, a token a line, with the template [CLS] x [SEP]. Throws Error(data).
+[[nodiscard]] std::unique_ptr<Tokenizer> parse_vocab_txt(std::string_view vocab_txt, const std::string& name,
+                                                         const VocabularyOptions& options = {});
+
+/// Everything but `end` and `source`. Pieces that continue a word are spelled with "##". Throws Error(data)
+/// if a token of the template is not in the vocabulary.
+[[nodiscard]] TokenizerParts make_bert_parts(Vocabulary vocabulary, const BertOptions& options,
+                                             const std::string& doing);
 
 /// The keys tokenizer.ggml.* of a GGUF file; nullptr if it has none. Throws Error(data).
 [[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_of_gguf(const GgufFile& file);
