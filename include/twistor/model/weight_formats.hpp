@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +31,10 @@ struct StoredLayout {
 /// Error(data).
 [[nodiscard]] std::vector<TensorInfo> parse_safetensors(std::span<const std::byte> bytes,
                                                         const std::string& name);
+
+/// "__metadata__" of a safetensors file; empty if it has none. Throws Error(data).
+[[nodiscard]] std::map<std::string, std::string> safetensors_metadata(std::span<const std::byte> bytes,
+                                                                      const std::string& name);
 
 /// Tensors of a parsed GGUF file, sorted by name; they view its data. Throws Error(data), also on a type that
 /// cannot be read, naming those that can.

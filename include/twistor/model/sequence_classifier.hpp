@@ -1,0 +1,48 @@
+// Sequence classifiers: an encoder, its tokenizer, and the head that its folder holds.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "twistor/model/encoder.hpp"
+#include "twistor/model/packed_matrix.hpp"
+
+namespace twistor::model {
+
+/// Bert-, Roberta- and DistilBertForSequenceClassification. The head is computed in float32 whatever the
+/// encoder's precision. *Local*, immutable, thread-safe.
+class SequenceClassifier {
+ public:
+  /// Reads a Hugging Face folder with config.json, safetensors and a tokenizer. Throws as load_encoder() and
+  /// load_encoder_tokenizer() do. Collective over the ranks that share options.memory.
+  explicit SequenceClassifier(const std::filesystem::path& folder, const LoadOptions& options = {});
+
+  /// (C) names of the classes: id2label of config.json, or LABEL_0, LABEL_1, ...
+  [[nodiscard]] const std::vector<std::string>& labels() const { return labels_; }
+  /// Each class has a sigmoid of its own, rather than all of them one softmax.
+  [[nodiscard]] bool is_multi_label() const { return is_multi_label_; }
+  [[nodiscard]] const Encoder& encoder() const { return *encoder_; }
+  /// sha256 of what defines the logits of a text: encoder, head, tokenizer, precision.
+  [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
+
+  /// (n, C) row-major.
+  [[nodiscard]] std::vector<float> logits(const TokenTexts& texts) const;
+  /// The same of texts, each cut to the encoder's max_tokens().
+  [[nodiscard]] std::vector<float> logits(std::span<const std::string> texts) const;
+
+ private:
+  std::unique_ptr<Encoder> encoder_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  std::string fingerprint_;
+  std::vector<std::string> labels_;
+  bool is_multi_label_ = false;
+  PackedBuffer dense_, out_;
+  std::vector<float> dense_bias_, out_bias_;
+  void (*activation_)(float*, std::int64_t) = nullptr;
+};
+
+}  // namespace twistor::model

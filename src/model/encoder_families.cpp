@@ -1,0 +1,258 @@
+// BERT, RoBERTa and DistilBERT as a table: keys of config.json, names of tensors, and the head.
+#include "encoder_families.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "families.hpp"
+#include "json_file.hpp"
+#include "row_kernels.hpp"
+#include "tensor_search.hpp"
+#include "twistor/base/error.hpp"
+
+namespace twistor::model {
+namespace {
+
+using text::JsonView;
+
+/// Defaults are BERT's.
+struct EncoderFamily {
+  std::string_view name = "BERT";
+  std::string_view model_type = "bert";  // config.json: "model_type"
+  std::string_view prefix = "bert.";  // before the encoder's tensors where a task's head is in the file too
+  // Keys of config.json.
+  std::string_view width = "hidden_size", layers = "num_hidden_layers", heads = "num_attention_heads",
+                   feed_forward = "intermediate_size", activation = "hidden_act";
+  bool has_types = true, has_norm_eps = true, has_padding_offset = false;
+  // Tensors of a layer, behind "<layer>.<i>.".
+  std::string_view layer = "encoder.layer", query = "attention.self.query", key = "attention.self.key",
+                   value = "attention.self.value", attention_out = "attention.output.dense",
+                   attention_norm = "attention.output.LayerNorm", up = "intermediate.dense",
+                   down = "output.dense", output_norm = "output.LayerNorm";
+  // The head of a sequence classifier.
+  std::string_view dense = "bert.pooler.dense", out = "classifier";
+  Activation head_activation = &rows::tanh;
+};
+
+constexpr std::array known{
+    EncoderFamily{},
+    EncoderFamily{.name = "RoBERTa",
+                  .model_type = "roberta",
+                  .prefix = "roberta.",
+                  .has_padding_offset = true,
+                  .dense = "classifier.dense",
+                  .out = "classifier.out_proj"},
+    EncoderFamily{.name = "DistilBERT",
+                  .model_type = "distilbert",
+                  .prefix = "distilbert.",
+                  .width = "dim",
+                  .layers = "n_layers",
+                  .heads = "n_heads",
+                  .feed_forward = "hidden_dim",
+                  .activation = "activation",
+                  .has_types = false,
+                  .has_norm_eps = false,
+                  .layer = "transformer.layer",
+                  .query = "attention.q_lin",
+                  .key = "attention.k_lin",
+                  .value = "attention.v_lin",
+                  .attention_out = "attention.out_lin",
+                  .attention_norm = "sa_layer_norm",
+                  .up = "ffn.lin1",
+                  .down = "ffn.lin2",
+                  .output_norm = "output_layer_norm",
+                  .dense = "pre_classifier",
+                  .head_activation = &rows::relu},
+};
+
+struct NamedActivation {
+  std::string_view name;
+  Activation function;
+};
+constexpr std::array activations{
+    NamedActivation{"gelu", &rows::gelu_erf}, NamedActivation{"gelu_new", &rows::gelu_tanh},
+    NamedActivation{"gelu_pytorch_tanh", &rows::gelu_tanh}, NamedActivation{"relu", &rows::relu}};
+
+template <class Table, class Name>
+std::string names_of(const Table& table, Name name) {
+  std::string out;
+  for (const auto& row : table) out += (out.empty() ? "" : ", ") + std::string(row.*name);
+  return out;
+}
+
+const EncoderFamily& find_family(const JsonView& config) {
+  const JsonView type = config.at("model_type");
+  for (const EncoderFamily& family : known)
+    if (family.model_type == type.string()) return family;
+  type.fail("the encoder family \"" + type.string() + "\" is not supported",
+            "supported: " + names_of(known, &EncoderFamily::model_type));
+}
+
+Activation read_activation(const JsonView& name) {
+  for (const NamedActivation& activation : activations)
+    if (activation.name == name.string()) return activation.function;
+  name.fail("the activation \"" + name.string() + "\" is not supported",
+            "supported: " + names_of(activations, &NamedActivation::name));
+}
+
+/// Keys that would change the outputs in ways that are not implemented.
+void refuse_unsupported(const JsonView& config) {
+  if (const auto kind = config.find("position_embedding_type"); kind && kind->string() != "absolute")
+    kind->fail("positions of the kind \"" + kind->string() + "\" are not supported", "supported: absolute");
+  for (const std::string_view flag : {"is_decoder", "add_cross_attention"})
+    if (const auto value = config.find(flag); value && value->boolean())
+      value->fail("the model is a decoder, expected an encoder",
+                  "a decoder is given as model.path, not to a potential");
+  if (const auto quantised = config.find("quantization_config"))
+    quantised->fail("quantised weights are not supported here", "give the folder of the original weights");
+}
+
+EncoderTraits read_traits(const JsonView& config, const EncoderFamily& family) {
+  refuse_unsupported(config);
+  constexpr std::int64_t most = 1 << 20;
+  EncoderTraits t;
+  t.family = family.name;
+  t.width = config.at(family.width).integer(1, most);
+  t.n_layers = config.at(family.layers).integer(1, 1000);
+  const JsonView heads = config.at(family.heads);
+  t.n_heads = heads.integer(1, t.width);
+  if (t.width % t.n_heads != 0)
+    heads.fail(fmt::format("the width {} is no multiple of {} heads", t.width, t.n_heads));
+  t.feed_forward = config.at(family.feed_forward).integer(1, most);
+  t.vocab_size = config.at("vocab_size").integer(1, 1 << 24);
+  const JsonView positions = config.at("max_position_embeddings");
+  t.n_positions = positions.integer(1, 1 << 24);
+  if (family.has_types) t.n_types = config.at("type_vocab_size").integer(0, most);
+  if (family.has_padding_offset) t.padding_id = config.at("pad_token_id").integer(0, t.vocab_size - 1);
+  if (t.max_tokens() < 1)
+    positions.fail(
+        fmt::format("{} positions leave none behind the padding's, {}", t.n_positions, t.padding_id));
+  const auto eps = config.find("layer_norm_eps");
+  if (eps && family.has_norm_eps) t.norm_eps = eps->number();
+  t.activation = read_activation(config.at(family.activation));
+  return t;
+}
+
+/// Linear layers and norms by their names.
+struct Parts {
+  const WeightFile& file;
+  TensorSearch& tensors;
+
+  MatrixSource::Part linear(const std::string& name, std::int64_t n, std::int64_t k) const {
+    return {tensors.need(name + ".weight", {n, k}), tensors.need(name + ".bias", {n})};
+  }
+  NormSource norm(const std::string& name, std::int64_t d) const {
+    const bool is_old = file.find(name + ".gamma") != nullptr;  // as TensorFlow called them
+    return {tensors.need(name + (is_old ? ".gamma" : ".weight"), {d}),
+            tensors.need(name + (is_old ? ".beta" : ".bias"), {d})};
+  }
+};
+
+EncoderSource find_encoder(const JsonView& config, const EncoderFamily& family,
+                           std::shared_ptr<const WeightFile> file, TensorSearch& tensors) {
+  EncoderSource s;
+  s.traits = read_traits(config, family);
+  const EncoderTraits& t = s.traits;
+  const std::int64_t d = t.width, f = t.feed_forward;
+  const std::string first = "embeddings.word_embeddings.weight";
+  // Files of the encoder alone leave the prefix out.
+  const std::string prefix(file->find(first) != nullptr ? "" : family.prefix);
+  s.embedding = tensors.need(prefix + first, {t.vocab_size, d});
+  s.positions = tensors.need(prefix + "embeddings.position_embeddings.weight", {t.n_positions, d});
+  if (t.n_types > 0)
+    s.types = tensors.need(prefix + "embeddings.token_type_embeddings.weight", {t.n_types, d});
+  const Parts parts{*file, tensors};
+  s.embedding_norm = parts.norm(prefix + "embeddings.LayerNorm", d);
+  for (std::int64_t i = 0; i < t.n_layers; ++i) {
+    const std::string at = fmt::format("{}{}.{}.", prefix, family.layer, i);
+    const auto linear = [&](std::string_view name, std::int64_t n, std::int64_t k) {
+      return parts.linear(at + std::string(name), n, k);
+    };
+    s.layers.push_back(
+        {{{linear(family.query, d, d), linear(family.key, d, d), linear(family.value, d, d)}, false},
+         {{linear(family.attention_out, d, d)}, false},
+         {{linear(family.up, f, d)}, false},
+         {{linear(family.down, d, f)}, false},
+         parts.norm(at + std::string(family.attention_norm), d),
+         parts.norm(at + std::string(family.output_norm), d)});
+  }
+  s.file = std::move(file);
+  return s;
+}
+
+/// id2label says how many classes there are and their names; without it num_labels, else two, as the
+/// reference has it.
+std::vector<std::string> read_labels(const JsonView& config) {
+  const auto number = config.find("num_labels");
+  const auto names = config.find("id2label");
+  constexpr std::int64_t most = 1 << 20;
+  const std::int64_t n = names    ? static_cast<std::int64_t>(names->object().size())
+                         : number ? number->integer(1, most)
+                                  : 2;
+  if (names && number && number->integer(1, most) != n)
+    number->fail(fmt::format("expected {}, as many as id2label has, got {}", n, number->integer(1, most)));
+  std::vector<std::string> labels;
+  for (std::int64_t i = 0; i < n; ++i)
+    labels.push_back(names ? names->at(std::to_string(i)).string() : "LABEL_" + std::to_string(i));
+  if (labels.empty()) names->fail("expected at least one label");
+  return labels;
+}
+
+/// "multi_label_classification": each class has a sigmoid of its own. A regression's one output is a score
+/// as well.
+bool read_is_multi_label(const JsonView& config, std::size_t n_labels) {
+  const auto problem = config.find("problem_type");
+  if (!problem) return false;
+  if (problem->string() == "multi_label_classification") return true;
+  const bool is_regression = problem->string() == "regression";
+  if (problem->string() != "single_label_classification" && !(is_regression && n_labels == 1))
+    problem->fail(
+        fmt::format("the problem \"{}\" with {} labels is not supported", problem->string(), n_labels),
+        "supported: single_label_classification, multi_label_classification, regression with one");
+  return false;
+}
+
+/// The two files of a folder.
+struct Folder {
+  explicit Folder(const std::filesystem::path& path)
+      : config_file(path / "config.json"), weights(open_safetensors(path)) {}
+  [[nodiscard]] std::string fingerprint() const { return fingerprint_of(*weights, config_file.text()); }
+  JsonFile config_file;
+  std::shared_ptr<const WeightFile> weights;
+};
+
+}  // namespace
+
+EncoderSource open_encoder(const std::filesystem::path& path) {
+  const Folder folder(path);
+  const JsonView config = folder.config_file.view();
+  TensorSearch tensors(*folder.weights);
+  EncoderSource source = find_encoder(config, find_family(config), folder.weights, tensors);
+  tensors.finish();
+  source.fingerprint = folder.fingerprint();
+  return source;
+}
+
+ClassifierSource open_classifier(const std::filesystem::path& path) {
+  const Folder folder(path);
+  const JsonView config = folder.config_file.view();
+  const EncoderFamily& family = find_family(config);
+  TensorSearch tensors(*folder.weights);
+  ClassifierSource source;
+  source.encoder = find_encoder(config, family, folder.weights, tensors);
+  source.labels = read_labels(config);
+  source.is_multi_label = read_is_multi_label(config, source.labels.size());
+  const std::int64_t d = source.encoder.traits.width;
+  const Parts parts{*folder.weights, tensors};
+  source.head = {
+      {{parts.linear(std::string(family.dense), d, d)}, false},
+      {{parts.linear(std::string(family.out), static_cast<std::int64_t>(source.labels.size()), d)}, false},
+      family.head_activation};
+  tensors.finish();
+  source.encoder.fingerprint = folder.fingerprint();
+  return source;
+}
+
+}  // namespace twistor::model

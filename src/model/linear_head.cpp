@@ -1,0 +1,114 @@
+// Reading, writing and applying linear heads.
+#include "twistor/model/linear_head.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/mapped_file.hpp"
+#include "twistor/model/weight_formats.hpp"
+#include "twistor/text/json.hpp"
+
+namespace twistor::model {
+namespace {
+
+constexpr const char *classes_key = "classes", *encoder_key = "encoder";
+constexpr const char* made_by = "a head is made by train_head";
+constexpr std::int64_t most_classes = 1 << 16, most_width = 1 << 20;
+
+std::vector<std::string> parse_classes(const std::string& list, const std::string& doing) {
+  const nlohmann::json document = text::parse_json(list, doing);
+  const text::JsonView view(document, doing, classes_key);
+  std::vector<std::string> classes;
+  for (std::size_t i = 0; i < view.array_size(); ++i) classes.push_back(view.item(i).string());
+  for (std::size_t i = 0; i < classes.size(); ++i)
+    if (std::find(classes.begin(), classes.begin() + static_cast<std::ptrdiff_t>(i), classes[i]) !=
+        classes.begin() + static_cast<std::ptrdiff_t>(i))
+      view.item(i).fail("a class of that name came before");
+  if (classes.size() < 2 || classes.size() > most_classes)
+    view.fail(fmt::format("expected 2 to {} classes, got {}", most_classes, classes.size()));
+  return classes;
+}
+
+/// The tensor of that name with n rows, one for each class.
+std::vector<float> read_floats(const std::vector<TensorInfo>& tensors, const std::string& name,
+                               std::size_t n_dimensions, std::size_t n, const std::string& doing) {
+  const auto found = std::ranges::find(tensors, name, &TensorInfo::name);
+  TWISTOR_CHECK(found != tensors.end(), ErrorKind::data, doing, fmt::format("it has no tensor \"{}\"", name),
+                made_by);
+  TWISTOR_CHECK(found->shape.size() == n_dimensions && found->shape[0] == static_cast<std::int64_t>(n) &&
+                    found->shape.back() > 0 && found->shape.back() <= most_width,
+                ErrorKind::data, doing,
+                fmt::format("tensor \"{}\": expected {} dimensions, the first of {} classes, got shape [{}]",
+                            name, n_dimensions, n, fmt::join(found->shape, ", ")),
+                made_by);
+  std::vector<float> out(static_cast<std::size_t>(found->numel()));
+  read_rows_f32(*found, 0, found->shape[0], out);
+  return out;
+}
+
+}  // namespace
+
+std::vector<double> LinearHead::logits(std::span<const float> embeddings) const {
+  const auto d = static_cast<std::size_t>(width());
+  TWISTOR_ASSERT(embeddings.size() % d == 0, "embeddings must be (n, D)");
+  std::vector<double> out;
+  out.reserve(embeddings.size() / d * classes.size());
+  for (std::size_t row = 0; row < embeddings.size(); row += d)
+    for (std::size_t c = 0; c < classes.size(); ++c) {
+      double sum = static_cast<double>(bias[c]);
+      for (std::size_t i = 0; i < d; ++i)
+        sum += static_cast<double>(weight[c * d + i]) * static_cast<double>(embeddings[row + i]);
+      out.push_back(sum);
+    }
+  return out;
+}
+
+LinearHead read_linear_head(const std::filesystem::path& path) {
+  const std::string doing = "reading the linear head " + path.string();
+  const MappedFile file(path);
+  const std::vector<TensorInfo> tensors = parse_safetensors(file.bytes(), path.string());
+  LinearHead head;
+  head.notes = safetensors_metadata(file.bytes(), path.string());
+  for (const char* key : {classes_key, encoder_key})
+    TWISTOR_CHECK(head.notes.contains(key), ErrorKind::data, doing,
+                  fmt::format("its metadata has no \"{}\"", key), made_by);
+  head.classes = parse_classes(head.notes.at(classes_key), doing);
+  head.encoder_fingerprint = head.notes.at(encoder_key);
+  head.notes.erase(classes_key);
+  head.notes.erase(encoder_key);
+  head.weight = read_floats(tensors, "weight", 2, head.classes.size(), doing);
+  head.bias = read_floats(tensors, "bias", 1, head.classes.size(), doing);
+  return head;
+}
+
+void write_linear_head(const std::filesystem::path& path, const LinearHead& head) {
+  std::map<std::string, std::string> metadata = head.notes;
+  metadata[classes_key] = nlohmann::json(head.classes).dump();
+  metadata[encoder_key] = head.encoder_fingerprint;
+  const std::size_t weight_bytes = std::span(head.weight).size_bytes(),
+                    bytes = weight_bytes + std::span(head.bias).size_bytes();
+  const auto n = static_cast<std::int64_t>(head.classes.size());
+  const nlohmann::json header = {
+      {"__metadata__", metadata},
+      {"weight", {{"dtype", "F32"}, {"shape", {n, head.width()}}, {"data_offsets", {0, weight_bytes}}}},
+      {"bias", {{"dtype", "F32"}, {"shape", {n}}, {"data_offsets", {weight_bytes, bytes}}}}};
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begins at a multiple of 8
+  const std::uint64_t length = text.size();
+  std::ofstream out(path, std::ios::binary);
+  out.write(reinterpret_cast<const char*>(&length), sizeof length);
+  out << text;
+  for (const std::vector<float>* values : {&head.weight, &head.bias})
+    out.write(reinterpret_cast<const char*>(values->data()),
+              static_cast<std::streamsize>(std::span(*values).size_bytes()));
+  out.close();
+  TWISTOR_CHECK(!out.fail(), ErrorKind::io, "writing the linear head " + path.string(),
+                "the file cannot be written", "is the disk full or the folder read-only?");
+}
+
+}  // namespace twistor::model

@@ -1,0 +1,59 @@
+// The head of a sequence classifier over its encoder.
+#include "twistor/model/sequence_classifier.hpp"
+
+#include <algorithm>
+
+#include "encoder_families.hpp"
+#include "twistor/base/digest.hpp"
+
+namespace twistor::model {
+namespace {
+
+std::vector<float> read_all(const TensorInfo& tensor) {
+  std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
+  read_rows_f32(tensor, 0, tensor.shape[0], out);
+  return out;
+}
+
+PackedBuffer pack(const TensorInfo& weight) {
+  PackedBuffer out(weight.shape[0], weight.shape[1], Precision::float32);
+  out.matrix().pack_rows(0, read_all(weight));
+  return out;
+}
+
+}  // namespace
+
+SequenceClassifier::SequenceClassifier(const std::filesystem::path& folder, const LoadOptions& options) {
+  ClassifierSource source = open_classifier(folder);
+  const MatrixSource::Part dense = source.head.dense.parts[0], out = source.head.out.parts[0];
+  dense_ = pack(*dense.weight);
+  dense_bias_ = read_all(*dense.bias);
+  out_ = pack(*out.weight);
+  out_bias_ = read_all(*out.bias);
+  activation_ = source.head.activation;
+  labels_ = std::move(source.labels);
+  is_multi_label_ = source.is_multi_label;
+  encoder_ = make_encoder(std::move(source.encoder), options);
+  tokenizer_ = load_encoder_tokenizer(folder, *encoder_);
+  fingerprint_ = sha256_hex(encoder_->fingerprint() + tokenizer_fingerprint(folder));
+}
+
+std::vector<float> SequenceClassifier::logits(const TokenTexts& texts) const {
+  const std::int64_t n = texts.size(), d = encoder_->width();
+  std::vector<float> first(static_cast<std::size_t>(n * d)), inner(first.size()),
+      out(static_cast<std::size_t>(n) * labels_.size());
+  encoder_->run(texts, [&](std::int64_t i, std::span<const float> hidden) {
+    std::copy_n(hidden.begin(), d, first.begin() + i * d);
+  });
+  multiply(first, n, dense_.matrix(), inner, {dense_bias_.data()});
+  // By rows: how a row is cut into vectors must not depend on its place in the batch.
+  for (std::int64_t i = 0; i < n; ++i) activation_(inner.data() + i * d, d);
+  multiply(inner, n, out_.matrix(), out, {out_bias_.data()});
+  return out;
+}
+
+std::vector<float> SequenceClassifier::logits(std::span<const std::string> texts) const {
+  return logits(tokenise(*tokenizer_, texts, encoder_->max_tokens()));
+}
+
+}  // namespace twistor::model
