@@ -39,7 +39,7 @@ struct TokenModelKind {
   std::unique_ptr<TokenModel> (*make)(const JsonView& model, PieceForm form);
 };
 
-/// src/text/byte_bpe.cpp. Throws Error(data).
+/// src/text/bpe.cpp. Throws Error(data).
 [[nodiscard]] std::unique_ptr<TokenModel> make_bpe(const JsonView& model, PieceForm form);
 /// Byte-level. Merges as "left right" lines, in order of rank; `doing` is for messages. Throws Error(data).
 [[nodiscard]] std::unique_ptr<TokenModel> make_byte_bpe(Vocabulary vocabulary,
