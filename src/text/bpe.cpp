@@ -48,7 +48,8 @@ class Bpe final : public TokenModel {
       fallback_ids_[byte] = find_symbol(vocabulary_, fmt::format("<0x{:02X}>", byte));
     }
     if (options_.unknown_token) unknown_id_ = find_symbol(vocabulary_, *options_.unknown_token);
-    merges_.finish(first_symbols_of_texts());
+    // A prefix would spoil the order by size; it goes with short words anyway.
+    if (is_bare_) merges_.learn_cuts(first_symbols_of_texts());
   }
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
@@ -74,7 +75,7 @@ class Bpe final : public TokenModel {
 
   // Which tokens can stand in a text before anything is merged.
   std::vector<bool> first_symbols_of_texts() const {
-    std::vector<bool> out(static_cast<std::size_t>(vocabulary_.size()), !is_bare_);
+    std::vector<bool> out(static_cast<std::size_t>(vocabulary_.size()));
     const auto mark = [&](Symbol id) {
       if (id != none) out[static_cast<std::size_t>(id)] = true;
     };

@@ -7,8 +7,6 @@
 #include <queue>
 #include <tuple>
 
-#include "twistor/base/error.hpp"
-
 namespace twistor::text {
 namespace {
 
@@ -31,7 +29,7 @@ void MergeTable::add(Symbol left, Symbol right, Symbol merged, std::int32_t rank
   rules_.push_back({left, right, merged, size});
 }
 
-void MergeTable::finish(const std::vector<bool>& may_stand_first) {
+void MergeTable::learn_cuts(const std::vector<bool>& may_stand_first) {
   // Smaller symbols first, so that both halves are known when their merge comes.
   std::stable_sort(rules_.begin(), rules_.end(),
                    [](const Rule& a, const Rule& b) { return a.size < b.size; });
@@ -48,13 +46,13 @@ void MergeTable::finish(const std::vector<bool>& may_stand_first) {
     for (const Symbol left : at(ends, rule.left))
       for (const Symbol right : at(begins, rule.right)) joints_.set(left, right, 1);
   }
-  rules_.clear();
-  rules_.shrink_to_fit();
+  rules_ = {};
+  has_cuts_ = true;
 }
 
 std::size_t MergeTable::apply(std::span<Symbol> symbols) const {
-  TWISTOR_ASSERT(rules_.empty(), "a table of merges is used before it is finished");
   if (symbols.size() <= few) return merge_few(symbols);
+  if (!has_cuts_) return merge_many(symbols);
   std::size_t kept = 0;
   for (std::size_t begin = 0; begin < symbols.size();) {
     std::size_t end = begin + 1;

@@ -61,13 +61,13 @@ class PairMap {
 /// *Local*, immutable once filled.
 class MergeTable {
  public:
-  /// `size` is any measure by which the merged symbol is larger than both halves. Of merges of the same pair
-  /// the last one counts.
+  /// `size`: of the merged symbol, by any measure that is larger for it than for both halves. Of merges of
+  /// the same pair the last one counts.
   void add(Symbol left, Symbol right, Symbol merged, std::int32_t rank, std::size_t size);
-  /// To be called when all merges are there. `may_stand_first`: by symbol, whether a text may have it before
-  /// anything is merged. Long texts are then cut where no merge can ever reach across, which changes nothing
-  /// but the time.
-  void finish(const std::vector<bool>& may_stand_first);
+  /// Once all merges are there: long texts will be cut where no merge can ever reach across, which changes
+  /// nothing but the time. `may_stand_first`: by symbol, whether a text may have it before anything is
+  /// merged.
+  void learn_cuts(const std::vector<bool>& may_stand_first);
 
   /// Merges in place, the pair of lowest rank first and of equal ranks the leftmost; returns how many symbols
   /// are left, at the front. O(n log n).
@@ -89,8 +89,9 @@ class MergeTable {
   [[nodiscard]] std::size_t merge_many(std::span<Symbol> symbols) const;
 
   PairMap<Merge> merges_;
-  std::vector<Rule> rules_;  // until finish()
-  PairMap<char> joints_;     // pairs of first symbols that some merge may reach across
+  std::vector<Rule> rules_;  // until learn_cuts()
+  bool has_cuts_ = false;
+  PairMap<char> joints_;  // pairs of first symbols that some merge may reach across
 };
 
 }  // namespace twistor::text

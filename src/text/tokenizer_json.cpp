@@ -22,6 +22,7 @@ constexpr std::array token_model_kinds{
     TokenModelKind{"WordPiece", false,
                    [](const JsonView& model, PieceForm form) { return make_word_piece(model, form); }},
     TokenModelKind{"WordLevel", false, make_word_level},
+    TokenModelKind{"Unigram", false, make_unigram},
 };
 
 const TokenModelKind& kind_of(const JsonView& model) {

@@ -56,6 +56,9 @@ struct WordPieceOptions {
 [[nodiscard]] std::unique_ptr<TokenModel> make_word_piece(const JsonView& model, PieceForm form);
 [[nodiscard]] std::unique_ptr<TokenModel> make_word_piece(Vocabulary vocabulary,
                                                           const WordPieceOptions& options);
+/// src/text/unigram.cpp. Throws Error(data); a character that is not in the vocabulary is an Error(usage)
+/// when it comes, where the file has no unknown token.
+[[nodiscard]] std::unique_ptr<TokenModel> make_unigram(const JsonView& model, PieceForm form);
 /// src/text/word_level.cpp. Throws Error(data).
 [[nodiscard]] std::unique_ptr<TokenModel> make_word_level(const JsonView& model, PieceForm form);
 

@@ -143,7 +143,7 @@ TEST(TokenizerJson, MalformedBpeGetsOneClearError) {
   const Change changes[] = {
       {"/model", "null", "expected a member 'model', got none"},
       {"/model", "[]", "model: expected an object, got array"},
-      {"/model/type", "\"Unigram\"", "the tokenizer model 'Unigram' is not supported"},
+      {"/model/type", "\"Trigram\"", "the tokenizer model 'Trigram' is not supported"},
       {"/model/type", "3", "model.type: expected a string, got 3"},
       {"/model/vocab", "[]", "model.vocab: expected an object, got array"},
       {"/model/vocab/a", "-1", "model.vocab.a: expected an integer in [0, "},
@@ -198,6 +198,34 @@ TEST(TokenizerJson, MalformedWordsGetOneClearError) {
   expect_refused(small_words(),
                  {{"/model/vocab/fox", "null", "model.vocab.fox: expected an integer, got null"},
                   {"/decoder", R"({"type": "WordPiece"})", "decoder: expected a member 'prefix'"}});
+}
+
+TEST(TokenizerJson, MalformedUnigramGetsOneClearError) {
+  const json good = json::parse(
+      R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["?", 0], ["a", -1.5], ["ab", -2]]}})");
+  EXPECT_EQ(parse(good)->encode("abaxyb"), (Ids{2, 1, 0}));
+  expect_refused(good,
+                 {{"/model/vocab", R"({"a": 1})", "model.vocab: expected an array, got object"},
+                  {"/model/vocab/1", R"(["a"])", "model.vocab[1]: expected a token and its score, got 1"},
+                  {"/model/vocab/1/0", "7", "model.vocab[1][0]: expected a string, got 7"},
+                  {"/model/vocab/1/1", "null", "model.vocab[1][1]: expected a number, got null"},
+                  {"/model/vocab/2/0", "\"a\"", "model.vocab[2]: the token 'a' is there twice"},
+                  {"/model/unk_id", "3", "model.unk_id: expected an integer in [0, 2], got 3"},
+                  {"/model/unk_id", "-1", "model.unk_id: expected an integer in [0, 2], got -1"},
+                  {"/model/byte_fallback", "\"yes\"", "model.byte_fallback: expected true or false"}});
+  json without = good;
+  without["model"].erase("unk_id");
+  EXPECT_EQ(parse(without)->encode("aa"), (Ids{1, 1}));
+  EXPECT_THAT([&] { (void)parse(without)->encode("x"); },
+              ThrowsMessage<Error>(HasSubstr("the file names no unknown token")));
+}
+
+TEST(TokenizerJson, BpeWithoutItsUnknownTokenSaysSoWhenItIsNeeded) {
+  json document = small_bpe();
+  document["model"]["unk_token"] = "<unk>";
+  EXPECT_EQ(parse(document)->encode("ab"), Ids{4});
+  EXPECT_THAT([&] { (void)parse(document)->encode("abz"); },
+              ThrowsMessage<Error>(HasSubstr("neither is the unknown token '<unk>'")));
 }
 
 TEST(TokenizerJson, WhatIsNoJson) {
