@@ -43,18 +43,17 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
 
 void Session::load_model(const std::filesystem::path& config_file) {
   const std::filesystem::path path = input_path(config_.model.path, config_file, "model.path");
-  model::LoadOptions options;
-  options.precision = model::precision_from_name(config_.model.dtype);
-  if (node_.size() > 1) {
-    options.memory.is_writer = node_.rank() == 0;
-    options.memory.allocate = [this](std::size_t bytes) {
-      weights_.emplace(node_, bytes);
-      return weights_->bytes().data();
-    };
-    options.memory.publish = [this] { weights_->publish(); };
-  }
-  lm_ = model::load_language_model(path, options);
+  lm_ = model::load_language_model(path, {model::precision_from_name(config_.model.dtype), weight_memory()});
   tokenizer_ = text::load_tokenizer(path);
+}
+
+model::WeightMemory Session::weight_memory() {
+  model::WeightMemory memory;
+  if (node_.size() == 1) return memory;
+  memory.is_writer = node_.rank() == 0;
+  memory.allocate = [this](std::size_t bytes) { return weights_.emplace_back(node_, bytes).bytes().data(); };
+  memory.publish = [this] { weights_.back().publish(); };
+  return memory;
 }
 
 void Session::make_end_absorbing() {
@@ -90,7 +89,8 @@ void Session::make_potential(const std::filesystem::path& config_file) {
       log_info(fmt::format("drawn jointly: o = \"{}\" with s = \"{}\"", decode(observation_),
                            decode(joint_sample_)));
   }
-  potential_ = target::make_potential(options, {lm_.get(), tokenizer_.get()});
+  potential_ =
+      target::make_potential(options, {lm_.get(), tokenizer_.get(), [this] { return weight_memory(); }});
   potential_identity_ = target::identity(*potential_, options);
 }
 

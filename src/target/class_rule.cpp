@@ -7,16 +7,9 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/log_space.hpp"
 
 namespace twistor::target {
-namespace {
-
-double log_sigmoid(double x) {
-  return x < 0 ? x - std::log1p(std::exp(x)) : -std::log1p(std::exp(-x));
-}
-
-}  // namespace
-
 ClassLogProb ClassLogProb::from_logit(double logit) {
   return {log_sigmoid(logit), log_sigmoid(-logit)};
 }

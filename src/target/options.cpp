@@ -19,15 +19,28 @@ namespace {
 #define TWISTOR_OPTION(name) #name, &PotentialOptions::name
 
 constexpr std::array table = {
-    OptionField{TWISTOR_OPTION(potential)},     OptionField{TWISTOR_OPTION(beta)},
-    OptionField{TWISTOR_OPTION(length)},        OptionField{TWISTOR_OPTION(text)},
-    OptionField{TWISTOR_OPTION(ids)},           OptionField{TWISTOR_OPTION(words)},
-    OptionField{TWISTOR_OPTION(log_floor)},     OptionField{TWISTOR_OPTION(scores)},
-    OptionField{TWISTOR_OPTION(table), true},   OptionField{TWISTOR_OPTION(mode)},
-    OptionField{TWISTOR_OPTION(lexicon), true}, OptionField{TWISTOR_OPTION(cap)},
-    OptionField{TWISTOR_OPTION(pattern)},       OptionField{"class", &PotentialOptions::class_name},
-    OptionField{TWISTOR_OPTION(negate)},        OptionField{TWISTOR_OPTION(rule)},
-    OptionField{TWISTOR_OPTION(threshold)},     OptionField{TWISTOR_OPTION(scope)},
+    OptionField{TWISTOR_OPTION(potential)},
+    OptionField{TWISTOR_OPTION(beta)},
+    OptionField{TWISTOR_OPTION(length)},
+    OptionField{TWISTOR_OPTION(text)},
+    OptionField{TWISTOR_OPTION(ids)},
+    OptionField{TWISTOR_OPTION(words)},
+    OptionField{TWISTOR_OPTION(log_floor)},
+    OptionField{TWISTOR_OPTION(scores)},
+    OptionField{TWISTOR_OPTION(table), true},
+    OptionField{TWISTOR_OPTION(mode)},
+    OptionField{TWISTOR_OPTION(lexicon), true},
+    OptionField{TWISTOR_OPTION(cap)},
+    OptionField{TWISTOR_OPTION(classifier), true},
+    OptionField{TWISTOR_OPTION(encoder), true},
+    OptionField{TWISTOR_OPTION(head), true},
+    OptionField{TWISTOR_OPTION(dtype)},
+    OptionField{TWISTOR_OPTION(pattern)},
+    OptionField{"class", &PotentialOptions::class_name},
+    OptionField{TWISTOR_OPTION(negate)},
+    OptionField{TWISTOR_OPTION(rule)},
+    OptionField{TWISTOR_OPTION(threshold)},
+    OptionField{TWISTOR_OPTION(scope)},
 };
 
 // Numbers as the shortest text that reads back to the same bits.

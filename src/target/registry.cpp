@@ -13,10 +13,13 @@
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/target/checked_potential.hpp"
+#include "twistor/target/classifier.hpp"
 #include "twistor/target/contains.hpp"
 #include "twistor/target/continuation.hpp"
 #include "twistor/target/lexicon.hpp"
+#include "twistor/target/linear_head.hpp"
 #include "twistor/target/regex.hpp"
+#include "twistor/target/similarity.hpp"
 #include "twistor/target/token_scores.hpp"
 
 namespace twistor::target {
@@ -35,10 +38,17 @@ struct Kind {
 const std::vector<Kind>& kinds() {
   // Sorted by name.
   static const std::vector<Kind> table = {
+      {"classifier",
+       make_classifier,
+       {"classifier", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype"}},
       {"contains", make_contains, {"words", "ids", "log_floor", "beta"}},
       {"continuation", make_continuation, {"text", "ids", "beta"}, true},
       {"lexicon", make_lexicon, {"lexicon", "mode", "cap", "beta"}},
+      {"linear_head",
+       make_linear_head,
+       {"encoder", "head", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype"}},
       {"regex", make_regex, {"pattern", "log_floor", "beta"}},
+      {"similarity", make_similarity, {"encoder", "text", "beta", "dtype"}},
       {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
   };
   return table;
@@ -87,6 +97,10 @@ std::int64_t TargetContext::vocab_size() const {
 
 std::int64_t TargetContext::end_token() const {
   return lm != nullptr ? lm->absorbing_token() : -1;
+}
+
+model::LoadOptions TargetContext::load_options(const PotentialOptions& options) const {
+  return {model::precision_from_name(options.dtype), weight_memory ? weight_memory() : model::WeightMemory{}};
 }
 
 std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const TargetContext& context) {

@@ -42,6 +42,10 @@ struct TargetConfig {
   std::string pattern;                                   ///< regex: what must match
   /// contains, regex: log phi of what does not contain any
   double log_floor = -std::numeric_limits<double>::infinity();
+  std::string classifier;                ///< classifier: folder of a sequence classifier; see input_path()
+  std::string encoder;                   ///< similarity, linear_head: folder of a sentence encoder
+  std::string head;                      ///< linear_head: file of the head
+  std::string dtype = "float32";         ///< of the potential's own model: float32 | bfloat16
   std::string class_name;                ///< key target.class, of classifiers: the class that counts
   bool negate = false;                   ///< classifiers: its absence counts instead
   std::string rule = "probability";      ///< classifiers: probability | threshold

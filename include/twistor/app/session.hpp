@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +13,7 @@
 #include "twistor/comm/node_memory.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/model/language_model.hpp"
+#include "twistor/model/load.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/target/potential.hpp"
@@ -58,6 +59,8 @@ class Session {
 
  private:
   void load_model(const std::filesystem::path& config_file);
+  /// For one model, that of the next call of load_language_model() or the like: shared by the node's ranks.
+  model::WeightMemory weight_memory();
   void make_end_absorbing();
   void make_potential(const std::filesystem::path& config_file);
 
@@ -65,7 +68,7 @@ class Session {
   comm::Communicator world_;
   comm::Groups groups_;
   comm::Communicator node_;
-  std::optional<comm::NodeMemory> weights_;
+  std::deque<comm::NodeMemory> weights_;  // one for each model
   std::unique_ptr<model::LanguageModel> lm_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::vector<std::int64_t> prompt_;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "twistor/model/language_model.hpp"
+#include "twistor/model/load.hpp"
 #include "twistor/target/options.hpp"
 #include "twistor/target/potential.hpp"
 #include "twistor/target/text_potential.hpp"
@@ -20,11 +22,15 @@ namespace twistor::target {
 struct TargetContext {
   const model::LanguageModel* lm = nullptr;
   const text::Tokenizer* tokenizer = nullptr;
+  /// Where a potential's own model keeps its weights; empty: in private memory. Asked once for each model.
+  std::function<model::WeightMemory()> weight_memory = {};
 
   /// V as the language model, else the tokenizer, says; 0 if there is neither.
   [[nodiscard]] std::int64_t vocab_size() const;
   /// The token that ends a generated text; -1 if none does.
   [[nodiscard]] std::int64_t end_token() const;
+  /// How a potential's own model is loaded, with options.dtype.
+  [[nodiscard]] model::LoadOptions load_options(const PotentialOptions& options) const;
 };
 
 /// Makes the potential of that name; what it returns is checked (see checked_potential.hpp).

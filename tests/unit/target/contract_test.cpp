@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <limits>
 #include <map>
 
@@ -17,6 +18,8 @@ namespace {
 constexpr std::int64_t V = 4;
 constexpr std::int64_t T = 3;
 
+const std::filesystem::path encoder_goldens =
+    std::filesystem::path(TWISTOR_SOURCE_DIR) / "tests/golden/encoders";
 const ToyTokenizer tokenizer({"?", "a", "bc", " "});
 
 /// A file that lives as long as the tests.
@@ -34,12 +37,19 @@ PotentialOptions with(void (*set)(PotentialOptions&)) {
 
 /// Options under which each kind is tried. A new kind needs an entry here, or the contract tests fail.
 const std::map<std::string, PotentialOptions> tried = {
+    {"classifier", with([](auto& o) { o.classifier = encoder_goldens / "bert", o.class_name = "positive"; })},
     {"contains", with([](auto& o) { o.ids = {2}; })},
     {"continuation", with([](auto& o) {
        o.ids = {1, 3, 0};
      })},
     {"lexicon", with([](auto& o) { o.lexicon = file("lexicon.tsv", "a\t1.5\nbc\t-2\n"), o.mode = "mean"; })},
+    {"linear_head", with([](auto& o) {
+       o.encoder = encoder_goldens / "sentence";
+       o.head = encoder_goldens / "sentence/head.safetensors";
+       o.class_name = "good";
+     })},
     {"regex", with([](auto& o) { o.pattern = "a.*b", o.log_floor = -3; })},
+    {"similarity", with([](auto& o) { o.encoder = encoder_goldens / "sentence", o.text = "a bad plot"; })},
     {"tokens", with([](auto& o) {
        o.scores = {0.5, -1, log_zero, 2};
      })},
@@ -120,7 +130,7 @@ TEST(Registry, AnUnknownNameListsTheKnown) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::config);
     EXPECT_THAT(error.text(), testing::HasSubstr("contians"));
-    EXPECT_THAT(error.text(), testing::HasSubstr("contains, continuation, lexicon, "));
+    EXPECT_THAT(error.text(), testing::HasSubstr("classifier, contains, continuation, lexicon, "));
   }
   options.potential = "contains";
   options.ids = {0};
