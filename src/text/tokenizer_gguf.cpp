@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "twistor/base/error.hpp"
@@ -11,9 +12,12 @@
 namespace twistor::text {
 namespace {
 
-// Values of tokenizer.ggml.token_type that mark added tokens.
+// Values of tokenizer.ggml.token_type.
+constexpr std::int64_t type_normal = 1;
+constexpr std::int64_t type_unknown = 2;
 constexpr std::int64_t type_control = 3;
 constexpr std::int64_t type_user_defined = 4;
+constexpr std::int64_t type_byte = 6;
 
 // What byte-level vocabularies were trained behind, as tokenizer.json would have it.
 constexpr std::string_view byte_level = R"({"type": "ByteLevel", "add_prefix_space": false})";
@@ -86,18 +90,26 @@ struct GgufVocabulary {
   }
 };
 
-std::vector<AddedToken> read_added_tokens(const GgufVocabulary& in) {
-  std::vector<AddedToken> added;
-  if (!in.file.has("tokenizer.ggml.token_type")) return added;
-  const auto types = in.file.integers("tokenizer.ggml.token_type");
+// Tokens without a type are normal.
+std::vector<std::int64_t> read_types(const GgufVocabulary& in) {
+  if (!in.file.has("tokenizer.ggml.token_type"))
+    return std::vector<std::int64_t>(in.tokens.size(), type_normal);
+  auto types = in.file.integers("tokenizer.ggml.token_type");
   TWISTOR_CHECK(types.size() == in.tokens.size(), ErrorKind::data, in.doing,
                 fmt::format("tokenizer.ggml.token_type: expected one type for each of {} tokens, got {}",
                             in.tokens.size(), types.size()));
-  for (std::size_t i = 0; i < types.size(); ++i)
-    if ((types[i] == type_control || types[i] == type_user_defined) && !in.tokens[i].empty())
+  return types;
+}
+
+std::vector<AddedToken> added_tokens(const GgufVocabulary& in, const std::vector<std::int64_t>& types) {
+  std::vector<AddedToken> added;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const bool is_special = types[i] == type_control || types[i] == type_unknown;
+    if ((is_special || types[i] == type_user_defined) && !in.tokens[i].empty())
       added.push_back({.content = std::string(in.tokens[i]),
                        .id = static_cast<std::int64_t>(i),
-                       .is_special = types[i] == type_control});
+                       .is_special = is_special});
+  }
   return added;
 }
 
@@ -117,10 +129,50 @@ TokenizerParts read_byte_bpe(const GgufVocabulary& in) {
   const PreKind& pre = find_pre_kind(in.file.find_string("tokenizer.ggml.pre").value_or("default"), in.doing);
   parts.pre_tokenizer = PreTokenizer::from_text(pre.pre_tokenizer);
   (void)parts.pre_tokenizer.release_byte_symbols();
-  parts.added = AddedTokens(read_added_tokens(in));
+  parts.added = AddedTokens(added_tokens(in, read_types(in)));
   parts.model = make_byte_bpe(Vocabulary::from_list(in.tokens), merges, in.doing, pre.whole_words_first);
   parts.special = read_template(in, false);
   parts.decoder = byte_level_decoder();
+  return parts;
+}
+
+// Llama 2's normalizer and decoder, as tokenizer.json would have them; without the space in front where
+// add_space_prefix is false.
+constexpr std::string_view mark_spaces =
+    R"({"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"})";
+constexpr std::string_view mark_spaces_and_front = R"({"type": "Sequence", "normalizers": [
+  {"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]})";
+constexpr std::string_view unmark_spaces = R"({"type": "Sequence", "decoders": [
+  {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]})";
+constexpr std::string_view unmark_spaces_and_front = R"({"type": "Sequence", "decoders": [
+  {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+  {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})";
+
+template <class Read>
+auto read_text(std::string_view json, const std::string& doing, Read read) {
+  const nlohmann::json document = parse_json(json, doing);
+  return read(JsonView(document, doing));
+}
+
+TokenizerParts read_score_bpe(const GgufVocabulary& in) {
+  const std::vector<std::int64_t> types = read_types(in);
+  ScoredVocabulary vocabulary;
+  for (std::size_t i = 0; i < in.tokens.size(); ++i) {
+    const bool is_new = vocabulary.vocabulary.add(in.tokens[i], static_cast<std::int64_t>(i));
+    TWISTOR_CHECK(is_new, ErrorKind::data, in.doing,
+                  fmt::format("tokenizer.ggml.tokens: {} is there twice", quote(in.tokens[i])));
+    vocabulary.is_text.push_back(types[i] != type_control && types[i] != type_unknown &&
+                                 types[i] != type_byte);
+  }
+  vocabulary.scores = in.file.numbers("tokenizer.ggml.scores");
+  vocabulary.unknown_id = in.find_id("tokenizer.ggml.unknown_token_id");
+  const bool adds_space = in.file.find_boolean("tokenizer.ggml.add_space_prefix").value_or(true);
+  TokenizerParts parts;
+  parts.normalizer = read_text(adds_space ? mark_spaces_and_front : mark_spaces, in.doing, read_normalizer);
+  parts.added = AddedTokens(added_tokens(in, types));
+  parts.model = make_score_bpe(std::move(vocabulary), in.doing);
+  parts.special = read_template(in, true);
+  parts.decoder = read_text(adds_space ? unmark_spaces_and_front : unmark_spaces, in.doing, read_decoder);
   return parts;
 }
 
@@ -152,6 +204,7 @@ struct GgufModelKind {
   TokenizerParts (*read)(const GgufVocabulary& in);
 };
 constexpr std::array model_kinds{GgufModelKind{"gpt2", "byte-level BPE", read_byte_bpe},
+                                 GgufModelKind{"llama", "sentencepiece's BPE", read_score_bpe},
                                  GgufModelKind{"bert", "WordPiece", read_bert}};
 
 const GgufModelKind& find_model_kind(std::string_view model, const std::string& doing) {

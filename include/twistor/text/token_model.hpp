@@ -56,6 +56,17 @@ struct WordPieceOptions {
 [[nodiscard]] std::unique_ptr<TokenModel> make_word_piece(const JsonView& model, PieceForm form);
 [[nodiscard]] std::unique_ptr<TokenModel> make_word_piece(Vocabulary vocabulary,
                                                           const WordPieceOptions& options);
+/// src/text/score_bpe.cpp. A vocabulary of sentencepiece's BPE; ids are positions, all three of equal length.
+struct ScoredVocabulary {
+  Vocabulary vocabulary;
+  std::vector<double> scores;  ///< the larger, the sooner is a token put together
+  std::vector<bool> is_text;   ///< false for tokens that no text is merged into: control, unknown, bytes
+  std::optional<std::int64_t>
+      unknown_id;  ///< for characters that are no token, where <0x41> and its like are missing
+};
+/// Throws Error(data) on scores that are not finite, and on tokens of more than 1024 bytes.
+[[nodiscard]] std::unique_ptr<TokenModel> make_score_bpe(ScoredVocabulary vocabulary,
+                                                         const std::string& doing);
 /// src/text/unigram.cpp. Throws Error(data); a character that is not in the vocabulary is an Error(usage)
 /// when it comes, where the file has no unknown token.
 [[nodiscard]] std::unique_ptr<TokenModel> make_unigram(const JsonView& model, PieceForm form);

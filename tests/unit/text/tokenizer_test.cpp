@@ -258,8 +258,8 @@ TEST(GgufTokenizer, MalformedVocabulariesGetOneClearError) {
     EXPECT_THAT([&] { (void)tokenizer_of_gguf(GgufFile::parse(test::as_bytes(bytes), "v.gguf")); },
                 ThrowsMessage<Error>(AllOf(HasSubstr("v.gguf"), HasSubstr(message))));
   };
-  refuse([](auto& g) { g.string("tokenizer.ggml.model", "llama"); },
-         "tokenizer.ggml.model: 'llama' is not supported");
+  refuse([](auto& g) { g.string("tokenizer.ggml.model", "rwkv"); },
+         "tokenizer.ggml.model: 'rwkv' is not supported");
   refuse([](auto& g) { g.u32("tokenizer.ggml.model", 1); }, "expected a string, got u32");
   refuse([](auto& g) { g.string("tokenizer.ggml.model", "gpt2"); }, "key 'tokenizer.ggml.tokens'");
   const auto base = [](auto& g) -> auto& {
