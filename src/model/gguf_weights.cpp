@@ -19,9 +19,10 @@ struct GgmlType {
   std::uint32_t number;
   StoredType type;
 };
-constexpr GgmlType readable_types[] = {{0, StoredType::f32},  {1, StoredType::f16},  {2, StoredType::q4_0},
-                                       {3, StoredType::q4_1}, {8, StoredType::q8_0}, {27, StoredType::i64},
-                                       {30, StoredType::bf16}};
+constexpr GgmlType readable_types[] = {
+    {0, StoredType::f32},   {1, StoredType::f16},   {2, StoredType::q4_0}, {3, StoredType::q4_1},
+    {6, StoredType::q5_0},  {7, StoredType::q5_1},  {8, StoredType::q8_0}, {12, StoredType::q4_k},
+    {13, StoredType::q5_k}, {14, StoredType::q6_k}, {27, StoredType::i64}, {30, StoredType::bf16}};
 
 // Names for the message only, by number; empty where the format has dropped the type.
 constexpr std::string_view ggml_names[] = {
@@ -37,7 +38,8 @@ StoredType stored_type(const GgufTensor& tensor, const std::string& doing) {
       ErrorKind::data, doing,
       fmt::format("tensor {}: elements of type {} are not supported", quote(tensor.name),
                   is_named ? std::string(ggml_names[tensor.type]) : fmt::format("number {}", tensor.type)),
-      "supported: F32, F16, BF16, Q8_0, Q4_0, Q4_1; convert the model to one of these");
+      "supported: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K; convert the model to one "
+      "of these");
 }
 
 TensorInfo locate(const GgufTensor& entry, std::span<const std::byte> data, const std::string& doing) {

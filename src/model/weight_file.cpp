@@ -8,8 +8,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
+#include "stored_numbers.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/model/weight_formats.hpp"
 #include "twistor/text/quote.hpp"
@@ -19,66 +19,28 @@ namespace {
 
 using text::quote;
 
-template <class T>
-T load(const std::byte* bytes, std::int64_t index) {
-  T value;
-  std::memcpy(&value, bytes + index * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
-  return value;
-}
-
-// IEEE binary16 to binary32, exact for finite values; inf and NaN become inf and NaN. Branch-free, so that
-// loops over it vectorise without F16C.
-float from_f16(std::uint16_t half) {
-  const std::uint32_t magnitude = (half & 0x7fffu) << 13;
-  const std::uint32_t exponent = magnitude & 0x0f800000u;
-  const std::uint32_t normal = magnitude + ((127u - 15u) << 23);
-  const std::uint32_t special = normal + ((128u - 16u) << 23);
-  // A subnormal half m * 2^-24 is (1 + m / 2^10) * 2^-14 - 2^-14, both of which are normal floats.
-  const float subnormal = std::bit_cast<float>(normal + (1u << 23)) -
-                          std::bit_cast<float>(static_cast<std::uint32_t>(113u << 23));
-  std::uint32_t bits = exponent == 0x0f800000u ? special : normal;
-  bits = exponent == 0 ? std::bit_cast<std::uint32_t>(subnormal) : bits;
-  return std::bit_cast<float>(bits | (static_cast<std::uint32_t>(half & 0x8000u) << 16));
-}
-
-float from_bf16(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-
-constexpr std::int64_t block_elements = 32;
-constexpr std::int64_t q8_0_bytes = 2 + 32;
-constexpr std::int64_t q4_0_bytes = 2 + 16;
-constexpr std::int64_t q4_1_bytes = 2 + 2 + 16;
-
-// One block each: 32 values out. Element i < 16 is the low nibble of byte i, element 16 + i the high one.
-void expand_q8_0(const std::byte* block, float* out) {
-  const float scale = from_f16(load<std::uint16_t>(block, 0));
-  for (std::int64_t i = 0; i < 32; ++i) out[i] = scale * static_cast<float>(load<std::int8_t>(block + 2, i));
-}
-
-void expand_q4_0(const std::byte* block, float* out) {
-  const float scale = from_f16(load<std::uint16_t>(block, 0));
-  for (std::int64_t i = 0; i < 16; ++i) {
-    const int pair = load<std::uint8_t>(block + 2, i);
-    out[i] = scale * static_cast<float>((pair & 15) - 8);
-    out[16 + i] = scale * static_cast<float>((pair >> 4) - 8);
+/// Calls use(codes, scales, offsets, index of the block's first element) for each block of `n` elements.
+template <class Use>
+void for_each_block(StoredType type, const std::byte* bytes, std::size_t n, Use use) {
+  const StoredLayout layout = layout_of(type);
+  std::int8_t codes[longest_block];
+  float scales[most_groups], offsets[most_groups];
+  for (std::size_t i = 0; i < n; i += static_cast<std::size_t>(layout.block_elements)) {
+    unpack_block(type, bytes, codes, scales, offsets);
+    use(codes, scales, offsets, i);
+    bytes += layout.block_bytes;
   }
 }
 
-void expand_q4_1(const std::byte* block, float* out) {
-  const float scale = from_f16(load<std::uint16_t>(block, 0));
-  const float smallest = from_f16(load<std::uint16_t>(block, 1));
-  for (std::int64_t i = 0; i < 16; ++i) {
-    const int pair = load<std::uint8_t>(block + 4, i);
-    out[i] = scale * static_cast<float>(pair & 15) + smallest;
-    out[16 + i] = scale * static_cast<float>(pair >> 4) + smallest;
-  }
-}
-
-template <class Expand>
-void expand_blocks(const std::byte* bytes, std::int64_t block_bytes, std::span<float> out, Expand expand) {
-  for (std::size_t i = 0; i < out.size(); i += block_elements, bytes += block_bytes)
-    expand(bytes, out.data() + i);
+void expand_codes(StoredType type, const std::byte* bytes, std::span<float> out) {
+  const std::int64_t group = code_layout(type).group, n_groups = layout_of(type).block_elements / group;
+  for_each_block(type, bytes, out.size(),
+                 [&](const auto* codes, const auto* scales, const auto* offsets, std::size_t at) {
+                   float* block = out.data() + at;
+                   for (std::int64_t g = 0; g < n_groups; ++g)
+                     for (std::int64_t i = g * group; i < (g + 1) * group; ++i)
+                       block[i] = scales[g] * static_cast<float>(codes[i]) + offsets[g];
+                 });
 }
 
 void expand(StoredType type, const std::byte* bytes, std::span<float> out) {
@@ -88,19 +50,14 @@ void expand(StoredType type, const std::byte* bytes, std::span<float> out) {
       std::memcpy(out.data(), bytes, out.size_bytes());
       return;
     case StoredType::f16:
-      for (std::int64_t i = 0; i < n; ++i) out.data()[i] = from_f16(load<std::uint16_t>(bytes, i));
+      for (std::int64_t i = 0; i < n; ++i) out.data()[i] = from_f16(load_stored<std::uint16_t>(bytes, i));
       return;
     case StoredType::bf16:
-      for (std::int64_t i = 0; i < n; ++i) out.data()[i] = from_bf16(load<std::uint16_t>(bytes, i));
+      for (std::int64_t i = 0; i < n; ++i)
+        out.data()[i] = from_stored_bf16(load_stored<std::uint16_t>(bytes, i));
       return;
-    case StoredType::q8_0:
-      return expand_blocks(bytes, q8_0_bytes, out, expand_q8_0);
-    case StoredType::q4_0:
-      return expand_blocks(bytes, q4_0_bytes, out, expand_q4_0);
-    case StoredType::q4_1:
-      return expand_blocks(bytes, q4_1_bytes, out, expand_q4_1);
     default:
-      break;
+      return expand_codes(type, bytes, out);
   }
 }
 
@@ -131,11 +88,21 @@ StoredLayout layout_of(StoredType type) {
     case StoredType::i64:
       return {"I64", 1, 8};
     case StoredType::q8_0:
-      return {"Q8_0", block_elements, q8_0_bytes};
+      return {"Q8_0", 32, 2 + 32};
     case StoredType::q4_0:
-      return {"Q4_0", block_elements, q4_0_bytes};
+      return {"Q4_0", 32, 2 + 16};
     case StoredType::q4_1:
-      return {"Q4_1", block_elements, q4_1_bytes};
+      return {"Q4_1", 32, 4 + 16};
+    case StoredType::q5_0:
+      return {"Q5_0", 32, 2 + 4 + 16};
+    case StoredType::q5_1:
+      return {"Q5_1", 32, 4 + 4 + 16};
+    case StoredType::q4_k:
+      return {"Q4_K", 256, 4 + 12 + 128};
+    case StoredType::q5_k:
+      return {"Q5_K", 256, 4 + 12 + 32 + 128};
+    case StoredType::q6_k:
+      return {"Q6_K", 256, 128 + 64 + 16 + 2};
     default:
       return {"of another type", 1, 0};
   }
@@ -175,30 +142,67 @@ const TensorInfo& WeightFile::require(std::string_view name, std::span<const std
   return *tensor;
 }
 
-void read_rows_f32(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end,
-                   std::span<float> out) {
-  const std::string doing = "reading tensor " + quote(tensor.name);
+namespace {
+
+/// Where rows [row_begin, row_end) begin and how many elements they have.
+struct Rows {
+  const std::byte* bytes = nullptr;
+  std::int64_t size = 0, row_size = 0;
+};
+
+Rows locate_rows(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end) {
   const std::int64_t n_rows = tensor.shape.empty() ? 1 : tensor.shape.front();
   const std::int64_t row_size = n_rows == 0 ? 0 : tensor.numel() / n_rows;
   TWISTOR_ASSERT(0 <= row_begin && row_begin <= row_end && row_end <= n_rows, "rows out of range");
-  TWISTOR_ASSERT(static_cast<std::int64_t>(out.size()) == (row_end - row_begin) * row_size,
-                 "out has the wrong size");
   const StoredLayout layout = layout_of(tensor.type);
-  TWISTOR_CHECK(tensor.type != StoredType::i64 && tensor.type != StoredType::other, ErrorKind::data, doing,
-                fmt::format("expected floating-point numbers, got a tensor {}", layout.name));
-  const std::int64_t offset = row_begin * row_size / layout.block_elements * layout.block_bytes;
-  TWISTOR_ASSERT(row_begin * row_size % layout.block_elements == 0 &&
-                     static_cast<std::int64_t>(out.size()) % layout.block_elements == 0,
+  const std::int64_t size = (row_end - row_begin) * row_size;
+  TWISTOR_ASSERT(row_begin * row_size % layout.block_elements == 0 && size % layout.block_elements == 0,
                  "rows do not consist of whole blocks");
+  const std::int64_t offset = row_begin * row_size / layout.block_elements * layout.block_bytes;
+  return {tensor.bytes.data() + offset, size, row_size};
+}
+
+}  // namespace
+
+void read_rows_f32(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end,
+                   std::span<float> out) {
+  TWISTOR_CHECK(tensor.type != StoredType::i64 && tensor.type != StoredType::other, ErrorKind::data,
+                "reading tensor " + quote(tensor.name),
+                fmt::format("expected floating-point numbers, got a tensor {}", layout_of(tensor.type).name));
+  const Rows rows = locate_rows(tensor, row_begin, row_end);
+  TWISTOR_ASSERT(static_cast<std::int64_t>(out.size()) == rows.size, "out has the wrong size");
   if (out.empty()) return;
-  expand(tensor.type, tensor.bytes.data() + offset, out);
+  expand(tensor.type, rows.bytes, out);
   if (all_finite(out)) return;
   const auto bad =
       std::ranges::find_if_not(out, [](float value) { return std::isfinite(value); }) - out.begin();
-  throw Error(ErrorKind::data, doing,
-              fmt::format("expected finite numbers, got {} in row {}, column {}",
-                          out[static_cast<std::size_t>(bad)], row_begin + bad / row_size, bad % row_size),
-              "the file is damaged, or the model was saved after its training had diverged");
+  throw Error(
+      ErrorKind::data, "reading tensor " + quote(tensor.name),
+      fmt::format("expected finite numbers, got {} in row {}, column {}", out[static_cast<std::size_t>(bad)],
+                  row_begin + bad / rows.row_size, bad % rows.row_size),
+      "the file is damaged, or the model was saved after its training had diverged");
+}
+
+void read_rows_codes(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end,
+                     std::span<std::int8_t> codes, std::span<float> scales, std::span<float> offsets) {
+  const std::int64_t group = code_layout(tensor.type).group;
+  TWISTOR_ASSERT(group > 0, "a tensor without codes");
+  const Rows rows = locate_rows(tensor, row_begin, row_end);
+  TWISTOR_ASSERT(static_cast<std::int64_t>(codes.size()) == rows.size &&
+                     static_cast<std::int64_t>(scales.size()) == rows.size / group &&
+                     offsets.size() == scales.size(),
+                 "the buffers have the wrong size");
+  const std::int64_t block = layout_of(tensor.type).block_elements;
+  for_each_block(tensor.type, rows.bytes, codes.size(),
+                 [&](const auto* c, const auto* s, const auto* o, std::size_t at) {
+                   std::copy_n(c, block, codes.data() + at);
+                   std::copy_n(s, block / group, scales.data() + at / static_cast<std::size_t>(group));
+                   std::copy_n(o, block / group, offsets.data() + at / static_cast<std::size_t>(group));
+                 });
+  TWISTOR_CHECK(
+      all_finite(scales) && all_finite(offsets), ErrorKind::data, "reading tensor " + quote(tensor.name),
+      fmt::format("expected finite scales, got one that is not in rows {} to {}", row_begin, row_end - 1),
+      "the file is damaged, or the model was saved after its training had diverged");
 }
 
 }  // namespace twistor::model

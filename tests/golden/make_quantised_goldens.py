@@ -13,7 +13,20 @@ from safetensors.numpy import save_file
 
 HERE = pathlib.Path(__file__).parent
 TYPES = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16, "bf16": gguf.GGMLQuantizationType.BF16,
-         "q8_0": gguf.GGMLQuantizationType.Q8_0, "q4_0": gguf.GGMLQuantizationType.Q4_0, "q4_1": gguf.GGMLQuantizationType.Q4_1}
+         "q8_0": gguf.GGMLQuantizationType.Q8_0, "q4_0": gguf.GGMLQuantizationType.Q4_0, "q4_1": gguf.GGMLQuantizationType.Q4_1,
+         "q5_0": gguf.GGMLQuantizationType.Q5_0, "q5_1": gguf.GGMLQuantizationType.Q5_1}
+# The package expands these but does not make them. Any bytes are a legal block once its halves, at these byte offsets, are
+# finite scales.
+SUPER_BLOCKS = {"q4_k": (gguf.GGMLQuantizationType.Q4_K, (0, 2)), "q5_k": (gguf.GGMLQuantizationType.Q5_K, (0, 2)),
+                "q6_k": (gguf.GGMLQuantizationType.Q6_K, (208,))}
+
+
+def random_super_blocks(random, kind, half_offsets, rows, blocks):
+    stored = random.integers(0, 256, (rows, blocks, gguf.GGML_QUANT_SIZES[kind][1]), dtype=numpy.uint8)
+    for offset in half_offsets:
+        scales = random.uniform(-0.02, 0.05, (rows, blocks, 1)).astype(numpy.float16)
+        stored[:, :, offset:offset + 2] = scales.view(numpy.uint8)
+    return stored.reshape(rows, -1)
 
 
 def main():
@@ -24,6 +37,10 @@ def main():
     expected = {}
     for name, kind in TYPES.items():
         stored = quantize(values, kind)
+        expected[name] = dequantize(stored, kind).astype(numpy.float32)
+        writer.add_tensor(name, stored, raw_dtype=kind)
+    for name, (kind, half_offsets) in SUPER_BLOCKS.items():
+        stored = random_super_blocks(random, kind, half_offsets, 5, 2)
         expected[name] = dequantize(stored, kind).astype(numpy.float32)
         writer.add_tensor(name, stored, raw_dtype=kind)
     writer.write_header_to_file()

@@ -15,7 +15,7 @@ namespace twistor::model {
 
 /// Element types as stored. Block-quantised types expand to float32 on reading. `other` types of safetensors
 /// (masks, position tables) are listed but cannot be read.
-enum class StoredType { f32, f16, bf16, i64, q8_0, q4_0, q4_1, other };
+enum class StoredType { f32, f16, bf16, i64, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k, other };
 
 struct TensorInfo {
   std::string name;
@@ -43,6 +43,19 @@ class WeightFile {
 /// Throws Error(data) on NaN or inf, and on types that are no floating-point numbers.
 void read_rows_f32(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end,
                    std::span<float> out);
+
+/// How a block-quantised type stores a row: element i is scale[i / group] * code[i] + offset[i / group],
+/// where the product is exact in float32, so that there is one rounding.
+struct CodeLayout {
+  std::int64_t group = 0;     ///< 0: the type has no codes
+  bool is_four_bits = false;  ///< codes are 0 to 15
+};
+[[nodiscard]] CodeLayout code_layout(StoredType type);
+
+/// Rows of a block-quantised matrix as codes (rows * K) with scales and offsets (rows * K / group each): what
+/// read_rows_f32 gives, unexpanded. Throws Error(data) on scales and offsets that are NaN or inf.
+void read_rows_codes(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end,
+                     std::span<std::int8_t> codes, std::span<float> scales, std::span<float> offsets);
 
 /// Opens model.safetensors, or model.safetensors.index.json with its shards, in a folder.
 [[nodiscard]] std::unique_ptr<WeightFile> open_safetensors(const std::filesystem::path& folder);

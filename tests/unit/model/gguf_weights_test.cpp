@@ -18,12 +18,28 @@ using testing::ThrowsMessage;
 
 const fs::path golden = fs::path(TWISTOR_SOURCE_DIR) / "tests/golden";
 
+/// The codes of a block type, with their scales and offsets, mean the same numbers.
+void expect_codes(const TensorInfo& tensor, const std::vector<float>& want) {
+  const CodeLayout layout = code_layout(tensor.type);
+  if (layout.group == 0) return;
+  std::vector<std::int8_t> codes(want.size());
+  std::vector<float> scales(want.size() / static_cast<std::size_t>(layout.group)), offsets(scales.size());
+  read_rows_codes(tensor, 0, tensor.shape[0], codes, scales, offsets);
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const std::size_t g = i / static_cast<std::size_t>(layout.group);
+    EXPECT_EQ(scales[g] * static_cast<float>(codes[i]) + offsets[g], want[i]) << tensor.name;
+    if (layout.is_four_bits) {
+      EXPECT_TRUE(codes[i] >= 0 && codes[i] < 16) << tensor.name;
+    }
+  }
+}
+
 // quantised.safetensors holds what the Python package gguf makes of the blocks in quantised.gguf.
 TEST(GgufWeights, BlockFormatsEqualTheReference) {
   const auto stored = open_gguf_weights(golden / "quantised.gguf");
   const text::GgufFile container = text::GgufFile::open(golden / "quantised.gguf");
   EXPECT_EQ(container.string("general.architecture"), "llama");
-  ASSERT_EQ(stored->tensors().size(), 6u);
+  ASSERT_EQ(stored->tensors().size(), 11u);
   const std::string bytes = [] {
     const auto mapped = MappedFile(golden / "quantised.safetensors");
     return std::string(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
@@ -36,9 +52,11 @@ TEST(GgufWeights, BlockFormatsEqualTheReference) {
     read_rows_f32(reference, 0, 5, want);
     read_rows_f32(tensor, 0, 5, got);
     EXPECT_EQ(got, want) << reference.name;
-    std::vector<float> rows(2 * 96);
+    const std::int64_t width = tensor.shape[1];
+    std::vector<float> rows(static_cast<std::size_t>(2 * width));
     read_rows_f32(tensor, 2, 4, rows);
-    EXPECT_TRUE(std::equal(rows.begin(), rows.end(), want.begin() + 2 * 96)) << reference.name;
+    EXPECT_TRUE(std::equal(rows.begin(), rows.end(), want.begin() + 2 * width)) << reference.name;
+    expect_codes(tensor, want);
   }
 }
 
@@ -53,6 +71,10 @@ TEST(GgufWeights, NonFiniteScalesAreRefused) {
   EXPECT_THAT([&] { read_rows_f32(tensors[0], 0, 1, out); },
               ThrowsMessage<Error>(AllOf(HasSubstr("tensor 'w'"),
                                          HasSubstr("expected finite numbers, got inf in row 0, column 0"))));
+  std::vector<std::int8_t> codes(32);
+  std::vector<float> scales(1), offsets(1);
+  EXPECT_THAT([&] { read_rows_codes(tensors[0], 0, 1, codes, scales, offsets); },
+              ThrowsMessage<Error>(HasSubstr("expected finite scales")));
 }
 
 TEST(GgufWeights, MalformedFilesGetOneClearError) {
@@ -63,8 +85,18 @@ TEST(GgufWeights, MalformedFilesGetOneClearError) {
     EXPECT_THAT([&] { (void)gguf_tensors(text::GgufFile::parse(test::as_bytes(bytes), "w.gguf")); },
                 ThrowsMessage<Error>(AllOf(HasSubstr("w.gguf"), HasSubstr(message))));
   };
-  refuse([](auto& g) { g.tensor("w", 12, {256}, ""); },
-         "tensor 'w': elements of type Q4_K are not supported");
+  refuse([](auto& g) { g.tensor("w", 10, {256}, ""); },
+         "tensor 'w': elements of type Q2_K are not supported");
+  refuse(
+      [](auto& g) {
+        g.tensor("w", 14, {128, 2}, std::string(210, 'x'));
+      },
+      "expected rows of a multiple of 256 elements for Q6_K, got 128");
+  refuse(
+      [](auto& g) {
+        g.tensor("w", 13, {256, 2}, std::string(320, 'x'));
+      },
+      "expected 2 blocks of 176 bytes at offset 0, got 320 bytes");
   refuse([](auto& g) { g.tensor("w", 4, {256}, ""); }, "elements of type number 4 are not supported");
   refuse([](auto& g) { g.tensor("w", 999, {256}, ""); }, "elements of type number 999 are not supported");
   refuse(
