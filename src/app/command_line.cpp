@@ -32,7 +32,7 @@ constexpr Description descriptions[] = {
     {"sample", "CONFIG [--section.key=value ...]", "write sequences with their log weights", true, true},
     {"score-text", "CONFIG (--text S ... | --file F) [--json]", "print what the potential says of texts",
      true, false},
-    {"tokenize", "MODEL --text S", "print the token ids of a text as a JSON array", false, false},
+    {"tokenize", "MODEL --text S [--special]", "print the token ids of a text as a JSON array", false, false},
     {"score", "MODEL (--text S | --ids I,J,...) [--dtype D]",
      "print the log-probability of every token as JSON", false, false},
     {"info", "FILE", "say what a model, checkpoint, exact-sample set or result is", false, false},
@@ -73,6 +73,8 @@ po::options_description make_options(const Description& command) {
     }
   }
   if (command.name == "tokenize" || command.name == "score") add("text", "S", "the text");
+  if (command.name == "tokenize")
+    options.add_options()("special", "with the special tokens that the model expects around a text");
   if (command.name == "score-text") {
     add("text", "S", "a text; may be given more than once");
     add("file", "F", "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\"");
@@ -150,6 +152,8 @@ void set_option(const Override& setting, Invocation& invocation) {
         problem.empty() && !scratch.prompt.ids.empty(), ErrorKind::usage, doing,
         fmt::format("--ids: expected token ids separated by commas or blanks, got '{}'", setting.value));
     invocation.ids = scratch.prompt.ids;
+  } else if (setting.key == "special") {
+    invocation.is_special = true;
   } else {
     TWISTOR_CHECK(setting.value == "float32" || setting.value == "bfloat16", ErrorKind::usage, doing,
                   fmt::format("--dtype: expected float32 or bfloat16, got '{}'", setting.value));

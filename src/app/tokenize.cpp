@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <limits>
+
 #include "twistor/app/commands.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/text/tokenizer.hpp"
@@ -12,8 +14,12 @@ int tokenize(const Invocation& invocation) {
   const auto tokenizer = text::load_tokenizer(invocation.path);
   TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::no_input,
                 fmt::format("tokenizing with {}", invocation.path.string()), "the folder has no tokenizer",
-                "expected tokenizer.json, or vocab.json with merges.txt, beside the model");
-  fmt::print("[{}]\n", fmt::join(tokenizer->encode(invocation.text.value()), ", "));
+                "expected tokenizer.json, vocab.json with merges.txt, or vocab.txt, beside the model");
+  const std::string& given = invocation.text.value();
+  const auto ids = invocation.is_special
+                       ? tokenizer->encode_with_template(given, std::numeric_limits<std::int64_t>::max()).ids
+                       : tokenizer->encode(given);
+  fmt::print("[{}]\n", fmt::join(ids, ", "));
   return 0;
 }
 

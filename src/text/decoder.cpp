@@ -17,6 +17,13 @@ namespace {
 
 using Tokens = std::vector<std::string>;
 
+// One for each token besides: an empty token may become a space.
+std::size_t n_bytes(const Tokens& tokens) {
+  std::size_t n = tokens.size();
+  for (const std::string& token : tokens) n += token.size();
+  return n;
+}
+
 std::string without_byte_symbols(const std::string& token) {
   std::string out;
   for (std::size_t i = 0; i < token.size();) {
@@ -122,15 +129,6 @@ Decoder make_bpe(const JsonView& json) {
   };
 }
 
-Decoder make_sequence(const JsonView& json) {
-  const JsonView list = json.at("decoders");
-  std::vector<Decoder> steps;
-  for (std::size_t i = 0; i < list.array_size(); ++i) steps.push_back(read_decoder(list.item(i)));
-  return [steps = std::move(steps)](Tokens& tokens) {
-    for (const Decoder& step : steps) step(tokens);
-  };
-}
-
 constexpr std::array kinds{
     DecoderKind{"ByteLevel", make_byte_level},
     DecoderKind{"WordPiece", make_word_piece},
@@ -140,13 +138,23 @@ constexpr std::array kinds{
     DecoderKind{"Fuse", make_fuse},
     DecoderKind{"Replace", make_replace},
     DecoderKind{"Strip", make_strip},
-    DecoderKind{"Sequence", make_sequence},
 };
 
 }  // namespace
 
 Decoder read_decoder(const JsonView& json) {
-  return find_kind(kinds, json.at("type").string(), "decoder", json).make(json);
+  std::vector<Decoder> steps;
+  for_each_part(json, "decoders", [&](const JsonView& part) {
+    steps.push_back(find_kind(kinds, part.at("type").string(), "decoder", part).make(part));
+  });
+  if (steps.size() == 1) return steps.front();
+  return [steps = std::move(steps)](Tokens& tokens) {
+    const std::size_t before = n_bytes(tokens);
+    for (const Decoder& step : steps) {
+      step(tokens);
+      check_growth(before, n_bytes(tokens));
+    }
+  };
 }
 
 Decoder byte_level_decoder() {

@@ -15,15 +15,6 @@
 namespace twistor::text {
 namespace {
 
-Normalizer make_sequence(const JsonView& json) {
-  const JsonView list = json.at("normalizers");
-  std::vector<Normalizer> steps;
-  for (std::size_t i = 0; i < list.array_size(); ++i) steps.push_back(read_normalizer(list.item(i)));
-  return [steps = std::move(steps)](std::string& text) {
-    for (const Normalizer& step : steps) step(text);
-  };
-}
-
 Normalizer make_prepend(const JsonView& json) {
   return [prefix = json.at("prepend").string()](std::string& text) {
     if (!text.empty()) text.insert(0, prefix);
@@ -99,7 +90,6 @@ constexpr std::array kinds{
     NormalizerKind{"StripAccents", make_strip_accents},
     NormalizerKind{"Strip", make_strip},
     NormalizerKind{"Nmt", make_nmt},
-    NormalizerKind{"Sequence", make_sequence},
     NormalizerKind{"Prepend", make_prepend},
     NormalizerKind{"Replace", make_replace},
     NormalizerKind{"ByteLevel", make_byte_level},
@@ -108,7 +98,18 @@ constexpr std::array kinds{
 }  // namespace
 
 Normalizer read_normalizer(const JsonView& json) {
-  return find_kind(kinds, json.at("type").string(), "normalizer", json).make(json);
+  std::vector<Normalizer> steps;
+  for_each_part(json, "normalizers", [&](const JsonView& part) {
+    steps.push_back(find_kind(kinds, part.at("type").string(), "normalizer", part).make(part));
+  });
+  if (steps.size() == 1) return steps.front();
+  return [steps = std::move(steps)](std::string& text) {
+    const std::size_t before = text.size();
+    for (const Normalizer& step : steps) {
+      step(text);
+      check_growth(before, text.size());
+    }
+  };
 }
 
 }  // namespace twistor::text

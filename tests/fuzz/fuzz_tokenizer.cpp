@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
     const auto tokenizer = text::parse_tokenizer_json(text, "fuzz.json");
-    (void)tokenizer->decode(tokenizer->encode(text.substr(0, 4096)));
+    (void)tokenizer->decode(tokenizer->encode_with_template(text.substr(0, 4096), 1 << 20).ids);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::internal) throw;
   }

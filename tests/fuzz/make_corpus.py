@@ -86,6 +86,26 @@ def make_tokenizer():
     save("tokenizer", "sequence", json.dumps(bpe))
     words = {"pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "WordLevel", "vocab": {"the": 0, "fox": 1, "?": 2}, "unk_token": "?"}}
     save("tokenizer", "words", json.dumps(words))
+    special = lambda token, kind: {"SpecialToken": {"id": token, "type_id": kind}}
+    bert = {"added_tokens": [{"id": 1, "content": "[CLS]", "special": True}, {"id": 9, "content": "a ", "rstrip": True, "normalized": True}],
+            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+            "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+            "post_processor": {"type": "TemplateProcessing", "single": [special("[CLS]", 0), {"Sequence": {"id": "A", "type_id": 0}}, special("[SEP]", 1)],
+                               "special_tokens": {t: {"id": t, "ids": [i], "tokens": [t]} for i, t in [(1, "[CLS]"), (2, "[SEP]")]}},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                      "vocab": {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3, "##a": 4, "##ab": 5, ".": 6, "\u4e2d": 7}}}
+    save("tokenizer", "bert", json.dumps(bert))
+    replace = lambda kind, pattern, content: {"type": "Replace", "pattern": {kind: pattern}, "content": content}
+    bert["normalizer"] = {"type": "Sequence", "normalizers": [
+        {"type": kind} for kind in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "ByteLevel"]] + [
+        {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "Prepend", "prepend": "\u2581"}, replace("String", "a", "aa"),
+        replace("Regex", "\\s{2,}", " ")]}
+    bert["pre_tokenizer"] = {"type": "WhitespaceSplit"}
+    bert["post_processor"] = {"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "RobertaProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1]}]}
+    bert["decoder"] = {"type": "Sequence", "decoders": [
+        replace("String", "\u2581", " "), {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 1},
+        {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"}, {"type": "BPEDecoder", "suffix": "</w>"}, {"type": "ByteLevel"}]}
+    save("tokenizer", "every_part", json.dumps(bert))
     save("tokenizer", "deep", '{"model":' * 3000)
     save("tokenizer", "huge_id", json.dumps({"model": {"type": "WordLevel", "vocab": {"a": 1 << 50}, "unk_token": "a"}}))
 

@@ -24,6 +24,7 @@ struct Invocation {
   // tokenize, score: a model; info: any file of ours
   std::filesystem::path path;
   std::optional<std::string> text;
+  bool is_special = false;  ///< tokenize: with the template
   std::vector<std::int64_t> ids;
   std::string dtype = "float32";  ///< float32 | bfloat16
 

@@ -1,6 +1,7 @@
 // Tables of the kinds of a tokenizer's components: found by the "type" in the file, refused by name.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -21,5 +22,18 @@ template <class Kinds>
   }
   json.fail("the " + std::string(what) + " " + quote(name) + " is not supported", "supported: " + list);
 }
+
+/// Calls read(json), or, where the kind is "Sequence", does so for every part in its list, however deep.
+/// *Local.*
+template <class Read>
+void for_each_part(const JsonView& json, std::string_view list_key, Read read) {
+  if (json.at("type").string() != "Sequence") return read(json);
+  const JsonView list = json.at(list_key);
+  for (std::size_t i = 0; i < list.array_size(); ++i) for_each_part(list.item(i), list_key, read);
+}
+
+/// Throws Error(data) where parts that follow one another let a text grow without end: a file with
+/// replacements by longer texts could fill the memory. `before` and `after` are bytes.
+void check_growth(std::size_t before, std::size_t after);
 
 }  // namespace twistor::text

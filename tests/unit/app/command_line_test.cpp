@@ -45,6 +45,8 @@ TEST(CommandLine, ReadsCommandsWithoutAConfiguration) {
   const Words tokenize = {"tokenize", "model", "--text", "a  b"};
   EXPECT_EQ(read_command_line(tokenize).invocation.text, "a  b");
   EXPECT_FALSE(wants_ranks(tokenize));
+  EXPECT_FALSE(read_command_line(tokenize).invocation.is_special);
+  EXPECT_TRUE(read_command_line(Words{"tokenize", "m", "--special", "--text=a"}).invocation.is_special);
   EXPECT_EQ(read_command_line(Words{"tokenize", "model", "--text="}).invocation.text, "");
   EXPECT_EQ(read_command_line(Words{"tokenize", "--text=--x=y", "model"}).invocation.text, "--x=y");
   const Invocation score =
