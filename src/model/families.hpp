@@ -26,6 +26,11 @@ struct Family {
 
 [[nodiscard]] std::span<const Family> families();
 
+/// What the family that a parsed config.json or GGUF header names makes of it, without the fingerprint.
+/// Throws Error(data), also on a family that is not known, with the list of those that are.
+[[nodiscard]] DecoderSource read_config(const text::JsonView& config, WeightFilePtr file);
+[[nodiscard]] DecoderSource read_gguf(const text::GgufFile& gguf, WeightFilePtr file);
+
 DecoderSource gpt2_from_config(const text::JsonView& config, WeightFilePtr file);
 DecoderSource gpt_neo_from_config(const text::JsonView& config, WeightFilePtr file);
 DecoderSource llama_from_config(const text::JsonView& config, WeightFilePtr file);

@@ -27,6 +27,7 @@ constexpr Names gguf_names{"token_embd.weight", "output_norm", "output.weight", 
 /// values.
 std::vector<MatrixSource::Part> unfused(const MatrixSource::Part& fused, const DecoderTraits& t) {
   std::vector<MatrixSource::Part> parts;
+  if (fused.weight == nullptr) return parts;  // the search has noted it
   for (std::int64_t kind = 0; kind < 3; ++kind)
     for (std::int64_t head = 0; head < t.n_heads; ++head)
       parts.push_back({fused.weight, fused.bias, (3 * head + kind) * t.head_size, t.head_size});

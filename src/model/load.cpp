@@ -10,6 +10,7 @@
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
+#include "twistor/text/quote.hpp"
 
 namespace twistor::model {
 namespace {
@@ -50,42 +51,47 @@ DecoderSource open_folder(const std::filesystem::path& folder) {
   const MappedFile config_file(config_path);
   const std::string doing = "reading " + config_path.string();
   const nlohmann::json document = text::parse_json(as_text(config_file.bytes()), doing);
-  const text::JsonView config(document, doing);
-  const std::string& type = config.at("model_type").string();
-  refuse_foreign_keys(config);
-  for (const Family& family : families()) {
-    if (family.model_type != type || family.from_config == nullptr) continue;
-    DecoderSource source = family.from_config(config, open_safetensors(folder));
-    source.fingerprint = fingerprint_of(*source.file, as_text(config_file.bytes()));
-    return source;
-  }
-  config.at("model_type")
-      .fail("the model family \"" + type + "\" is not supported",
-            "supported: " + known_names(&Family::model_type));
+  DecoderSource source = read_config(text::JsonView(document, doing), open_safetensors(folder));
+  source.fingerprint = fingerprint_of(*source.file, as_text(config_file.bytes()));
+  return source;
 }
 
 DecoderSource open_gguf(const std::filesystem::path& path) {
   const text::GgufFile gguf = text::GgufFile::open(path);
-  const std::string architecture(gguf.string("general.architecture"));
-  const std::int64_t n_parts = gguf.find_integer("split.count").value_or(1);
-  TWISTOR_CHECK(n_parts <= 1, ErrorKind::data, "reading " + path.string(),
-                fmt::format("the file is one of {} parts of a model", n_parts),
-                "merge the parts into one file");
-  for (const Family& family : families()) {
-    if (family.gguf_architecture != architecture || family.from_gguf == nullptr) continue;
-    DecoderSource source = family.from_gguf(gguf, open_gguf_weights(path));
-    source.fingerprint = fingerprint_of(*source.file, architecture);
-    return source;
-  }
-  throw Error(ErrorKind::data, "reading " + path.string(),
-              "the model family \"" + architecture + "\" is not supported",
-              "supported in GGUF: " + known_names(&Family::gguf_architecture));
+  DecoderSource source = read_gguf(gguf, open_gguf_weights(path));
+  source.fingerprint = fingerprint_of(*source.file, gguf.string("general.architecture"));
+  return source;
 }
 
 }  // namespace
 
 std::span<const Family> families() {
   return known_families;
+}
+
+DecoderSource read_config(const text::JsonView& config, WeightFilePtr file) {
+  const std::string& type = config.at("model_type").string();
+  refuse_foreign_keys(config);
+  for (const Family& family : families())
+    if (family.model_type == type && family.from_config != nullptr)
+      return family.from_config(config, std::move(file));
+  config.at("model_type")
+      .fail("the model family " + text::quote(type) + " is not supported",
+            "supported: " + known_names(&Family::model_type));
+}
+
+DecoderSource read_gguf(const text::GgufFile& gguf, WeightFilePtr file) {
+  const std::string architecture(gguf.string("general.architecture"));
+  const std::int64_t n_parts = gguf.find_integer("split.count").value_or(1);
+  TWISTOR_CHECK(n_parts <= 1, ErrorKind::data, "reading " + gguf.name(),
+                fmt::format("the file is one of {} parts of a model", n_parts),
+                "merge the parts into one file");
+  for (const Family& family : families())
+    if (family.gguf_architecture == architecture && family.from_gguf != nullptr)
+      return family.from_gguf(gguf, std::move(file));
+  throw Error(ErrorKind::data, "reading " + gguf.name(),
+              "the model family " + text::quote(architecture) + " is not supported",
+              "supported in GGUF: " + known_names(&Family::gguf_architecture));
 }
 
 std::string fingerprint_of(const WeightFile& file, std::string_view header) {

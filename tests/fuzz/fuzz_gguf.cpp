@@ -1,10 +1,13 @@
-// Any bytes as a GGUF file: metadata, vocabulary and tensors are read or refused, never more.
+// Any bytes as a GGUF file: metadata, vocabulary, tensors and model are read or refused, never more.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "../../src/model/families.hpp"
+#include "../support/memory_weights.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/model/weight_formats.hpp"
 #include "twistor/text/gguf_file.hpp"
@@ -19,7 +22,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         (void)tokenizer->decode(tokenizer->encode("it's 12 \xff o'clock"));
     } catch (const Error&) {
     }
-    for (const model::TensorInfo& tensor : model::gguf_tensors(file)) {
+    const std::vector<model::TensorInfo> tensors = model::gguf_tensors(file);
+    try {
+      (void)model::read_gguf(file, std::make_shared<test::MemoryWeights>(tensors));
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::internal) throw;
+    }
+    for (const model::TensorInfo& tensor : tensors) {
       const std::int64_t n_rows = tensor.shape.empty() ? 1 : tensor.shape.front();
       std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
       model::read_rows_f32(tensor, 0, n_rows, out);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the seeds in tests/fuzz/corpus/{gguf,safetensors,tokenizer}: small well-formed files and near misses. Python only."""
+"""Makes the seeds in tests/fuzz/corpus/{gguf,model_config,safetensors,tokenizer}: small well-formed files and near misses. Python only."""
 import json
 import pathlib
 import struct
@@ -58,6 +58,33 @@ def make_gguf():
     save("gguf", "huge_array", gguf([("a", 9, struct.pack("<IQ", 8, 1 << 62))], []))
 
 
+def make_model():
+    """A Llama of one layer that is read to the end, as GGUF, and configurations of all families."""
+    number = lambda key, value: ("llama." + key, 4, struct.pack("<I", value))
+    keys = [("general.architecture", 8, string("llama")), number("block_count", 1), number("embedding_length", 4), number("context_length", 8),
+            number("attention.head_count", 2), number("attention.head_count_kv", 1), number("feed_forward_length", 4),
+            number("rope.dimension_count", 2), ("llama.rope.freq_base", 6, struct.pack("<f", 1e4)),
+            ("llama.rope.scaling.type", 8, string("linear")), ("llama.rope.scaling.factor", 6, struct.pack("<f", 2)),
+            ("llama.attention.layer_norm_rms_epsilon", 6, struct.pack("<f", 1e-5))]
+    shapes = {"token_embd": [4, 3], "output_norm": [4], "blk.0.attn_norm": [4], "blk.0.ffn_norm": [4], "blk.0.attn_q": [4, 4],
+              "blk.0.attn_k": [4, 2], "blk.0.attn_v": [4, 2], "blk.0.attn_output": [4, 4], "blk.0.ffn_gate": [4, 4], "blk.0.ffn_up": [4, 4],
+              "blk.0.ffn_down": [4, 4], "rope_freqs": [1]}
+    one = struct.pack("<f", 1)
+    count = lambda shape: shape[0] * (shape[1] if len(shape) > 1 else 1)
+    save("gguf", "model", gguf(keys, [(name + ".weight", 0, shape, one * count(shape)) for name, shape in shapes.items()]))
+    golden = HERE.parent.parent / "golden"
+    for folder in sorted(path.parent for path in golden.glob("*/config.json")):
+        config = json.loads((folder / "config.json").read_text())
+        save("model_config", folder.name, json.dumps(config, separators=(",", ":")))
+    save("model_config", "deep", '{"rope_scaling":' * 3000)
+    save("model_config", "huge", json.dumps({"model_type": "llama", "hidden_size": 1 << 20, "num_hidden_layers": 1000, "vocab_size": 1 << 24,
+                                             "num_attention_heads": 1 << 20, "head_dim": 1 << 16, "intermediate_size": 1 << 20,
+                                             "max_position_embeddings": 1 << 24, "rms_norm_eps": 1e-300}))
+    yarn = {"type": "yarn", "factor": 4.0, "beta_fast": 32, "mscale": 1, "mscale_all_dim": 0.5, "truncate": False}
+    save("model_config", "yarn", json.dumps({"model_type": "qwen2", "hidden_size": 8, "num_hidden_layers": 2, "vocab_size": 9, "num_attention_heads": 2,
+                                             "intermediate_size": 8, "max_position_embeddings": 32, "rms_norm_eps": 1e-6, "rope_scaling": yarn}))
+
+
 def safetensors(header, data):
     raw = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(raw)) + raw + data
@@ -112,5 +139,6 @@ def make_tokenizer():
 
 if __name__ == "__main__":
     make_gguf()
+    make_model()
     make_safetensors()
     make_tokenizer()

@@ -9,6 +9,7 @@
 
 #include "../../../src/model/row_kernels.hpp"
 #include "support/gguf_bytes.hpp"
+#include "support/memory_weights.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/model/weight_formats.hpp"
@@ -72,30 +73,19 @@ TEST(Rope, PairsAreHalvesOrNeighbours) {
   }
 }
 
-/// The tensors of a GGUF file in memory.
-class MemoryWeights final : public WeightFile {
- public:
-  explicit MemoryWeights(const text::GgufFile& file) : tensors_(gguf_tensors(file)) {}
-  const std::vector<TensorInfo>& tensors() const override { return tensors_; }
-  std::filesystem::path path() const override { return "memory"; }
-
- private:
-  std::vector<TensorInfo> tensors_;
-};
-
-Rotary read_gguf(test::GgufBytes gguf) {
+Rotary rotary_of(test::GgufBytes gguf) {
   gguf.string("general.architecture", "llama");
   const std::string bytes = gguf.build();
   const text::GgufFile file = text::GgufFile::parse(test::as_bytes(bytes), "memory");
   GgufKeys keys(file);
-  Rotary rotary = rotary_from_gguf(keys, MemoryWeights(file), 4);
+  Rotary rotary = rotary_from_gguf(keys, test::MemoryWeights(gguf_tensors(file)), 4);
   keys.finish();
   return rotary;
 }
 
 std::string refusal(const test::GgufBytes& gguf) {
   try {
-    (void)read_gguf(gguf);
+    (void)rotary_of(gguf);
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::data);
     return error.text();
@@ -110,21 +100,21 @@ std::string floats(std::initializer_list<float> values) {
 }
 
 TEST(Rope, KeysOfGgufAreHonoured) {
-  EXPECT_THAT(read_gguf({}).frequencies, ElementsAre(1.0, 0.01));
-  EXPECT_THAT(read_gguf(test::GgufBytes().value("llama.rope.freq_base", 6, 100.0f)).frequencies,
+  EXPECT_THAT(rotary_of({}).frequencies, ElementsAre(1.0, 0.01));
+  EXPECT_THAT(rotary_of(test::GgufBytes().value("llama.rope.freq_base", 6, 100.0f)).frequencies,
               ElementsAre(1.0, 0.1));
-  EXPECT_THAT(read_gguf(test::GgufBytes().u32("llama.rope.dimension_count", 2)).frequencies,
+  EXPECT_THAT(rotary_of(test::GgufBytes().u32("llama.rope.dimension_count", 2)).frequencies,
               ElementsAre(1.0));
   const auto linear = test::GgufBytes().value("llama.rope.scaling.factor", 6, 4.0f);
-  EXPECT_THAT(read_gguf(linear).frequencies, ElementsAre(0.25, 0.0025));
-  EXPECT_THAT(read_gguf(test::GgufBytes(linear).string("llama.rope.scaling.type", "linear")).frequencies,
+  EXPECT_THAT(rotary_of(linear).frequencies, ElementsAre(0.25, 0.0025));
+  EXPECT_THAT(rotary_of(test::GgufBytes(linear).string("llama.rope.scaling.type", "linear")).frequencies,
               ElementsAre(0.25, 0.0025));
-  EXPECT_THAT(read_gguf(test::GgufBytes(linear).string("llama.rope.scaling.type", "none")).frequencies,
+  EXPECT_THAT(rotary_of(test::GgufBytes(linear).string("llama.rope.scaling.type", "none")).frequencies,
               ElementsAre(1.0, 0.01));
-  EXPECT_THAT(read_gguf(test::GgufBytes().value("llama.rope.scale_linear", 6, 2.0f)).frequencies,
+  EXPECT_THAT(rotary_of(test::GgufBytes().value("llama.rope.scale_linear", 6, 2.0f)).frequencies,
               ElementsAre(0.5, 0.005));
   EXPECT_THAT(
-      read_gguf(test::GgufBytes().tensor("rope_freqs.weight", 0, {2}, floats({1.0f, 8.0f}))).frequencies,
+      rotary_of(test::GgufBytes().tensor("rope_freqs.weight", 0, {2}, floats({1.0f, 8.0f}))).frequencies,
       ElementsAre(1.0, 0.00125));
 }
 
