@@ -1,12 +1,14 @@
 // Encoding speed of tokenizers on English text, one core, and the cost of growing texts: time for each byte
 // of a long text over that of a short one.
 //
-// usage: bench_tokenizers [TEXT_FILE [MODEL...]]    default: the documentation of this repository, and every
-//        tokenizer of tests/golden; MODEL as for `twistor tokenize`
+// usage: bench_tokenizers [TEXT_FILE [MODEL...]]    default: the documentation of this repository, the
+// vocabularies
+//        of the cache and of ../shared, and every tokenizer of tests/golden; MODEL as for `twistor tokenize`
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -66,6 +68,17 @@ void print_row(const std::string& name, const Tokenizer& tokenizer, const std::s
              short_text / long_text, equal_letters_ms);
 }
 
+std::vector<fs::path> real_vocabularies() {
+  const char* cache = std::getenv("TWISTOR_CACHE");
+  const char* home = std::getenv("HOME");
+  const fs::path models =
+      (cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache/twistor") /
+      "models";
+  const fs::path shared = root / "../shared/tokenizer-goldens";
+  return {models / "smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", shared / "gpt-2.gguf",
+          shared / "starcoder.gguf", shared / "bert-bge.gguf"};
+}
+
 void run(const std::vector<std::string>& arguments) {
   const std::string text = arguments.empty() ? documentation() : read(arguments[0]);
   fmt::print("| tokenizer | MB/s of 4 MB | >= 5 MB/s | 4 kB against 4 MB | 100,000 equal letters ms |\n");
@@ -74,6 +87,8 @@ void run(const std::vector<std::string>& arguments) {
     if (const auto tokenizer = twistor::text::load_tokenizer(arguments[i]))
       print_row(fs::path(arguments[i]).filename().string(), *tokenizer, text);
   if (arguments.size() > 1) return;
+  for (const fs::path& file : real_vocabularies())
+    if (fs::exists(file)) print_row(file.stem().string(), *twistor::text::load_tokenizer(file), text);
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(root / "tests/golden/text_parity"))
     files.push_back(entry.path());
