@@ -46,10 +46,18 @@ def make_gguf():
         ("tokenizer.ggml.merges", 9, array(8, [string("a b"), string("\u0120 ab")])),
         ("tokenizer.ggml.eos_token_id", 4, struct.pack("<I", 0)), ("tokenizer.ggml.add_bos_token", 7, b"\0"),
     ]
+    pieces = ["<unk>", "<s>", "\u2581", "a", "b", "ab", "\u2581ab", "<0x0A>", "<tool>"]
+    sentencepiece = [
+        ("tokenizer.ggml.model", 8, string("llama")), ("tokenizer.ggml.tokens", 9, array(8, [string(t) for t in pieces])),
+        ("tokenizer.ggml.scores", 9, array(6, [struct.pack("<f", -i) for i in range(len(pieces))])),
+        ("tokenizer.ggml.token_type", 9, array(5, [struct.pack("<i", k) for k in [2, 3, 1, 1, 1, 1, 1, 6, 4]])),
+        ("tokenizer.ggml.unknown_token_id", 4, struct.pack("<I", 0)), ("tokenizer.ggml.add_space_prefix", 7, b"\1"),
+    ]
     every = [("k%d" % kind, kind, bytes(size)) for kind, size in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (6, 4), (7, 1), (10, 8), (11, 8), (12, 8)]]
     tensors = [("f32", 0, [2, 3], bytes(24)), ("f16", 1, [4], bytes(8)), ("q4_0", 2, [32], bytes(18)), ("q4_1", 3, [32, 2], bytes(40)),
                ("q8_0", 8, [32], bytes(34)), ("bf16", 30, [2], bytes(4)), ("i64", 27, [1], bytes(8)), ("scalar", 0, [], bytes(4))]
     save("gguf", "vocabulary", gguf(vocabulary, []))
+    save("gguf", "sentencepiece", gguf(sentencepiece, []))
     save("gguf", "tensors", gguf([], tensors))
     save("gguf", "both", gguf(vocabulary, tensors[:2], version=2))
     save("gguf", "types", gguf(every, []))
@@ -133,8 +141,26 @@ def make_tokenizer():
         replace("String", "\u2581", " "), {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 1},
         {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"}, {"type": "BPEDecoder", "suffix": "</w>"}, {"type": "ByteLevel"}]}
     save("tokenizer", "every_part", json.dumps(bert))
+    make_other_models()
     save("tokenizer", "deep", '{"model":' * 3000)
     save("tokenizer", "huge_id", json.dumps({"model": {"type": "WordLevel", "vocab": {"a": 1 << 50}, "unk_token": "a"}}))
+
+
+def make_other_models():
+    """BPE over characters and Unigram, behind every pre-tokenizer."""
+    split = {"type": "Split", "pattern": {"Regex": "\\b(?:[^\\s\\w]|x*)|(?<=a)b{,2}"}, "behavior": "MergedWithNext", "invert": True}
+    pre = [split, {"type": "Split", "pattern": {"String": "ab"}, "behavior": "Contiguous", "invert": False}, {"type": "Punctuation", "behavior": "Removed"},
+           {"type": "CharDelimiterSplit", "delimiter": "-"}, {"type": "FixedLength", "length": 7}, {"type": "WhitespaceSplit"},
+           {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}]
+    bytes_too = {f"<0x{b:02X}>": 10 + b for b in range(0x20, 0x60)}
+    vocab = {"a": 0, "b": 1, "\u2581": 2, "ab": 3, "\u2581ab": 4, "<unk>": 5, "##b": 6, "b</w>": 7} | bytes_too
+    bpe = {"type": "BPE", "vocab": vocab, "merges": ["a b", ["\u2581", "ab"]], "unk_token": "<unk>", "fuse_unk": False, "byte_fallback": True,
+           "continuing_subword_prefix": None, "end_of_word_suffix": None, "dropout": None}
+    save("tokenizer", "characters", json.dumps({"pre_tokenizer": {"type": "Sequence", "pretokenizers": pre}, "model": bpe}))
+    suffix = bpe | {"merges": ["a ##b"], "byte_fallback": False, "fuse_unk": True, "end_of_word_suffix": "</w>", "continuing_subword_prefix": "##"}
+    save("tokenizer", "affixes", json.dumps({"pre_tokenizer": {"type": "Whitespace"}, "model": suffix}))
+    unigram = {"type": "Unigram", "unk_id": 0, "byte_fallback": True, "vocab": [["<unk>", 0], ["a", -1.5], ["ab", -1.25], ["\u2581", -3], ["<0x22>", -9]]}
+    save("tokenizer", "unigram", json.dumps({"pre_tokenizer": pre[-1], "model": unigram}))
 
 
 if __name__ == "__main__":
