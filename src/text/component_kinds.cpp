@@ -11,10 +11,10 @@ void check_growth(std::size_t before, std::size_t after) {
   constexpr std::size_t largest_factor = 64;  // Unicode's own forms reach 18
   constexpr std::size_t always_allowed_bytes = 4096;
   TWISTOR_CHECK(after / largest_factor <= before + always_allowed_bytes / largest_factor, ErrorKind::data,
-                "normalizing or decoding a text",
+                "taking a text through the parts of a tokenizer",
                 fmt::format("expected at most {} times the {} bytes that came in, got {}", largest_factor,
                             before, after),
-                "the tokenizer's replacements are not those of a real model");
+                "the parts of this tokenizer are not those of a real model");
 }
 
 }  // namespace twistor::text

@@ -251,6 +251,9 @@ void PreTokenizer::split(std::string_view text, bool is_first, Pieces& out) cons
     out.list.clear();
     for (std::size_t i = 0; i < before.size(); ++i) step.cut(before[i], is_first && i == 0, out);
     is_first = is_first && !out.list.empty() && begins_alike(before.front(), out.list.front());
+    std::size_t n_bytes = 0;
+    for (const std::string_view piece : out.list) n_bytes += piece.size();
+    check_growth(text.size(), n_bytes);
   }
 }
 

@@ -220,6 +220,14 @@ TEST(TokenizerJson, MalformedUnigramGetsOneClearError) {
               ThrowsMessage<Error>(HasSubstr("the file names no unknown token")));
 }
 
+TEST(TokenizerJson, ChainsOfPreTokenizersCannotFillTheMemory) {
+  json document = small_bpe();
+  const json step = json::parse(R"({"type": "ByteLevel", "add_prefix_space": true, "use_regex": false})");
+  document["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", std::vector<json>(60, step)}};
+  EXPECT_THAT([&] { (void)parse(document)->encode("\x01\x02\x03"); },
+              ThrowsMessage<Error>(HasSubstr("expected at most 64 times the 3 bytes")));
+}
+
 TEST(TokenizerJson, BpeWithoutItsUnknownTokenSaysSoWhenItIsNeeded) {
   json document = small_bpe();
   document["model"]["unk_token"] = "<unk>";
