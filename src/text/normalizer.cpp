@@ -1,4 +1,4 @@
-// The registry of normalizers, and all kinds but BERT's.
+// The registry of normalizers, and all kinds but BERT's and SentencePiece's.
 #include "twistor/text/normalizer.hpp"
 
 #include <array>
@@ -90,6 +90,7 @@ constexpr std::array kinds{
     NormalizerKind{"StripAccents", make_strip_accents},
     NormalizerKind{"Strip", make_strip},
     NormalizerKind{"Nmt", make_nmt},
+    NormalizerKind{"Precompiled", make_precompiled},
     NormalizerKind{"Prepend", make_prepend},
     NormalizerKind{"Replace", make_replace},
     NormalizerKind{"ByteLevel", make_byte_level},

