@@ -39,17 +39,19 @@ void write_tile(const float* acc, std::int64_t rows, std::int64_t width, const P
   }
 }
 
-/// One panel for all rows.
-template <class Steps>
-void panel_product(const typename Steps::X* x, std::int64_t ldx, std::int64_t n, const PackedMatrix& w,
-                   std::int64_t panel, std::int64_t v_begin, std::int64_t v_end, std::int64_t steps, float* y,
-                   std::int64_t ldy, const ProductOptions& options) {
-  alignas(64) float acc[kernels::tile_rows * columns];
-  const std::int64_t begin = panel * columns, width = std::min(columns, v_end - begin);
-  for (std::int64_t r = 0; r < n; r += kernels::tile_rows) {
-    const std::int64_t rows = std::min(kernels::tile_rows, n - r);
-    kernels::tile_product<Steps>(x + r * ldx, ldx, rows, w.panel(panel), steps, acc);
-    write_tile(acc, rows, width, options, begin, y + r * ldy + (begin - v_begin), ldy);
+/// acc(rows, 32) of one panel. x: floats, or pairs of bf16 for a bfloat16 matrix.
+void tile_of_panel(const float* x, const std::uint32_t* pairs, std::int64_t ldx, std::int64_t rows,
+                   const PackedMatrix& w, std::int64_t panel, float* acc) {
+  using Kind = PanelLayout::Kind;
+  const PanelLayout& layout = w.layout();
+  if (layout.kind == Kind::float32) {
+    kernels::tile_product<kernels::FloatSteps>(x, ldx, rows, w.panel(panel), w.k(), acc);
+  } else if (layout.kind == Kind::bfloat16) {
+    const std::int64_t steps = (w.k() + 1) / 2;
+    kernels::tile_product<kernels::PairSteps>(pairs, steps, rows, w.panel(panel), steps, acc);
+  } else {
+    kernels::tile_product_codes(x, ldx, rows, w.panel(panel), w.k(), layout.group,
+                                layout.kind == Kind::codes4, acc);
   }
 }
 
@@ -60,9 +62,9 @@ void multiply(const float* x, std::int64_t ldx, std::int64_t n, const PackedMatr
   TWISTOR_ASSERT(v_begin % columns == 0 && v_begin <= v_end && v_end <= w.n(),
                  "a product's columns are out of range");
   if (n == 0 || v_begin == v_end) return;
-  const bool is_f32 = w.precision() == Precision::float32;
-  const std::int64_t pairs = (w.k() + 1) / 2;
-  std::vector<std::uint32_t> halves(is_f32 ? 0 : static_cast<std::size_t>(n * pairs));
+  const bool is_paired = w.layout().kind == PanelLayout::Kind::bfloat16;
+  const std::int64_t pairs = is_paired ? (w.k() + 1) / 2 : 0;
+  std::vector<std::uint32_t> halves(static_cast<std::size_t>(n * pairs));
   const std::int64_t first = v_begin / columns, last = (v_end + columns - 1) / columns;
   const double flops =
       2.0 * static_cast<double>(n) * static_cast<double>(w.k()) * static_cast<double>(v_end - v_begin);
@@ -70,17 +72,18 @@ void multiply(const float* x, std::int64_t ldx, std::int64_t n, const PackedMatr
   // who computes. Guided: long runs of neighbours first, so that fetching ahead is of use, then single ones.
 #pragma omp parallel if (flops > threading_flops)
   {
-    if (!is_f32) {
+    if (is_paired) {
 #pragma omp for schedule(static)
       for (std::int64_t r = 0; r < n; ++r) pair_row(x + r * ldx, w.k(), halves.data() + r * pairs);
     }
 #pragma omp for schedule(guided)
     for (std::int64_t p = first; p < last; ++p) {
-      if (is_f32) {
-        panel_product<kernels::FloatSteps>(x, ldx, n, w, p, v_begin, v_end, w.k(), y, ldy, options);
-      } else {
-        panel_product<kernels::PairSteps>(halves.data(), pairs, n, w, p, v_begin, v_end, pairs, y, ldy,
-                                          options);
+      alignas(64) float acc[kernels::tile_rows * columns];
+      const std::int64_t begin = p * columns, width = std::min(columns, v_end - begin);
+      for (std::int64_t r = 0; r < n; r += kernels::tile_rows) {
+        const std::int64_t rows = std::min(kernels::tile_rows, n - r);
+        tile_of_panel(x + r * ldx, halves.data() + r * pairs, ldx, rows, w, p, acc);
+        write_tile(acc, rows, width, options, begin, y + r * ldy + (begin - v_begin), ldy);
       }
     }
   }

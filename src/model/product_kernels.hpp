@@ -114,29 +114,82 @@ void dispatch(std::int64_t rows, Args... args) {
   }
 }
 
-/// acc(rows, 32) = x(rows, K) panel^T for one tile of rows. The rows are cut into blocks of nearly equal
-/// height, because low blocks leave multipliers idle; the first blocks fetch what comes after the chunk.
+/// acc(rows, 32) (+)= x(rows, steps) w(steps, 32). The rows are cut into blocks of nearly equal height,
+/// because low blocks leave multipliers idle; the first blocks fetch a chunk from `ahead`, if there is one.
+template <class Steps>
+void chunk_product(const typename Steps::X* x, std::int64_t ldx, std::int64_t rows, const std::byte* w,
+                   std::int64_t steps, bool is_fresh, const std::byte* ahead, float* acc) {
+  const std::int64_t n_blocks = (rows + block_rows - 1) / block_rows;
+  for (std::int64_t b = 0; b < n_blocks; ++b) {
+    const std::int64_t first = rows * b / n_blocks, height = rows * (b + 1) / n_blocks - first;
+    const auto* block_x = x + first * ldx;
+    float* out = acc + first * columns;
+    if (ahead == nullptr || b > 1) {
+      dispatch<Steps, 0>(height, block_x, ldx, w, steps, is_fresh, w, out);
+    } else if (n_blocks == 1) {
+      dispatch<Steps, 2>(height, block_x, ldx, w, steps, is_fresh, ahead, out);
+    } else {
+      dispatch<Steps, 1>(height, block_x, ldx, w, steps, is_fresh, ahead + 64 * b, out);
+    }
+  }
+}
+
+/// acc(rows, 32) = x(rows, K) panel^T for one tile of rows.
 template <class Steps>
 void tile_product(const typename Steps::X* x, std::int64_t ldx, std::int64_t rows, const std::byte* panel,
                   std::int64_t steps, float* acc) {
   const std::int64_t n_chunks = std::max<std::int64_t>(1, (steps + chunk_steps - 1) / chunk_steps);
-  const std::int64_t n_blocks = (rows + block_rows - 1) / block_rows;
   for (std::int64_t c = 0; c < n_chunks; ++c) {
     const std::int64_t k = steps * c / n_chunks, length = steps * (c + 1) / n_chunks - k;
     const std::byte* w = panel + k * step_bytes;
-    const std::byte* ahead = w + chunk_steps * step_bytes;
-    for (std::int64_t b = 0; b < n_blocks; ++b) {
-      const std::int64_t first = rows * b / n_blocks, height = rows * (b + 1) / n_blocks - first;
-      const auto* rows_x = x + first * ldx + k;
-      float* out = acc + first * columns;
-      if (n_blocks == 1) {
-        dispatch<Steps, 2>(height, rows_x, ldx, w, length, c == 0, ahead, out);
-      } else if (b < 2) {
-        dispatch<Steps, 1>(height, rows_x, ldx, w, length, c == 0, ahead + 64 * b, out);
-      } else {
-        dispatch<Steps, 0>(height, rows_x, ldx, w, length, c == 0, ahead, out);
+    chunk_product<Steps>(x + k, ldx, rows, w, length, c == 0, w + chunk_steps * step_bytes, acc);
+  }
+}
+
+/// One group of 4-bit codes, (group, 32) out.
+TWISTOR_INLINE void expand_codes4(const std::byte* from, std::int64_t group, F16 scale, F16 offset,
+                                  float* out) {
+  for (std::int64_t i = 0; i < group; i += 8, from += columns * 4) {
+    simd::I16 words;
+    std::memcpy(&words, from, sizeof words);
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) {
+      const F16 code = __builtin_convertvector((words >> (4 * j)) & 15, F16);
+      simd::store(out + (i + j) * columns, code * scale + offset);
+    }
+  }
+}
+TWISTOR_INLINE void expand_codes8(const std::byte* from, std::int64_t group, F16 scale, F16 offset,
+                                  float* out) {
+  for (std::int64_t i = 0; i < group; ++i, from += columns)
+    simd::store(out + i * columns, simd::load(reinterpret_cast<const std::int8_t*>(from)) * scale + offset);
+}
+
+/// The same for panels of codes: each chunk is expanded into the first cache, where all rows use it. A
+/// product of scale and code is exact, so the fused sum rounds like the file reader's.
+inline void tile_product_codes(const float* x, std::int64_t ldx, std::int64_t rows, const std::byte* panel,
+                               std::int64_t steps, std::int64_t group, bool is_four_bits, float* acc) {
+  alignas(64) float expanded[chunk_steps * columns];
+  const std::int64_t code_bytes = is_four_bits ? 4 : 1;  // of 16 columns: 64 for eight steps, or 16 for one
+  const std::int64_t bytes = 2 * columns * 4 + group * columns * (is_four_bits ? 1 : 2) / 2;
+  for (std::int64_t k = 0; k < steps; k += chunk_steps) {
+    const std::int64_t length = std::min(chunk_steps, steps - k);
+    for (std::int64_t i = 0; i < length; i += group, panel += bytes) {
+      for (std::int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(panel + 4096 + b, 0, 2);
+      const auto* numbers = reinterpret_cast<const float*>(panel);
+      for (std::int64_t half = 0; half < 2; ++half) {
+        const F16 scale = simd::load(numbers + 16 * half), offset = simd::load(numbers + columns + 16 * half);
+        const std::byte* codes = panel + 2 * columns * 4 + 16 * half * code_bytes;
+        float* out = expanded + i * columns + 16 * half;
+        if (is_four_bits) {
+          expand_codes4(codes, group, scale, offset, out);
+        } else {
+          expand_codes8(codes, group, scale, offset, out);
+        }
       }
     }
+    chunk_product<FloatSteps>(x + k, ldx, rows, reinterpret_cast<const std::byte*>(expanded), length, k == 0,
+                              nullptr, acc);
   }
 }
 

@@ -31,6 +31,47 @@ std::vector<float> read_vector(const TensorInfo* tensor) {
   return out;
 }
 
+/// Weights that the file has in blocks stay codes where products are float32: a sixth of the bytes, the same
+/// bits.
+PanelLayout layout_for(const MatrixSource& source, Precision precision) {
+  if (precision != Precision::float32 || source.is_transposed) return precision;
+  CodeLayout all{PackedMatrix::panel_columns, true};
+  for (const auto& part : source.parts) {
+    const CodeLayout layout = code_layout(part.weight->type);
+    if (layout.group == 0) return precision;
+    all.group = std::min(all.group, layout.group);
+    all.is_four_bits = all.is_four_bits && layout.is_four_bits;
+  }
+  return {all.is_four_bits, all.group};
+}
+
+/// Rows of a stack as codes; parts with longer groups than the matrix repeat their scales.
+struct CodeRows {
+  CodeRows(std::int64_t n, std::int64_t row_size, std::int64_t group_size)
+      : k(row_size),
+        group(group_size),
+        codes(static_cast<std::size_t>(n * k)),
+        scales(codes.size() / static_cast<std::size_t>(group)),
+        offsets(scales.size()) {}
+
+  void read(const TensorInfo& tensor, std::int64_t from, std::int64_t to, std::int64_t at) {
+    const std::int64_t own = code_layout(tensor.type).group, repeat = own / group, n = to - from;
+    std::vector<float> s(static_cast<std::size_t>(n * k / own)), o(s.size());
+    read_rows_codes(
+        tensor, from, to,
+        std::span(codes).subspan(static_cast<std::size_t>(at * k), static_cast<std::size_t>(n * k)), s, o);
+    const auto first = static_cast<std::size_t>(at * k / group);
+    for (std::size_t i = 0; i < s.size() * static_cast<std::size_t>(repeat); ++i) {
+      scales[first + i] = s[i / static_cast<std::size_t>(repeat)];
+      offsets[first + i] = o[i / static_cast<std::size_t>(repeat)];
+    }
+  }
+
+  std::int64_t k, group;
+  std::vector<std::int8_t> codes;
+  std::vector<float> scales, offsets;
+};
+
 }  // namespace
 
 NormWeights read_norm(const NormSource& source) {
@@ -39,7 +80,7 @@ NormWeights read_norm(const NormSource& source) {
 
 std::size_t packed_bytes(const MatrixSource& source, Precision precision) {
   const Shape shape = shape_of(source);
-  return aligned(PackedMatrix::bytes_needed(shape.n, shape.k, precision));
+  return aligned(PackedMatrix::bytes_needed(shape.n, shape.k, layout_for(source, precision)));
 }
 
 std::byte* weight_memory(const LoadOptions& options, std::size_t bytes, std::vector<std::byte>& own) {
@@ -51,7 +92,7 @@ std::byte* weight_memory(const LoadOptions& options, std::size_t bytes, std::vec
 
 PackedMatrix WeightPacker::matrix(const MatrixSource& source) {
   const Shape shape = shape_of(source);
-  PackedMatrix matrix(next_, shape.n, shape.k, precision_);
+  PackedMatrix matrix(next_, shape.n, shape.k, layout_for(source, precision_));
   next_ += packed_bytes(source, precision_);
   if (!is_writer_) return matrix;
   if (source.is_transposed) {
@@ -84,21 +125,34 @@ LinearWeights WeightPacker::linear(const MatrixSource& source) {
 /// Panels of the stack may straddle parts, so rows are collected a slice at a time.
 void WeightPacker::pack_stacked(PackedMatrix& matrix, const MatrixSource& source) {
   constexpr std::int64_t slice = 32 * PackedMatrix::panel_columns;
-  const std::int64_t k = matrix.k();
-  std::vector<float> buffer(static_cast<std::size_t>(std::min(slice, matrix.n()) * k));
+  const std::int64_t k = matrix.k(), height = std::min(slice, matrix.n());
+  const bool has_codes = matrix.layout().has_codes();
+  std::vector<float> buffer(static_cast<std::size_t>(has_codes ? 0 : height * k));
+  CodeRows codes(has_codes ? height : 0, k, has_codes ? matrix.layout().group : 1);
   for (std::int64_t begin = 0; begin < matrix.n(); begin += slice) {
     const std::int64_t end = std::min(matrix.n(), begin + slice);
     std::int64_t part_begin = 0;
     for (const auto& part : source.parts) {
       const std::int64_t part_end = part_begin + part.rows();
       const std::int64_t from = std::max(begin, part_begin), to = std::min(end, part_end);
-      if (from < to)
-        read_rows_f32(*part.weight, part.row_begin + from - part_begin, part.row_begin + to - part_begin,
+      const std::int64_t row = part.row_begin + from - part_begin;
+      if (from < to && has_codes) {
+        codes.read(*part.weight, row, row + to - from, from - begin);
+      } else if (from < to) {
+        read_rows_f32(*part.weight, row, row + to - from,
                       std::span(buffer).subspan(static_cast<std::size_t>((from - begin) * k),
                                                 static_cast<std::size_t>((to - from) * k)));
+      }
       part_begin = part_end;
     }
-    matrix.pack_rows(begin, std::span(buffer).first(static_cast<std::size_t>((end - begin) * k)));
+    const auto n = static_cast<std::size_t>((end - begin) * k);
+    if (has_codes) {
+      const std::size_t n_groups = n / static_cast<std::size_t>(codes.group);
+      matrix.pack_codes(begin, std::span(codes.codes).first(n), std::span(codes.scales).first(n_groups),
+                        std::span(codes.offsets).first(n_groups));
+    } else {
+      matrix.pack_rows(begin, std::span(buffer).first(n));
+    }
   }
 }
 

@@ -11,6 +11,26 @@ namespace twistor::model {
 /// How weights are stored and products taken; results and everything between products are float32.
 enum class Precision { float32, bfloat16 };
 
+/// How the panels of a matrix store its elements.
+struct PanelLayout {
+  enum class Kind { float32, bfloat16, codes4, codes8 };
+  PanelLayout(Precision p)  // NOLINT(google-explicit-constructor): a precision is the plain case
+      : kind(p == Precision::float32 ? Kind::float32 : Kind::bfloat16) {}
+  /// Codes of 4 or 8 bits with a float32 scale and offset for `group` neighbours along K, a multiple of 8
+  /// that divides K and 96. Products equal, bit for bit, those with the expanded float32 matrix.
+  PanelLayout(bool is_four_bits, std::int64_t group_size)
+      : kind(is_four_bits ? Kind::codes4 : Kind::codes8), group(group_size) {}
+
+  [[nodiscard]] bool has_codes() const { return kind == Kind::codes4 || kind == Kind::codes8; }
+  /// Bytes of a group's 32 columns: scales, offsets, codes.
+  [[nodiscard]] std::int64_t group_bytes() const {
+    return 2 * 32 * 4 + group * (kind == Kind::codes4 ? 16 : 32);
+  }
+
+  Kind kind;
+  std::int64_t group = 0;
+};
+
 /// A weight matrix (N, K) in panels of 32 output columns, ready to be streamed through registers. A view: the
 /// bytes belong to a WeightArena or a PackedBuffer.
 ///
@@ -23,34 +43,37 @@ class PackedMatrix {
   static constexpr std::int64_t panel_columns = 32;
 
   PackedMatrix() = default;
-  PackedMatrix(std::byte* data, std::int64_t n, std::int64_t k, Precision precision)
-      : data_(data), n_(n), k_(k), precision_(precision) {}
+  PackedMatrix(std::byte* data, std::int64_t n, std::int64_t k, PanelLayout layout)
+      : data_(data), n_(n), k_(k), layout_(layout) {}
 
   /// Bytes that an (n, k) matrix takes when packed.
-  [[nodiscard]] static std::size_t bytes_needed(std::int64_t n, std::int64_t k, Precision precision);
+  [[nodiscard]] static std::size_t bytes_needed(std::int64_t n, std::int64_t k, PanelLayout layout);
 
   /// Writes rows [row_begin, row_begin + rows.size() / K) of the matrix from row-major float32. Row_begin
   /// and, unless the rows end the matrix, their number must be multiples of panel_columns. *Local.*
   void pack_rows(std::int64_t row_begin, std::span<const float> rows);
-  /// The same from a matrix given by columns: (K, N) row-major, whole.
+  /// The same for a layout of codes: element i of a row is scale[i / group] * code[i] + offset[i / group].
+  void pack_codes(std::int64_t row_begin, std::span<const std::int8_t> codes, std::span<const float> scales,
+                  std::span<const float> offsets);
+  /// The same as pack_rows from a matrix given by columns: (K, N) row-major, whole.
   void pack_transposed(std::span<const float> columns);
 
   [[nodiscard]] std::int64_t n() const { return n_; }
   [[nodiscard]] std::int64_t k() const { return k_; }
-  [[nodiscard]] Precision precision() const { return precision_; }
+  [[nodiscard]] const PanelLayout& layout() const { return layout_; }
   [[nodiscard]] const std::byte* panel(std::int64_t index) const;
 
  private:
   std::byte* data_ = nullptr;
   std::int64_t n_ = 0, k_ = 0;
-  Precision precision_ = Precision::float32;
+  PanelLayout layout_ = Precision::float32;
 };
 
 /// A packed matrix with its own 64-byte aligned memory.
 class PackedBuffer {
  public:
   PackedBuffer() = default;
-  PackedBuffer(std::int64_t n, std::int64_t k, Precision precision);
+  PackedBuffer(std::int64_t n, std::int64_t k, PanelLayout layout);
   [[nodiscard]] PackedMatrix& matrix() { return matrix_; }
   [[nodiscard]] const PackedMatrix& matrix() const { return matrix_; }
 
