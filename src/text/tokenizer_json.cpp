@@ -41,6 +41,7 @@ AddedTokens read_added_tokens(const JsonView& list, const Vocabulary& vocabulary
                               const Normalizer& normalizer) {
   std::vector<AddedToken> tokens;
   std::set<std::int64_t> ids;
+  std::set<std::string> contents;
   for (std::size_t i = 0; i < list.array_size(); ++i) {
     const JsonView item = list.item(i);
     AddedToken token;
@@ -52,6 +53,7 @@ AddedTokens read_added_tokens(const JsonView& list, const Vocabulary& vocabulary
     if ((known_id && *known_id != token.id) || (known_token != nullptr && *known_token != token.content))
       item.fail(fmt::format("{} with id {} contradicts the vocabulary", quote(token.content), token.id));
     if (!ids.insert(token.id).second) item.fail(fmt::format("the id {} appears twice", token.id));
+    if (!contents.insert(token.content).second) item.fail(quote(token.content) + " appears twice");
     token.is_special = flag(item, "special");
     token.single_word = flag(item, "single_word");
     token.lstrip = flag(item, "lstrip");

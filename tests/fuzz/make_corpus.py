@@ -141,6 +141,9 @@ def make_tokenizer():
         replace("String", "\u2581", " "), {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 1},
         {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"}, {"type": "BPEDecoder", "suffix": "</w>"}, {"type": "ByteLevel"}]}
     save("tokenizer", "every_part", json.dumps(bert))
+    golden = json.loads((HERE.parent.parent / "golden/text_parity/normalizer_precompiled.json").read_text())
+    bert["normalizer"] = golden["tokenizer"]["normalizer"]
+    save("tokenizer", "precompiled", json.dumps(bert))
     make_other_models()
     save("tokenizer", "deep", '{"model":' * 3000)
     save("tokenizer", "huge_id", json.dumps({"model": {"type": "WordLevel", "vocab": {"a": 1 << 50}, "unk_token": "a"}}))

@@ -42,9 +42,9 @@ class Tokenizer {
   [[nodiscard]] virtual std::string description() const = 0;
 };
 
-/// Reads the tokenizer of a model: a folder with tokenizer.json (or vocab.json + merges.txt), or a .gguf
-/// file. nullptr if a folder has none of these, or the .gguf file has no vocabulary. Throws Error(data)
-/// naming file, place and what was expected; kinds that are not supported are refused by name.
+/// Reads the tokenizer of a model: a folder with tokenizer.json (or vocab.json + merges.txt, or vocab.txt),
+/// or a .gguf file. nullptr if a folder has none of these, or the .gguf file has no vocabulary. Throws
+/// Error(data) naming file, place and what was expected; kinds that are not supported are refused by name.
 [[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model);
 
 }  // namespace twistor::text

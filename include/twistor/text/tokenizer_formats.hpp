@@ -42,9 +42,8 @@ struct TokenizerParts {
 /// Throws Error(data) if the template has an id that no token has; `doing` is for that message.
 [[nodiscard]] std::unique_ptr<Tokenizer> make_tokenizer(TokenizerParts parts, const std::string& doing);
 
-/// tokenizer.json of the Hugging Face "tokenizers" format. Truncation and padding are
-/// ignored. `name` is for messages. Throws Error(data); what is not supported is
-/// refused by name.
+/// tokenizer.json of the Hugging Face "tokenizers" format. Truncation and padding are ignored. `name` is for
+/// messages. Throws Error(data); what is not supported is refused by name.
 [[nodiscard]] std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& name,
                                                               const EndOfText& end = {});
 

@@ -115,6 +115,11 @@ TEST(Components, BadOnesGetOneClearError) {
       {"/decoder", R"({"type": "BPEDecoder", "suffix": ""})", "suffix: expected a text"},
       {"/decoder", R"({"type": "Replace", "pattern": {"String": ""}, "content": ""})",
        "pattern: expected a string to replace"},
+      {"/added_tokens/2", R"({"id": 20, "content": "[CLS]"})",
+       "'[CLS]' with id 20 contradicts the vocabulary"},
+      {"/added_tokens/2", R"({"id": 2, "content": "[SEP]"})", "added_tokens[2]: the id 2 appears twice"},
+      {"/added_tokens", R"([{"id": 20, "content": "x"}, {"id": 21, "content": "x"}])",
+       "added_tokens[1]: 'x' appears twice"},
       {"/added_tokens/0/lstrip", "1", "added_tokens[0].lstrip: expected true or false"},
       {"/added_tokens/0/id", "2147483648", "added_tokens[0].id: expected an integer in [0, "},
   };
