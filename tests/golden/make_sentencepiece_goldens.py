@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/sentencepiece/: small BPE vocabularies with scores, and what sentencepiece 0.2 (PyPI) does with the strings of the
+"""Makes tests/golden/sentencepiece/: small BPE vocabularies with scores, and what sentencepiece 0.2.3 (PyPI) does with the strings of the
 parity tests. Run once by developers.
 
 NAME.json: {"tokens", "scores", "types" (as in a GGUF file), "add_space_prefix", "digests": for each string six digits of the SHA-256 of its
