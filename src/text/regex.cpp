@@ -73,8 +73,7 @@ struct Regex::Program {
 
 Regex::Regex(std::string_view pattern, const std::string& doing, RegexOptions options) {
   std::uint32_t flags = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF;
-  // A pattern that is no UTF-8 would be refused only by its offset; \C could end a match inside a code point.
-  flags |= PCRE2_NEVER_BACKSLASH_C;
+  flags |= PCRE2_NEVER_BACKSLASH_C;  // \C could end a match inside a code point
   if (options.ignore_case) flags |= PCRE2_CASELESS;
   if (options.is_multiline) flags |= PCRE2_MULTILINE;
   int problem = 0;
