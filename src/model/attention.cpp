@@ -48,6 +48,7 @@ struct Scratch {
   Past past, next;             // of the row at work, and of the one that comes next
   std::int64_t next_keys = 0;  // where in a block the keys lie that come next
   std::vector<float> scores;   // (heads_together, 16 past.blocks.size())
+  float cap = 0;               // AttentionOptions::cap
 };
 
 /// Asks for `n` bytes that are needed soon: blocks lie scattered, and reading one takes less time than its
@@ -84,9 +85,11 @@ void dot_blocks(const std::byte* const* blocks, std::int64_t key_offset, std::in
     for (int b = 0; b < B; ++b) simd::store(scores + g * ld_scores + b * block_tokens, dot[g][b] * scale);
 }
 
-/// Turns one head's scores into exp(score - max) and returns 1 / sum. Lanes outside the past get 0.
-float soften(float* scores, const Past& past) {
+/// Turns one head's scores, capped, into exp(score - max) and returns 1 / sum. Lanes outside the past get 0.
+float soften(float* scores, const Past& past, float cap) {
   const auto n_blocks = static_cast<std::int64_t>(past.blocks.size());
+  for (std::int64_t b = 0; cap > 0 && b < n_blocks; ++b)
+    simd::store(scores + b * block_tokens, simd::soft_cap(simd::load(scores + b * block_tokens), cap));
   for (std::int64_t i = past.first * block_tokens; i < past.begin; ++i)
     scores[i - past.first * block_tokens] = minus_infinity;
   for (std::int64_t i = past.end; i < (past.first + n_blocks) * block_tokens; ++i)
@@ -157,7 +160,7 @@ void attend_heads(const KvShape& shape, std::int64_t kv_head, float scale, const
     dot_blocks<E, G, 1>(past.blocks.data() + b, key_offset, value_offset, size, q, scale,
                         scratch.scores.data() + b * block_tokens, ld);
   float inverse[G];
-  for (int g = 0; g < G; ++g) inverse[g] = soften(scratch.scores.data() + g * ld, past);
+  for (int g = 0; g < G; ++g) inverse[g] = soften(scratch.scores.data() + g * ld, past, scratch.cap);
   std::int64_t d = 0;
   for (; d + 4 * simd::lanes <= padded; d += 4 * simd::lanes)
     weigh_values<E, G, 4>(scratch, value_offset, padded, inverse, size, d, out);
@@ -221,6 +224,7 @@ void attend(const KvCache& cache, std::int64_t layer, const AttentionRow* rows, 
 #pragma omp parallel if (n * options.n_heads > 16)
   {
     Scratch scratch;
+    scratch.cap = options.cap;
     std::int64_t row_at_work = -1;
     // A unit is one row's heads of one head of keys; neighbours go to one thread, which fetches ahead.
 #pragma omp for schedule(guided, 4)

@@ -17,6 +17,7 @@ struct AttentionOptions {
   std::int64_t n_heads = 0;
   float scale = 1.0f;
   std::int64_t window = 0;  ///< positions seen back from the query, itself included; 0: all
+  float cap = 0;            ///< scaled scores x become cap tanh(x / cap); 0: they stay
 };
 
 /// Writes keys and values of one row into its block. keys, values: (n_kv_heads * head_size).

@@ -39,6 +39,8 @@ class Decoder final : public LanguageModel {
         fingerprint_(source.fingerprint),
         precision_(options.precision),
         weights_(std::move(source), options) {
+    TWISTOR_ASSERT(!traits_.is_parallel || weights_.layers[0].attention_post_norm.weight.empty(),
+                   "norms behind parallel branches need a buffer of their own");
     if (options.precision == Precision::bfloat16) fingerprint_ += ":bfloat16";
   }
 
@@ -88,6 +90,12 @@ class Decoder final : public LanguageModel {
               at::Tensor& out) const override {
     multiply(hidden.const_data_ptr<float>(), hidden.stride(0), hidden.size(0), weights_.head, v_begin, v_end,
              out.mutable_data_ptr<float>(), out.stride(0));
+    if (traits_.logit_cap == 0) return;
+    const std::int64_t n = hidden.size(0), width = v_end - v_begin;
+#pragma omp parallel for schedule(static) if (n * width > 10000)
+    for (std::int64_t r = 0; r < n; ++r)
+      rows::soft_cap(out.mutable_data_ptr<float>() + r * out.stride(0), width,
+                     static_cast<float>(traits_.logit_cap));
   }
 
  private:
@@ -125,6 +133,8 @@ class Decoder final : public LanguageModel {
                     "use the tokenizer that belongs to the model");
       const std::span<float> out(x.data() + r * static_cast<std::size_t>(d), static_cast<std::size_t>(d));
       weights_.read_embedding(token, out);
+      if (traits_.embedding_scale != 1)
+        for (float& value : out) value *= static_cast<float>(traits_.embedding_scale);
       if (traits_.position != PositionKind::learned) continue;
       weights_.read_position(rows[r].position, position);
       for (std::size_t i = 0; i < position.size(); ++i) out[i] += position[i];
@@ -165,9 +175,10 @@ class Decoder final : public LanguageModel {
                        traits_.position == PositionKind::rotary_interleaved);
       write_kv(cache, rows[static_cast<std::size_t>(r)], index, row + q, row + q + kv);
     }
-    const AttentionOptions options{traits_.n_heads, static_cast<float>(layer.attention_scale), layer.window};
+    const AttentionOptions options{traits_.n_heads, static_cast<float>(layer.attention_scale), layer.window,
+                                   static_cast<float>(traits_.attention_cap)};
     attend(cache, index, rows.data(), n, work.qkv.data(), width, work.heads.data(), q, options);
-    apply(work.heads, n, layer.out, work.x, true);
+    add_to_stream(work.heads, n, layer.out, layer.attention_post_norm, work);
   }
 
   /// x += the MLP of work.normal.
@@ -180,7 +191,17 @@ class Decoder final : public LanguageModel {
       activate(inner, f);
       if (traits_.is_gated) rows::times(inner, inner + f, f, work.gated.data() + r * f);
     }
-    apply(traits_.is_gated ? work.gated : work.inner, n, layer.down, work.x, true);
+    add_to_stream(traits_.is_gated ? work.gated : work.inner, n, layer.down, layer.mlp_post_norm, work);
+  }
+
+  /// x += y W^T, normalised where the layer has a norm behind the product.
+  void add_to_stream(const std::vector<float>& y, std::int64_t n, const LinearWeights& w,
+                     const NormWeights& post_norm, Workspace& work) const {
+    if (post_norm.weight.empty()) return apply(y, n, w, work.x, true);
+    apply(y, n, w, work.normal);
+    normalise(post_norm, work.normal.data(), n, work.normal.data());
+    for (std::int64_t i = 0; i < n * traits_.width; ++i)
+      work.x[static_cast<std::size_t>(i)] += work.normal[static_cast<std::size_t>(i)];
   }
 
   void activate(float* x, std::int64_t n) const {

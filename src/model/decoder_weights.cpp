@@ -22,9 +22,10 @@ DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options)
     : source_(std::move(source)) {
   WeightPacker packer(weight_memory(options, bytes_of(source_, options.precision), private_memory_), options);
   for (const LayerSource& layer : source_.layers)
-    layers.push_back({read_norm(layer.attention_norm), read_norm(layer.mlp_norm), packer.linear(layer.qkv),
-                      packer.linear(layer.out), packer.linear(layer.up), packer.linear(layer.down),
-                      layer.attention_scale, layer.window});
+    layers.push_back({read_norm(layer.attention_norm), read_norm(layer.mlp_norm),
+                      read_norm(layer.attention_post_norm), read_norm(layer.mlp_post_norm),
+                      packer.linear(layer.qkv), packer.linear(layer.out), packer.linear(layer.up),
+                      packer.linear(layer.down), layer.attention_scale, layer.window});
   head = packer.matrix(head_source(source_));
   final_norm = read_norm(source_.final_norm);
   if (options.memory.publish) options.memory.publish();

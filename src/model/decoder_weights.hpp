@@ -9,7 +9,7 @@
 namespace twistor::model {
 
 struct LayerWeights {
-  NormWeights attention_norm, mlp_norm;
+  NormWeights attention_norm, mlp_norm, attention_post_norm, mlp_post_norm;
   LinearWeights qkv, out, up, down;
   double attention_scale = 1;
   std::int64_t window = 0;

@@ -36,6 +36,7 @@ DecoderSource gpt_neo_from_config(const text::JsonView& config, WeightFilePtr fi
 DecoderSource llama_from_config(const text::JsonView& config, WeightFilePtr file);
 DecoderSource mistral_from_config(const text::JsonView& config, WeightFilePtr file);
 DecoderSource qwen2_from_config(const text::JsonView& config, WeightFilePtr file);
+DecoderSource gemma2_from_config(const text::JsonView& config, WeightFilePtr file);
 DecoderSource gpt_neox_from_config(const text::JsonView& config, WeightFilePtr file);
 DecoderSource llama_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
 DecoderSource qwen2_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);

@@ -1,4 +1,4 @@
-// Llama and its relatives Mistral and Qwen2: RMS norms, rotary positions, gated SiLU, grouped heads.
+// Llama and its relatives Mistral, Qwen2 and Gemma 2: RMS norms, rotary positions, gated MLP, grouped heads.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -14,6 +14,7 @@ namespace {
 struct Names {
   const char *embedding, *final_norm, *head, *layer;
   const char *attention_norm, *mlp_norm, *q, *k, *v, *out, *gate, *up, *down;
+  const char *attention_post_norm = nullptr, *mlp_post_norm = nullptr;  // where the family has them
 };
 constexpr Names hf_names{"embed_tokens.weight", "norm",
                          "lm_head.weight",      "layers.{}.",
@@ -26,33 +27,68 @@ constexpr Names gguf_names{"token_embd.weight", "output_norm", "output.weight", 
                            "ffn_norm",          "attn_q",      "attn_k",        "attn_v",  "attn_output",
                            "ffn_gate",          "ffn_up",      "ffn_down"};
 
+/// Gemma 2 has norms before and after both branches; the name of one changes its place.
+constexpr Names gemma2_names() {
+  Names names = hf_names;
+  names.mlp_norm = "pre_feedforward_layernorm";
+  names.attention_post_norm = "post_attention_layernorm";
+  names.mlp_post_norm = "post_feedforward_layernorm";
+  return names;
+}
+
 struct Biases {
   bool qkv = false, out = false, mlp = false;
 };
 
-/// All but the head. `windows`: one a layer, or empty.
-void find_tensors(TensorSearch& search, DecoderSource& s, const std::string& prefix, const Names& names,
-                  const Biases& biases, const std::vector<std::int64_t>& windows) {
-  const DecoderTraits& t = s.traits;
+/// What the relatives do differently.
+struct Habits {
+  Biases biases;
+  std::vector<std::int64_t> windows;  // one a layer, or empty
+  double attention_scale = 0;         // 0: 1 / sqrt(head_size)
+  float norm_offset = 0;              // what norms add to their weights
+  bool is_tied = false;               // unless config.json says
+};
+
+LayerSource find_layer(TensorSearch& search, const DecoderTraits& t, const std::string& at,
+                       const Names& names, const Habits& habits) {
   const std::int64_t d = t.width, q = t.n_heads * t.head_size, kv = t.n_kv_heads * t.head_size,
                      inner = t.feed_forward;
-  s.embedding = search.need(prefix + names.embedding, {t.vocab_size, d});
-  s.final_norm = find_norm(search, prefix + names.final_norm, d, false);
+  const Biases& biases = habits.biases;
+  const auto linear = [&](const char* name, std::int64_t n, std::int64_t k, bool has_bias) {
+    return find_linear(search, at + name, n, k, has_bias);
+  };
+  const auto norm = [&](const char* name) {
+    if (name == nullptr) return NormSource{};
+    NormSource found = find_norm(search, at + name, d, false);
+    found.offset = habits.norm_offset;
+    return found;
+  };
+  LayerSource layer;
+  layer.attention_scale = habits.attention_scale != 0 ? habits.attention_scale
+                                                      : 1.0 / std::sqrt(static_cast<double>(t.head_size));
+  layer.attention_norm = norm(names.attention_norm);
+  layer.mlp_norm = norm(names.mlp_norm);
+  layer.attention_post_norm = norm(names.attention_post_norm);
+  layer.mlp_post_norm = norm(names.mlp_post_norm);
+  layer.qkv.parts = {linear(names.q, q, d, biases.qkv), linear(names.k, kv, d, biases.qkv),
+                     linear(names.v, kv, d, biases.qkv)};
+  layer.out.parts = {linear(names.out, d, q, biases.out)};
+  layer.up.parts = {linear(names.gate, inner, d, biases.mlp), linear(names.up, inner, d, biases.mlp)};
+  layer.down.parts = {linear(names.down, d, inner, biases.mlp)};
+  return layer;
+}
+
+/// All but the head.
+void find_tensors(TensorSearch& search, DecoderSource& s, const std::string& prefix, const Names& names,
+                  const Habits& habits) {
+  const DecoderTraits& t = s.traits;
+  s.embedding = search.need(prefix + names.embedding, {t.vocab_size, t.width});
+  s.final_norm = find_norm(search, prefix + names.final_norm, t.width, false);
+  s.final_norm.offset = habits.norm_offset;
   for (std::int64_t i = 0; i < t.n_layers; ++i) {
-    const std::string at = prefix + fmt::format(fmt::runtime(names.layer), i);
-    const auto linear = [&](const char* name, std::int64_t n, std::int64_t k, bool has_bias) {
-      return find_linear(search, at + name, n, k, has_bias);
-    };
-    LayerSource& layer = s.layers.emplace_back();
-    layer.attention_scale = 1.0 / std::sqrt(static_cast<double>(t.head_size));
-    if (!windows.empty()) layer.window = windows[static_cast<std::size_t>(i)];
-    layer.attention_norm = find_norm(search, at + names.attention_norm, d, false);
-    layer.mlp_norm = find_norm(search, at + names.mlp_norm, d, false);
-    layer.qkv.parts = {linear(names.q, q, d, biases.qkv), linear(names.k, kv, d, biases.qkv),
-                       linear(names.v, kv, d, biases.qkv)};
-    layer.out.parts = {linear(names.out, d, q, biases.out)};
-    layer.up.parts = {linear(names.gate, inner, d, biases.mlp), linear(names.up, inner, d, biases.mlp)};
-    layer.down.parts = {linear(names.down, d, inner, biases.mlp)};
+    s.layers.push_back(
+        find_layer(search, t, prefix + fmt::format(fmt::runtime(names.layer), i), names, habits));
+    if (!habits.windows.empty()) s.layers.back().window = habits.windows[static_cast<std::size_t>(i)];
   }
 }
 
@@ -91,46 +127,62 @@ DecoderTraits traits_from_config(const text::JsonView& config, std::string famil
 }
 
 DecoderSource source_from_config(const text::JsonView& config, WeightFilePtr file, DecoderTraits traits,
-                                 const Biases& biases, const std::vector<std::int64_t>& windows) {
+                                 const Habits& habits, const Names& names = hf_names) {
   DecoderSource s;
   s.traits = std::move(traits);
   s.file = std::move(file);
   TensorSearch search(*s.file);
-  const std::string prefix = prefix_of(*s.file, {"model.", ""}, hf_names.embedding);
-  find_tensors(search, s, prefix, hf_names, biases, windows);
-  s.head = find_head(search, *s.file, hf_names.head, s, flag(config, "tie_word_embeddings", false));
+  const std::string prefix = prefix_of(*s.file, {"model.", ""}, names.embedding);
+  find_tensors(search, s, prefix, names, habits);
+  s.head = find_head(search, *s.file, names.head, s, flag(config, "tie_word_embeddings", habits.is_tied));
   search.finish();
   return s;
 }
 
-/// `sliding_window`: null means none, and a missing key 4096, as in transformers.
+/// A number where null means none, 0, and a missing key the default of transformers.
+double number_or_none(const text::JsonView& config, const char* key, double if_missing) {
+  if (!config.object().contains(key)) return if_missing;
+  const auto found = config.find(key);
+  return found ? positive_number(*found) : 0;
+}
 std::int64_t sliding_window(const text::JsonView& config) {
-  if (!config.object().contains("sliding_window")) return 4096;
-  const auto window = config.find("sliding_window");
-  return window ? window->integer(1, most_tokens) : 0;
+  if (const auto window = config.find("sliding_window")) return window->integer(1, most_tokens);
+  return config.object().contains("sliding_window") ? 0 : 4096;
 }
 
-/// Windows of Qwen2's layers: from `layer_types`, or else all layers from `max_window_layers` on.
+/// Windows from `layer_types`, one a layer: "full_attention", or "sliding_attention" for `window` tokens.
+std::vector<std::int64_t> windows_by_type(const text::JsonView& types, std::int64_t n_layers,
+                                          std::int64_t window) {
+  std::vector<std::int64_t> windows(static_cast<std::size_t>(n_layers), 0);
+  if (types.array_size() != windows.size())
+    types.fail(fmt::format("expected {} layers, got {}", n_layers, types.array_size()));
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    const std::string& type = types.item(i).string();
+    if (type == "full_attention") continue;
+    if (type != "sliding_attention") types.item(i).fail("expected full_attention or sliding_attention");
+    if (window == 0) types.item(i).fail("asks for a window, but the configuration gives none");
+    windows[i] = window;
+  }
+  return windows;
+}
+
+/// Qwen2's windows, without `layer_types`: in all layers from `max_window_layers` on.
 std::vector<std::int64_t> qwen2_windows(const text::JsonView& config, std::int64_t n_layers) {
   const std::int64_t window = flag(config, "use_sliding_window", false) ? sliding_window(config) : 0;
+  if (const auto types = config.find("layer_types")) return windows_by_type(*types, n_layers, window);
   std::vector<std::int64_t> windows(static_cast<std::size_t>(n_layers), 0);
-  if (const auto types = config.find("layer_types")) {
-    if (types->array_size() != windows.size())
-      types->fail(fmt::format("expected {} layers, got {}", n_layers, types->array_size()));
-    for (std::size_t i = 0; i < windows.size(); ++i) {
-      const std::string& type = types->item(i).string();
-      if (type == "full_attention") continue;
-      if (type != "sliding_attention" || window == 0)
-        types->item(i).fail(window == 0
-                                ? "asks for a window, but use_sliding_window and sliding_window give none"
-                                : "expected full_attention or sliding_attention");
-      windows[i] = window;
-    }
-    return windows;
-  }
   const auto first = config.find("max_window_layers");
   for (std::int64_t i = first ? first->integer(0) : 28; i < n_layers; ++i)
     windows[static_cast<std::size_t>(i)] = window;
+  return windows;
+}
+
+/// Gemma 2's, without `layer_types`: in every second layer from the first on.
+std::vector<std::int64_t> gemma2_windows(const text::JsonView& config, std::int64_t n_layers) {
+  const std::int64_t window = sliding_window(config);
+  if (const auto types = config.find("layer_types")) return windows_by_type(*types, n_layers, window);
+  std::vector<std::int64_t> windows(static_cast<std::size_t>(n_layers), 0);
+  for (std::size_t i = 0; i < windows.size(); i += 2) windows[i] = window;
   return windows;
 }
 
@@ -171,7 +223,7 @@ DecoderSource source_from_gguf(const GgufKeys& keys, WeightFilePtr file, Decoder
   const Biases biases{needs_qkv_bias || has("blk.0.attn_q.bias"), has("blk.0.attn_output.bias"),
                       has("blk.0.ffn_down.bias")};
   TensorSearch search(*s.file);
-  find_tensors(search, s, "", gguf_names, biases, {});
+  find_tensors(search, s, "", gguf_names, {biases, {}});
   s.head = search.find(gguf_names.head, {s.traits.vocab_size, s.traits.width});
   search.finish();
   return s;
@@ -182,19 +234,36 @@ DecoderSource source_from_gguf(const GgufKeys& keys, WeightFilePtr file, Decoder
 DecoderSource llama_from_config(const text::JsonView& config, WeightFilePtr file) {
   const bool attention = flag(config, "attention_bias", false), mlp = flag(config, "mlp_bias", false);
   return source_from_config(config, std::move(file), traits_from_config(config, "Llama"),
-                            {attention, attention, mlp}, {});
+                            {{attention, attention, mlp}, {}});
 }
 
 DecoderSource mistral_from_config(const text::JsonView& config, WeightFilePtr file) {
   DecoderTraits traits = traits_from_config(config, "Mistral");
   const std::vector<std::int64_t> windows(static_cast<std::size_t>(traits.n_layers), sliding_window(config));
-  return source_from_config(config, std::move(file), std::move(traits), {}, windows);
+  return source_from_config(config, std::move(file), std::move(traits), {{}, windows});
 }
 
 DecoderSource qwen2_from_config(const text::JsonView& config, WeightFilePtr file) {
   DecoderTraits traits = traits_from_config(config, "Qwen2");
   const std::vector<std::int64_t> windows = qwen2_windows(config, traits.n_layers);
-  return source_from_config(config, std::move(file), std::move(traits), {true, false, false}, windows);
+  return source_from_config(config, std::move(file), std::move(traits), {{true, false, false}, windows});
+}
+
+DecoderSource gemma2_from_config(const text::JsonView& config, WeightFilePtr file) {
+  DecoderTraits t = traits_from_config(config, "Gemma 2");
+  t.activation = ActivationKind::gelu_tanh;  // hidden_act does not count here
+  if (const auto activation = config.find("hidden_activation")) t.activation = activation_named(*activation);
+  t.embedding_scale = std::sqrt(static_cast<double>(t.width));
+  t.attention_cap = number_or_none(config, "attn_logit_softcapping", 50.0);
+  t.logit_cap = number_or_none(config, "final_logit_softcapping", 30.0);
+  if (flag(config, "use_bidirectional_attention", false))
+    config.at("use_bidirectional_attention").fail("the model is not a decoder");
+  const bool has_bias = flag(config, "attention_bias", false);
+  Habits habits{{has_bias, has_bias, false}, gemma2_windows(config, t.n_layers)};
+  habits.attention_scale = 1.0 / std::sqrt(positive_number(config.at("query_pre_attn_scalar")));
+  habits.norm_offset = 1;
+  habits.is_tied = true;
+  return source_from_config(config, std::move(file), std::move(t), habits, gemma2_names());
 }
 
 DecoderSource llama_from_gguf(const text::GgufFile& gguf, WeightFilePtr file) {

@@ -16,6 +16,7 @@ namespace twistor::model {
 namespace {
 
 constexpr std::array known_families{
+    Family{"Gemma 2", "gemma2", "", &gemma2_from_config, nullptr},
     Family{"GPT-2", "gpt2", "gpt2", &gpt2_from_config, &gpt2_from_gguf},
     Family{"GPT-Neo", "gpt_neo", "", &gpt_neo_from_config, nullptr},
     Family{"GPT-NeoX", "gpt_neox", "gptneox", &gpt_neox_from_config, &gpt_neox_from_gguf},

@@ -98,6 +98,12 @@ void silu(float* x, std::int64_t n) {
   });
 }
 
+void soft_cap(float* x, std::int64_t n, float cap) {
+  for_each_vector(n, [&](std::int64_t i, std::int64_t c) {
+    simd::store_part(x + i, simd::soft_cap(simd::load_part(x + i, c, 0.0f), cap), c);
+  });
+}
+
 void times(const float* a, const float* b, std::int64_t n, float* out) {
   for_each_vector(n, [&](std::int64_t i, std::int64_t c) {
     simd::store_part(out + i, simd::load_part(a + i, c, 0.0f) * simd::load_part(b + i, c, 0.0f), c);

@@ -23,6 +23,8 @@ void relu(float* x, std::int64_t n);
 void tanh(float* x, std::int64_t n);
 /// x / (1 + exp(-x)), in place on n values.
 void silu(float* x, std::int64_t n);
+/// cap tanh(x / cap), in place on n values.
+void soft_cap(float* x, std::int64_t n, float cap);
 /// out = a b, n values.
 void times(const float* a, const float* b, std::int64_t n, float* out);
 

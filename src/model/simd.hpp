@@ -99,6 +99,17 @@ TWISTOR_INLINE F16 tanh(F16 x) {
   return 1.0f - 2.0f / (exp(x * 2.0f) + 1.0f);
 }
 
+/// cap tanh(x / cap), relative error below 3e-7: small values would lose their last bits in tanh().
+TWISTOR_INLINE F16 soft_cap(F16 x, float cap) {
+  const F16 t = x / cap, s = t * t;
+  F16 p = splat(-1382.0f / 155925.0f);  // tanh's own series, up to t^11
+  p = p * s + 62.0f / 2835.0f;
+  p = p * s - 17.0f / 315.0f;
+  p = p * s + 2.0f / 15.0f;
+  p = p * s - 1.0f / 3.0f;
+  return s < 0.09f ? x * s * p + x : cap * tanh(t);
+}
+
 /// Upper 16 bits of a float32, rounded to nearest even.
 TWISTOR_INLINE std::uint16_t to_bf16(float x) {
   std::uint32_t bits;

@@ -75,7 +75,9 @@ struct CodeRows {
 }  // namespace
 
 NormWeights read_norm(const NormSource& source) {
-  return {read_vector(source.weight), read_vector(source.bias)};
+  NormWeights norm{read_vector(source.weight), read_vector(source.bias)};
+  for (float& weight : norm.weight) weight += source.offset;
+  return norm;
 }
 
 std::size_t packed_bytes(const MatrixSource& source, Precision precision) {

@@ -17,7 +17,7 @@ import gguf
 import numpy
 import torch
 from safetensors.torch import save_file
-from transformers import (GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig,
+from transformers import (Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig,
                           LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM)
 from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXRotaryEmbedding
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
@@ -44,7 +44,9 @@ def write(name, model, seed):
     ids = torch.randint(0, V, (4, 24), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         out = model.double()(ids, output_hidden_states=True)
-        assert torch.allclose(model.get_output_embeddings()(out.hidden_states[-1]), out.logits)  # the states after the last norm
+        logits = model.get_output_embeddings()(out.hidden_states[-1])
+        cap = getattr(model.config, "final_logit_softcapping", None)
+        assert torch.allclose(cap * torch.tanh(logits / cap) if cap else logits, out.logits)  # the states after the last norm
     save_file({"input_ids": ids, "hidden": out.hidden_states[-1].float().contiguous(), "logits": out.logits.float().contiguous()},
               folder / "golden.safetensors")
     print(name, "logits std", out.logits.std().item())
@@ -263,6 +265,15 @@ def gpt_neox_serial():
     write("gpt_neox_serial", model, 20)
 
 
+def gemma2():
+    """Caps so low that they matter, windows in the first and the third layer."""
+    config = Gemma2Config(vocab_size=V, hidden_size=D, intermediate_size=48, num_hidden_layers=3, num_attention_heads=HEADS,
+                          num_key_value_heads=2, head_dim=10, max_position_embeddings=CONTEXT, rms_norm_eps=1e-6, sliding_window=6,
+                          query_pre_attn_scalar=24, attn_logit_softcapping=2.0, final_logit_softcapping=8.0, bos_token_id=0, eos_token_id=0,
+                          rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, attn_implementation="eager")
+    write("gemma2", randomise(Gemma2ForCausalLM(config), 21), 22)
+
+
 def rope():
     """cosines and sines (position, pair) of each configuration, as the reference's module gives them for float32."""
     positions = [1, 17, 1000, 4095]
@@ -302,7 +313,7 @@ def rope():
 
 def main():
     torch.set_num_threads(1)
-    makers = [gpt2, llama, llama_tied, gpt_neo, llama3, mistral, qwen2, qwen2_tied, gpt_neox, gpt_neox_serial, rope]
+    makers = [gpt2, llama, llama_tied, gpt_neo, llama3, mistral, qwen2, qwen2_tied, gpt_neox, gpt_neox_serial, gemma2, rope]
     for maker in makers:
         if len(sys.argv) == 1 or maker.__name__ in sys.argv[1:]:
             maker()

@@ -68,13 +68,14 @@ inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
          std::memcmp(x.const_data_ptr(), y.const_data_ptr(), static_cast<std::size_t>(x.nbytes())) == 0;
 }
 
-/// A golden model whose config.json is changed by a JSON merge patch; its weights are linked.
+/// A golden model whose config.json is changed by a patch: its values replace those of the same place, null
+/// among them. The weights are linked.
 class PatchedModel {
  public:
   PatchedModel(const std::string& model, const nlohmann::json& patch) {
     const std::filesystem::path original = golden_folder / model;
     nlohmann::json config = nlohmann::json::parse(read_file(original / "config.json"));
-    config.merge_patch(patch);
+    config.update(patch, true);
     folder_.write("config.json", config.dump());
     std::filesystem::create_symlink(original / "model.safetensors", folder_.path() / "model.safetensors");
   }

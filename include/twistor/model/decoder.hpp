@@ -40,7 +40,10 @@ struct DecoderTraits {
   bool is_gated = false;     ///< the MLP is down(activation(gate) * up), not down(activation(up))
   bool is_parallel = false;  ///< attention and MLP of a layer both read the layer's input
   double norm_eps = 1e-5;
-  Rotary rotary;  ///< unless positions are learned
+  Rotary rotary;               ///< unless positions are learned
+  double embedding_scale = 1;  ///< factor on embeddings
+  double attention_cap = 0;    ///< scores x become cap tanh(x / cap); 0: they stay
+  double logit_cap = 0;        ///< the same of logits
 };
 
 /// Where a matrix (N, K) of the decoder comes from: parts stacked along N, each with its bias or none.
@@ -60,10 +63,12 @@ struct MatrixSource {
 struct NormSource {
   const TensorInfo* weight = nullptr;
   const TensorInfo* bias = nullptr;  ///< layer_norm only
+  float offset = 0;                  ///< added to the weight as stored
 };
 
 struct LayerSource {
   NormSource attention_norm, mlp_norm;
+  NormSource attention_post_norm, mlp_post_norm;  ///< of what is added to the stream; no weight: none
   MatrixSource qkv;            ///< N = (n_heads + 2 n_kv_heads) head_size: queries, keys, values
   MatrixSource out;            ///< (D, n_heads head_size)
   MatrixSource up;             ///< (F, D), or gate then up, (2 F, D), where is_gated

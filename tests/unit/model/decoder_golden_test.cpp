@@ -57,13 +57,13 @@ TEST_P(DecoderGoldens, AgreeAtEveryLengthCachedOrNot) {
 INSTANTIATE_TEST_SUITE_P(
     Families, DecoderGoldens,
     testing::Values(GoldenCase{"gpt2", "gpt2"}, GoldenCase{"gpt_neo", "gpt_neo"},
-                    GoldenCase{"gpt_neox", "gpt_neox"}, GoldenCase{"gpt_neox_serial", "gpt_neox_serial"},
-                    GoldenCase{"llama", "llama"}, GoldenCase{"llama_tied", "llama_tied"},
-                    GoldenCase{"llama3", "llama3"}, GoldenCase{"mistral", "mistral"},
-                    GoldenCase{"qwen2", "qwen2"}, GoldenCase{"qwen2_tied", "qwen2_tied"},
-                    GoldenCase{"gpt2.gguf", "gpt2"}, GoldenCase{"gpt_neox.gguf", "gpt_neox"},
-                    GoldenCase{"llama.gguf", "llama"}, GoldenCase{"llama3.gguf", "llama3"},
-                    GoldenCase{"qwen2_tied.gguf", "qwen2_tied"}),
+                    GoldenCase{"gemma2", "gemma2"}, GoldenCase{"gpt_neox", "gpt_neox"},
+                    GoldenCase{"gpt_neox_serial", "gpt_neox_serial"}, GoldenCase{"llama", "llama"},
+                    GoldenCase{"llama_tied", "llama_tied"}, GoldenCase{"llama3", "llama3"},
+                    GoldenCase{"mistral", "mistral"}, GoldenCase{"qwen2", "qwen2"},
+                    GoldenCase{"qwen2_tied", "qwen2_tied"}, GoldenCase{"gpt2.gguf", "gpt2"},
+                    GoldenCase{"gpt_neox.gguf", "gpt_neox"}, GoldenCase{"llama.gguf", "llama"},
+                    GoldenCase{"llama3.gguf", "llama3"}, GoldenCase{"qwen2_tied.gguf", "qwen2_tied"}),
     [](const auto& test) { return name_of(test.param.model); });
 
 /// A key of config.json and another value for it.
@@ -87,6 +87,12 @@ TEST_P(KeysThatMatter, ChangeTheOutputs) {
 INSTANTIATE_TEST_SUITE_P(
     Decoder, KeysThatMatter,
     testing::Values(
+        PatchCase{"gemma2", R"({"attn_logit_softcapping": null})"},
+        PatchCase{"gemma2", R"({"final_logit_softcapping": 9.0})"},
+        PatchCase{"gemma2", R"({"query_pre_attn_scalar": 10})"},
+        PatchCase{"gemma2", R"({"hidden_activation": "gelu"})"},
+        PatchCase{"gemma2", R"({"sliding_window": 7})"},
+        PatchCase{"gemma2", R"({"layer_types": ["full_attention", "sliding_attention", "full_attention"]})"},
         PatchCase{"gpt_neox", R"({"use_parallel_residual": false})"},
         PatchCase{"gpt_neox", R"({"hidden_act": "gelu_new"})"},
         PatchCase{"gpt_neox", R"({"rope_parameters": {"partial_rotary_factor": 0.5}})"},
@@ -132,6 +138,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         PatchCase{"gpt2", R"({"activation_function": "gelu_pytorch_tanh", "torch_dtype": "bfloat16"})"},
         PatchCase{"gpt_neo", R"({"attention_layers": null})"},
+        PatchCase{"gemma2", R"({"layer_types": null, "hidden_activation": null, "hidden_act": "gelu"})"},
         PatchCase{"gpt_neox", R"({"rope_parameters": null, "rotary_pct": 0.375, "rotary_emb_base": 10000,
                                   "partial_rotary_factor": 0.375, "rope_theta": 10000})"},
         PatchCase{"llama", R"({"rope_parameters": null, "rope_theta": 10000.0, "head_dim": null})"},
@@ -185,7 +192,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{"gpt_neox", R"({"rope_parameters": {"partial_rotary_factor": 0.2}})",
                     "0.2 of a head's 16 dimensions cannot turn in pairs"},
         RefusedCase{"llama", R"({"model_type": "mamba"})",
-                    "supported: gpt2, gpt_neo, gpt_neox, llama, mistral, qwen2"},
+                    "supported: gemma2, gpt2, gpt_neo, gpt_neox, llama, mistral, qwen2"},
         RefusedCase{"llama", R"({"quantization_config": {"quant_method": "gptq"}})", "quantization_config"},
         RefusedCase{"llama", R"({"rope_scaling": {"type": "su", "factor": 2}})",
                     "rope_scaling.type: rotary positions of type 'su' are not supported"},
@@ -200,6 +207,9 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{"llama", R"({"rms_norm_eps": null})", "rms_norm_eps"},
         RefusedCase{"llama", R"({"tie_word_embeddings": true})", "'lm_head.weight' differs from it"},
         RefusedCase{"llama_tied", R"({"tie_word_embeddings": false})", "lm_head.weight"},
+        RefusedCase{"gemma2", R"({"query_pre_attn_scalar": 0})", "expected a number above 0"},
+        RefusedCase{"gemma2", R"({"use_bidirectional_attention": true})", "is not a decoder"},
+        RefusedCase{"gemma2", R"({"sliding_window": null})", "layer_types[0]: asks for a window"},
         RefusedCase{"qwen2", R"({"use_sliding_window": false})", "layer_types[1]: asks for a window"},
         RefusedCase{"qwen2", R"({"layer_types": ["full_attention"]})", "expected 3 layers, got 1"}),
     [](const auto& test) { return name_of(std::string(test.param.model) + test.param.patch); });

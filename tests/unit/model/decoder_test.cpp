@@ -76,9 +76,9 @@ TEST_P(DecoderCache, LogitsOfARowDoNotDependOnBatchOrThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, DecoderCache,
-                         testing::Combine(testing::Values("gpt2", "gpt_neo", "gpt_neox", "gpt_neox_serial",
-                                                          "llama", "llama3", "mistral", "qwen2",
-                                                          "qwen2_tied"),
+                         testing::Combine(testing::Values("gemma2", "gpt2", "gpt_neo", "gpt_neox",
+                                                          "gpt_neox_serial", "llama", "llama3", "mistral",
+                                                          "qwen2", "qwen2_tied"),
                                           testing::Values(Precision::float32, Precision::bfloat16)),
                          [](const auto& test) {
                            return std::string(std::get<0>(test.param)) +
@@ -98,7 +98,7 @@ TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
 }
 
 TEST(Decoder, BfloatIsCloseToFloat) {
-  for (const char* model : {"gpt2", "gpt_neo", "gpt_neox", "llama3", "mistral", "qwen2"}) {
+  for (const char* model : {"gpt2", "gpt_neo", "gpt_neox", "llama3", "mistral", "qwen2", "gemma2"}) {
     const auto f32 = load_language_model(golden_folder / model),
                bf16 = load_language_model(golden_folder / model, {Precision::bfloat16, {}});
     const test::DecoderGolden g(golden_folder / model / "golden.safetensors");

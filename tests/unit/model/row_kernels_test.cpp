@@ -24,6 +24,18 @@ TEST(RowKernels, GeluErfIsTheNormalDistributionTimesX) {
   EXPECT_EQ(far, (std::vector<float>{-0.0f, -0.0f, 0.0f, 200.0f, 1e10f}));
 }
 
+TEST(RowKernels, SoftCapKeepsSmallValues) {
+  for (const float cap : {2.0f, 50.0f})
+    for (int i = -4000; i <= 4000; ++i) {
+      const float x = static_cast<float>(i) * 0.01f;
+      float y = x;
+      soft_cap(&y, 1, cap);
+      const double exact =
+          static_cast<double>(cap) * std::tanh(static_cast<double>(x) / static_cast<double>(cap));
+      EXPECT_NEAR(static_cast<double>(y), exact, 6e-7 * std::abs(exact)) << x << " under " << cap;
+    }
+}
+
 TEST(RowKernels, AValueHasTheSameBitsWhereverItStands) {
   std::vector<float> row(37);
   for (std::size_t i = 0; i < row.size(); ++i) row[i] = 0.3f * static_cast<float>(i) - 5.0f;
