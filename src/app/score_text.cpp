@@ -71,7 +71,7 @@ class Scoring {
   }
 
  private:
-  [[nodiscard]] target::TargetContext context() const { return {lm_.get(), tokenizer_.get()}; }
+  [[nodiscard]] target::TargetContext context() const { return target_context(lm_.get(), tokenizer_.get()); }
 
   void load(const std::filesystem::path& config_file, bool with_lm) {
     const auto path = input_path(config_.model.path, config_file, "model.path");

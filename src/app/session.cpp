@@ -89,8 +89,9 @@ void Session::make_potential(const std::filesystem::path& config_file) {
       log_info(fmt::format("drawn jointly: o = \"{}\" with s = \"{}\"", decode(observation_),
                            decode(joint_sample_)));
   }
-  potential_ =
-      target::make_potential(options, {lm_.get(), tokenizer_.get(), [this] { return weight_memory(); }});
+  target::TargetContext context = target_context(lm_.get(), tokenizer_.get());
+  context.weight_memory = [this] { return weight_memory(); };
+  potential_ = target::make_potential(options, context);
   potential_identity_ = target::identity(*potential_, options);
 }
 

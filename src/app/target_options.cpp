@@ -7,6 +7,7 @@
 
 #include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/store/foreign_arrays.hpp"
 
 namespace twistor::app {
 
@@ -32,6 +33,19 @@ target::PotentialOptions target_options(const Config& config, const std::filesys
     if (!path.empty()) path = input_path(path, config_file, field.key).string();
   }
   return options;
+}
+
+target::TargetContext target_context(const model::LanguageModel* lm, const text::Tokenizer* tokenizer) {
+  target::TargetContext context;
+  context.lm = lm;
+  context.tokenizer = tokenizer;
+  context.read_arrays = [](const std::filesystem::path& file, std::span<const std::string> names) {
+    std::vector<model::FloatArray> arrays;
+    for (store::Array<float>& array : store::read_foreign_arrays(file, names))
+      arrays.push_back({std::move(array.shape), std::move(array.values)});
+    return arrays;
+  };
+  return context;
 }
 
 std::vector<std::int64_t> prompt_ids(const Config& config, const text::Tokenizer* tokenizer,

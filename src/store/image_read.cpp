@@ -2,22 +2,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <limits>
 #include <optional>
 
+#include "dataset_read.hpp"
 #include "hdf5_wrapper.hpp"
 #include "image.hpp"
 #include "twistor/store/crc32c.hpp"
 
 namespace twistor::store {
-namespace {
 
-[[noreturn]] void refuse(const hdf5::Context& context, const std::string& problem) {
-  throw Error(
-      ErrorKind::data, context.doing, problem,
-      "the file was changed by another program or is damaged; use another copy or an older generation");
-}
+using hdf5::check_layout;
+using hdf5::read_array;
+using hdf5::read_shape;
+using hdf5::refuse;
+
+namespace {
 
 /// Adds the name of a link to the list; C calls it, so no exception may leave.
 herr_t collect_link(hid_t, const char* name, const H5L_info_t* info, void* names) {
@@ -92,60 +91,6 @@ std::uint32_t read_stored_crc(hid_t dataset, const std::string& name, const hdf5
   std::uint32_t crc = 0;
   TWISTOR_HDF5(context, H5Aread, attribute.get(), H5T_NATIVE_UINT32, &crc);
   return crc;
-}
-
-/// Refuses what our writer never makes: chunks and filters (which may load plugins) and data in other files.
-void check_layout(hid_t dataset, const std::string& name, const hdf5::Context& context) {
-  const hdf5::PropertyList list(TWISTOR_HDF5(context, H5Dget_create_plist, dataset));
-  if (H5Pget_layout(list.get()) != H5D_CONTIGUOUS || H5Pget_external_count(list.get()) != 0) {
-    refuse(context, fmt::format("dataset {} is not stored in one piece", name));
-  }
-}
-
-std::vector<std::int64_t> read_shape(hid_t dataset, const std::string& name, const hdf5::Context& context) {
-  const hdf5::Dataspace space(TWISTOR_HDF5(context, H5Dget_space, dataset));
-  std::array<hsize_t, H5S_MAX_RANK> dims{};
-  const int rank = TWISTOR_HDF5(context, H5Sget_simple_extent_ndims, space.get());
-  TWISTOR_HDF5(context, H5Sget_simple_extent_dims, space.get(), dims.data(), nullptr);
-  if (H5Sget_simple_extent_type(space.get()) == H5S_NULL)
-    refuse(context, fmt::format("dataset {} is void", name));
-  std::vector<std::int64_t> shape;
-  for (int i = 0; i < rank; ++i) {
-    const hsize_t n = dims[static_cast<std::size_t>(i)];
-    if (n > static_cast<hsize_t>(std::numeric_limits<std::int64_t>::max())) {
-      refuse(context, fmt::format("dataset {} has an impossible shape", name));
-    }
-    shape.push_back(static_cast<std::int64_t>(n));
-  }
-  return shape;
-}
-
-/// Elements that the shape asks for; never more than the dataset's own bytes hold, so that no shape can
-/// exhaust memory.
-std::size_t count_elements(hid_t dataset, const std::vector<std::int64_t>& shape, std::size_t element_bytes,
-                           const std::string& name, const hdf5::Context& context) {
-  const std::uint64_t stored = H5Dget_storage_size(dataset) / element_bytes;
-  std::uint64_t count = 1;
-  for (const std::int64_t n : shape) {
-    if (n == 0) return 0;
-    const auto factor = static_cast<std::uint64_t>(n);
-    if (count > stored / factor)
-      refuse(context, fmt::format("dataset {} holds less than its shape says", name));
-    count *= factor;
-  }
-  if (count > stored) refuse(context, fmt::format("dataset {} holds less than its shape says", name));
-  return static_cast<std::size_t>(count);
-}
-
-template <class T>
-Array<T> read_array(hid_t dataset, hid_t type, const std::string& name, const hdf5::Context& context) {
-  Array<T> array;
-  array.shape = read_shape(dataset, name, context);
-  array.values.resize(count_elements(dataset, array.shape, sizeof(T), name, context));
-  if (!array.values.empty()) {
-    TWISTOR_HDF5(context, H5Dread, dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, array.values.data());
-  }
-  return array;
 }
 
 std::string read_text(hid_t dataset, hid_t type, const std::string& name, const hdf5::Context& context) {

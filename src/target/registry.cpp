@@ -21,6 +21,7 @@
 #include "twistor/target/regex.hpp"
 #include "twistor/target/similarity.hpp"
 #include "twistor/target/token_scores.hpp"
+#include "twistor/target/toxicity_bilstm.hpp"
 
 namespace twistor::target {
 namespace {
@@ -50,6 +51,9 @@ const std::vector<Kind>& kinds() {
       {"regex", make_regex, {"pattern", "log_floor", "beta"}},
       {"similarity", make_similarity, {"encoder", "text", "beta", "dtype"}},
       {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
+      {"toxicity_bilstm",
+       make_toxicity_bilstm,
+       {"classifier", "class", "negate", "rule", "threshold", "log_floor", "beta"}},
   };
   return table;
 }

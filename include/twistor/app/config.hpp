@@ -42,7 +42,7 @@ struct TargetConfig {
   std::string pattern;                                   ///< regex: what must match
   /// contains, regex: log phi of what does not contain any
   double log_floor = -std::numeric_limits<double>::infinity();
-  std::string classifier;                ///< classifier: folder of a sequence classifier; see input_path()
+  std::string classifier;                ///< classifiers: folder of the model; see input_path()
   std::string encoder;                   ///< similarity, linear_head: folder of a sentence encoder
   std::string head;                      ///< linear_head: file of the head
   std::string dtype = "float32";         ///< of the potential's own model: float32 | bfloat16

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "twistor/app/config.hpp"
-#include "twistor/target/options.hpp"
+#include "twistor/target/registry.hpp"
 #include "twistor/text/tokenizer.hpp"
 
 namespace twistor::app {
@@ -15,6 +15,10 @@ namespace twistor::app {
 /// *Local.*
 [[nodiscard]] target::PotentialOptions target_options(const Config& config,
                                                       const std::filesystem::path& config_file);
+
+/// What a potential may look at, readers of files included. Either may be null.
+[[nodiscard]] target::TargetContext target_context(const model::LanguageModel* lm,
+                                                   const text::Tokenizer* tokenizer);
 
 /// The tokens of prompt.ids or prompt.text. *Local.* Throws Error(config) if there are none, if one is not
 /// below vocab_size, or if a text is given and no tokenizer.

@@ -27,7 +27,7 @@ struct PotentialOptions {
   std::string lexicon;               ///< file of lines "token TAB valence"
   double cap = -log_zero;            ///< the highest valence of a text that counts
   std::string pattern;               ///< regular expression
-  std::string classifier;            ///< folder of a sequence classifier
+  std::string classifier;            ///< folder of a classifier
   std::string encoder;               ///< folder of a sentence encoder
   std::string head;                  ///< file of a linear head over its vectors
   std::string dtype = "float32";     ///< precision of the potential's own model

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "twistor/model/bilstm.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/target/options.hpp"
@@ -24,6 +27,10 @@ struct TargetContext {
   const text::Tokenizer* tokenizer = nullptr;
   /// Where a potential's own model keeps its weights; empty: in private memory. Asked once for each model.
   std::function<model::WeightMemory()> weight_memory = {};
+  /// Reads float32 arrays by name from an HDF5 file; HDF5 belongs to a room that this one may not use.
+  std::function<std::vector<model::FloatArray>(const std::filesystem::path& file,
+                                               std::span<const std::string> names)>
+      read_arrays = {};
 
   /// V as the language model, else the tokenizer, says; 0 if there is neither.
   [[nodiscard]] std::int64_t vocab_size() const;

@@ -11,6 +11,7 @@
 #include "twistor/target/checked_potential.hpp"
 #include "twistor/target/registry.hpp"
 #include "unit/target/brute_force.hpp"
+#include "unit/target/random_arrays.hpp"
 
 namespace twistor::target {
 namespace {
@@ -66,7 +67,8 @@ std::unique_ptr<Potential> make(const std::string& name, const TargetContext& co
 class PotentialContract : public testing::TestWithParam<std::string> {
  protected:
   const model::TabularModel lm = model::TabularModel::random(V, 12, 5);
-  const std::unique_ptr<Potential> potential = make(GetParam(), {&lm, &tokenizer});
+  const std::unique_ptr<Potential> potential =
+      make(GetParam(), {.lm = &lm, .tokenizer = &tokenizer, .read_arrays = test::random_arrays});
   const Tokens prompt = {1, 2};
   const std::vector<Tokens> sequences = all_sequences(V, T);
 
