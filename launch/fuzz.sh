@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the libFuzzer targets of tests/fuzz with clang and the sanitizers, and runs each for a while.
 #
-# usage: launch/fuzz.sh [SECONDS] [WHAT...]
+# usage: launch/fuzz.sh [SECONDS | --runs N] [WHAT...]
 #
 #   SECONDS   for each target (default 60)
+#   --runs N  so many inputs for each target instead, however long it takes: --runs 1000000 before a release
 #   WHAT      which targets: gguf, safetensors, tokenizer, ... (default: every tests/fuzz/fuzz_WHAT.cpp)
 #
 # Inputs found on the way are kept in build/fuzz/corpus, inputs that break something in build/fuzz/findings; the seeds
@@ -13,10 +14,19 @@ set -euo pipefail
 
 case ${1:-60} in
   -h | --help) print_help; exit 0 ;;
+  --runs)
+    [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || wrong_argument "expected a number of inputs behind --runs, got '${2:-}'"
+    limit=-runs=$2
+    until_when="$2 inputs"
+    shift 2
+    ;;
   *[!0-9]* | 0) wrong_argument "expected a number of seconds, got '$1'" ;;
+  *)
+    limit=-max_total_time=${1:-60}
+    until_when="${1:-60} s"
+    shift $(($# > 0 ? 1 : 0))
+    ;;
 esac
-seconds=${1:-60}
-shift $(($# > 0 ? 1 : 0))
 
 cd "$repo"
 targets=("$@")
@@ -53,8 +63,8 @@ for what in "${targets[@]}"; do
   corpus=$build/corpus/$what
   findings=$build/findings/$what
   mkdir -p "$corpus" "$findings"
-  say "$what: $seconds s"
-  "$build/fuzz_$what" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1 \
+  say "$what: $until_when"
+  "$build/fuzz_$what" "$limit" -timeout=10 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="$findings/" "$corpus" "tests/fuzz/corpus/$what" >"$build/fuzz_$what.log" 2>&1 || bad+=("$what")
   grep -E 'number_of_executed_units|ERROR|SUMMARY' "$build/fuzz_$what.log" | sed "s/^/  /" || true
 done

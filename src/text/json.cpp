@@ -51,6 +51,10 @@ nlohmann::json parse_json(std::string_view text, const std::string& doing) {
   }
 }
 
+std::string json_string(std::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 JsonView::JsonView(const nlohmann::json& value, std::string doing, std::string place)
     : value_(&value), doing_(std::move(doing)), place_(std::move(place)) {}
 

@@ -50,6 +50,10 @@ struct TargetConfig {
   bool negate = false;                   ///< classifiers: its absence counts instead
   std::string rule = "probability";      ///< classifiers: probability | threshold
   double threshold = 0;                  ///< classifiers: least log-odds for rule = threshold
+  std::string template_text;             ///< key target.template, judge: question with {text} in it
+  std::string answer;                    ///< judge: what should follow
+  std::string command;                   ///< process: for /bin/sh -c
+  double timeout_s = 60;                 ///< process: seconds without a sign of life
   std::string scope = "all";             ///< kinds that read text: all | generation
   bool stop_at_eos = false;              ///< a generated end-of-text token ends the text
   std::vector<std::int64_t> end_token;   ///< its id, where the model's files do not name it

@@ -35,6 +35,10 @@ struct PotentialOptions {
   bool negate = false;               ///< its absence counts instead
   std::string rule = "probability";  ///< "probability" or "threshold": see ClassRule
   double threshold = 0;              ///< least log-odds, for rule = threshold
+  std::string template_text;         ///< key `template`: what is asked about a text, with {text} in it
+  std::string answer;                ///< what should follow
+  std::string command;               ///< for /bin/sh -c
+  double timeout_s = 60;             ///< without a sign of life from it
   std::string scope = "all";         ///< kinds of text: "all" (prompt and generation) or "generation"
 };
 

@@ -19,6 +19,9 @@ inline constexpr int max_json_depth = 64;
 /// *Local.*
 [[nodiscard]] nlohmann::json parse_json(std::string_view text, const std::string& doing);
 
+/// The text as a JSON string, quotation marks included; bytes that are no UTF-8 become U+FFFD. *Local.*
+[[nodiscard]] std::string json_string(std::string_view text);
+
 /// A place in a document: the value, and the way to it ("model.merges[3]") for messages. Views the document.
 /// Every lookup throws Error(data) saying what was expected there and what was found.
 class JsonView {

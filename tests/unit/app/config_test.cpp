@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -293,7 +294,23 @@ TEST(EpochEnds, FixedAndDoubling) {
   EXPECT_THAT(epoch_ends(train), ElementsAre(0));
 }
 
+/// Sets a variable of the environment back when it goes: other tests look for the cache.
+class Restored {
+ public:
+  explicit Restored(const char* name) : name_(name) {
+    if (const char* value = std::getenv(name)) value_ = value;
+  }
+  Restored(const Restored&) = delete;
+  Restored& operator=(const Restored&) = delete;
+  ~Restored() { value_ ? setenv(name_, value_->c_str(), 1) : unsetenv(name_); }
+
+ private:
+  const char* name_;
+  std::optional<std::string> value_;
+};
+
 TEST(Paths, AreExpandedAndLookedForInTwoPlaces) {
+  const Restored cache("TWISTOR_CACHE"), home("HOME");
   setenv("TWISTOR_CACHE", "/some/cache", 1);
   EXPECT_EQ(output_path("${TWISTOR_CACHE}/models/x"), "/some/cache/models/x");
   unsetenv("TWISTOR_CACHE");

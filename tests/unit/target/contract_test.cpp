@@ -43,16 +43,24 @@ const std::map<std::string, PotentialOptions> tried = {
     {"continuation", with([](auto& o) {
        o.ids = {1, 3, 0};
      })},
+    {"judge", with([](auto& o) { o.template_text = "a{text}bc", o.answer = "a?"; })},
     {"lexicon", with([](auto& o) { o.lexicon = file("lexicon.tsv", "a\t1.5\nbc\t-2\n"), o.mode = "mean"; })},
     {"linear_head", with([](auto& o) {
        o.encoder = encoder_goldens / "sentence";
        o.head = encoder_goldens / "sentence/head.safetensors";
        o.class_name = "good";
      })},
+    {"process", with([](auto& o) { o.command = "while read line; do echo -${#line}; done"; })},
     {"regex", with([](auto& o) { o.pattern = "a.*b", o.log_floor = -3; })},
     {"similarity", with([](auto& o) { o.encoder = encoder_goldens / "sentence", o.text = "a bad plot"; })},
     {"tokens", with([](auto& o) {
        o.scores = {0.5, -1, log_zero, 2};
+     })},
+    {"toxicity_bilstm", with([](auto& o) {
+       (void)file("model.weights.h5", "random_arrays() does not look into it");
+       const std::filesystem::path words = file("words.json", R"({"filters": ".", "words": ["a", "abc"]})");
+       o.classifier = words.parent_path();
+       o.class_name = "threat";
      })},
 };
 
@@ -132,7 +140,7 @@ TEST(Registry, AnUnknownNameListsTheKnown) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::config);
     EXPECT_THAT(error.text(), testing::HasSubstr("contians"));
-    EXPECT_THAT(error.text(), testing::HasSubstr("classifier, contains, continuation, lexicon, "));
+    EXPECT_THAT(error.text(), testing::HasSubstr("classifier, contains, continuation, judge, lexicon, "));
   }
   options.potential = "contains";
   options.ids = {0};
