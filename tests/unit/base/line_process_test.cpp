@@ -86,6 +86,15 @@ TEST(LineProcess, MoreLinesThanAskedAreAnError) {
   EXPECT_THAT(message_of(chatty, {"a"}), HasSubstr("more lines than it was asked"));
 }
 
+TEST(LineProcess, FloodsAreSurvived) {
+  LineProcess yes("exec yes", 30);
+  EXPECT_THAT(message_of(yes, {"a"}), HasSubstr("more lines than it was asked"));
+  LineProcess noise("exec yes >&2", 0.3);
+  EXPECT_THAT(message_of(noise, {"a"}), HasSubstr("it said nothing for 0.3 s"));
+  LineProcess endless("exec cat /dev/zero", 30);
+  EXPECT_THAT(message_of(endless, {"a"}), HasSubstr("a line of more than a mebibyte"));
+}
+
 TEST(LineProcess, ItEndsWithItsOwner) {
   const test::TemporaryFolder folder;
   const std::string end = folder.path() / "end";
