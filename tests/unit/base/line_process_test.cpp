@@ -91,7 +91,7 @@ TEST(LineProcess, FloodsAreSurvived) {
   EXPECT_THAT(message_of(yes, {"a"}), HasSubstr("more lines than it was asked"));
   LineProcess noise("exec yes >&2", 0.3);
   EXPECT_THAT(message_of(noise, {"a"}), HasSubstr("it said nothing for 0.3 s"));
-  LineProcess endless("exec cat /dev/zero", 30);
+  LineProcess endless("read line; exec cat /dev/zero", 30);
   EXPECT_THAT(message_of(endless, {"a"}), HasSubstr("a line of more than a mebibyte"));
 }
 
