@@ -108,7 +108,7 @@ TEST(Decoder, BfloatIsCloseToFloat) {
     const at::Tensor q =
         at::log_softmax(all_logits(*bf16, test::forward_ids(*bf16, g.ids, 0, length, *b)), 2);
     const at::Tensor kl = (q.exp() * (q - p)).sum(2);  // KL(bf16 || f32) of 96 contexts
-    // The largest seen is 5.4e-4.
+    // The largest seen is 5.4e-4, before Gemma 2 joined.
     EXPECT_LT(kl.max().item<double>(), 2e-3) << model;
     EXPECT_GT(kl.max().item<double>(), 1e-7) << model;
   }
