@@ -2,7 +2,7 @@
 # Runs all benchmarks in their order and prints their tables; docs/performance.md explains them.
 #
 # usage: bench/run.sh [BUILD_FOLDER [NAME...]]    default: build/release, all of
-#        decode cache exchange ranks shards ctl_update resampling checkpoint tokenizers
+#        decode heads cache exchange ranks shards ctl_update resampling checkpoint tokenizers
 #
 # Needs a build with TWISTOR_BENCH and, for exchange, TWISTOR_TESTS. Takes about five minutes on two idle cores; other work
 # on the machine disturbs everything but counts. TWISTOR_BENCH_SCRATCH: where random models are kept (default /tmp).
@@ -14,7 +14,7 @@ hint: launch/build.sh release, or give the folder" >&2; exit 66; }
 build=$(cd "$build" && pwd)
 shift || true
 names=("$@")
-((${#names[@]})) || names=(decode cache exchange ranks shards ctl_update resampling checkpoint tokenizers)
+((${#names[@]})) || names=(decode heads cache exchange ranks shards ctl_update resampling checkpoint tokenizers)
 
 commit=$(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown)
 [[ -z $(git -C "$here" status --porcelain --untracked-files=no 2>/dev/null) ]] || commit+=" with changes"

@@ -52,22 +52,28 @@ std::span<const Real> row_of(const at::Tensor& logits, std::int64_t row) {
   return {logits.const_data_ptr<Real>() + static_cast<std::size_t>(row) * width, width};
 }
 
-/// log sum exp of a row of which each tile's is known.
-double joined(std::span<const double> of_tiles) {
-  const double log_total = log_sum_exp(of_tiles);
+/// log sum exp of a row of which each block's is known.
+double joined(std::span<const double> of_blocks) {
+  const double log_total = log_sum_exp(of_blocks);
   TWISTOR_CHECK(log_total > log_zero, ErrorKind::data, "normalising the language model's logits",
                 "every logit of a row is -inf, so no token can follow");
   return log_total;
 }
 
-/// log sum exp of a whole row, tile by tile: the same bits as from tiles that were computed apart.
+/// Appends the sums of the blocks of a row or a tile.
+template <class Real>
+void append_blocks(std::span<const Real> row, std::vector<double>& sums) {
+  const std::size_t begin = sums.size();
+  sums.resize(begin + static_cast<std::size_t>(n_vocabulary_blocks(static_cast<std::int64_t>(row.size()))));
+  block_log_sums(row, std::span(sums).subspan(begin));
+}
+
+/// log sum exp of a whole row: the same bits as from tiles that were computed apart.
 template <class Real>
 double log_total_of(std::span<const Real> row) {
-  std::vector<double> of_tiles;
-  for (std::size_t begin = 0; begin < row.size(); begin += static_cast<std::size_t>(vocabulary_tile))
-    of_tiles.push_back(row_log_sum_exp(
-        row.subspan(begin, std::min(row.size() - begin, static_cast<std::size_t>(vocabulary_tile)))));
-  return joined(of_tiles);
+  std::vector<double> sums;
+  append_blocks(row, sums);
+  return joined(sums);
 }
 
 /// The body of log_prob_of_tokens for one chunk of rows: one pass over the tiles, which keeps the tokens' own
@@ -83,7 +89,7 @@ void score_chunk(const LanguageModel& lm, const at::Tensor& hidden, std::span<co
     const at::Tensor tile = logits_of<Real>(lm, hidden, row_begin, row_end, v_begin, v_end);
     for (std::size_t i = 0; i < n; ++i) {
       const auto row = row_of<Real>(tile, static_cast<std::int64_t>(i));
-      sums[i].push_back(row_log_sum_exp(row));
+      append_blocks(row, sums[i]);
       const std::int64_t token = tokens[static_cast<std::size_t>(row_begin) + i];
       if (token >= v_begin && token < v_end)
         own[i] = static_cast<double>(row[static_cast<std::size_t>(token - v_begin)]);

@@ -41,6 +41,14 @@ double tile_sum(const float* x, std::int64_t n, float shift) {
   return static_cast<double>(simd::sum(total));
 }
 
+template <class Real>
+void sum_blocks(std::span<const Real> scores, std::span<double> out) {
+  constexpr auto width = static_cast<std::size_t>(vocabulary_block);
+  for (std::size_t block = 0; block < out.size(); ++block)
+    out[block] =
+        row_log_sum_exp(scores.subspan(block * width, std::min(width, scores.size() - block * width)));
+}
+
 }  // namespace
 
 double row_log_sum_exp(std::span<const float> scores) {
@@ -61,6 +69,22 @@ double row_log_sum_exp(std::span<const float> scores) {
 
 double row_log_sum_exp(std::span<const double> scores) {
   return log_sum_exp(scores);
+}
+
+void block_log_sums(std::span<const float> scores, std::span<double> out) {
+  sum_blocks(scores, out);
+}
+
+void block_log_sums(std::span<const double> scores, std::span<double> out) {
+  sum_blocks(scores, out);
+}
+
+BlockDraw draw_block(std::span<const double> log_sums, double log_sum, double u) {
+  const std::int64_t block = draw_token(log_sums, log_sum, u);
+  double below = 0;
+  for (std::int64_t i = 0; i < block; ++i) below += std::exp(log_sums[static_cast<std::size_t>(i)] - log_sum);
+  const double mass = std::exp(log_sums[static_cast<std::size_t>(block)] - log_sum);
+  return {block, std::clamp((u - below) / mass, 0.0, 1.0)};
 }
 
 std::int64_t draw_token(std::span<const float> scores, double log_sum, double u) {

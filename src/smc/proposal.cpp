@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
@@ -18,55 +20,67 @@
 namespace twistor::smc {
 namespace {
 
-constexpr std::int64_t tile_columns =
-    2048;  // a multiple of 32; two tiles of 100 rows stay in the second cache
-constexpr std::int64_t kept_bytes = std::int64_t{256}
-                                    << 20;  // larger score matrices are computed again for the draw
+// A multiple of vocabulary_block; two tiles of 100 rows stay in the second cache.
+constexpr std::int64_t tile_columns = 2048;
+constexpr std::int64_t rows_at_once = 1024;  // bounds the memory of tiles
 
 template <class T>
-std::span<const T> row_of_tensor(const at::Tensor& t, std::int64_t row, std::int64_t begin,
-                                 std::int64_t count) {
-  return {t.const_data_ptr<T>() + row * t.stride(0) + begin, static_cast<std::size_t>(count)};
+std::span<const T> row_of_tensor(const at::Tensor& t, std::int64_t row, std::int64_t width) {
+  return {t.const_data_ptr<T>() + row * t.stride(0), static_cast<std::size_t>(width)};
 }
 
-/// The sums of one tile, and scores = logits + beta log psi in place of log psi.
+/// scores = logits + beta log psi, where log psi stands in scores.
 template <class T>
-void finish_tile(const at::Tensor& logits, at::Tensor& log_psi, bool has_twist, double beta,
-                 at::Tensor* scores, std::int64_t v_begin, std::int64_t width, std::int64_t tile,
-                 std::int64_t n_tiles, double* sums_p0, double* sums_q) {
+void add_logits(const at::Tensor& logits, at::Tensor& scores, double beta, std::int64_t width) {
   const std::int64_t n = logits.size(0);
+  const auto b = static_cast<T>(beta);
   parallel_for(n, n * width > 20000, [&](std::int64_t r) {
     const T* l = logits.const_data_ptr<T>() + r * logits.stride(0);
-    T* s = log_psi.mutable_data_ptr<T>() + r * log_psi.stride(0);
-    const auto b = static_cast<T>(beta);
-    for (std::int64_t c = 0; c < width; ++c) s[c] = has_twist ? l[c] + b * s[c] : l[c];
-    sums_p0[r * n_tiles + tile] = model::row_log_sum_exp(row_of_tensor<T>(logits, r, 0, width));
-    sums_q[r * n_tiles + tile] = has_twist ? model::row_log_sum_exp(row_of_tensor<T>(log_psi, r, 0, width))
-                                           : sums_p0[r * n_tiles + tile];
-    if (scores != nullptr)
-      std::copy_n(s, width, scores->mutable_data_ptr<T>() + r * scores->stride(0) + v_begin);
+    T* s = scores.mutable_data_ptr<T>() + r * scores.stride(0);
+    for (std::int64_t c = 0; c < width; ++c) s[c] = l[c] + b * s[c];
   });
 }
 
+/// The sums of a tile's blocks into columns [first, ...) of sums, (n, n_blocks).
 template <class T>
-void draw_rows(const at::Tensor& scores, std::span<const double> log_sums, std::int64_t first_row,
-               std::span<const std::int64_t> row_of, std::span<const double> u,
-               std::span<const std::int64_t> forced, std::span<std::int64_t> tokens) {
-  const std::int64_t end_row = first_row + scores.size(0), v = scores.size(1);
-  const auto n = static_cast<std::int64_t>(row_of.size());
-  parallel_for(n, n * v > 20000, [&](std::int64_t i) {
-    const auto at = static_cast<std::size_t>(i);
-    const std::int64_t row = row_of[at];
-    if (row < first_row || row >= end_row) return;
-    const double log_sum = log_sums[static_cast<std::size_t>(row)];
-    if (forced[at] >= 0) {
-      tokens[at] = forced[at];
-    } else if (log_sum == log_zero) {
-      tokens[at] = 0;  // no token has weight: the particle is dead whatever it draws
-    } else {
-      tokens[at] = model::draw_token(row_of_tensor<T>(scores, row - first_row, 0, v), log_sum, u[at]);
-    }
+void sum_tile(const at::Tensor& tile, std::int64_t width, std::int64_t first, std::int64_t n_blocks,
+              std::span<double> sums) {
+  const std::int64_t n = tile.size(0);
+  parallel_for(n, n * width > 20000, [&](std::int64_t r) {
+    model::block_log_sums(row_of_tensor<T>(tile, r, width),
+                          sums.subspan(static_cast<std::size_t>(r * n_blocks + first),
+                                       static_cast<std::size_t>(model::n_vocabulary_blocks(width))));
   });
+}
+
+/// A particle whose token lies in a block, and what is left of its uniform number there.
+struct Drawer {
+  std::int64_t block = 0, row = 0;
+  std::size_t particle = 0;
+  double u = 0;
+};
+
+/// Who draws, in the order of blocks and rows. Tokens of the others: as forced, or 0 for rows without weight,
+/// where the particle is dead whatever it draws.
+std::vector<Drawer> choose_blocks(const RowScores& rows, std::span<const std::int64_t> row_of,
+                                  std::span<const double> u, std::span<const std::int64_t> forced,
+                                  std::span<std::int64_t> tokens) {
+  std::vector<Drawer> out;
+  for (std::size_t i = 0; i < row_of.size(); ++i) {
+    const double log_sum = rows.log_sum_q[static_cast<std::size_t>(row_of[i])];
+    tokens[i] = std::max<std::int64_t>(forced[i], 0);
+    if (forced[i] >= 0 || log_sum == log_zero) continue;
+    const model::BlockDraw draw = model::draw_block(rows.blocks_of(row_of[i]), log_sum, u[i]);
+    out.push_back({draw.block, row_of[i], i, draw.u});
+  }
+  std::ranges::sort(out, {}, [](const Drawer& d) { return std::tuple(d.block, d.row, d.particle); });
+  return out;
+}
+
+at::Tensor select_rows(const at::Tensor& rows, const std::vector<std::int64_t>& index) {
+  return at::index_select(rows, 0,
+                          at::from_blob(const_cast<std::int64_t*>(index.data()),
+                                        {static_cast<std::int64_t>(index.size())}, at::kLong));
 }
 
 }  // namespace
@@ -75,7 +89,7 @@ void RowScores::append(const RowScores& other) {
   log_sum_p0.insert(log_sum_p0.end(), other.log_sum_p0.begin(), other.log_sum_p0.end());
   log_sum_q.insert(log_sum_q.end(), other.log_sum_q.begin(), other.log_sum_q.end());
   features = at::cat({features, other.features});
-  scores = scores.defined() && other.scores.defined() ? at::cat({scores, other.scores}) : at::Tensor();
+  block_log_sums.insert(block_log_sums.end(), other.block_log_sums.begin(), other.block_log_sums.end());
 }
 
 void RowScores::select(std::span<const std::int64_t> rows) {
@@ -84,12 +98,20 @@ void RowScores::select(std::span<const std::int64_t> rows) {
     for (const std::int64_t r : rows) out.push_back(x[static_cast<std::size_t>(r)]);
     return out;
   };
+  std::vector<double> blocks;
+  for (const std::int64_t r : rows) {
+    const std::span<const double> row = blocks_of(r);
+    blocks.insert(blocks.end(), row.begin(), row.end());
+  }
+  block_log_sums = std::move(blocks);
   log_sum_p0 = pick(log_sum_p0);
   log_sum_q = pick(log_sum_q);
-  const at::Tensor index = at::from_blob(const_cast<std::int64_t*>(rows.data()),
-                                         {static_cast<std::int64_t>(rows.size())}, at::kLong);
-  features = at::index_select(features, 0, index);
-  if (scores.defined()) scores = at::index_select(scores, 0, index);
+  features = select_rows(features, {rows.begin(), rows.end()});
+}
+
+std::span<const double> RowScores::blocks_of(std::int64_t row) const {
+  const std::size_t width = block_log_sums.size() / log_sum_q.size();
+  return std::span(block_log_sums).subspan(static_cast<std::size_t>(row) * width, width);
 }
 
 ProposalKind proposal_from_name(std::string_view name) {
@@ -107,64 +129,84 @@ Proposal::Proposal(const model::LanguageModel& lm, const twist::Twist& twist, Pr
                 "the twist was learned for another model");
 }
 
-void Proposal::score_rows(const at::Tensor& hidden, const at::Tensor& features, std::int64_t begin,
-                          std::int64_t end, at::Tensor* scores, double* log_sum_p0, double* log_sum_q) const {
-  const std::int64_t n = end - begin, v = lm_.vocab_size(), n_tiles = (v + tile_columns - 1) / tile_columns;
-  const at::Tensor h = hidden.slice(0, begin, end), f = features.slice(0, begin, end);
-  const bool has_twist = kind_ != ProposalKind::base;
-  at::Tensor logits = at::empty({n, std::min(v, tile_columns)}, hidden.options()),
-             log_psi = at::empty_like(logits);
-  std::vector<double> sums_p0(static_cast<std::size_t>(n * n_tiles)), sums_q(sums_p0.size());
-  for (std::int64_t tile = 0; tile < n_tiles; ++tile) {
-    const std::int64_t a = tile * tile_columns, b = std::min(v, a + tile_columns);
-    lm_.logits(h, a, b, logits);
-    if (has_twist) twist_.log_psi(f, a, b, log_psi);
-    const auto finish = hidden.scalar_type() == at::kDouble ? &finish_tile<double> : &finish_tile<float>;
-    finish(logits, log_psi, has_twist, beta_, scores, a, b - a, tile, n_tiles, sums_p0.data(), sums_q.data());
+void Proposal::score_tile(const at::Tensor& hidden, const at::Tensor& features, std::int64_t v_begin,
+                          std::int64_t v_end, at::Tensor& logits, at::Tensor& scores) const {
+  lm_.logits(hidden, v_begin, v_end, logits);
+  if (kind_ == ProposalKind::base) {
+    scores = logits;
+    return;
   }
-  for (std::int64_t r = 0; r < n; ++r) {
-    const auto row = [&](const std::vector<double>& s) {
-      return std::span(s).subspan(static_cast<std::size_t>(r * n_tiles), static_cast<std::size_t>(n_tiles));
-    };
-    log_sum_p0[r] = log_sum_exp(row(sums_p0));
-    log_sum_q[r] = log_sum_exp(row(sums_q));
-  }
+  twist_.log_psi(features, v_begin, v_end, scores);
+  const auto add = hidden.scalar_type() == at::kDouble ? &add_logits<double> : &add_logits<float>;
+  add(logits, scores, beta_, v_end - v_begin);
 }
 
 RowScores Proposal::score(const at::Tensor& hidden) const {
-  const std::int64_t n = hidden.size(0), v = lm_.vocab_size();
+  const std::int64_t n = hidden.size(0), n_blocks = model::n_vocabulary_blocks(lm_.vocab_size());
   RowScores rows;
-  rows.log_sum_p0.resize(static_cast<std::size_t>(n));
-  rows.log_sum_q.resize(static_cast<std::size_t>(n));
   rows.features = twist_.features(hidden);
-  const std::int64_t row_bytes = v * hidden.element_size(),
-                     at_once = std::max<std::int64_t>(1, kept_bytes / row_bytes);
-  if (n <= at_once) rows.scores = at::empty({n, v}, hidden.options());
-  for (std::int64_t begin = 0; begin < n; begin += at_once)
-    score_rows(hidden, rows.features, begin, std::min(n, begin + at_once),
-               rows.scores.defined() ? &rows.scores : nullptr, rows.log_sum_p0.data() + begin,
-               rows.log_sum_q.data() + begin);
+  rows.block_log_sums.resize(static_cast<std::size_t>(n * n_blocks));
+  std::vector<double> blocks_p0(rows.block_log_sums.size());
+  for (std::int64_t begin = 0; begin < n; begin += rows_at_once) {
+    const std::int64_t end = std::min(n, begin + rows_at_once);
+    const auto part = [&](std::vector<double>& sums) {
+      return std::span(sums).subspan(static_cast<std::size_t>(begin * n_blocks));
+    };
+    sum_rows(hidden.slice(0, begin, end), rows.features.slice(0, begin, end), part(blocks_p0),
+             part(rows.block_log_sums));
+  }
+  if (kind_ == ProposalKind::base) rows.block_log_sums = blocks_p0;
+  for (std::int64_t r = 0; r < n; ++r) {
+    const auto row = [&](const std::vector<double>& sums) {
+      return log_sum_exp(std::span(sums).subspan(static_cast<std::size_t>(r * n_blocks),
+                                                 static_cast<std::size_t>(n_blocks)));
+    };
+    rows.log_sum_p0.push_back(row(blocks_p0));
+    rows.log_sum_q.push_back(row(rows.block_log_sums));
+  }
   return rows;
+}
+
+void Proposal::sum_rows(const at::Tensor& hidden, const at::Tensor& features, std::span<double> blocks_p0,
+                        std::span<double> blocks_q) const {
+  const std::int64_t n = hidden.size(0), v = lm_.vocab_size(), n_blocks = model::n_vocabulary_blocks(v);
+  at::Tensor logits = at::empty({n, std::min(v, tile_columns)}, hidden.options()),
+             scores = at::empty_like(logits);
+  const auto sum = hidden.scalar_type() == at::kDouble ? &sum_tile<double> : &sum_tile<float>;
+  for (std::int64_t begin = 0; begin < v; begin += tile_columns) {
+    const std::int64_t end = std::min(v, begin + tile_columns), first = begin / model::vocabulary_block;
+    score_tile(hidden, features, begin, end, logits, scores);
+    sum(logits, end - begin, first, n_blocks, blocks_p0);
+    if (kind_ != ProposalKind::base) sum(scores, end - begin, first, n_blocks, blocks_q);
+  }
 }
 
 Draws Proposal::draw(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
                      std::span<const double> u, std::span<const std::int64_t> forced) const {
   std::vector<std::int64_t> tokens(row_of.size());
-  const auto draw_from = [&](const at::Tensor& scores, std::int64_t first) {
-    const auto draw = scores.scalar_type() == at::kDouble ? &draw_rows<double> : &draw_rows<float>;
-    draw(scores, rows.log_sum_q, first, row_of, u, forced, tokens);
-  };
-  if (rows.scores.defined()) {
-    draw_from(rows.scores, 0);
-  } else {
-    const std::int64_t n = rows.size(), v = lm_.vocab_size();
-    const std::int64_t at_once = std::max<std::int64_t>(1, kept_bytes / (v * hidden.element_size()));
-    std::vector<double> unused_p0(static_cast<std::size_t>(at_once)), unused_q(unused_p0);
-    for (std::int64_t begin = 0; begin < n; begin += at_once) {
-      const std::int64_t end = std::min(n, begin + at_once);
-      at::Tensor scores = at::empty({end - begin, v}, hidden.options());
-      score_rows(hidden, rows.features, begin, end, &scores, unused_p0.data(), unused_q.data());
-      draw_from(scores, begin);
+  const std::vector<Drawer> drawers = choose_blocks(rows, row_of, u, forced, tokens);
+  for (std::size_t first = 0, next = 0; first < drawers.size(); first = next) {
+    const std::int64_t block = drawers[first].block;
+    std::vector<std::int64_t> distinct;  // rows that are drawn from in this block
+    std::vector<std::int64_t> place;     // of each drawer's row among them
+    for (; next < drawers.size() && drawers[next].block == block; ++next) {
+      if (distinct.empty() || distinct.back() != drawers[next].row) distinct.push_back(drawers[next].row);
+      place.push_back(static_cast<std::int64_t>(distinct.size()) - 1);
+    }
+    const std::int64_t begin = block * model::vocabulary_block,
+                       width = std::min(model::vocabulary_block, lm_.vocab_size() - begin);
+    at::Tensor logits = at::empty({static_cast<std::int64_t>(distinct.size()), width}, hidden.options()),
+               scores = at::empty_like(logits);
+    score_tile(select_rows(hidden, distinct), select_rows(rows.features, distinct), begin, begin + width,
+               logits, scores);
+    for (std::size_t i = first; i < next; ++i) {
+      const double log_sum = rows.blocks_of(drawers[i].row)[static_cast<std::size_t>(block)];
+      const auto from = [&](auto real) {
+        return model::draw_token(row_of_tensor<decltype(real)>(scores, place[i - first], width), log_sum,
+                                 drawers[i].u);
+      };
+      tokens[drawers[i].particle] =
+          begin + (scores.scalar_type() == at::kDouble ? from(double{}) : from(float{}));
     }
   }
   Draws draws = score_tokens(rows, hidden, row_of, tokens);

@@ -11,8 +11,8 @@
 
 namespace twistor::model {
 
-/// Columns of logits that are held at a time, and rows that go with them: bounds on memory. The tile width
-/// also fixes the order of summation, so everything here gives the same bits for the same row.
+/// Columns of logits that are held at a time, a multiple of vocabulary_block, and rows that go with them:
+/// bounds on memory.
 inline constexpr std::int64_t vocabulary_tile = 4096;
 inline constexpr std::int64_t row_chunk = 256;
 

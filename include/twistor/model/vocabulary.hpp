@@ -12,9 +12,28 @@ namespace twistor::model {
 [[nodiscard]] double row_log_sum_exp(std::span<const float> scores);
 [[nodiscard]] double row_log_sum_exp(std::span<const double> scores);
 
+/// Columns whose log-sum-exp is kept apart. Sums over a row are joined from blocks, so they have the same
+/// bits however wide the tiles are that a caller works in, and a token can be drawn by its block first.
+inline constexpr std::int64_t vocabulary_block = 256;
+[[nodiscard]] constexpr std::int64_t n_vocabulary_blocks(std::int64_t vocab_size) {
+  return (vocab_size + vocabulary_block - 1) / vocabulary_block;
+}
+
+/// row_log_sum_exp of each block of a row, or of a tile of it that begins with a block, into out (blocks).
+void block_log_sums(std::span<const float> scores, std::span<double> out);
+void block_log_sums(std::span<const double> scores, std::span<double> out);
+
 /// The smallest v with sum_{i <= v} exp(scores[i] - log_sum) > u, by inversion: one uniform number u in (0,
 /// 1) a token. An entry of -inf is never drawn.
 [[nodiscard]] std::int64_t draw_token(std::span<const float> scores, double log_sum, double u);
 [[nodiscard]] std::int64_t draw_token(std::span<const double> scores, double log_sum, double u);
+
+/// The block that draw_token would find the token in, and the uniform number that is left for the draw inside
+/// it, where the block's own log-sum-exp is log_sum.
+struct BlockDraw {
+  std::int64_t block = 0;
+  double u = 0;
+};
+[[nodiscard]] BlockDraw draw_block(std::span<const double> log_sums, double log_sum, double u);
 
 }  // namespace twistor::model

@@ -27,8 +27,12 @@ struct RowScores {
   std::vector<double> log_sum_p0;  ///< (n) log sum_v exp(logits)
   std::vector<double> log_sum_q;   ///< (n) log sum_v exp(logits + beta log psi)
   at::Tensor features;             ///< (n, D') what the twist's vocabulary product takes
-  at::Tensor scores;               ///< (n, V) logits + beta log psi; undefined where too large to keep
+  /// (n, blocks) the part of log_sum_q of each vocabulary_block: the draw chooses a block by them and
+  /// computes that block's scores again, so that no (n, V) buffer is kept.
+  std::vector<double> block_log_sums;
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(log_sum_p0.size()); }
+  /// The block sums of one row.
+  [[nodiscard]] std::span<const double> blocks_of(std::int64_t row) const;
   /// Puts other rows behind these.
   void append(const RowScores& other);
   /// Keeps the rows of the given indices, in that order.
@@ -65,9 +69,12 @@ class Proposal {
   [[nodiscard]] bool weight_is_known_before_draw() const { return kind_ == ProposalKind::twisted; }
 
  private:
-  /// Fills scores and sums of rows [begin, end) of hidden.
-  void score_rows(const at::Tensor& hidden, const at::Tensor& features, std::int64_t begin, std::int64_t end,
-                  at::Tensor* scores, double* log_sum_p0, double* log_sum_q) const;
+  /// The sums of the vocabulary's blocks, (n, blocks) each; blocks_q is left alone where q = p0.
+  void sum_rows(const at::Tensor& hidden, const at::Tensor& features, std::span<double> blocks_p0,
+                std::span<double> blocks_q) const;
+  /// Logits and scores, logits + beta log psi, of the columns [v_begin, v_end); features go with hidden.
+  void score_tile(const at::Tensor& hidden, const at::Tensor& features, std::int64_t v_begin,
+                  std::int64_t v_end, at::Tensor& logits, at::Tensor& scores) const;
 
   const model::LanguageModel& lm_;
   const twist::Twist& twist_;

@@ -184,5 +184,32 @@ TEST(Score, IsTheChainOfConditionals) {
   EXPECT_THROW((void)score(lm, Tokens{-1, 0}), Error);
 }
 
+TEST(Vocabulary, BlocksJoinToTheRowAndDrawsByBlockFollowItsLaw) {
+  std::vector<float> row(1000);
+  for (std::size_t v = 0; v < row.size(); ++v) row[v] = 3 * std::sin(static_cast<float>(v) * 0.7F);
+  for (std::size_t v = 256; v < 512; ++v)
+    row[v] = -std::numeric_limits<float>::infinity();  // a block without weight
+  std::vector<double> blocks(static_cast<std::size_t>(n_vocabulary_blocks(1000)));
+  ASSERT_EQ(blocks.size(), 4u);
+  block_log_sums(std::span<const float>(row), blocks);
+  const double log_total = log_sum_exp(blocks);
+  EXPECT_NEAR(log_total, row_log_sum_exp(std::span<const float>(row)), 1e-6);
+  EXPECT_EQ(blocks[1], log_zero);
+  // The same quantile gives the same token by either way, but for those that lie on a border.
+  std::int64_t n_apart = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const double u = (i + 0.5) / 4000;
+    const BlockDraw draw = draw_block(blocks, log_total, u);
+    const auto begin = static_cast<std::size_t>(draw.block * vocabulary_block);
+    const auto part =
+        std::span<const float>(row).subspan(begin, std::min<std::size_t>(256, row.size() - begin));
+    const std::int64_t token = static_cast<std::int64_t>(begin) +
+                               draw_token(part, blocks[static_cast<std::size_t>(draw.block)], draw.u);
+    n_apart += token != draw_token(std::span<const float>(row), log_total, u);
+  }
+  EXPECT_LE(n_apart, 4);
+  EXPECT_EQ(draw_block(blocks, log_total, 1 - 1e-16).block, 3) << "the last block that has weight";
+}
+
 }  // namespace
 }  // namespace twistor::model
