@@ -98,8 +98,9 @@ std::string JudgeScorer::description() const {
 std::unique_ptr<TextScorer> make_judge(const PotentialOptions& options, const TargetContext& context) {
   TWISTOR_CHECK(context.lm != nullptr && context.tokenizer != nullptr, ErrorKind::config, making,
                 "it needs a language model with a tokenizer", "set model.path");
+  // A question may hold the token that ends generated texts: chat templates do.
   return std::make_unique<JudgeScorer>(
-      *context.lm, *context.tokenizer,
+      context.lm->without_end(), *context.tokenizer,
       JudgeScorer::Options{options.template_text, options.answer, options.beta});
 }
 

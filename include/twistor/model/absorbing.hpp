@@ -35,6 +35,7 @@ class AbsorbingModel final : public LanguageModel {
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
               at::Tensor& out) const override;
   [[nodiscard]] std::int64_t absorbing_token() const override { return end_token_; }
+  [[nodiscard]] const LanguageModel& without_end() const override { return *base_; }
 
  private:
   std::shared_ptr<const LanguageModel> base_;

@@ -33,6 +33,8 @@ class LanguageModel {
 
   /// The token behind which only itself follows (see AbsorbingModel); -1 if there is none.
   [[nodiscard]] virtual std::int64_t absorbing_token() const { return -1; }
+  /// The same model without that rule: for texts that were not generated.
+  [[nodiscard]] virtual const LanguageModel& without_end() const { return *this; }
 
   /// A cache of n empty sequences.
   [[nodiscard]] virtual std::unique_ptr<Cache> make_cache(std::int64_t n) const = 0;

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "twistor/base/error.hpp"
+#include "twistor/model/absorbing.hpp"
+#include "twistor/target/registry.hpp"
 #include "unit/target/brute_force.hpp"
 
 namespace twistor::target {
@@ -32,6 +34,22 @@ TEST(Judge, IsTheProbabilityOfTheAnswerByHand) {
     EXPECT_EQ(values[i], values[i % 3]);
   }
   EXPECT_TRUE(scorer.log_phi({}).empty());
+}
+
+TEST(Judge, TheTokenThatEndsGeneratedTextsEndsNoQuestion) {
+  // As with chat templates, whose turns end with the model's end-of-text token: here "!".
+  const auto base = std::make_shared<model::TabularModel>(model::TabularModel::random(5, 9, 3));
+  const model::AbsorbingModel ending(base, 4, 1);
+  PotentialOptions options;
+  options.potential = "judge";
+  options.template_text = "a {text}! ";
+  options.answer = "bc";
+  TargetContext context;
+  context.lm = &ending;
+  context.tokenizer = &tokenizer;
+  const std::string text = "a";
+  EXPECT_NEAR(make_text_scorer(options, context)->log_phi({&text, 1})[0], log_p0(*base, {1, 3, 1, 4, 3}, {2}),
+              1e-12);
 }
 
 TEST(Judge, RefusesUnfitOptionsAndLongTexts) {
