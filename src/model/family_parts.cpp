@@ -5,13 +5,14 @@
 #include <array>
 
 #include "twistor/base/error.hpp"
+#include "twistor/text/component_kinds.hpp"
 #include "twistor/text/quote.hpp"
 
 namespace twistor::model {
 namespace {
 
 struct NamedActivation {
-  std::string_view name;
+  std::string_view type;
   ActivationKind kind;
 };
 constexpr std::array activations{
@@ -27,13 +28,7 @@ constexpr std::array activations{
 }  // namespace
 
 ActivationKind activation_named(const text::JsonView& name) {
-  const std::string& wanted = name.string();
-  std::string all;
-  for (const NamedActivation& known : activations) {
-    if (known.name == wanted) return known.kind;
-    all += (all.empty() ? "" : ", ") + std::string(known.name);
-  }
-  name.fail("the activation " + text::quote(wanted) + " is not supported", "supported: " + all);
+  return text::find_kind(activations, name.string(), "activation", name).kind;
 }
 
 double positive_number(const text::JsonView& number) {

@@ -3,14 +3,13 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/index_select.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <tuple>
 #include <utility>
 
+#include "select_rows.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/parallel.hpp"
@@ -77,12 +76,6 @@ std::vector<Drawer> choose_blocks(const RowScores& rows, std::span<const std::in
   return out;
 }
 
-at::Tensor select_rows(const at::Tensor& rows, const std::vector<std::int64_t>& index) {
-  return at::index_select(rows, 0,
-                          at::from_blob(const_cast<std::int64_t*>(index.data()),
-                                        {static_cast<std::int64_t>(index.size())}, at::kLong));
-}
-
 }  // namespace
 
 void RowScores::append(const RowScores& other) {
@@ -106,7 +99,7 @@ void RowScores::select(std::span<const std::int64_t> rows) {
   block_log_sums = std::move(blocks);
   log_sum_p0 = pick(log_sum_p0);
   log_sum_q = pick(log_sum_q);
-  features = select_rows(features, {rows.begin(), rows.end()});
+  features = select_rows(features, rows);
 }
 
 std::span<const double> RowScores::blocks_of(std::int64_t row) const {
@@ -217,13 +210,11 @@ Draws Proposal::draw(const RowScores& rows, const at::Tensor& hidden, std::span<
 Draws Proposal::score_tokens(const RowScores& rows, const at::Tensor& hidden,
                              std::span<const std::int64_t> row_of,
                              std::span<const std::int64_t> tokens) const {
-  const auto n = static_cast<std::int64_t>(row_of.size());
-  const at::Tensor index = at::from_blob(const_cast<std::int64_t*>(row_of.data()), {n}, at::kLong);
-  const std::vector<double> logit = model::logits_at(lm_, at::index_select(hidden, 0, index), tokens);
+  const std::vector<double> logit = model::logits_at(lm_, select_rows(hidden, row_of), tokens);
   Draws out{{tokens.begin(), tokens.end()},
             {},
             {},
-            twist::log_psi_at(twist_, at::index_select(rows.features, 0, index), tokens)};
+            twist::log_psi_at(twist_, select_rows(rows.features, row_of), tokens)};
   out.log_p0.resize(tokens.size());
   out.log_q.resize(tokens.size());
   const bool is_f32 = hidden.scalar_type() == at::kFloat, has_twist = kind_ != ProposalKind::base;

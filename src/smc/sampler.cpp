@@ -2,8 +2,6 @@
 #include "twistor/smc/sampler.hpp"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/index_select.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include <cmath>
 #include <map>
 
+#include "select_rows.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/exact_sum.hpp"
 #include "twistor/base/log_space.hpp"
@@ -47,12 +46,6 @@ std::vector<double> gather_by_id(std::span<const double> local, const Layout& la
   for (std::size_t id = 0; id < by_id.size(); ++id)
     by_id[id] = by_rank[next[static_cast<std::size_t>(layout.rank_of(static_cast<std::int64_t>(id)))]++];
   return by_id;
-}
-
-at::Tensor select_rows(const at::Tensor& rows, const std::vector<std::int64_t>& index) {
-  return at::index_select(rows, 0,
-                          at::from_blob(const_cast<std::int64_t*>(index.data()),
-                                        {static_cast<std::int64_t>(index.size())}, at::kLong));
 }
 
 class Sweeper {
