@@ -121,7 +121,7 @@ struct SharedModel {
 };
 
 /// *Collective over world.* Rank 0 makes a random model's files first.
-inline std::unique_ptr<SharedModel> load_shared(const std::string& name, model::Precision precision,
+inline std::unique_ptr<SharedModel> load_shared(const std::string& name, device::Precision precision,
                                                 const comm::Communicator& world) {
   if (world.rank() == 0) (void)model_path(name);
   world.barrier();
@@ -154,7 +154,7 @@ class FlatPotential final : public target::Potential {
 /// a step then adds about sd^2 to the variance of log w, so that at sd = 0.5 ESS falls below K / 2 about
 /// every third step.
 inline twist::HeadTwist rough_twist(const model::LanguageModel& lm, std::span<const std::int64_t> prompt,
-                                    model::Precision precision, double sd,
+                                    device::Precision precision, double sd,
                                     const std::string& form = "linear") {
   const auto cache = lm.make_cache(1);
   const at::Tensor hidden = lm.forward(prompt, *cache);

@@ -61,7 +61,7 @@ class WatchedModel final : public model::LanguageModel {
 void print_use(const model::LanguageModel& lm, smc::SchemeKind scheme, double threshold, std::int64_t K,
                std::int64_t T) {
   const std::vector<std::int64_t> prompt = bench::some_tokens(prompt_tokens, lm.vocab_size());
-  const twist::HeadTwist twist = bench::rough_twist(lm, prompt, model::Precision::float32, 0.5);
+  const twist::HeadTwist twist = bench::rough_twist(lm, prompt, device::Precision::float32, 0.5);
   const WatchedModel watched(lm);
   const bench::FlatPotential potential;
   const smc::Proposal proposal(watched, twist, smc::ProposalKind::twisted);

@@ -5,7 +5,8 @@
 // usage: bench_ctl_update [float32|bfloat16] [updates] [baseline]
 // "baseline" also runs the sampling pass without cache and with (K, t, V) scores at every step, as published
 // code does.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -53,14 +54,14 @@ class LastToken final : public target::Potential {
 
 /// Rate of packed products of K rows, over a matrix of the vocabulary's size, in flops per second: the best
 /// of a few.
-double product_rate(model::Precision precision) {
-  model::PackedBuffer w(V, D, precision);
+double product_rate(device::Precision precision) {
+  device::PackedBuffer w(V, D, precision);
   std::vector<float> rows(static_cast<std::size_t>(V * D), 0.01f), x(static_cast<std::size_t>(K * D), 0.5f);
   w.matrix().pack_rows(0, rows);
   rows = std::vector<float>();
   std::vector<float> y(static_cast<std::size_t>(K * V));
   double best = 1e30;
-  for (int i = 0; i < 5; ++i) best = std::min(best, seconds([&] { model::multiply(x, K, w.matrix(), y); }));
+  for (int i = 0; i < 5; ++i) best = std::min(best, seconds([&] { device::multiply(x, K, w.matrix(), y); }));
   return 2.0 * static_cast<double>(K * V * D) / best;
 }
 
@@ -84,7 +85,7 @@ double baseline_seconds(const smc::Problem& problem, const twist::HeadTwist& twi
 }
 
 void run(const std::string& dtype, int updates, bool has_baseline) {
-  const model::Precision precision = model::precision_from_name(dtype);
+  const device::Precision precision = model::precision_from_name(dtype);
   const auto folder = bench::make_random_gpt2(std::filesystem::temp_directory_path() / "twistor_bench_33m", V,
                                               D, layers, heads, context);
   const double rate = product_rate(precision);

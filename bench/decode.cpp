@@ -11,13 +11,16 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "bench_tools.hpp"
-#include "twistor/model/packed_matrix.hpp"
+#include "fma_peak.hpp"
+#include "twistor/device/isa.hpp"
+#include "twistor/device/packed_matrix.hpp"
 #include "twistor/smc/proposal.hpp"
 
 namespace {
@@ -55,7 +58,7 @@ struct Loaded {
   std::unique_ptr<model::LanguageModel> lm;
 };
 
-Loaded load(const std::string& name, model::Precision precision) {
+Loaded load(const std::string& name, device::Precision precision) {
   Loaded out;
   model::LoadOptions options;
   options.precision = precision;
@@ -67,6 +70,12 @@ Loaded load(const std::string& name, model::Precision precision) {
   };
   out.lm = model::load_language_model(bench::model_path(name), options);
   return out;
+}
+
+/// The number of weights, as the model describes itself.
+double parameters_of(const model::LanguageModel& lm) {
+  const std::string text = lm.description();
+  return 1e6 * std::stod(text.substr(text.find(", ") + 2));
 }
 
 /// Seconds of one decode: 32 steps of forward, head and draw, after the prompt and the first draw.
@@ -103,16 +112,16 @@ DecodeTime decode(const model::LanguageModel& lm, std::int64_t n) {
 }
 
 /// FLOP/s of the largest product, (n, D) by (V, D)^T, with our kernel.
-double own_rate(const model::PackedMatrix& w, std::int64_t n) {
+double own_rate(const device::PackedMatrix& w, std::int64_t n) {
   const std::vector<float> x(static_cast<std::size_t>(n * w.k()), 0.5F);
   std::vector<float> y(static_cast<std::size_t>(n * w.n()));
-  const double best = bench::best_time(5, [&] { model::multiply(x, n, w, y); });
+  const double best = bench::best_time(5, [&] { device::multiply(x, n, w, y); });
   return 2.0 * static_cast<double>(n * w.n() * w.k()) / best;
 }
 
 /// The same by LibTorch.
-double library_rate(std::int64_t v, std::int64_t d, std::int64_t n, model::Precision precision) {
-  const auto dtype = precision == model::Precision::float32 ? at::kFloat : at::kBFloat16;
+double library_rate(std::int64_t v, std::int64_t d, std::int64_t n, device::Precision precision) {
+  const auto dtype = precision == device::Precision::float32 ? at::kFloat : at::kBFloat16;
   const at::Tensor x = at::randn({n, d}).to(dtype), w = at::randn({v, d}).to(dtype);
   const at::Tensor transposed = w.t();
   const double best = bench::best_time(5, [&] { (void)at::mm(x, transposed); });
@@ -140,12 +149,12 @@ void measure_passes(const model::LanguageModel& lm, double parameters, double be
   }
 }
 
-void measure(const std::string& name, const std::vector<std::int64_t>& counts, model::Precision precision,
+void measure(const std::string& name, const std::vector<std::int64_t>& counts, device::Precision precision,
              double parameters) {
   const Loaded loaded = load(name, precision);
   const model::LanguageModel& lm = *loaded.lm;
   const std::int64_t V = lm.vocab_size(), D = lm.hidden_size();
-  model::PackedBuffer head(V, D, precision);
+  device::PackedBuffer head(V, D, precision);
   head.matrix().pack_rows(0, std::vector<float>(static_cast<std::size_t>(V * D), 0.5F));
   const double mm = library_rate(V, D, 128, precision), own_128 = own_rate(head.matrix(), 128),
                bandwidth = read_bandwidth();
@@ -155,8 +164,6 @@ void measure(const std::string& name, const std::vector<std::int64_t>& counts, m
       "ours {:.0f}\n",
       lm.description(), static_cast<double>(loaded.weight_bytes) * 1e-6, bandwidth * 1e-9, V, D, mm * 1e-9,
       own_128 * 1e-9);
-  fmt::print("{:>6}{:>10}{:>10}{:>10}{:>10}{:>12}{:>12}{:>10}{:>8}\n", "n", "tokens/s", "step ms", "forward",
-             "head", "own GFLOP/s", "mm GFLOP/s", "roof ms", "share");
   double best_rate = std::max(mm, own_128);
   std::vector<double> own, library;
   for (const std::int64_t n : counts) {
@@ -164,6 +171,15 @@ void measure(const std::string& name, const std::vector<std::int64_t>& counts, m
     library.push_back(library_rate(V, D, n, precision));
     best_rate = std::max({best_rate, own.back(), library.back()});
   }
+  if (precision == device::Precision::float32) {
+    const double peak = bench::fma_peak();
+    fmt::print(
+        "fused multiply-adds over registers: {:.0f} GFLOP/s; our product at 128 rows {:.2f} of it; goal "
+        "0.85: {}\n",
+        peak * 1e-9, own_128 / peak, bench::goal(own_128 >= 0.85 * peak));
+  }
+  fmt::print("{:>6}{:>10}{:>10}{:>10}{:>10}{:>12}{:>12}{:>10}{:>8}\n", "n", "tokens/s", "step ms", "forward",
+             "head", "own GFLOP/s", "mm GFLOP/s", "roof ms", "share");
   const auto bytes = static_cast<double>(loaded.weight_bytes);
   for (std::size_t i = 0; i < counts.size(); ++i) {
     const auto n = static_cast<double>(counts[i]);
@@ -175,6 +191,7 @@ void measure(const std::string& name, const std::vector<std::int64_t>& counts, m
     fmt::print("{:>6}{:>10.1f}{:>10.2f}{:>10.2f}{:>10.2f}{:>12.0f}{:>12.0f}{:>10.2f}{:>8.2f}\n", counts[i],
                n / step, 1e3 * step, 1e3 * time.forward_s / new_tokens, 1e3 * time.head_s / new_tokens,
                own[i] * 1e-9, library[i] * 1e-9, 1e3 * roof, roof / step);
+    std::fflush(stdout);
   }
   measure_passes(lm, parameters, best_rate);
 }
@@ -182,14 +199,13 @@ void measure(const std::string& name, const std::vector<std::int64_t>& counts, m
 void run(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "default";
   const std::vector<std::int64_t> counts = bench::numbers(argc > 2 ? argv[2] : "1,16,64");
-  fmt::print("Decode of n particles, prompt of {} tokens, {} new tokens each, {} threads\n", prompt_tokens,
-             new_tokens, omp_get_max_threads());
+  fmt::print("Decode of n particles, prompt of {} tokens, {} new tokens each, {} threads, {}\n",
+             prompt_tokens, new_tokens, omp_get_max_threads(), device::isa_name(device::isa_in_use()));
   fmt::print(
       "roof = max(weights / bandwidth, 2 n parameters / best product rate seen); goal at n >= 16: share >= "
       "0.5\n");
-  // In bfloat16 every weight takes two bytes; in float32 a quantised file's weights stay codes.
-  const double parameters = static_cast<double>(load(name, model::Precision::bfloat16).weight_bytes) / 2;
-  for (const auto precision : {model::Precision::float32, model::Precision::bfloat16})
+  const double parameters = parameters_of(*load(name, device::Precision::bfloat16).lm);
+  for (const auto precision : {device::Precision::float32, device::Precision::bfloat16})
     measure(name, counts, precision, parameters);
 }
 

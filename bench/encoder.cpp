@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "bench_tools.hpp"
+#include "twistor/device/packed_matrix.hpp"
 #include "twistor/model/encoder.hpp"
-#include "twistor/model/packed_matrix.hpp"
 
 namespace {
 
@@ -40,18 +40,18 @@ struct Products {
   double time_s = 0, flops = 0;
 };
 
-Products products(std::int64_t rows, model::Precision precision) {
+Products products(std::int64_t rows, device::Precision precision) {
   struct Shape {
     std::int64_t n, k;
   };
   Products out;
   for (const Shape shape : {Shape{3 * width, width}, {width, width}, {inner, width}, {width, inner}}) {
-    model::PackedBuffer w(shape.n, shape.k, precision);
+    device::PackedBuffer w(shape.n, shape.k, precision);
     w.matrix().pack_rows(0, std::vector<float>(static_cast<std::size_t>(shape.n * shape.k), 0.5F));
     const std::vector<float> x(static_cast<std::size_t>(rows * shape.k), 0.5F);
     std::vector<float> y(static_cast<std::size_t>(rows * shape.n));
     out.time_s += static_cast<double>(layers) *
-                  bench::best_time(repeats, [&] { model::multiply(x, rows, w.matrix(), y); });
+                  bench::best_time(repeats, [&] { device::multiply(x, rows, w.matrix(), y); });
     out.flops += static_cast<double>(layers) * 2.0 * static_cast<double>(rows * shape.n * shape.k);
   }
   return out;
@@ -64,7 +64,7 @@ void run(int argc, char** argv) {
              omp_get_max_threads());
   fmt::print("{:<10}{:>12}{:>12}{:>14}{:>16}{:>8}\n", "dtype", "texts/s", "ms", "products ms",
              "products GFLOP/s", "share");
-  for (const auto precision : {model::Precision::float32, model::Precision::bfloat16}) {
+  for (const auto precision : {device::Precision::float32, device::Precision::bfloat16}) {
     const auto encoder = model::load_encoder(folder, {precision, {}});
     TWISTOR_CHECK(encoder->width() == width, ErrorKind::usage, "measuring the encoder",
                   fmt::format("expected MiniLM's width {}, got {}", width, encoder->width()));
@@ -73,8 +73,9 @@ void run(int argc, char** argv) {
         bench::best_time(repeats, [&] { encoder->run(texts, [](std::int64_t, std::span<const float>) {}); });
     const Products ceiling = products(n * length, precision);
     fmt::print("{:<10}{:>12.0f}{:>12.2f}{:>14.2f}{:>16.0f}{:>8.2f}  {}\n",
-               precision == model::Precision::float32 ? "float32" : "bfloat16", static_cast<double>(n) / time,
-               1e3 * time, 1e3 * ceiling.time_s, 1e-9 * ceiling.flops / ceiling.time_s, ceiling.time_s / time,
+               precision == device::Precision::float32 ? "float32" : "bfloat16",
+               static_cast<double>(n) / time, 1e3 * time, 1e3 * ceiling.time_s,
+               1e-9 * ceiling.flops / ceiling.time_s, ceiling.time_s / time,
                bench::goal(ceiling.time_s / time >= 0.6));
   }
 }

@@ -271,10 +271,10 @@ void run(int argc, char** argv) {
   const comm::Communicator world = comm::Communicator::world();
   const std::int64_t per_rank = argc > 1 ? std::stoll(argv[1]) : 128,
                      T = argc > 2 ? std::stoll(argv[2]) : 128;
-  const auto shared = bench::load_shared("random-tiny", model::Precision::float32, world);
+  const auto shared = bench::load_shared("random-tiny", device::Precision::float32, world);
   const model::LanguageModel& lm = *shared->lm;
   const std::vector<std::int64_t> prompt = bench::some_tokens(prompt_tokens, lm.vocab_size());
-  const twist::HeadTwist twist = bench::rough_twist(lm, prompt, model::Precision::float32, 0.5);
+  const twist::HeadTwist twist = bench::rough_twist(lm, prompt, device::Precision::float32, 0.5);
   const bench::FlatPotential potential;
   const smc::Problem problem{lm, prompt, potential};
   const smc::Proposal proposal(lm, twist, smc::ProposalKind::twisted);

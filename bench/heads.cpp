@@ -2,7 +2,16 @@
 // both heads' outputs whole, log-softmax of each, sum, cumulative sums and a search (G8).
 //
 // usage: bench_heads [MODEL [ROWS]]    MODEL: path, "tiny", "random-768", "default"; ROWS: 16,64,128
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cumsum.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/gather.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/searchsorted.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/core.h>
 
 #include "bench_tools.hpp"
@@ -38,7 +47,7 @@ std::vector<std::int64_t> fused(const smc::Proposal& proposal, const at::Tensor&
   return proposal.draw(proposal.score(hidden), hidden, row_of, u, free).tokens;
 }
 
-void measure(const model::LanguageModel& lm, const char* dtype, model::Precision precision, std::int64_t n) {
+void measure(const model::LanguageModel& lm, const char* dtype, device::Precision precision, std::int64_t n) {
   const twist::HeadTwist twist("mlp", lm.hidden_size(), lm.vocab_size(), precision, 1.0, 1);
   const smc::Proposal proposal(lm, twist, smc::ProposalKind::twisted);
   const auto cache = lm.make_cache(n);
@@ -70,7 +79,7 @@ int main(int argc, char** argv) {
     fmt::print("{:>6}{:>6}{:>13}{:>11}{:>8}{:>10}{:>12}\n", "dtype", "rows", "unfused ms", "ours ms", "ratio",
                "G8 0.85", "same token");
     for (const auto& [dtype, precision] :
-         {std::pair{"f32", model::Precision::float32}, std::pair{"bf16", model::Precision::bfloat16}}) {
+         {std::pair{"f32", device::Precision::float32}, std::pair{"bf16", device::Precision::bfloat16}}) {
       model::LoadOptions options;
       options.precision = precision;
       const auto lm = model::load_language_model(bench::model_path(name), options);

@@ -73,7 +73,7 @@ Timed timed_sweep(const smc::Problem& problem, const smc::Proposal& proposal,
 void measure(const std::vector<std::string>& arguments, const comm::Communicator& world) {
   TWISTOR_CHECK(arguments.size() >= 4, ErrorKind::usage, "reading the command line",
                 "expected MODEL DTYPE K T [REPEATS]");
-  const model::Precision precision = model::precision_from_name(arguments[1]);
+  const device::Precision precision = model::precision_from_name(arguments[1]);
   const std::int64_t before = comm::all_reduce_sum(memory_bytes("Pss"), world);
   const auto shared = bench::load_shared(arguments[0], precision, world);
   world.barrier();

@@ -21,7 +21,7 @@ using namespace twistor;
 /// Two learners of one problem that differ in the number of shards alone.
 struct Learner {
   Learner(const smc::Problem& problem, const learn::TrainOptions& options, const comm::Communicator& world)
-      : twist(bench::rough_twist(problem.lm, problem.prompt, model::Precision::float32, 0.1, "mlp")),
+      : twist(bench::rough_twist(problem.lm, problem.prompt, device::Precision::float32, 0.1, "mlp")),
         trainer(problem, twist, options, exact, world) {}
   void update() {
     learn::UpdateReport report;

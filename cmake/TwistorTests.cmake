@@ -10,8 +10,15 @@ set(TWISTOR_MPI_TEST_ENVIRONMENT
   "ASAN_OPTIONS=fast_unwind_on_malloc=0:detect_odr_violation=0"
   "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp")
 
+# Tests are compiled with little optimisation: what they call is optimised, and they themselves run once.
+twistor_pch(twistor_test_pch LIBRARIES fmt::fmt LibTorch::cpu GTest::gmock OPTIONS -O1
+  HEADERS ${TWISTOR_PCH_STD} ${TWISTOR_PCH_TORCH} ${TWISTOR_PCH_GTEST})
+twistor_pch(twistor_light_test_pch LIBRARIES fmt::fmt nlohmann_json::nlohmann_json GTest::gmock OPTIONS -O1
+  HEADERS ${TWISTOR_PCH_STD} ${TWISTOR_PCH_LIGHT} ${TWISTOR_PCH_GTEST})
+
 function(twistor_test_executable target room)
   add_executable(${target} ${ARGN})
+  target_compile_options(${target} PRIVATE -O1)
   target_link_libraries(${target} PRIVATE twistor::${room} twistor_options GTest::gmock)
   target_compile_definitions(${target} PRIVATE TWISTOR_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     TWISTOR_BINARY_DIR="${PROJECT_BINARY_DIR}")
@@ -19,7 +26,9 @@ function(twistor_test_executable target room)
   target_link_libraries(${target} PRIVATE $<TARGET_NAME_IF_EXISTS:nlohmann_json::nlohmann_json>)
   if(room MATCHES "model|target|twist|smc|estimate|learn|app")
     target_link_libraries(${target} PRIVATE LibTorch::cpu)
-    target_precompile_headers(${target} REUSE_FROM twistor_pch)
+    target_precompile_headers(${target} REUSE_FROM twistor_test_pch)
+  else()
+    target_precompile_headers(${target} REUSE_FROM twistor_light_test_pch)
   endif()
 endfunction()
 

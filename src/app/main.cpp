@@ -8,13 +8,16 @@
 #include <vector>
 
 #include "twistor/app/commands.hpp"
+#include "twistor/app/instruction_set.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/environment.hpp"
+#include "twistor/device/require.hpp"
 
 int main(int argc, char** argv) {
   using namespace twistor;
+  device::require_x86_64_v3();
   comm::fix_arithmetic_mode();
   const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   std::optional<comm::Environment> environment;
@@ -30,7 +33,10 @@ int main(int argc, char** argv) {
       if (!world || world->rank() == 0) fmt::print("{}", command_line.printout);
       return 0;
     }
-    if (world) comm::agree_on_arithmetic_mode(*world);
+    if (world) {
+      comm::agree_on_arithmetic_mode(*world);
+      app::agree_on_isa(*world);
+    }
     return app::run(command_line.invocation);
   } catch (const std::exception& error) {
     comm::report_and_abort(world ? &*world : nullptr, error, "running twistor");

@@ -6,6 +6,7 @@
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/device/isa.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/target/base_sampler.hpp"
@@ -35,7 +36,8 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   if (config.target.stop_at_eos) make_end_absorbing();
   make_potential(config_file);
   if (is_root()) {
-    log_info(fmt::format("model: {}", lm_->description()));
+    log_info(fmt::format("model: {}; instruction set: {}", lm_->description(),
+                         device::isa_name(device::isa_in_use())));
     log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(),
                          config.target.length));
   }

@@ -78,9 +78,9 @@ BiLstmClassifier::BiLstmClassifier(std::vector<FloatArray> arrays, std::int64_t 
     require(first + 1, {n_units_, 4 * n_units_});
     require(first + 2, {4 * n_units_});
     Direction& direction = first == forward_kernel ? forward_ : backward_;
-    direction.kernel = PackedBuffer(4 * n_units_, n_dims_, Precision::float32);
+    direction.kernel = device::PackedBuffer(4 * n_units_, n_dims_, device::Precision::float32);
     direction.kernel.matrix().pack_transposed(arrays[first].values);
-    direction.recurrent = PackedBuffer(4 * n_units_, n_units_, Precision::float32);
+    direction.recurrent = device::PackedBuffer(4 * n_units_, n_units_, device::Precision::float32);
     direction.recurrent.matrix().pack_transposed(arrays[first + 1].values);
     direction.bias = std::move(arrays[first + 2].values);
   }
@@ -102,7 +102,7 @@ void BiLstmClassifier::run(const Direction& direction, bool is_backward, const W
   const auto n = static_cast<std::int64_t>(words.counts.size());
   const auto n_rows = static_cast<std::int64_t>(words.vectors.size()) / n_dims_;
   std::vector<float> inputs(static_cast<std::size_t>(n_rows * 4 * H));
-  multiply(words.vectors, n_rows, direction.kernel.matrix(), inputs, {direction.bias.data(), false});
+  device::multiply(words.vectors, n_rows, direction.kernel.matrix(), inputs, {direction.bias.data(), false});
   std::vector<float> gates(static_cast<std::size_t>(n * 4 * H));
   std::vector<float> state(static_cast<std::size_t>(n * H)), cell(state.size());
   std::fill(pooled.begin(), pooled.end(), -std::numeric_limits<float>::infinity());
@@ -114,7 +114,7 @@ void BiLstmClassifier::run(const Direction& direction, bool is_backward, const W
       const std::int64_t row = word < 0 ? 0 : words.begins[k] + word;
       std::copy_n(inputs.begin() + row * 4 * H, 4 * H, gates.begin() + i * 4 * H);
     }
-    multiply(state, n, direction.recurrent.matrix(), gates, {nullptr, true});
+    device::multiply(state, n, direction.recurrent.matrix(), gates, {nullptr, true});
     parallel_for(n, n >= worth_threads, [&](std::int64_t i) {
       const float* z = gates.data() + i * 4 * H;
       for (std::int64_t u = 0; u < H; ++u) {

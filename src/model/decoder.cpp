@@ -9,8 +9,8 @@
 
 #include "attention.hpp"
 #include "decoder_weights.hpp"
-#include "row_kernels.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/device/row_kernels.hpp"
 #include "twistor/model/kv_cache.hpp"
 
 namespace twistor::model {
@@ -29,7 +29,7 @@ struct Workspace {
         gated(size(n, t.feed_forward)) {}
   static std::size_t size(std::int64_t a, std::int64_t b) { return static_cast<std::size_t>(a * b); }
   std::vector<float> x, normal, qkv, heads, inner, gated;
-  rows::RotaryRows angles;
+  device::rows::RotaryRows angles;
 };
 
 class Decoder final : public LanguageModel {
@@ -41,7 +41,7 @@ class Decoder final : public LanguageModel {
         weights_(std::move(source), options) {
     TWISTOR_ASSERT(!traits_.is_parallel || weights_.layers[0].attention_post_norm.weight.empty(),
                    "norms behind parallel branches need a buffer of their own");
-    if (options.precision == Precision::bfloat16) fingerprint_ += ":bfloat16";
+    if (options.precision == device::Precision::bfloat16) fingerprint_ += ":bfloat16";
   }
 
   std::int64_t vocab_size() const override { return traits_.vocab_size; }
@@ -53,7 +53,7 @@ class Decoder final : public LanguageModel {
     return fmt::format("{}, {:.1f} M parameters, {} layers, D {}, V {}, context {}, {}", traits_.family,
                        static_cast<double>(weights_.n_parameters) * 1e-6, traits_.n_layers, traits_.width,
                        traits_.vocab_size, traits_.context,
-                       precision_ == Precision::float32 ? "float32" : "bfloat16");
+                       precision_ == device::Precision::float32 ? "float32" : "bfloat16");
   }
 
   std::unique_ptr<Cache> make_cache(std::int64_t n) const override {
@@ -88,14 +88,14 @@ class Decoder final : public LanguageModel {
 
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
               at::Tensor& out) const override {
-    multiply(hidden.const_data_ptr<float>(), hidden.stride(0), hidden.size(0), weights_.head, v_begin, v_end,
-             out.mutable_data_ptr<float>(), out.stride(0));
+    device::multiply(hidden.const_data_ptr<float>(), hidden.stride(0), hidden.size(0), weights_.head, v_begin,
+                     v_end, out.mutable_data_ptr<float>(), out.stride(0));
     if (traits_.logit_cap == 0) return;
     const std::int64_t n = hidden.size(0), width = v_end - v_begin;
 #pragma omp parallel for schedule(static) if (n * width > 10000)
     for (std::int64_t r = 0; r < n; ++r)
-      rows::soft_cap(out.mutable_data_ptr<float>() + r * out.stride(0), width,
-                     static_cast<float>(traits_.logit_cap));
+      device::rows::soft_cap(out.mutable_data_ptr<float>() + r * out.stride(0), width,
+                             static_cast<float>(traits_.logit_cap));
   }
 
  private:
@@ -141,7 +141,7 @@ class Decoder final : public LanguageModel {
     }
   }
 
-  rows::RotaryRows angles_of(const std::vector<AttentionRow>& rows) const {
+  device::rows::RotaryRows angles_of(const std::vector<AttentionRow>& rows) const {
     std::vector<std::int64_t> positions;
     for (const AttentionRow& row : rows) positions.push_back(row.position);
     return {traits_.rotary.frequencies, traits_.rotary.magnitude, positions};
@@ -153,9 +153,9 @@ class Decoder final : public LanguageModel {
 #pragma omp parallel for schedule(static) if (n * d > 50000)
     for (std::int64_t r = 0; r < n; ++r) {
       if (traits_.norm == NormKind::layer_norm) {
-        rows::layer_norm(x + r * d, norm.weight.data(), norm.bias.data(), eps, d, out + r * d);
+        device::rows::layer_norm(x + r * d, norm.weight.data(), norm.bias.data(), eps, d, out + r * d);
       } else {
-        rows::rms_norm(x + r * d, norm.weight.data(), eps, d, out + r * d);
+        device::rows::rms_norm(x + r * d, norm.weight.data(), eps, d, out + r * d);
       }
     }
   }
@@ -171,8 +171,8 @@ class Decoder final : public LanguageModel {
       float* row = work.qkv.data() + r * width;
       if (traits_.position != PositionKind::learned)
         for (std::int64_t h = 0; h < traits_.n_heads + traits_.n_kv_heads; ++h)
-          rows::rotate(row + h * traits_.head_size, work.angles, r,
-                       traits_.position == PositionKind::rotary_interleaved);
+          device::rows::rotate(row + h * traits_.head_size, work.angles, r,
+                               traits_.position == PositionKind::rotary_interleaved);
       write_kv(cache, rows[static_cast<std::size_t>(r)], index, row + q, row + q + kv);
     }
     const AttentionOptions options{traits_.n_heads, static_cast<float>(layer.attention_scale), layer.window,
@@ -189,7 +189,7 @@ class Decoder final : public LanguageModel {
     for (std::int64_t r = 0; r < n; ++r) {
       float* inner = work.inner.data() + r * up;
       activate(inner, f);
-      if (traits_.is_gated) rows::times(inner, inner + f, f, work.gated.data() + r * f);
+      if (traits_.is_gated) device::rows::times(inner, inner + f, f, work.gated.data() + r * f);
     }
     add_to_stream(traits_.is_gated ? work.gated : work.inner, n, layer.down, layer.mlp_post_norm, work);
   }
@@ -207,24 +207,24 @@ class Decoder final : public LanguageModel {
   void activate(float* x, std::int64_t n) const {
     switch (traits_.activation) {
       case ActivationKind::gelu_tanh:
-        return rows::gelu_tanh(x, n);
+        return device::rows::gelu_tanh(x, n);
       case ActivationKind::gelu_erf:
-        return rows::gelu_erf(x, n);
+        return device::rows::gelu_erf(x, n);
       case ActivationKind::silu:
-        return rows::silu(x, n);
+        return device::rows::silu(x, n);
     }
   }
 
   static void apply(const std::vector<float>& x, std::int64_t n, const LinearWeights& w,
                     std::vector<float>& y, bool accumulate = false) {
-    multiply(std::span(x).first(static_cast<std::size_t>(n * w.matrix.k())), n, w.matrix,
-             std::span(y).first(static_cast<std::size_t>(n * w.matrix.n())),
-             {w.bias.empty() ? nullptr : w.bias.data(), accumulate});
+    device::multiply(std::span(x).first(static_cast<std::size_t>(n * w.matrix.k())), n, w.matrix,
+                     std::span(y).first(static_cast<std::size_t>(n * w.matrix.n())),
+                     {w.bias.empty() ? nullptr : w.bias.data(), accumulate});
   }
 
   DecoderTraits traits_;
   std::string fingerprint_;
-  Precision precision_;
+  device::Precision precision_;
   DecoderWeights weights_;
 };
 

@@ -8,7 +8,7 @@ MatrixSource head_source(const DecoderSource& s) {
   return {{{s.head != nullptr ? s.head : s.embedding, nullptr}}, false};
 }
 
-std::size_t bytes_of(const DecoderSource& s, Precision precision) {
+std::size_t bytes_of(const DecoderSource& s, device::Precision precision) {
   std::size_t total = packed_bytes(head_source(s), precision);
   for (const LayerSource& layer : s.layers)
     for (const MatrixSource* matrix : {&layer.qkv, &layer.out, &layer.up, &layer.down})

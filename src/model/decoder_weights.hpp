@@ -28,7 +28,7 @@ class DecoderWeights {
 
   NormWeights final_norm;
   std::vector<LayerWeights> layers;
-  PackedMatrix head;
+  device::PackedMatrix head;
   std::int64_t n_parameters = 0;
 
  private:

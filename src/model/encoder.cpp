@@ -8,8 +8,8 @@
 
 #include "encoder_attention.hpp"
 #include "encoder_families.hpp"
-#include "row_kernels.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/device/row_kernels.hpp"
 #include "weight_packer.hpp"
 
 namespace twistor::model {
@@ -58,7 +58,7 @@ class PackedEncoder final : public Encoder {
   std::int64_t vocab_size() const override { return source_.traits.vocab_size; }
   std::int64_t max_tokens() const override { return source_.traits.max_tokens(); }
   std::string fingerprint() const override {
-    return source_.fingerprint + (precision_ == Precision::bfloat16 ? ":bfloat16" : "");
+    return source_.fingerprint + (precision_ == device::Precision::bfloat16 ? ":bfloat16" : "");
   }
   std::string description() const override {
     const EncoderTraits& t = source_.traits;
@@ -67,7 +67,7 @@ class PackedEncoder final : public Encoder {
       if (tensor.type != StoredType::i64 && tensor.type != StoredType::other) n_parameters += tensor.numel();
     return fmt::format("{}, {:.1f} M parameters, {} layers, D {}, V {}, at most {} tokens, {}", t.family,
                        static_cast<double>(n_parameters) * 1e-6, t.n_layers, t.width, t.vocab_size,
-                       t.max_tokens(), precision_ == Precision::float32 ? "float32" : "bfloat16");
+                       t.max_tokens(), precision_ == device::Precision::float32 ? "float32" : "bfloat16");
   }
 
   void run(const TokenTexts& texts, const Visitor& visit) const override {
@@ -173,7 +173,8 @@ class PackedEncoder final : public Encoder {
     const auto eps = static_cast<float>(source_.traits.norm_eps);
 #pragma omp parallel for schedule(static) if (n * d > 50000)
     for (std::int64_t r = 0; r < n; ++r)
-      rows::layer_norm(x.data() + r * d, norm.weight.data(), norm.bias.data(), eps, d, out.data() + r * d);
+      device::rows::layer_norm(x.data() + r * d, norm.weight.data(), norm.bias.data(), eps, d,
+                               out.data() + r * d);
   }
 
   void activate(std::vector<float>& inner, std::int64_t n) const {
@@ -184,11 +185,11 @@ class PackedEncoder final : public Encoder {
 
   static void apply(const std::vector<float>& x, std::int64_t n, const LinearWeights& w,
                     std::vector<float>& y, bool accumulate = false) {
-    multiply(x, n, w.matrix, y, {w.bias.data(), accumulate});
+    device::multiply(x, n, w.matrix, y, {w.bias.data(), accumulate});
   }
 
   EncoderSource source_;
-  Precision precision_;
+  device::Precision precision_;
   std::vector<std::byte> private_memory_;
   std::vector<EncoderLayer> layers_;
   NormWeights embedding_norm_;

@@ -8,9 +8,9 @@
 
 #include "families.hpp"
 #include "json_file.hpp"
-#include "row_kernels.hpp"
 #include "tensor_search.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/device/row_kernels.hpp"
 
 namespace twistor::model {
 namespace {
@@ -33,7 +33,7 @@ struct EncoderFamily {
                    down = "output.dense", output_norm = "output.LayerNorm";
   // The head of a sequence classifier.
   std::string_view dense = "bert.pooler.dense", out = "classifier";
-  Activation head_activation = &rows::tanh;
+  Activation head_activation = &device::rows::tanh;
 };
 
 constexpr std::array known{
@@ -64,16 +64,17 @@ constexpr std::array known{
                   .down = "ffn.lin2",
                   .output_norm = "output_layer_norm",
                   .dense = "pre_classifier",
-                  .head_activation = &rows::relu},
+                  .head_activation = &device::rows::relu},
 };
 
 struct NamedActivation {
   std::string_view name;
   Activation function;
 };
-constexpr std::array activations{
-    NamedActivation{"gelu", &rows::gelu_erf}, NamedActivation{"gelu_new", &rows::gelu_tanh},
-    NamedActivation{"gelu_pytorch_tanh", &rows::gelu_tanh}, NamedActivation{"relu", &rows::relu}};
+constexpr std::array activations{NamedActivation{"gelu", &device::rows::gelu_erf},
+                                 NamedActivation{"gelu_new", &device::rows::gelu_tanh},
+                                 NamedActivation{"gelu_pytorch_tanh", &device::rows::gelu_tanh},
+                                 NamedActivation{"relu", &device::rows::relu}};
 
 template <class Table, class Name>
 std::string names_of(const Table& table, Name name) {

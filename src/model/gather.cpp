@@ -10,13 +10,13 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/parallel.hpp"
-#include "twistor/model/packed_matrix.hpp"
+#include "twistor/device/packed_matrix.hpp"
 
 namespace twistor::model {
 
 std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows,
                                   std::span<const std::int64_t> tokens, std::int64_t vocab_size) {
-  constexpr std::int64_t width = PackedMatrix::panel_columns;
+  constexpr std::int64_t width = device::PackedMatrix::panel_columns;
   std::vector<std::int64_t> order(tokens.size());
   std::iota(order.begin(), order.end(), std::int64_t{0});
   const auto panel_of = [&](std::int64_t i) { return tokens[static_cast<std::size_t>(i)] / width; };

@@ -109,11 +109,11 @@ std::string fingerprint_of(const WeightFile& file, std::string_view header) {
   return digest.finish_hex();
 }
 
-Precision precision_from_name(const std::string& name) {
-  if (name == "float32") return Precision::float32;
+device::Precision precision_from_name(const std::string& name) {
+  if (name == "float32") return device::Precision::float32;
   TWISTOR_CHECK(name == "bfloat16", ErrorKind::config, "reading model.dtype",
                 fmt::format("\"{}\" is not known, expected float32 or bfloat16", name));
-  return Precision::bfloat16;
+  return device::Precision::bfloat16;
 }
 
 std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,

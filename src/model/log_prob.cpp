@@ -2,7 +2,8 @@
 // rows.
 #include "twistor/model/log_prob.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include <algorithm>

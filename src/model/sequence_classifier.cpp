@@ -15,8 +15,8 @@ std::vector<float> read_all(const TensorInfo& tensor) {
   return out;
 }
 
-PackedBuffer pack(const TensorInfo& weight) {
-  PackedBuffer out(weight.shape[0], weight.shape[1], Precision::float32);
+device::PackedBuffer pack(const TensorInfo& weight) {
+  device::PackedBuffer out(weight.shape[0], weight.shape[1], device::Precision::float32);
   out.matrix().pack_rows(0, read_all(weight));
   return out;
 }
@@ -45,10 +45,10 @@ std::vector<float> SequenceClassifier::logits(const TokenTexts& texts) const {
   encoder_->run(texts, [&](std::int64_t i, std::span<const float> hidden) {
     std::copy_n(hidden.begin(), d, first.begin() + i * d);
   });
-  multiply(first, n, dense_.matrix(), inner, {dense_bias_.data()});
+  device::multiply(first, n, dense_.matrix(), inner, {dense_bias_.data()});
   // By rows: how a row is cut into vectors must not depend on its place in the batch.
   for (std::int64_t i = 0; i < n; ++i) activation_(inner.data() + i * d, d);
-  multiply(inner, n, out_.matrix(), out, {out_bias_.data()});
+  device::multiply(inner, n, out_.matrix(), out, {out_bias_.data()});
   return out;
 }
 

@@ -1,7 +1,8 @@
 // Tabular models: rows made on demand from the prefix, and the cache that holds prefixes as numbers.
 #include "twistor/model/tabular.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include <cmath>

@@ -2,16 +2,15 @@
 #include "twistor/model/vocabulary.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
-#include "simd.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
+#include "twistor/device/kernels.hpp"
 
 namespace twistor::model {
 namespace {
-
-using simd::F16;
 
 constexpr std::int64_t tile = 512;  // sums of one tile stay in float32 lanes, tiles are added in float64
 
@@ -19,26 +18,6 @@ void check_row(double top, double sum) {
   TWISTOR_CHECK(!std::isnan(sum) && top < std::numeric_limits<double>::infinity(), ErrorKind::data,
                 "summing over the vocabulary", "a score is NaN or +inf",
                 "the model's weights or the twist's parameters are not finite; lower train.learning_rate");
-}
-
-float row_max(std::span<const float> x) {
-  F16 top = simd::splat(-std::numeric_limits<float>::infinity());
-  const auto n = static_cast<std::int64_t>(x.size());
-  for (std::int64_t i = 0; i < n; i += simd::lanes)
-    top = simd::max(
-        simd::load_part(x.data() + i, std::min(simd::lanes, n - i), -std::numeric_limits<float>::infinity()),
-        top);
-  return simd::max_lane(top);
-}
-
-/// sum of exp(x - shift) over one tile.
-double tile_sum(const float* x, std::int64_t n, float shift) {
-  F16 total{};
-  for (std::int64_t i = 0; i < n; i += simd::lanes)
-    total += simd::exp(
-        simd::load_part(x + i, std::min(simd::lanes, n - i), -std::numeric_limits<float>::infinity()) -
-        shift);
-  return static_cast<double>(simd::sum(total));
 }
 
 template <class Real>
@@ -52,17 +31,19 @@ void sum_blocks(std::span<const Real> scores, std::span<double> out) {
 }  // namespace
 
 double row_log_sum_exp(std::span<const float> scores) {
-  const float top = row_max(scores);
+  const auto n = static_cast<std::int64_t>(scores.size());
+  const device::Kernels& kernels = device::kernels();
+  const float top = kernels.max_of(scores.data(), n);
   if (top == -std::numeric_limits<float>::infinity()) {
     // max() skips NaN, so a row of NaN looks empty; tell the two apart.
     for (const float v : scores) check_row(top, v == v ? 0.0 : static_cast<double>(v));
     return log_zero;
   }
   double sum = 0;
-  const auto n = static_cast<std::int64_t>(scores.size());
   bool has_nan = false;
   for (const float v : scores) has_nan |= v != v;
-  for (std::int64_t i = 0; i < n; i += tile) sum += tile_sum(scores.data() + i, std::min(tile, n - i), top);
+  for (std::int64_t i = 0; i < n; i += tile)
+    sum += static_cast<double>(kernels.sum_exp(scores.data() + i, std::min(tile, n - i), top));
   check_row(top, has_nan ? std::numeric_limits<double>::quiet_NaN() : sum);
   return static_cast<double>(top) + std::log(sum);
 }
@@ -91,18 +72,20 @@ std::int64_t draw_token(std::span<const float> scores, double log_sum, double u)
   // exp(x - shift) * scale = exp(x - log_sum), with the shift rounded to float32 so that lanes can use it.
   const auto shift = static_cast<float>(log_sum);
   const double scale = std::exp(static_cast<double>(shift) - log_sum);
+  const device::Kernels& kernels = device::kernels();
   const auto n = static_cast<std::int64_t>(scores.size());
   double below = 0;
   std::int64_t last = -1;
   for (std::int64_t begin = 0; begin < n; begin += tile) {
     const std::int64_t count = std::min(tile, n - begin);
-    const double mass = tile_sum(scores.data() + begin, count, shift) * scale;
+    const double mass = static_cast<double>(kernels.sum_exp(scores.data() + begin, count, shift)) * scale;
     const bool is_inside = below + mass > u;
     if (mass > 0 && (is_inside || begin + tile >= n || last < 0)) {
+      std::array<float, static_cast<std::size_t>(tile)> weights;
+      kernels.exp_of(scores.data() + begin, count, shift, weights.data());
       double inner = below;
       for (std::int64_t i = begin; i < begin + count; ++i) {
-        const F16 weight = simd::exp(simd::splat(scores[static_cast<std::size_t>(i)] - shift));
-        const double w = static_cast<double>(weight[0]) * scale;
+        const double w = static_cast<double>(weights[static_cast<std::size_t>(i - begin)]) * scale;
         if (w > 0) last = i;
         inner += w;
         if (w > 0 && inner > u) return i;

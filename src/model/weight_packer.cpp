@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "twistor/device/isa.hpp"
+
 namespace twistor::model {
 namespace {
 
@@ -31,11 +33,13 @@ std::vector<float> read_vector(const TensorInfo* tensor) {
   return out;
 }
 
-/// Weights that the file has in blocks stay codes where products are float32: a sixth of the bytes, the same
-/// bits.
-PanelLayout layout_for(const MatrixSource& source, Precision precision) {
-  if (precision != Precision::float32 || source.is_transposed) return precision;
-  CodeLayout all{PackedMatrix::panel_columns, true};
+/// Weights that the file has in blocks stay codes where products are float32's: a sixth of the bytes, the
+/// same bits. Without instructions for bfloat16 that is so in bfloat16 too, where two bytes a weight would
+/// only be slower.
+device::PanelLayout layout_for(const MatrixSource& source, device::Precision precision) {
+  if (source.is_transposed || (precision == device::Precision::bfloat16 && device::multiplies_bfloat16()))
+    return precision;
+  CodeLayout all{device::PackedMatrix::panel_columns, true};
   for (const auto& part : source.parts) {
     const CodeLayout layout = code_layout(part.weight->type);
     if (layout.group == 0) return precision;
@@ -80,9 +84,9 @@ NormWeights read_norm(const NormSource& source) {
   return norm;
 }
 
-std::size_t packed_bytes(const MatrixSource& source, Precision precision) {
+std::size_t packed_bytes(const MatrixSource& source, device::Precision precision) {
   const Shape shape = shape_of(source);
-  return aligned(PackedMatrix::bytes_needed(shape.n, shape.k, layout_for(source, precision)));
+  return aligned(device::PackedMatrix::bytes_needed(shape.n, shape.k, layout_for(source, precision)));
 }
 
 std::byte* weight_memory(const LoadOptions& options, std::size_t bytes, std::vector<std::byte>& own) {
@@ -92,9 +96,9 @@ std::byte* weight_memory(const LoadOptions& options, std::size_t bytes, std::vec
   return own.data() + (64 - address % 64) % 64;
 }
 
-PackedMatrix WeightPacker::matrix(const MatrixSource& source) {
+device::PackedMatrix WeightPacker::matrix(const MatrixSource& source) {
   const Shape shape = shape_of(source);
-  PackedMatrix matrix(next_, shape.n, shape.k, layout_for(source, precision_));
+  device::PackedMatrix matrix(next_, shape.n, shape.k, layout_for(source, precision_));
   next_ += packed_bytes(source, precision_);
   if (!is_writer_) return matrix;
   if (source.is_transposed) {
@@ -125,8 +129,8 @@ LinearWeights WeightPacker::linear(const MatrixSource& source) {
 }
 
 /// Panels of the stack may straddle parts, so rows are collected a slice at a time.
-void WeightPacker::pack_stacked(PackedMatrix& matrix, const MatrixSource& source) {
-  constexpr std::int64_t slice = 32 * PackedMatrix::panel_columns;
+void WeightPacker::pack_stacked(device::PackedMatrix& matrix, const MatrixSource& source) {
+  constexpr std::int64_t slice = 32 * device::PackedMatrix::panel_columns;
   const std::int64_t k = matrix.k(), height = std::min(slice, matrix.n());
   const bool has_codes = matrix.layout().has_codes();
   std::vector<float> buffer(static_cast<std::size_t>(has_codes ? 0 : height * k));

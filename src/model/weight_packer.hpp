@@ -12,14 +12,14 @@ struct NormWeights {
   std::vector<float> weight, bias;
 };
 struct LinearWeights {
-  PackedMatrix matrix;
+  device::PackedMatrix matrix;
   std::vector<float> bias;  // empty: none
 };
 
 [[nodiscard]] NormWeights read_norm(const NormSource& source);
 
 /// Bytes of the allocation that a matrix takes.
-[[nodiscard]] std::size_t packed_bytes(const MatrixSource& source, Precision precision);
+[[nodiscard]] std::size_t packed_bytes(const MatrixSource& source, device::Precision precision);
 
 /// 64-byte aligned memory for packed weights: options.memory's, or else `own`, which is resized.
 [[nodiscard]] std::byte* weight_memory(const LoadOptions& options, std::size_t bytes,
@@ -31,15 +31,15 @@ class WeightPacker {
   WeightPacker(std::byte* memory, const LoadOptions& options)
       : next_(memory), precision_(options.precision), is_writer_(options.memory.is_writer) {}
 
-  [[nodiscard]] PackedMatrix matrix(const MatrixSource& source);
+  [[nodiscard]] device::PackedMatrix matrix(const MatrixSource& source);
   /// With the parts' biases.
   [[nodiscard]] LinearWeights linear(const MatrixSource& source);
 
  private:
-  void pack_stacked(PackedMatrix& matrix, const MatrixSource& source);
+  void pack_stacked(device::PackedMatrix& matrix, const MatrixSource& source);
 
   std::byte* next_;
-  Precision precision_;
+  device::Precision precision_;
   bool is_writer_;
 };
 

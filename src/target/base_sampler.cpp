@@ -1,7 +1,7 @@
 // Ancestral sampling: one forward a token, the prompt shared.
 #include "twistor/target/base_sampler.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // The continuation potential: one teacher-forced pass over s and o behind the shared prompt.
 #include "twistor/target/continuation.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Enumeration: depth-first over chunks of prefixes, breadth within a chunk.
 #include "twistor/target/enumeration.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // The judge potential: questions of one length go through the model together.
 #include "twistor/target/judge.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Reading the prompt.
 #include "twistor/target/prefill.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include <vector>

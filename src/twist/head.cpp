@@ -57,7 +57,7 @@ void output_gradient(std::span<const float> features, std::int64_t width,
 }  // namespace
 
 HeadTwist::HeadTwist(const std::string& form, std::int64_t width, std::int64_t vocab_size,
-                     model::Precision precision, double init_scale, std::uint64_t seed)
+                     device::Precision precision, double init_scale, std::uint64_t seed)
     : form_(form), width_(width), vocab_size_(vocab_size) {
   TWISTOR_CHECK(form == "linear" || form == "mlp", ErrorKind::config, "making the twist",
                 fmt::format("twist.form is \"{}\", expected linear or mlp", form));
@@ -67,7 +67,7 @@ HeadTwist::HeadTwist(const std::string& form, std::int64_t width, std::int64_t v
         random_weight(fmt::format("hidden{}.weight", i), width, width, init_scale, seed, i));
     parameters_.push_back(zero_bias(fmt::format("hidden{}.bias", i), width));
     packed_.emplace_back(width, width, precision);
-    transposed_.emplace_back(width, width, model::Precision::float32);
+    transposed_.emplace_back(width, width, device::Precision::float32);
   }
   parameters_.push_back(random_weight("output.weight", vocab_size, width, init_scale, seed, n_hidden));
   parameters_.push_back(zero_bias("output.bias", vocab_size));
@@ -92,8 +92,8 @@ std::vector<std::vector<float>> HeadTwist::hidden_layers(std::span<const float> 
   std::vector<std::vector<float>> out;
   for (std::size_t i = 0; i < n_hidden_layers(); ++i) {
     out.emplace_back(static_cast<std::size_t>(n * width_));
-    model::multiply(i == 0 ? x : std::span<const float>(out[i - 1]), n, packed_[i].matrix(), out[i],
-                    {parameters_[2 * i + 1].value.data(), false});
+    device::multiply(i == 0 ? x : std::span<const float>(out[i - 1]), n, packed_[i].matrix(), out[i],
+                     {parameters_[2 * i + 1].value.data(), false});
     for (float& v : out[i]) v = std::max(v, 0.0f);
   }
   return out;
@@ -111,9 +111,9 @@ at::Tensor HeadTwist::features(const at::Tensor& hidden) const {
 
 void HeadTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end,
                         at::Tensor& out) const {
-  model::multiply(features.const_data_ptr<float>(), features.stride(0), features.size(0),
-                  packed_.back().matrix(), v_begin, v_end, out.mutable_data_ptr<float>(), out.stride(0),
-                  {parameters_.back().value.data(), false});
+  device::multiply(features.const_data_ptr<float>(), features.stride(0), features.size(0),
+                   packed_.back().matrix(), v_begin, v_end, out.mutable_data_ptr<float>(), out.stride(0),
+                   {parameters_.back().value.data(), false});
 }
 
 HeadGradient HeadTwist::gradient(const at::Tensor& hidden, std::span<const std::int64_t> tokens,
@@ -145,15 +145,15 @@ HeadGradient HeadTwist::gradient(const at::Tensor& hidden, std::span<const std::
       if (layers[layer][i] <= 0.0f) back[i] = 0.0f;
     const std::size_t weights = product(parameters_[2 * layer].shape),
                       begin = end - weights - static_cast<std::size_t>(d);
-    model::multiply_at_b(back, layer == 0 ? x : std::span<const float>(layers[layer - 1]), n, d, d,
-                         std::span(out.dense).subspan(begin, weights));
+    device::multiply_at_b(back, layer == 0 ? x : std::span<const float>(layers[layer - 1]), n, d, d,
+                          std::span(out.dense).subspan(begin, weights));
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t c = 0; c < d; ++c)
         out.dense[begin + weights + static_cast<std::size_t>(c)] += back[static_cast<std::size_t>(i * d + c)];
     end = begin;
     if (layer == 0) break;
     std::vector<float> before(back.size());
-    model::multiply(back, n, transposed_[layer].matrix(), before);
+    device::multiply(back, n, transposed_[layer].matrix(), before);
     back = std::move(before);
   }
   return out;

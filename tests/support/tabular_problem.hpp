@@ -1,7 +1,7 @@
 // A sampling problem with every answer known: a random tabular model, a rough potential, twists by table.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <cmath>

@@ -12,15 +12,16 @@ ROOMS = {  # room: rooms whose headers it may include
     "base": [],
     "comm": ["base"],
     "text": ["base"],
-    "model": ["base", "text"],
+    "device": ["base"],
+    "model": ["base", "text", "device"],
     "target": ["base", "text", "model"],
-    "twist": ["base", "model"],
+    "twist": ["base", "device", "model"],
     "smc": ["base", "comm", "model", "target", "twist"],
     "estimate": ["base", "comm", "smc"],
-    "learn": ["base", "comm", "text", "model", "target", "twist", "smc", "estimate"],
-    "store": ["base", "comm"],
+    "learn": ["base", "comm", "model", "twist", "smc", "estimate"],
+    "store": ["base"],
     "report": ["base", "store"],
-    "app": ["base", "comm", "text", "model", "target", "twist", "smc", "estimate", "learn", "store", "report"],
+    "app": ["base", "comm", "text", "device", "model", "target", "twist", "smc", "estimate", "learn", "store", "report"],
 }
 # (what is included, rooms where it may stand, whether public headers of those rooms may show it)
 THIRD_PARTY = [
@@ -32,6 +33,7 @@ THIRD_PARTY = [
     (r"nlohmann/.*", ["text", "model", "store", "report", "app"], False),
     (r"utf8proc\.h|pcre2\.h", ["text"], False),
     (r"isa-l.*", ["store"], False),
+    (r"immintrin\.h", ["device"], False),
     (r"torch/.*", ["model", "twist", "learn"], False),
 ]
 TORCH = re.compile(r"(ATen|c10|torch|caffe2)/.*")
@@ -83,9 +85,16 @@ def check_file(path, room, is_public):
             yield number, f"includes {found[2]}: {problem}"
 
 
+def edges_of(path, room):
+    """Rooms other than its own whose headers a file includes."""
+    includes = (INCLUDE.match(line) for line in path.read_text(encoding="utf-8").splitlines())
+    names = (re.match(r"twistor/(\w+)/", found[2]) for found in includes if found)
+    return {name[1] for name in names if name and name[1] != room}
+
+
 def check_tree(root):
     """All violations under include/twistor and src as texts, and the number of files seen."""
-    problems, n_files = [], 0
+    problems, n_files, used = [], 0, {room: set() for room in ROOMS}
     for top, is_public in (("include/twistor", True), ("src", False)):
         for path in sorted((root / top).rglob("*")):
             if path.suffix not in (".hpp", ".h", ".cpp", ".cu", ".cuh"):
@@ -97,7 +106,15 @@ def check_tree(root):
                 problems.append(f"{place}:1: is in no room of docs/architecture.md")
                 continue
             problems += [f"{place}:{number}: {text}" for number, text in check_file(path, room, is_public)]
-    return problems, n_files
+            used[room] |= edges_of(path, room)
+    return problems, n_files, used
+
+
+def check_unused(used):
+    """Edges of ROOMS that no include needs. An edge that nobody uses is an invitation."""
+    for room, rooms in ROOMS.items():
+        for other in sorted(set(rooms) - used[room]):
+            yield f"room '{room}' may use room '{other}', but no file of it does: strike the edge"
 
 
 PLANTED = [  # (file, its text, part of the message expected; None: no message may come)
@@ -151,7 +168,7 @@ def self_test():
             (root / name).write_text("// A planted file.\n" + text)
         bare = root / "src/base/no_sentence.cpp"
         bare.write_text("int x;\n")
-        problems, n_files = check_tree(root)
+        problems, n_files, used = check_tree(root)
         for name, _, expected in PLANTED + [("src/base/no_sentence.cpp", "", "must open with one sentence")]:
             found = [p for p in problems if p.startswith(name + ":")]
             if expected is None and found:
@@ -162,9 +179,17 @@ def self_test():
             f"| `{room}` | x | {', '.join(uses) or '–'} | |\n" for room, uses in ROOMS.items())
         if list(check_page(page)):
             failures.append(f"a true table is refused: {list(check_page(page))}")
-        for wrong in (page.replace("`twist` | x | base, model", "`twist` | x | base"), page.replace("| `store`", "| store")):
+        for wrong in (page.replace("`twist` | x | base, device, model", "`twist` | x | base, model"), page.replace("| `store`", "| store")):
             if len(list(check_page(wrong))) != 1:
                 failures.append(f"a wrong table gives {list(check_page(wrong))}")
+        everything = {room: set(rooms) for room, rooms in ROOMS.items()}
+        if list(check_unused(everything)):
+            failures.append(f"used edges are called unused: {list(check_unused(everything))}")
+        everything["smc"].discard("comm")
+        if len(list(check_unused(everything))) != 1:
+            failures.append(f"one unused edge gives {list(check_unused(everything))}")
+        if used["smc"] != {"model", "attic"}:
+            failures.append(f"the planted files of smc use {used['smc']}")
         if n_files != len(PLANTED) + 1:
             failures.append(f"saw {n_files} files, {len(PLANTED) + 1} were planted")
     return failures
@@ -178,7 +203,8 @@ def main(arguments):
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(__doc__, file=sys.stderr)
         return 64
-    problems, n_files = check_tree(pathlib.Path(arguments[0]))
+    problems, n_files, used = check_tree(pathlib.Path(arguments[0]))
+    problems += check_unused(used)
     if n_files == 0:
         problems.append(f"no source under {arguments[0]}; is it the repository's root?")
     problems += check_page((pathlib.Path(arguments[0]) / "docs/architecture.md").read_text(encoding="utf-8"))

@@ -1,7 +1,8 @@
 // Writing and reading the tiny model's three files; bytes depend on nothing but the model.
 #include "make_tiny/files.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include <cstring>

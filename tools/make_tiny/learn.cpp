@@ -1,7 +1,11 @@
 // Batches, schedule and scores of the tiny model.
 #include "make_tiny/learn.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/log_softmax.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 

@@ -1,7 +1,9 @@
 // Enumeration of the tiny model's sequences, one level of prefixes at a time.
 #include "make_tiny/target.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/log_softmax.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 

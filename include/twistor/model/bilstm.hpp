@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "twistor/model/packed_matrix.hpp"
+#include "twistor/device/packed_matrix.hpp"
 
 namespace twistor::model {
 
@@ -41,7 +41,7 @@ class BiLstmClassifier {
 
  private:
   struct Direction {
-    PackedBuffer kernel, recurrent;
+    device::PackedBuffer kernel, recurrent;
     std::vector<float> bias;
   };
   struct Words;

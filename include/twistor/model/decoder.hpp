@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "twistor/device/packed_matrix.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/model/packed_matrix.hpp"
 #include "twistor/model/weight_file.hpp"
 
 namespace twistor::model {

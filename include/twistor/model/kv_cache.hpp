@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "twistor/device/packed_matrix.hpp"
 #include "twistor/model/cache.hpp"
-#include "twistor/model/packed_matrix.hpp"
 
 namespace twistor::model {
 
@@ -16,7 +16,7 @@ struct KvShape {
   std::int64_t n_layers = 0;
   std::int64_t n_kv_heads = 0;
   std::int64_t head_size = 0;
-  Precision precision = Precision::float32;
+  device::Precision precision = device::Precision::float32;
 
   [[nodiscard]] std::int64_t padded_head_size() const { return (head_size + 15) / 16 * 16; }
   [[nodiscard]] std::int64_t key_elements() const { return head_size * block_tokens; }
@@ -24,7 +24,7 @@ struct KvShape {
   [[nodiscard]] std::int64_t layer_elements() const {
     return n_kv_heads * (key_elements() + value_elements());
   }
-  [[nodiscard]] std::int64_t element_bytes() const { return precision == Precision::float32 ? 4 : 2; }
+  [[nodiscard]] std::int64_t element_bytes() const { return precision == device::Precision::float32 ? 4 : 2; }
   [[nodiscard]] std::int64_t block_bytes() const { return n_layers * layer_elements() * element_bytes(); }
 };
 

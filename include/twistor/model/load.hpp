@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "twistor/device/packed_matrix.hpp"
 #include "twistor/model/language_model.hpp"
-#include "twistor/model/packed_matrix.hpp"
 
 namespace twistor::model {
 
@@ -24,7 +24,7 @@ struct WeightMemory {
 };
 
 struct LoadOptions {
-  Precision precision = Precision::float32;
+  device::Precision precision = device::Precision::float32;
   WeightMemory memory;  ///< empty functions: private memory
 };
 
@@ -35,6 +35,6 @@ struct LoadOptions {
                                                                  const LoadOptions& options = {});
 
 /// "float32" or "bfloat16"; throws Error(config) for any other name.
-[[nodiscard]] Precision precision_from_name(const std::string& name);
+[[nodiscard]] device::Precision precision_from_name(const std::string& name);
 
 }  // namespace twistor::model

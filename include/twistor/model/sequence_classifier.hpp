@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "twistor/device/packed_matrix.hpp"
 #include "twistor/model/encoder.hpp"
-#include "twistor/model/packed_matrix.hpp"
 
 namespace twistor::model {
 
@@ -40,7 +40,7 @@ class SequenceClassifier {
   std::string fingerprint_;
   std::vector<std::string> labels_;
   bool is_multi_label_ = false;
-  PackedBuffer dense_, out_;
+  device::PackedBuffer dense_, out_;
   std::vector<float> dense_bias_, out_bias_;
   void (*activation_)(float*, std::int64_t) = nullptr;
 };

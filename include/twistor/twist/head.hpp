@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "twistor/model/packed_matrix.hpp"
+#include "twistor/device/packed_matrix.hpp"
 #include "twistor/twist/twist.hpp"
 
 namespace twistor::twist {
@@ -32,7 +32,7 @@ struct HeadGradient {
 class HeadTwist final : public Twist {
  public:
   /// form: "linear" or "mlp" (Error(config) otherwise). The same seed gives the same parameters.
-  HeadTwist(const std::string& form, std::int64_t width, std::int64_t vocab_size, model::Precision precision,
+  HeadTwist(const std::string& form, std::int64_t width, std::int64_t vocab_size, device::Precision precision,
             double init_scale, std::uint64_t seed);
 
   [[nodiscard]] std::int64_t vocab_size() const override { return vocab_size_; }
@@ -62,8 +62,8 @@ class HeadTwist final : public Twist {
   std::string form_;
   std::int64_t width_, vocab_size_;
   std::vector<Parameter> parameters_;
-  std::vector<model::PackedBuffer> packed_;      // one a layer
-  std::vector<model::PackedBuffer> transposed_;  // hidden layers, for the way back
+  std::vector<device::PackedBuffer> packed_;      // one a layer
+  std::vector<device::PackedBuffer> transposed_;  // hidden layers, for the way back
 };
 
 }  // namespace twistor::twist

@@ -24,7 +24,7 @@ struct Tiny {
   std::vector<std::int64_t> prompt{2, 3, 4, 5, 6, 7, 4, 32, 42, 8, 14, 15, 10, 42, 16, 4, 47, 8};
   test::RoughPotential potential{1.5};
   target::Enumeration exact = target::enumerate(*lm, potential, prompt, T);
-  twist::HeadTwist twist{"mlp", lm->hidden_size(), lm->vocab_size(), model::Precision::float32, 0.4, 3};
+  twist::HeadTwist twist{"mlp", lm->hidden_size(), lm->vocab_size(), device::Precision::float32, 0.4, 3};
   smc::Proposal proposal{*lm, twist, smc::ProposalKind::twisted};
   [[nodiscard]] smc::Problem problem() const { return {*lm, prompt, potential}; }
 };

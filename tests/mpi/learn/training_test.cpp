@@ -1,6 +1,6 @@
 // Learning: the same bits on every number of ranks, a zero gradient at the optimum, and twists that get
 // better.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -18,7 +18,7 @@ namespace twistor::learn {
 namespace {
 
 struct TinyTask {
-  explicit TinyTask(model::Precision precision = model::Precision::float32)
+  explicit TinyTask(device::Precision precision = device::Precision::float32)
       : lm(model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny",
                                       {precision, {}})),
         p(precision) {
@@ -28,7 +28,7 @@ struct TinyTask {
   }
   static constexpr std::int64_t T = 5;
   std::unique_ptr<model::LanguageModel> lm;
-  model::Precision p;
+  device::Precision p;
   std::vector<std::int64_t> prompt{3, 7, 11, 4};
   test::RoughPotential potential{3.0};
   std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
@@ -64,7 +64,7 @@ void expect_same_bits(const std::vector<twist::Parameter>& a, const std::vector<
 
 TEST(Training, IsTheSameToTheLastBitOnEveryNumberOfRanks) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
-  for (const auto precision : {model::Precision::float32, model::Precision::bfloat16}) {
+  for (const auto precision : {device::Precision::float32, device::Precision::bfloat16}) {
     const TinyTask task(precision);
     for (const char* form : {"linear", "mlp"})
       for (const Positives positives : {Positives::exact, Positives::weighted, Positives::both})

@@ -1,6 +1,7 @@
 // The sweep gives the same bits on every number of ranks and under every grouping: each rank repeats the
 // whole population alone and compares.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -40,7 +41,7 @@ class HiddenTwist final : public twist::Twist {
 
 struct Case {
   const char* model;  // below the source folder; empty: the tabular model
-  model::Precision precision;
+  device::Precision precision;
 };
 
 /// A model with prompt, twist and potential; 24 tokens on real decoders, so that blocks fill and travel.
@@ -149,11 +150,11 @@ TEST_P(SameBits, OnEveryNumberOfRanksAndUnderGroups) {
   EXPECT_GT(n_resamplings, 0) << "the test would show nothing";
 }
 
-constexpr Case cases[] = {{"", model::Precision::float32},
-                          {"models/tiny", model::Precision::float32},
-                          {"models/tiny", model::Precision::bfloat16},
-                          {"tests/golden/llama", model::Precision::float32},
-                          {"wide", model::Precision::float32}};
+constexpr Case cases[] = {{"", device::Precision::float32},
+                          {"models/tiny", device::Precision::float32},
+                          {"models/tiny", device::Precision::bfloat16},
+                          {"tests/golden/llama", device::Precision::float32},
+                          {"wide", device::Precision::float32}};
 std::string name_of(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& test) {
   const Case& c = std::get<0>(test.param);
   const std::string path = c.model;
@@ -161,7 +162,7 @@ std::string name_of(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& 
                             : path == "wide"          ? path
                             : path.ends_with("llama") ? "llama"
                                                       : "tiny";
-  return model + (c.precision == model::Precision::float32 ? "_f32_" : "_bf16_") +
+  return model + (c.precision == device::Precision::float32 ? "_f32_" : "_bf16_") +
          std::string(scheme_name(std::get<1>(test.param)));
 }
 INSTANTIATE_TEST_SUITE_P(All, SameBits,
@@ -174,7 +175,7 @@ INSTANTIATE_TEST_SUITE_P(All, SameBits,
 // bit.
 TEST(Exchange, CacheAfterTheSweepEqualsAFreshPass) {
   const comm::Communicator world = comm::Communicator::world();
-  for (const auto precision : {model::Precision::float32, model::Precision::bfloat16}) {
+  for (const auto precision : {device::Precision::float32, device::Precision::bfloat16}) {
     const Stage stage({"models/tiny", precision});
     const Proposal proposal(*stage.lm, *stage.twist, ProposalKind::twisted);
     SweepOptions o;

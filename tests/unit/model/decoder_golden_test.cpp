@@ -1,5 +1,5 @@
 // Every family of decoders against an independent implementation, at several lengths, cached and not.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,8 @@
 // The decoder's promise that a row's bits depend on its tokens alone, and what it refuses.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 #include <omp.h>
 
@@ -16,7 +19,7 @@ using test::all_logits;
 using test::golden_folder;
 using test::same_bits;
 
-class DecoderCache : public testing::TestWithParam<std::tuple<const char*, Precision>> {
+class DecoderCache : public testing::TestWithParam<std::tuple<const char*, device::Precision>> {
  protected:
   std::unique_ptr<LanguageModel> lm =
       load_language_model(golden_folder / std::get<0>(GetParam()), {std::get<1>(GetParam()), {}});
@@ -75,15 +78,15 @@ TEST_P(DecoderCache, LogitsOfARowDoNotDependOnBatchOrThreads) {
   omp_set_num_threads(threads);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, DecoderCache,
-                         testing::Combine(testing::Values("gemma2", "gpt2", "gpt_neo", "gpt_neox",
-                                                          "gpt_neox_serial", "llama", "llama3", "mistral",
-                                                          "qwen2", "qwen2_tied"),
-                                          testing::Values(Precision::float32, Precision::bfloat16)),
-                         [](const auto& test) {
-                           return std::string(std::get<0>(test.param)) +
-                                  (std::get<1>(test.param) == Precision::float32 ? "_f32" : "_bf16");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Models, DecoderCache,
+    testing::Combine(testing::Values("gemma2", "gpt2", "gpt_neo", "gpt_neox", "gpt_neox_serial", "llama",
+                                     "llama3", "mistral", "qwen2", "qwen2_tied"),
+                     testing::Values(device::Precision::float32, device::Precision::bfloat16)),
+    [](const auto& test) {
+      return std::string(std::get<0>(test.param)) +
+             (std::get<1>(test.param) == device::Precision::float32 ? "_f32" : "_bf16");
+    });
 
 TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
   const auto lm = load_language_model(golden_folder / "gpt2");
@@ -100,7 +103,7 @@ TEST(Decoder, ForkSharesBlocksAndCopiesOnlyAPartlyFilledOne) {
 TEST(Decoder, BfloatIsCloseToFloat) {
   for (const char* model : {"gpt2", "gpt_neo", "gpt_neox", "llama3", "mistral", "qwen2", "gemma2"}) {
     const auto f32 = load_language_model(golden_folder / model),
-               bf16 = load_language_model(golden_folder / model, {Precision::bfloat16, {}});
+               bf16 = load_language_model(golden_folder / model, {device::Precision::bfloat16, {}});
     const test::DecoderGolden g(golden_folder / model / "golden.safetensors");
     const std::int64_t n = g.ids.size(0), length = g.ids.size(1);
     auto a = f32->make_cache(n), b = bf16->make_cache(n);
@@ -131,12 +134,12 @@ TEST(Decoder, ScoresAreSharedMappingsWhenAsked) {
                                (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
                       },
                       true, [&] { ++published; }};
-  const auto writer = load_language_model(golden_folder / "gpt2", {Precision::float32, shared});
+  const auto writer = load_language_model(golden_folder / "gpt2", {device::Precision::float32, shared});
   shared.is_writer = false;
   shared.allocate = [&](std::size_t) {
     return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
   };
-  const auto reader = load_language_model(golden_folder / "gpt2", {Precision::float32, shared});
+  const auto reader = load_language_model(golden_folder / "gpt2", {device::Precision::float32, shared});
   EXPECT_EQ(published, 2);
   auto a = writer->make_cache(1), b = reader->make_cache(1);
   const std::vector<std::int64_t> ids{1, 9, 30};

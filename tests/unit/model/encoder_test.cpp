@@ -23,7 +23,8 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 
-// float32 here, float64 in the reference. Measured: at most 2.7e-7 of the spread for hidden states, 1.2e-6 for logits.
+// float32 here, float64 in the reference. Measured: at most 2.7e-7 of the spread for hidden states, 1.2e-6
+// for logits.
 constexpr double tolerance = 1e-5;
 
 /// A copy of a golden folder that a test may change.
@@ -102,7 +103,7 @@ TEST_P(EncoderFamilies, TextsAreTokenisedCutAndScoredAsTheReferenceDoes) {
 }
 
 TEST_P(EncoderFamilies, ATextHasTheSameBitsInEveryBatchAndOnAnyNumberOfThreads) {
-  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+  for (const device::Precision precision : {device::Precision::float32, device::Precision::bfloat16}) {
     const SequenceClassifier classifier(encoder_goldens / GetParam(), {precision, {}});
     const auto together = all_hidden(classifier.encoder(), golden.texts);
     const auto logits = classifier.logits(golden.texts);
@@ -137,7 +138,7 @@ TEST_P(EncoderFamilies, ManyTextsRunInSeveralPasses) {
 
 TEST_P(EncoderFamilies, Bfloat16IsCloseToFloat32) {
   const auto wide = load_encoder(encoder_goldens / GetParam());
-  const auto narrow = load_encoder(encoder_goldens / GetParam(), {Precision::bfloat16, {}});
+  const auto narrow = load_encoder(encoder_goldens / GetParam(), {device::Precision::bfloat16, {}});
   const double difference =
       relative_difference(all_hidden(*narrow, golden.texts), all_hidden(*wide, golden.texts));
   EXPECT_LT(difference, 0.02);

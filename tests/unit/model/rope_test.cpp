@@ -7,11 +7,11 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "../../../src/model/row_kernels.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/memory_weights.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/device/row_kernels.hpp"
 #include "twistor/model/weight_formats.hpp"
 
 namespace twistor::model {
@@ -36,7 +36,7 @@ TEST(Rope, TablesAgreeWithTheReference) {
     const Rotary rotary = rotary_from_config(text::JsonView(config, "testing"), context);
     EXPECT_NEAR(rotary.magnitude, expected.at("magnitude").get<double>(), 1e-12);
     const std::vector<std::int64_t> positions = expected.at("positions");
-    const rows::RotaryRows table(rotary.frequencies, rotary.magnitude, positions);
+    const device::rows::RotaryRows table(rotary.frequencies, rotary.magnitude, positions);
     ASSERT_EQ(table.cosine.size(), positions.size() * expected.at("cosine")[0].size());
     for (std::size_t p = 0; p < positions.size(); ++p)
       for (std::size_t i = 0; i < rotary.frequencies.size(); ++i) {
@@ -55,11 +55,11 @@ TEST(Rope, TablesAgreeWithTheReference) {
 TEST(Rope, PairsAreHalvesOrNeighbours) {
   const std::vector<double> frequencies{0.5, 0.1};
   const std::vector<std::int64_t> positions{0, 3};
-  const rows::RotaryRows table(frequencies, 1.0, positions);
+  const device::rows::RotaryRows table(frequencies, 1.0, positions);
   const std::vector<float> head{1, 2, 3, 4, 5};  // the fifth dimension does not turn
   for (const bool is_interleaved : {false, true}) {
     std::vector<float> turned = head;
-    rows::rotate(turned.data(), table, 1, is_interleaved);
+    device::rows::rotate(turned.data(), table, 1, is_interleaved);
     for (std::size_t i = 0; i < 2; ++i) {
       const std::size_t a = is_interleaved ? 2 * i : i, b = is_interleaved ? 2 * i + 1 : i + 2;
       const double angle = 3 * frequencies[i];
@@ -68,7 +68,7 @@ TEST(Rope, PairsAreHalvesOrNeighbours) {
     }
     EXPECT_EQ(turned[4], 5.0f);
     turned = head;
-    rows::rotate(turned.data(), table, 0, is_interleaved);
+    device::rows::rotate(turned.data(), table, 0, is_interleaved);
     EXPECT_EQ(turned, head);
   }
 }

@@ -1,6 +1,8 @@
 // SmolLM2-135M-Instruct, where the cache holds it: the probabilities of a fixed text against a reference that
 // expands the same weights to float32, and how far bfloat16 goes from them.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/log_softmax.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -55,7 +57,7 @@ TEST_F(SmolLM2, PerplexityIsThatOfTheReference) {
 
 TEST_F(SmolLM2, BfloatStaysCloseToFloat) {
   const auto f32 = load_language_model(smollm2()),
-             bf16 = load_language_model(smollm2(), {Precision::bfloat16, {}});
+             bf16 = load_language_model(smollm2(), {device::Precision::bfloat16, {}});
   const at::Tensor a = hidden_of(*f32), b = hidden_of(*bf16);
   const std::int64_t n = a.size(0);
   ASSERT_GE(n, 1000);

@@ -1,6 +1,6 @@
 // A real model of 260,000 parameters, stories260K in the format of llama2.c: its weights go through our GGUF
 // reader and give the published probabilities. Skipped where the file is not beside the repository.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
 #include <array>

@@ -1,7 +1,10 @@
 // Tabular models: rows, row indices, the cache, and agreement of every way to the same prefix.
 #include "twistor/model/tabular.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

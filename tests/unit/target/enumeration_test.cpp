@@ -1,7 +1,7 @@
 // Enumeration against plain sums over all sequences, and its samples and optimal twists.
 #include "twistor/target/enumeration.hpp"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

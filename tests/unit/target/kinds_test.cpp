@@ -1,5 +1,5 @@
 // Each kind of potential against sums by hand, its options and its files.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Ancestral, joint and rejection samples: keyed by index alone, and distributed as they should be.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
 // Head twists: gradients against finite differences, chosen tokens against whole rows, reproducible starts.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +16,7 @@ constexpr std::int64_t D = 12, V = 40, n = 9;
 
 class Head : public testing::TestWithParam<const char*> {
  protected:
-  HeadTwist twist{GetParam(), D, V, model::Precision::float32, 1.0, 3};
+  HeadTwist twist{GetParam(), D, V, device::Precision::float32, 1.0, 3};
   at::Tensor hidden = fixed_normal();
 
   static at::Tensor fixed_normal() {
@@ -91,8 +92,8 @@ TEST_P(Head, ChosenTokensHaveTheBitsOfWholeRows) {
 
 TEST_P(Head, StartsNearZeroAndTheSameForASeed) {
   EXPECT_LT(log_psi_next(twist, hidden).abs().mean().item<double>(), 3.0);
-  const HeadTwist again(GetParam(), D, V, model::Precision::float32, 1.0, 3),
-      other(GetParam(), D, V, model::Precision::float32, 1.0, 4);
+  const HeadTwist again(GetParam(), D, V, device::Precision::float32, 1.0, 3),
+      other(GetParam(), D, V, device::Precision::float32, 1.0, 4);
   EXPECT_EQ(twist.parameters()[0].value, again.parameters()[0].value);
   EXPECT_NE(twist.parameters()[0].value, other.parameters()[0].value);
 }
@@ -101,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, Head, testing::Values("linear", "mlp"),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST(HeadTwist, RefusesUnknownForms) {
-  EXPECT_THROW(HeadTwist("cubic", D, V, model::Precision::float32, 1.0, 3), Error);
+  EXPECT_THROW(HeadTwist("cubic", D, V, device::Precision::float32, 1.0, 3), Error);
 }
 
 }  // namespace

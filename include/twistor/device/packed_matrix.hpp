@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace twistor::model {
+namespace twistor::device {
 
 /// How weights are stored and products taken; results and everything between products are float32.
 enum class Precision { float32, bfloat16 };
@@ -102,4 +102,4 @@ void multiply(std::span<const float> x, std::int64_t n, const PackedMatrix& w, s
 void multiply_at_b(std::span<const float> a, std::span<const float> b, std::int64_t rows, std::int64_t m,
                    std::int64_t n, std::span<float> c);
 
-}  // namespace twistor::model
+}  // namespace twistor::device

@@ -1,13 +1,13 @@
 // Packing a matrix into panels of 32 columns.
-#include "twistor/model/packed_matrix.hpp"
+#include "twistor/device/packed_matrix.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#include "simd.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/device/bfloat16.hpp"
 
-namespace twistor::model {
+namespace twistor::device {
 namespace {
 
 constexpr std::int64_t columns = PackedMatrix::panel_columns;
@@ -51,7 +51,7 @@ void PackedMatrix::pack_rows(std::int64_t row_begin, std::span<const float> rows
       for (std::int64_t k = 0; k < round_up(k_, 2); ++k)
         for (std::int64_t c = 0; c < columns; ++c)
           h[(k / 2) * 2 * columns + (c / 16) * 32 + (c % 16) * 2 + k % 2] =
-              c < width && k < k_ ? simd::to_bf16(rows[static_cast<std::size_t>((base + c) * k_ + k)])
+              c < width && k < k_ ? to_bfloat16(rows[static_cast<std::size_t>((base + c) * k_ + k)])
                                   : std::uint16_t{0};
     }
   }
@@ -108,4 +108,4 @@ PackedBuffer::PackedBuffer(std::int64_t n, std::int64_t k, PanelLayout layout)
   matrix_ = PackedMatrix(storage_.data() + (64 - address % 64) % 64, n, k, layout);
 }
 
-}  // namespace twistor::model
+}  // namespace twistor::device

@@ -1,13 +1,13 @@
 // The kernels on single rows against float64, and their promise that a value does not depend on its
 // neighbours.
-#include "../../../src/model/row_kernels.hpp"
+#include "twistor/device/row_kernels.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <vector>
 
-namespace twistor::model::rows {
+namespace twistor::device::rows {
 namespace {
 
 TEST(RowKernels, GeluErfIsTheNormalDistributionTimesX) {
@@ -51,4 +51,4 @@ TEST(RowKernels, AValueHasTheSameBitsWhereverItStands) {
 }
 
 }  // namespace
-}  // namespace twistor::model::rows
+}  // namespace twistor::device::rows

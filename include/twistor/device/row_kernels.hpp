@@ -1,12 +1,12 @@
-// What a decoder does to single rows between products: norms, activations, rotary positions. Private to the
-// model room.
+// What a model does to single rows between products: norms, activations, rotary positions. A value's bits do
+// not depend on its neighbours, nor on the instruction set.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-namespace twistor::model::rows {
+namespace twistor::device::rows {
 
 /// out = (x - mean) / sqrt(var + eps) * weight + bias, each (D); in place allowed.
 void layer_norm(const float* x, const float* weight, const float* bias, float eps, std::int64_t d,
@@ -40,4 +40,4 @@ struct RotaryRows {
 /// + 1), else (i, i + pairs).
 void rotate(float* head, const RotaryRows& angles, std::int64_t row, bool is_interleaved);
 
-}  // namespace twistor::model::rows
+}  // namespace twistor::device::rows

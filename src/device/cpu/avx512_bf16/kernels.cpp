@@ -1,0 +1,3 @@
+// The kernels for AVX-512 with products of bfloat16.
+#define TWISTOR_ISA avx512_bf16
+#include "kernels/table.hpp"
