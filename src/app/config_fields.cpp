@@ -108,7 +108,7 @@ std::vector<Field> make_fields() {
        {}},
 
       {TWISTOR_FIELD(twist, form), "head on the model's hidden states", {}, {"linear", "mlp"}},
-      {TWISTOR_FIELD(twist, init_scale), "factor on the spread of the initial weights", non_negative, {}},
+      {TWISTOR_FIELD(twist, init_scale), "factor on the spread of the output layer's initial weights; 0: psi = 1", non_negative, {}},
 
       {TWISTOR_FIELD(smc, particles), "K, particles in one population", {1, most_particles}, {}},
       {TWISTOR_FIELD(smc, resampling),

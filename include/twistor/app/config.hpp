@@ -63,7 +63,7 @@ struct TargetConfig {
 
 struct TwistConfig {
   std::string form = "mlp";  ///< linear | mlp
-  double init_scale = 1;     ///< factor on the standard deviation of the initial weights
+  double init_scale = 0;     ///< factor on the standard deviation of the output layer's initial weights
   friend bool operator==(const TwistConfig&, const TwistConfig&) = default;
 };
 

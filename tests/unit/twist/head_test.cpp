@@ -98,6 +98,18 @@ TEST_P(Head, StartsNearZeroAndTheSameForASeed) {
   EXPECT_NE(twist.parameters()[0].value, other.parameters()[0].value);
 }
 
+TEST_P(Head, AScaleOfZeroStartsAtOneAndCanLearn) {
+  twist = HeadTwist(GetParam(), D, V, device::Precision::float32, 0.0, 3);
+  for (const double log_psi : log_psi_at(twist, twist.features(hidden), tokens)) EXPECT_EQ(log_psi, 0.0);
+  // The output layer sees features that differ from row to row, so its gradient is more than its bias's.
+  const HeadGradient g = twist.gradient(hidden, tokens, weight);
+  const auto is_weight = [](std::size_t i) { return i % (D + 1) != D; };
+  double largest = 0;
+  for (std::size_t i = 0; i < g.row_values.size(); ++i)
+    if (is_weight(i)) largest = std::max(largest, std::abs(static_cast<double>(g.row_values[i])));
+  EXPECT_GT(largest, 0.1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Forms, Head, testing::Values("linear", "mlp"),
                          [](const auto& test) { return std::string(test.param); });
 
