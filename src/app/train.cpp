@@ -25,6 +25,7 @@ double seconds_since(Clock::time_point begin) {
 
 learn::TrainOptions train_options(const Config& config) {
   learn::TrainOptions options;
+  options.objective = learn::objective_from_name(config.train.objective);
   options.length = config.target.length;
   options.batch = config.train.batch;
   options.positive_batch = config.train.positive_batch;
