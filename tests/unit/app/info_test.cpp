@@ -96,9 +96,11 @@ TEST_F(Info, OfResults) {
   results.config_text = "[smc]\n";
   results.arrays["before/log_z"] = store::Array<double>::flat({1, 2, 3});
   results.numbers["kl"] = 0.1;
+  results.counters["resamplings"] = 12;
   store::write_results(file("results.h5"), results);
   const std::string text = describe(file("results.h5"));
   EXPECT_THAT(text, HasSubstr("  kl = 0.1\n"));
+  EXPECT_THAT(text, HasSubstr("counters:\n  resamplings = 12\n"));
   EXPECT_THAT(text, HasSubstr("  before/log_z: (3)\n"));
 }
 
