@@ -14,7 +14,7 @@ namespace twistor::app {
 /// By kind and name. Integers stay integers; a name is of one kind.
 struct Counters {
   std::map<std::string, std::int64_t> sums;    ///< over time and over ranks
-  std::map<std::string, std::int64_t> maxima;  ///< over time and over ranks: what one rank held at most
+  std::map<std::string, std::int64_t> maxima;  ///< over time and over ranks: the most that one rank held
   std::map<std::string, double> seconds;       ///< the sum over time, the slowest rank's over ranks
 
   void add(const smc::SweepCounters& sweep);

@@ -52,7 +52,7 @@ std::string refusal(const store::Checkpoint& checkpoint, const Expectation& expe
   return {};
 }
 
-TEST(Compatibility, TellsTextsApartBehindSignsThatMayBeginAComment) {
+TEST(Compatibility, TellsTextsApartAfterSignsThatMayBeginAComment) {
   const std::vector<std::vector<std::string>> families = {
       {"once # upon", "once # the fox", "once", "once #", "once # upon "},
       {"a;b", "a;c", "a ; b", "a"},
