@@ -155,7 +155,6 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  comm::fix_arithmetic_mode();
   const comm::Environment environment(argc, argv);
   const std::vector<std::string> words(argv + 1, argv + argc);
   try {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs twistor on several ranks, in the environment that Open MPI, OpenMP and MKL need.
+# Runs twistor on several ranks, in the environment that Open MPI and OpenMP need.
 #
 # usage: launch/mpirun.sh -n RANKS [MPIRUN OPTIONS...] -- twistor ARGUMENTS...
 #
@@ -59,10 +59,6 @@ if ((!several_hosts)) && [[ -z ${SLURM_JOB_ID:-} ]]; then
   setting OMPI_MCA_btl_tcp_if_include lo
   setting OMPI_MCA_oob_tcp_if_include lo
 fi
-# All ranks multiply alike, whatever machine they are on: the launching machine chooses.
-MKL_CBWR=$("$repo/launch/rank_env.sh" printenv MKL_CBWR)
-export MKL_CBWR
-options+=(-x MKL_CBWR)
 for name in OMP_NUM_THREADS TWISTOR_CACHE; do
   [[ -z ${!name:-} ]] || options+=(-x "$name")
 done

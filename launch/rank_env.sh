@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
-# The environment that one rank of twistor needs: threads, reproducible products, waiting without spinning.
+# The environment that one rank of twistor needs: threads, and waiting without spinning.
 #
 # usage: launch/rank_env.sh PROGRAM [ARGUMENTS...]     runs the program in that environment
 #        . launch/rank_env.sh                          sets it in the current shell
 #
 # What is already set in the environment is kept. Otherwise:
 #   OMP_NUM_THREADS               max(1, cores / ranks on this machine)
-#   MKL_CBWR                      AVX512,STRICT or AVX2,STRICT by /proc/cpuinfo, so that a row of a matrix product has the
-#                                 same bits in every batch; clusters of mixed machines set one value for all
 #   OMPI_MCA_mpi_yield_when_idle  1 where the ranks leave no core free
 # Ranks on this machine: TWISTOR_LOCAL_RANKS, or what mpirun or srun says, or 1.
 
@@ -24,15 +22,6 @@ twistor_rank_env() {
   cores=${SLURM_CPUS_ON_NODE:-$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)}
   threads=${SLURM_CPUS_PER_TASK:-$((cores / ranks))}
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads < 1 ? 1 : threads))}
-  if [[ -z ${MKL_CBWR:-} ]]; then
-    if grep -qw avx512f /proc/cpuinfo 2>/dev/null && grep -qw avx512vl /proc/cpuinfo; then
-      export MKL_CBWR=AVX512,STRICT
-    elif grep -qw avx2 /proc/cpuinfo 2>/dev/null; then
-      export MKL_CBWR=AVX2,STRICT
-    else
-      export MKL_CBWR=COMPATIBLE
-    fi
-  fi
   if ((ranks > 1 && ranks >= cores)); then
     export OMPI_MCA_mpi_yield_when_idle=${OMPI_MCA_mpi_yield_when_idle:-1}
   fi

@@ -7,10 +7,8 @@ if [[ ! -x build/release/twistor ]]; then
   printf 'error: there is no build/release/twistor under %s\nhint: launch/build.sh release twistor builds it; submit from the root of the project\n' "$PWD" >&2
   exit 66
 fi
-# srun does not take over sbatch's --cpus-per-task by itself, and all ranks must multiply alike.
+# srun does not take over sbatch's --cpus-per-task by itself.
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
-MKL_CBWR=$(launch/rank_env.sh printenv MKL_CBWR)
-export MKL_CBWR
 
 # run_and_requeue ARGUMENTS...: twistor ARGUMENTS on all tasks of the job; returns twistor's exit code.
 #

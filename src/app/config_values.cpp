@@ -228,6 +228,16 @@ std::string assign(const Field& field, Config& config, std::string_view value, V
       field.pointer(config));
 }
 
+bool is_equal(const Field& field, const Config& a, const Config& b) {
+  Config copy_of_a = a, copy_of_b = b;  // fields point into what can be written
+  return std::visit(
+      [](const auto* x, const auto* y) {
+        if constexpr (std::is_same_v<decltype(x), decltype(y)>) return *x == *y;
+        return false;  // one field is of one type
+      },
+      field.pointer(copy_of_a), field.pointer(copy_of_b));
+}
+
 std::string format_value(const Field& field, const Config& config) {
   Config copy = config;
   return std::visit([](const auto* pointer) { return write(*pointer); }, field.pointer(copy));

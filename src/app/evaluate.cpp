@@ -19,8 +19,8 @@ int evaluate(const Invocation& invocation) {
   const store::ExactSamples exact = session.exact_samples();
   const Evaluation result = evaluate_twist(session, *twist, checkpoint.update, exact);
   Counters mine;
-  add_sweep_counters(mine, result.bounds.counters);
-  const Counters counters = reduce_counters(mine, session.world());
+  mine.add(result.bounds.counters);
+  const Counters counters = all_reduce(mine, session.world());
   if (session.is_root()) {
     const auto before = from_numbers(checkpoint.numbers, "before");
     publish(session, before ? &*before : nullptr, result, counters,

@@ -9,7 +9,6 @@
 
 #include "twistor/app/command_line.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/comm/collectives.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/table.hpp"
@@ -175,41 +174,15 @@ std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numb
   return e;
 }
 
-void add_sweep_counters(Counters& c, const smc::SweepCounters& s) {
-  c["token_forwards"] += static_cast<double>(s.token_forwards);
-  c["rows_scored"] += static_cast<double>(s.rows_scored);
-  c["resamplings"] += static_cast<double>(s.resamplings);
-  c["moved_copies"] += static_cast<double>(s.moved_copies);
-  c["sent_messages"] += static_cast<double>(s.sent_messages);
-  c["sent_bytes"] += static_cast<double>(s.sent_bytes);
-  c["live_blocks_peak"] = std::max(c["live_blocks_peak"], static_cast<double>(s.peak_live_blocks));
-  c["dense_blocks_peak"] = std::max(c["dense_blocks_peak"], static_cast<double>(s.dense_blocks));
-  c["forward_s"] += s.forward_s;
-  c["heads_s"] += s.heads_s;
-  c["resample_s"] += s.resample_s;
-  c["potential_s"] += s.potential_s;
-}
-
-Counters reduce_counters(const Counters& mine, const comm::Communicator& world) {
-  // Every rank has the same names: they come from the same code.
-  Counters out = mine;
-  for (auto& [name, value] : out) {
-    if (name.ends_with("_s")) {
-      value = comm::all_reduce_max(value, world);
-    } else {
-      value = static_cast<double>(comm::all_reduce_sum(static_cast<std::int64_t>(value), world));
-    }
-  }
-  return out;
-}
-
 void publish(const Session& session, const Evaluation* before, const Evaluation& after,
              const Counters& counters, double total_seconds) {
   store::Results results;
   results.config_text = to_text(session.config());
   if (before != nullptr) store_evaluation(results, "before", *before);
   store_evaluation(results, "after", after);
-  for (const auto& [name, value] : counters) results.numbers["counters." + name] = value;
+  results.counters = counters.sums;
+  results.counters.insert(counters.maxima.begin(), counters.maxima.end());
+  results.numbers.insert(counters.seconds.begin(), counters.seconds.end());
   store::write_results(session.output("results.h5"), results);
 
   report::JsonLine summary;
@@ -222,13 +195,8 @@ void publish(const Session& session, const Evaluation* before, const Evaluation&
   }
   summary.add_json("config", to_json(session.config()));
   report::JsonLine counts;
-  for (const auto& [name, value] : counters) {
-    if (name.ends_with("_s")) {
-      counts.add(name, value);
-    } else {
-      counts.add(name, static_cast<std::int64_t>(value));
-    }
-  }
+  for (const auto& [name, value] : results.counters) counts.add(name, value);
+  for (const auto& [name, value] : counters.seconds) counts.add(name, value);
   summary.add("counters", counts).add("ranks", session.world().size()).add("versions", versions());
   report::write_text_atomically(session.output("summary.json").string(),
                                 report::indented(summary.text()) + "\n");

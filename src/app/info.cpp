@@ -68,10 +68,9 @@ std::string describe_checkpoint(store::Archive archive) {
                      checkpoint.parameters.size());
   out += fmt::format("parameters sha256: {}\n", store::parameters_sha256(checkpoint));
   out += fmt::format("model sha256: {}\n", checkpoint.model_fingerprint);
-  out += fmt::format("seed: {}\n", checkpoint.seed);
+  out += fmt::format("objective: {}\nseed: {}\n", checkpoint.objective, checkpoint.seed);
   out += fmt::format("exact samples: {}\n", exact_samples.empty() ? "none" : exact_samples);
-  return out + describe_values("numbers", checkpoint.numbers) +
-         describe_values("counters", checkpoint.counters) + describe_config(checkpoint.config_text);
+  return out + describe_values("numbers", checkpoint.numbers) + describe_config(checkpoint.config_text);
 }
 
 std::string describe_exact_samples(const fs::path& path) {

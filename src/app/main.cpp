@@ -18,7 +18,6 @@
 int main(int argc, char** argv) {
   using namespace twistor;
   device::require_x86_64_v3();
-  comm::fix_arithmetic_mode();
   const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   std::optional<comm::Environment> environment;
   std::optional<comm::Communicator> world;
@@ -33,10 +32,7 @@ int main(int argc, char** argv) {
       if (!world || world->rank() == 0) fmt::print("{}", command_line.printout);
       return 0;
     }
-    if (world) {
-      comm::agree_on_arithmetic_mode(*world);
-      app::agree_on_isa(*world);
-    }
+    if (world) app::agree_on_isa(*world);
     return app::run(command_line.invocation);
   } catch (const std::exception& error) {
     comm::report_and_abort(world ? &*world : nullptr, error, "running twistor");

@@ -25,6 +25,7 @@ double seconds_since(Clock::time_point begin) {
 
 learn::TrainOptions train_options(const Config& config) {
   learn::TrainOptions options;
+  options.objective = learn::objective_from_name(config.train.objective);
   options.length = config.target.length;
   options.batch = config.train.batch;
   options.positive_batch = config.train.positive_batch;
@@ -44,6 +45,7 @@ class Training {
         problem_(session_.problem()),
         twist_(session_.make_twist()),
         trainer_(problem_, *twist_, train_options(session_.config()), source_, session_.world()) {
+    counters_.sums["skipped_updates"] = 0;  // said also by a run that finds nothing left to learn
     resume();
     if (session_.is_root())
       metrics_.emplace(session_.output("metrics.jsonl"),
@@ -64,7 +66,7 @@ class Training {
     }
     if (trainer_.state().update == 0) save();  // train.updates = 0: the untrained twist is a result too
     evaluate();
-    const Counters counters = reduce_counters(counters_, session_.world());
+    const Counters counters = all_reduce(counters_, session_.world());
     if (session_.is_root())
       publish(session_, first_ ? &*first_ : nullptr, last_, counters, seconds_since(begin_));
     return 0;
@@ -142,13 +144,14 @@ class Training {
   }
 
   void record(const learn::UpdateReport& report, double seconds) {
-    add_sweep_counters(counters_, report.times.sweep);
-    counters_["sample_s"] += report.times.sample_s;
-    counters_["positives_s"] += report.times.positives_s;
-    counters_["gradient_s"] += report.times.gradient_s;
-    counters_["reduce_s"] += report.times.reduce_s;
-    counters_["step_s"] += report.times.step_s;
-    if (session_.is_root()) counters_["skipped_updates"] += report.is_skipped ? 1 : 0;
+    counters_.add(report.times.sweep);
+    counters_.seconds["sample_s"] += report.times.sample_s;
+    counters_.seconds["positives_s"] += report.times.positives_s;
+    counters_.seconds["gradient_s"] += report.times.gradient_s;
+    counters_.seconds["reduce_s"] += report.times.reduce_s;
+    counters_.seconds["step_s"] += report.times.step_s;
+    // Every rank skips alike: counted once, on the first.
+    counters_.sums["skipped_updates"] += session_.is_root() && report.is_skipped ? 1 : 0;
     if (session_.is_root() && report.is_skipped && !has_warned_)
       log_warning(
           "no sample of the proposal had phi > 0, so an update was skipped; use exact positives, a "
@@ -171,7 +174,7 @@ class Training {
 
   void evaluate() {
     last_ = evaluate_twist(session_, *twist_, trainer_.state().update, exact_);
-    add_sweep_counters(counters_, last_.bounds.counters);
+    counters_.add(last_.bounds.counters);
     if (!first_ && last_.update == 0) first_ = last_;
     if (!metrics_) return;
     report::JsonLine line;
@@ -189,7 +192,7 @@ class Training {
   std::optional<report::MetricsWriter> metrics_;
   std::optional<Evaluation> first_;
   Evaluation last_;
-  Counters counters_{{"skipped_updates", 0}};
+  Counters counters_;
   bool has_warned_ = false;
 };
 

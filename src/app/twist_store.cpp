@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::app {
@@ -14,6 +13,8 @@ store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& 
   c.config_text = to_text(session.config());
   c.model_fingerprint = session.lm().fingerprint();
   c.twist_form = twist.form();
+  c.objective = state.objective;
+  c.prompt = session.prompt();
   c.target_identity = session.potential_identity();
   c.update = state.update;
   c.adam_step = state.adam_step;
@@ -43,27 +44,19 @@ void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint
 }
 
 learn::TrainerState trainer_state(const store::Checkpoint& checkpoint) {
-  learn::TrainerState state{checkpoint.update, checkpoint.adam_step, {}};
+  learn::TrainerState state{checkpoint.update, checkpoint.adam_step, checkpoint.objective, {}};
   for (const auto& [name, m] : checkpoint.adam_m) state.moments[name].m = m.values;
   for (const auto& [name, v] : checkpoint.adam_v) state.moments[name].v = v.values;
   return state;
 }
 
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {
-  store::Expectation expected{session.lm().fingerprint(),
-                              session.config().twist.form,
-                              to_text(session.config()),
-                              {},
-                              session.potential_identity()};
-  expected.config_keys = {"model.dtype", "prompt.text", "prompt.ids"};
-  for (const Field& field : fields())
-    if (field.key.starts_with("target.")) expected.config_keys.emplace_back(field.key);
-  if (purpose == Purpose::go_on_learning)
-    expected.config_keys.insert(
-        expected.config_keys.end(),
-        {"train.objective", "train.batch", "train.positives", "train.positive_batch", "train.learning_rate",
-         "train.shards", "twist.init_scale", "exact.source", "exact.count", "run.seed"});
-  store::require_compatible(checkpoint, expected);
+  require_compatible(checkpoint,
+                     {.config = session.config(),
+                      .model_fingerprint = session.lm().fingerprint(),
+                      .target_identity = session.potential_identity(),
+                      .prompt = session.prompt()},
+                     purpose);
 }
 
 }  // namespace twistor::app

@@ -36,6 +36,20 @@ auto timed(double& seconds, Body body) {
 
 }  // namespace
 
+Objective objective_from_name(std::string_view name) {
+  TWISTOR_CHECK(name == objective_name(Objective::ctl), ErrorKind::config, "reading train.objective",
+                fmt::format("\"{}\" is not known, expected ctl", name));
+  return Objective::ctl;
+}
+
+std::string_view objective_name(Objective objective) {
+  switch (objective) {
+    case Objective::ctl:
+      return "ctl";
+  }
+  TWISTOR_ASSERT(false, "every objective has a name");
+}
+
 Positives positives_from_name(std::string_view name) {
   if (name == "exact") return Positives::exact;
   if (name == "weighted") return Positives::weighted;
@@ -59,6 +73,7 @@ struct Trainer::Items {
 Trainer::Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const TrainOptions& options,
                  const estimate::ExactSource& exact, const comm::Communicator& world)
     : problem_(problem), twist_(twist), options_(options), exact_(exact), world_(world) {
+  state_.objective = objective_name(options.objective);
   TWISTOR_CHECK(world.size() <= options.n_shards, ErrorKind::config, "starting to learn",
                 fmt::format("{} ranks share {} shards of a batch", world.size(), options.n_shards),
                 "raise train.shards (the learned bits depend on it) or use fewer ranks");
@@ -211,6 +226,10 @@ void Trainer::apply(const std::vector<float>& dense, const comm::RowSparse& rows
 }
 
 void Trainer::resume(TrainerState state) {
+  TWISTOR_CHECK(state.objective == objective_name(options_.objective), ErrorKind::config, "resuming learning",
+                fmt::format("the saved state was learned with train.objective = {}, this run has {}",
+                            state.objective, objective_name(options_.objective)),
+                "set train.objective back, or choose another run.output to start anew");
   for (const twist::Parameter& parameter : twist_.parameters()) {
     if (state.adam_step == 0) continue;
     const auto found = state.moments.find(parameter.name);

@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <bit>
-#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -16,7 +15,8 @@ namespace twistor::store {
 namespace {
 
 constexpr const char* kind = "checkpoint";
-constexpr std::string_view number_prefix = "number.", counter_prefix = "counter.";
+constexpr std::string_view number_prefix = "number.";
+constexpr const char* first_objective = "ctl";  // of files from before there was a choice
 
 void add_arrays(ArchiveView& view, const std::string& folder, const NamedArrays& arrays) {
   for (const auto& [name, array] : arrays) view.datasets.emplace(folder + "/" + name, view_of(array));
@@ -51,22 +51,19 @@ void check_moments(const Checkpoint& c, const NamedArrays& moments, const char* 
                 "start from another checkpoint");
 }
 
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
 }  // namespace
 
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& c, const WriteOptions& options) {
   ArchiveView view;
+  const auto prompt = Array<std::int64_t>::flat(c.prompt);
   view.datasets.emplace("config", view_of(c.config_text));
+  view.datasets.emplace("prompt", view_of(prompt));
   add_arrays(view, "parameters", c.parameters);
   add_arrays(view, "adam_m", c.adam_m);
   add_arrays(view, "adam_v", c.adam_v);
   view.attributes = {{"model_fingerprint", c.model_fingerprint},
                      {"twist_form", c.twist_form},
+                     {"objective", c.objective},
                      {"update", c.update},
                      {"seed", std::bit_cast<std::int64_t>(c.seed)},
                      {"adam_step", c.adam_step},
@@ -74,8 +71,6 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& c, co
                      {"target_identity", c.target_identity}};
   for (const auto& [name, value] : c.numbers)
     view.attributes.emplace(std::string(number_prefix) + name, value);
-  for (const auto& [name, value] : c.counters)
-    view.attributes.emplace(std::string(counter_prefix) + name, value);
   write_archive(path, view, kind, options);
 }
 
@@ -90,14 +85,13 @@ Checkpoint checkpoint_from(Archive archive) {
   c.exact_samples_path = archive.attribute<std::string>("exact_samples_path");
   if (archive.attributes.contains("target_identity"))
     c.target_identity = archive.attribute<std::string>("target_identity");
+  c.objective = archive.attributes.contains("objective") ? archive.attribute<std::string>("objective")
+                                                         : first_objective;
+  if (archive.datasets.contains("prompt")) c.prompt = archive.dataset<Array<std::int64_t>>("prompt").values;
   for (const auto& [name, value] : archive.attributes) {
     const auto* number = std::get_if<double>(&value);
-    const auto* counter = std::get_if<std::int64_t>(&value);
-    if (number != nullptr && name.starts_with(number_prefix)) {
+    if (number != nullptr && name.starts_with(number_prefix))
       c.numbers.emplace(name.substr(number_prefix.size()), *number);
-    } else if (counter != nullptr && name.starts_with(counter_prefix)) {
-      c.counters.emplace(name.substr(counter_prefix.size()), *counter);
-    }
   }
   c.parameters = take_arrays(archive, "parameters");
   c.adam_m = take_arrays(archive, "adam_m");
@@ -112,38 +106,6 @@ Checkpoint checkpoint_from(Archive archive) {
 
 Checkpoint load_checkpoint(const std::filesystem::path& path) {
   return checkpoint_from(load_latest(path, kind));
-}
-
-std::string config_value(const std::string& config_text, const std::string& key) {
-  std::istringstream lines(config_text);
-  std::string line, section, value = "(not set)";
-  while (std::getline(lines, line)) {
-    const std::string_view text = trimmed(std::string_view(line).substr(0, line.find('#')));
-    if (text.starts_with('[') && text.ends_with(']')) {
-      section = std::string(trimmed(text.substr(1, text.size() - 2))) + ".";
-    } else if (const auto equals = text.find('='); equals != std::string_view::npos) {
-      if (section + std::string(trimmed(text.substr(0, equals))) == key)
-        value = trimmed(text.substr(equals + 1));
-    }
-  }
-  return value;
-}
-
-void require_compatible(const Checkpoint& checkpoint, const Expectation& expected) {
-  std::string differences;
-  const auto compare = [&](std::string_view what, const std::string& stored, const std::string& wanted) {
-    if (stored == wanted) return;
-    differences += fmt::format("{}{} is '{}' in the checkpoint and '{}' in this run",
-                               differences.empty() ? "" : "; ", what, stored, wanted);
-  };
-  compare("the language model's fingerprint", checkpoint.model_fingerprint, expected.model_fingerprint);
-  compare("twist.form", checkpoint.twist_form, expected.twist_form);
-  compare("the target", checkpoint.target_identity, expected.target_identity);
-  for (const std::string& key : expected.config_keys) {
-    compare(key, config_value(checkpoint.config_text, key), config_value(expected.config_text, key));
-  }
-  TWISTOR_CHECK(differences.empty(), ErrorKind::config, "resuming from a checkpoint", differences,
-                "set these back, or choose another run.output to start anew");
 }
 
 std::string parameters_sha256(const Checkpoint& checkpoint) {

@@ -30,7 +30,6 @@ void go_wrong(const std::string& how, const twistor::comm::Communicator& world) 
 }  // namespace
 
 int main(int argc, char** argv) {
-  twistor::comm::fix_arithmetic_mode();
   twistor::comm::Environment environment(argc, argv);
   const auto world = twistor::comm::Communicator::world();
   try {

@@ -94,7 +94,6 @@ class Listener : public testing::EmptyTestEventListener {
 }  // namespace
 
 int main(int argc, char** argv) {
-  setenv("MKL_CBWR", "AVX2,STRICT", 0);  // as unit_main.cpp: the environment wins
   twistor::comm::Environment environment(argc, argv);
   testing::InitGoogleMock(&argc, argv);
   GTEST_FLAG_SET(catch_exceptions, false);  // an exception on one rank ends the process, and with it the job

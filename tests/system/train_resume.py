@@ -78,6 +78,21 @@ def refuses(folder):
     expect(not (folder / "new/checkpoint.h5").exists(), "expected a refused run to write no checkpoint")
 
 
+def knows_its_prompt(folder):
+    """A # inside the prompt does not end it, and a prompt is its tokens: neither checkpoint nor exact samples serve another one."""
+    ours, theirs = ["--prompt.text=once # upon"], ["--prompt.text=once # the fox"]
+    succeed(1, *train(folder / "run", "--train.updates=1", *ours))
+    own_samples = f"--exact.path={folder}/other.h5"
+    done = run(0, *train(folder / "run", "--train.updates=2", own_samples, *theirs))
+    expect(done.code == 78 and all(word in done.err for word in ["prompt.text is", "once # upon", "once # the fox", "2,1,3", "2,1,10,42"]),
+           f"expected a checkpoint of 'once # upon' to be refused for 'once # the fox', got {done}")
+    done = run(0, *train(folder / "new", "--train.updates=1", *theirs))
+    expect(done.code == 78 and "they belong to another model, prompt or target" in done.err,
+           f"expected exact samples of 'once # upon' to be refused for 'once # the fox', got {done}")
+    done = succeed(1, *train(folder / "run", "--train.updates=2", "--prompt.text=", "--prompt.ids=2,1,3"))
+    expect("resuming after update 1" in done.err, f"expected the same prompt as ids to be taken, got {done}")
+
+
 def flip_byte(file, share):
     data = bytearray(file.read_bytes())
     data[int(len(data) * share)] ^= 0x10
@@ -124,4 +139,4 @@ def rejection_goes_on(folder):
     expect_same(folder, folder / "more", "rejection in two parts")
 
 
-main(goes_on, goes_on_in_epochs, refuses, damaged, rejection_goes_on)
+main(goes_on, goes_on_in_epochs, refuses, knows_its_prompt, damaged, rejection_goes_on)

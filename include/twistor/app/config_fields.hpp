@@ -47,6 +47,8 @@ enum class ValueSyntax { file, verbatim };
 /// Sets one value. Returns what is wrong with `value`, or an empty string if nothing is.
 [[nodiscard]] std::string assign(const Field& field, Config& config, std::string_view value,
                                  ValueSyntax syntax);
+/// Whether both hold the same value under that key, compared as what it is and not as text.
+[[nodiscard]] bool is_equal(const Field& field, const Config& a, const Config& b);
 /// The value as assign() with ValueSyntax::file reads it back.
 [[nodiscard]] std::string format_value(const Field& field, const Config& config);
 

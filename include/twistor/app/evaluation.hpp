@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "twistor/app/counters.hpp"
 #include "twistor/app/session.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/store/results.hpp"
@@ -31,15 +32,9 @@ struct Evaluation {
 [[nodiscard]] std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numbers,
                                                      const std::string& prefix);
 
-/// Integer and seconds counters of a run, summed or taken as the largest over ranks by the caller.
-using Counters = std::map<std::string, double>;
-void add_sweep_counters(Counters& counters, const smc::SweepCounters& sweep);
-
-/// Writes results.h5 and summary.json and prints the table. `before` may be null. Call on one rank.
+/// Writes results.h5 and summary.json and prints the table. `before` may be null; `counters` are those of all
+/// ranks. Call on one rank.
 void publish(const Session& session, const Evaluation* before, const Evaluation& after,
              const Counters& counters, double total_seconds);
-
-/// Counters of all ranks: seconds as the largest, everything else as the sum. *Collective over the world.*
-[[nodiscard]] Counters reduce_counters(const Counters& mine, const comm::Communicator& world);
 
 }  // namespace twistor::app

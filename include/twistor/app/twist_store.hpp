@@ -1,10 +1,7 @@
 // Between a twist in memory and a checkpoint on disk.
 #pragma once
 
-#include <filesystem>
-#include <string>
-#include <vector>
-
+#include "twistor/app/compatibility.hpp"
 #include "twistor/app/session.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/store/checkpoint.hpp"
@@ -19,9 +16,7 @@ namespace twistor::app {
 void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint);
 [[nodiscard]] learn::TrainerState trainer_state(const store::Checkpoint& checkpoint);
 
-/// Throws Error(config) naming what differs: the model, the twist's form, and the keys that learning depends
-/// on (all of them to go on learning, only those of the model and the target to use the twist).
-enum class Purpose { go_on_learning, use };
+/// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);
 
 }  // namespace twistor::app

@@ -1,4 +1,4 @@
-// MPI's life time, the arithmetic mode that all ranks must share, and the way an error ends the job.
+// MPI's life time, and the way an error ends the job.
 #pragma once
 
 #include <exception>
@@ -31,15 +31,6 @@ class Environment {
 
 /// The MPI library's own name and version, its first line. *Local.*
 [[nodiscard]] std::string mpi_version();
-
-/// Sets MKL_CBWR, unless the user has, to the strictest reproducible mode of this processor ("AVX512,STRICT",
-/// "AVX2,STRICT", "COMPATIBLE"), so that a row of a matrix product has the same bits in every batch. MKL
-/// reads it at its first product: call this first in main. *Local.*
-void fix_arithmetic_mode();
-
-/// *Collective over comm.* Throws Error(config) on every rank, with the value to export, if MKL_CBWR differs
-/// between ranks.
-void agree_on_arithmetic_mode(const Communicator& comm);
 
 /// The exit code that an exception stands for: an Error's own, else 70 (internal). *Local.*
 [[nodiscard]] int exit_code_of(const std::exception& error) noexcept;

@@ -18,6 +18,13 @@
 
 namespace twistor::learn {
 
+/// What an update lowers.
+enum class Objective {
+  ctl,  ///< contrastive twist learning
+};
+[[nodiscard]] Objective objective_from_name(std::string_view name);  ///< throws Error(config)
+[[nodiscard]] std::string_view objective_name(Objective objective);
+
 /// Where positive samples come from.
 enum class Positives {
   exact,     ///< exact samples of sigma
@@ -27,6 +34,7 @@ enum class Positives {
 [[nodiscard]] Positives positives_from_name(std::string_view name);  ///< throws Error(config)
 
 struct TrainOptions {
+  Objective objective = Objective::ctl;
   std::int64_t length = 1;           ///< T
   std::int64_t batch = 64;           ///< negative samples per update, all ranks together
   std::int64_t positive_batch = 64;  ///< exact positives per update
@@ -55,6 +63,7 @@ struct UpdateReport {
 struct TrainerState {
   std::int64_t update = 0;  ///< updates done
   std::int64_t adam_step = 0;
+  std::string objective;  ///< name of what those updates lowered: its gradients are in the moments
   std::map<std::string, AdamMoments> moments;
 };
 
@@ -72,8 +81,8 @@ class Trainer {
   UpdateReport update();
 
   [[nodiscard]] const TrainerState& state() const { return state_; }
-  /// Goes on from a saved state; the twist's parameters must be set before. Throws Error(data) on names that
-  /// do not fit.
+  /// Goes on from a saved state; the twist's parameters must be set before. Throws Error(config) if it was
+  /// learned with another objective, Error(data) on names that do not fit.
   void resume(TrainerState state);
 
  private:

@@ -18,15 +18,16 @@ struct Checkpoint {
   std::string config_text;        ///< the whole configuration, as INI text
   std::string model_fingerprint;  ///< of the frozen language model
   std::string twist_form;         ///< "linear", "mlp", ...
+  std::string objective;          ///< what learning lowered; "ctl" in files that do not say
   std::int64_t update = 0;        ///< updates done
   std::uint64_t seed = 0;         ///< run.seed; random numbers follow from it and `update`
   NamedArrays parameters;         ///< of the twist
   NamedArrays adam_m, adam_v;     ///< moments, same names and shapes as parameters, or empty
   std::int64_t adam_step = 0;
-  std::string exact_samples_path;                ///< empty if there are none
-  std::string target_identity;                   ///< of phi, with what was drawn or read for it
-  std::map<std::string, double> numbers;         ///< running means and the like
-  std::map<std::string, std::int64_t> counters;  ///< particle-tokens, seconds per stage in ns, ...
+  std::string exact_samples_path;         ///< empty if there are none
+  std::vector<std::int64_t> prompt;       ///< token ids of s0; empty in files that do not say
+  std::string target_identity;            ///< of phi, with what was drawn or read for it
+  std::map<std::string, double> numbers;  ///< the evaluation before learning, where there was one
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
 };
 
@@ -40,22 +41,6 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& check
 
 /// From an archive of kind "checkpoint" that is in memory. Throws Error(data) for missing or unfit parts.
 [[nodiscard]] Checkpoint checkpoint_from(Archive archive);
-
-/// What a run expects of the checkpoint it resumes.
-struct Expectation {
-  std::string model_fingerprint;
-  std::string twist_form;
-  std::string config_text;               ///< of the run that resumes
-  std::vector<std::string> config_keys;  ///< those that must not have changed, for instance "smc.particles"
-  std::string target_identity;           ///< as Checkpoint::target_identity
-};
-
-/// Throws Error(config) that names everything that differs, with both values. *Local.*
-void require_compatible(const Checkpoint& checkpoint, const Expectation& expected);
-
-/// Value of a "section.key" in INI text ("section.key = value", or "key = value" below "[section]"); the last
-/// one counts, blanks around it do not. "(not set)" if the key does not occur.
-[[nodiscard]] std::string config_value(const std::string& config_text, const std::string& key);
 
 /// SHA-256 over names, shapes and bytes of the parameters in the order of their names: equal if and only if
 /// the learned twists are the same to the last bit.

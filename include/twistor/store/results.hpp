@@ -15,8 +15,8 @@ namespace twistor::store {
 struct Results {
   std::string config_text;
   std::map<std::string, Dataset> arrays;
-  std::map<std::string, double> numbers;
-  std::map<std::string, std::int64_t> counters;
+  std::map<std::string, double> numbers;         ///< estimates and seconds
+  std::map<std::string, std::int64_t> counters;  ///< what was counted
   friend bool operator==(const Results&, const Results&) = default;
 };
 

@@ -1,9 +1,8 @@
-// Communicators, groups and the arithmetic mode.
+// Communicators, groups and the launcher.
 #include "twistor/comm/communicator.hpp"
 
 #include <gmock/gmock.h>
 
-#include <cstdlib>
 #include <string>
 #include <utility>
 
@@ -96,48 +95,6 @@ TEST(Groups, ZeroMeansAllAndNonsenseNamesTheKey) {
       EXPECT_EQ(error.kind(), ErrorKind::config);
       EXPECT_THAT(error.text(), HasSubstr("run.ranks_per_population = " + std::to_string(wrong)));
     }
-  }
-}
-
-/// Puts MKL_CBWR back at the end of a test.
-class ModeGuard {
- public:
-  ModeGuard() : before_(std::getenv("MKL_CBWR")) {}
-  ~ModeGuard() { setenv("MKL_CBWR", before_.c_str(), 1); }
-  ModeGuard(const ModeGuard&) = delete;
-  ModeGuard& operator=(const ModeGuard&) = delete;
-
- private:
-  std::string before_;
-};
-
-TEST(ArithmeticMode, IsSetOnceAndTheUsersChoiceWins) {
-  const ModeGuard guard;
-  unsetenv("MKL_CBWR");
-  fix_arithmetic_mode();
-  const std::string chosen = std::getenv("MKL_CBWR");
-  EXPECT_TRUE(chosen == "AVX512,STRICT" || chosen == "AVX2,STRICT" || chosen == "COMPATIBLE") << chosen;
-  setenv("MKL_CBWR", "SSE4_2", 1);
-  fix_arithmetic_mode();
-  EXPECT_STREQ(std::getenv("MKL_CBWR"), "SSE4_2");
-}
-
-TEST(ArithmeticMode, RanksMustAgreeOnIt) {
-  const auto world = Communicator::world();
-  const ModeGuard guard;
-  EXPECT_NO_THROW(agree_on_arithmetic_mode(world));
-  setenv("MKL_CBWR", world.rank() == world.size() - 1 ? "AVX2,STRICT" : "AVX512,STRICT", 1);
-  if (world.size() == 1) {
-    EXPECT_NO_THROW(agree_on_arithmetic_mode(world));
-    return;
-  }
-  try {
-    agree_on_arithmetic_mode(world);
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::config);
-    EXPECT_THAT(error.text(), HasSubstr("rank 0 has 'AVX512,STRICT'"));
-    EXPECT_THAT(error.hint(), HasSubstr("export MKL_CBWR=AVX2,STRICT"));
   }
 }
 

@@ -1,7 +1,7 @@
 // Learning: the same bits on every number of ranks, a zero gradient at the optimum, and twists that get
 // better.
 #include <ATen/core/Tensor.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cmath>
 #include <filesystem>
@@ -89,6 +89,30 @@ TEST(Training, RefusesMoreRanksThanShards) {
   options.length = TinyTask::T;
   const smc::Problem problem{*task.lm, task.prompt, task.potential};
   EXPECT_THROW(Trainer(problem, twist, options, task.source, world), Error);
+}
+
+TEST(Training, GoesOnWithItsOwnObjectiveAlone) {
+  const comm::Communicator self = comm::Communicator::self();
+  const TinyTask task;
+  twist::HeadTwist twist("linear", task.lm->hidden_size(), task.lm->vocab_size(), task.p, 1.0, 8);
+  TrainOptions options;
+  options.objective = objective_from_name("ctl");
+  options.length = TinyTask::T;
+  const smc::Problem problem{*task.lm, task.prompt, task.potential};
+  Trainer trainer(problem, twist, options, task.source, self);
+  (void)trainer.update();
+  TrainerState state = trainer.state();
+  EXPECT_EQ(state.objective, "ctl");
+  EXPECT_NO_THROW(trainer.resume(state));
+  state.objective = "sixo";
+  try {
+    trainer.resume(state);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::config);
+    EXPECT_THAT(error.what(), testing::HasSubstr("train.objective = sixo, this run has ctl"));
+  }
+  EXPECT_THROW((void)objective_from_name("sixo"), Error);
 }
 
 /// All V^T sequences as one population with a flat q: softmaxes over it are exact expectations.

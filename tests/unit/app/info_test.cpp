@@ -47,7 +47,8 @@ store::Checkpoint some_checkpoint() {
   checkpoint.seed = 5;
   checkpoint.parameters["weight"] = {{2, 3}, {1, 2, 3, 4, 5, 6}};
   checkpoint.adam_m = checkpoint.adam_v = checkpoint.parameters;
-  checkpoint.counters["tokens"] = 42;
+  checkpoint.objective = "ctl";
+  checkpoint.numbers["before.seconds"] = 42;
   return checkpoint;
 }
 
@@ -59,7 +60,8 @@ TEST_F(Info, OfACheckpointHasTheDigestOfItsParameters) {
   EXPECT_THAT(text, HasSubstr("a twist after 17 updates"));
   EXPECT_THAT(text, HasSubstr("\ntwist: linear, 6 parameters in 1 arrays\n"));
   EXPECT_THAT(text, HasSubstr("\nparameters sha256: " + store::parameters_sha256(checkpoint) + "\n"));
-  EXPECT_THAT(text, HasSubstr("  tokens = 42\n"));
+  EXPECT_THAT(text, HasSubstr("  before.seconds = 42\n"));
+  EXPECT_THAT(text, HasSubstr("\nobjective: ctl\n"));
   EXPECT_THAT(text, HasSubstr("configuration:\n  [smc]\n  particles = 3\n"));
 
   checkpoint.parameters["weight"].values[0] = 1.0000001f;  // one bit elsewhere is another twist
@@ -94,9 +96,11 @@ TEST_F(Info, OfResults) {
   results.config_text = "[smc]\n";
   results.arrays["before/log_z"] = store::Array<double>::flat({1, 2, 3});
   results.numbers["kl"] = 0.1;
+  results.counters["resamplings"] = 12;
   store::write_results(file("results.h5"), results);
   const std::string text = describe(file("results.h5"));
   EXPECT_THAT(text, HasSubstr("  kl = 0.1\n"));
+  EXPECT_THAT(text, HasSubstr("counters:\n  resamplings = 12\n"));
   EXPECT_THAT(text, HasSubstr("  before/log_z: (3)\n"));
 }
 

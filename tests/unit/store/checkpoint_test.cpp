@@ -69,26 +69,16 @@ TEST(Checkpoint, FingerprintDependsOnNamesShapesAndBits) {
   for (const Checkpoint* other : {&bit, &shape, &name}) EXPECT_NE(parameters_sha256(*other), base);
 }
 
-TEST(Checkpoint, ReadsConfigurationValues) {
-  const std::string text =
-      "# comment\nsmc.particles = 64 # many\n[train]\n  updates=7 \nupdates = 8\n[run]\nseed = 1";
-  EXPECT_EQ(config_value(text, "smc.particles"), "64");
-  EXPECT_EQ(config_value(text, "train.updates"), "8");
-  EXPECT_EQ(config_value(text, "run.seed"), "1");
-  EXPECT_EQ(config_value(text, "updates"), "(not set)");
-}
-
-TEST(Checkpoint, NamesEverythingThatDiffers) {
-  const Checkpoint c = checkpoint_at(2);
-  require_compatible(c, {"0123abcd", "mlp", "run.seed = 2\n", {"run.seed", "smc.particles"}, ""});
-  const Error error = error_of([&] {
-    require_compatible(c, {"ffff", "linear", "run.seed = 3\n", {"run.seed"}, "another phi"});
-  });
-  EXPECT_EQ(error.kind(), ErrorKind::config);
-  EXPECT_THAT(error.what(), HasSubstr("fingerprint is '0123abcd' in the checkpoint and 'ffff' in this run"));
-  EXPECT_THAT(error.what(), HasSubstr("twist.form is 'mlp' in the checkpoint and 'linear' in this run"));
-  EXPECT_THAT(error.what(), HasSubstr("run.seed is '2' in the checkpoint and '3' in this run"));
-  EXPECT_THAT(error.what(), HasSubstr("the target is '' in the checkpoint and 'another phi' in this run"));
+TEST(Checkpoint, OfAnOlderVersionLacksPromptAndObjective) {
+  const TemporaryFolder folder;
+  const Checkpoint written = checkpoint_at(5);
+  write_checkpoint(folder / "c.h5", written);
+  Archive archive = read_archive(folder / "c.h5", "checkpoint");
+  ASSERT_EQ(archive.datasets.erase("prompt") + archive.attributes.erase("objective"), 2u);
+  Checkpoint expected = written;
+  expected.prompt.clear();
+  expected.objective = "ctl";
+  EXPECT_EQ(checkpoint_from(std::move(archive)), expected);
 }
 
 ExactSamples sample_set() {

@@ -78,6 +78,7 @@ inline Checkpoint checkpoint_at(std::int64_t update, std::int64_t width = 3) {
   c.config_text = "train.updates = 100\nrun.seed = " + std::to_string(update) + "\n";
   c.model_fingerprint = "0123abcd";
   c.twist_form = "mlp";
+  c.objective = "ctl";
   c.update = update;
   c.seed = 0xFFFFFFFFFFFFFFF0u + static_cast<std::uint64_t>(update);
   for (const char* name : {"head.0.weight", "head.1.weight"}) {
@@ -91,7 +92,7 @@ inline Checkpoint checkpoint_at(std::int64_t update, std::int64_t width = 3) {
   c.adam_step = update;
   c.exact_samples_path = "exact.h5";
   c.numbers = {{"loss", 0.1 * static_cast<double>(update)}};
-  c.counters = {{"particle_tokens", update * 7}};
+  c.prompt = {update, 7};
   return c;
 }
 

@@ -1,0 +1,88 @@
+// Comparing a checkpoint with the run that reads it, key by key.
+#include "twistor/app/compatibility.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "twistor/app/config_fields.hpp"
+#include "twistor/base/error.hpp"
+
+namespace twistor::app {
+namespace {
+
+/// What learning depends on, besides what identifies model, prompt and target.
+constexpr std::string_view learning_keys[] = {
+    "train.batch",         "train.positives", "train.positive_batch",
+    "train.learning_rate", "train.shards",    "twist.init_scale",
+    "exact.source",        "exact.count",     "run.seed"};
+
+bool is_compared(std::string_view key, Purpose purpose) {
+  if (key == "model.dtype" || key.starts_with("target.")) return true;
+  return purpose == Purpose::go_on_learning &&
+         std::ranges::find(learning_keys, key) != std::ranges::end(learning_keys);
+}
+
+/// Keys that the file lacks are younger than it and stand for what they default to.
+Config stored_config(const store::Checkpoint& checkpoint) {
+  try {
+    return parse_config(checkpoint.config_text, "the configuration in the checkpoint");
+  } catch (const Error& error) {
+    throw Error(
+        ErrorKind::config, "comparing the checkpoint with this run", error.what(),
+        "another version of twistor wrote it; use that one, or choose another run.output to start anew");
+  }
+}
+
+class Differences {
+ public:
+  void compare(std::string_view what, std::string_view stored, std::string_view wanted) {
+    if (stored != wanted) add(what, stored, wanted);
+  }
+  void compare(const Field& field, const Config& stored, const Config& wanted) {
+    if (!is_equal(field, stored, wanted))
+      add(field.key, format_value(field, stored), format_value(field, wanted));
+  }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  void add(std::string_view what, std::string_view stored, std::string_view wanted) {
+    text_ += fmt::format("{}{} is '{}' in the checkpoint and '{}' in this run", text_.empty() ? "" : "; ",
+                         what, stored, wanted);
+  }
+  std::string text_;
+};
+
+/// By tokens where the file has them, because one text may be given in two ways, and two tokenizers may make
+/// different tokens of one text.
+void compare_prompts(const store::Checkpoint& checkpoint, const Config& stored, const Expectation& expected,
+                     Differences& differences) {
+  if (checkpoint.prompt == expected.prompt) return;
+  for (const std::string_view key : {"prompt.text", "prompt.ids"})
+    differences.compare(*find_field(key), stored, expected.config);
+  if (!checkpoint.prompt.empty())
+    differences.compare("the prompt as tokens", fmt::format("{}", fmt::join(checkpoint.prompt, ",")),
+                        fmt::format("{}", fmt::join(expected.prompt, ",")));
+}
+
+}  // namespace
+
+void require_compatible(const store::Checkpoint& checkpoint, const Expectation& expected, Purpose purpose) {
+  const Config stored = stored_config(checkpoint);
+  Differences differences;
+  differences.compare("the language model's fingerprint", checkpoint.model_fingerprint,
+                      expected.model_fingerprint);
+  differences.compare("twist.form", checkpoint.twist_form, expected.config.twist.form);
+  compare_prompts(checkpoint, stored, expected, differences);
+  differences.compare("the target", checkpoint.target_identity, expected.target_identity);
+  if (purpose == Purpose::go_on_learning)
+    differences.compare("train.objective", checkpoint.objective, expected.config.train.objective);
+  for (const Field& field : fields())
+    if (is_compared(field.key, purpose)) differences.compare(field, stored, expected.config);
+  TWISTOR_CHECK(differences.text().empty(), ErrorKind::config, "resuming from a checkpoint",
+                differences.text(), "set these back, or choose another run.output to start anew");
+}
+
+}  // namespace twistor::app
