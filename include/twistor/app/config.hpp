@@ -112,8 +112,11 @@ struct ExactConfig {
 
 struct SampleConfig {
   std::int64_t count = 100;
-  std::string path;              ///< empty: run.output/samples.jsonl
-  std::string format = "jsonl";  ///< jsonl
+  std::string from = "draws";    ///< draws | population
+  bool unique = false;           ///< repeated texts once, with their number
+  std::int64_t top = 0;          ///< only so many of the best; 0: all
+  std::string format = "jsonl";  ///< jsonl | csv
+  std::string path;              ///< empty: run.output/samples.jsonl or samples.csv
   friend bool operator==(const SampleConfig&, const SampleConfig&) = default;
 };
 
