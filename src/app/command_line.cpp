@@ -20,34 +20,56 @@ struct Description {
   std::string_view name;
   std::string_view arguments;
   std::string_view summary;
-  bool is_configured;  // takes a configuration
-  bool is_parallel;    // runs on many ranks
+  bool is_configured;                       // takes a configuration
+  bool is_parallel;                         // runs on many ranks
+  std::vector<std::string_view> keys = {};  // sections, or single keys, that it reads
 };
 
-constexpr Description descriptions[] = {
-    {"train", "CONFIG [--section.key=value ...]", "learn a twist, with bounds of log Z before and after",
-     true, true},
-    {"evaluate", "CONFIG [--section.key=value ...]", "bounds of log Z and KL divergences of a checkpoint",
-     true, true},
-    {"sample", "CONFIG [--section.key=value ...]", "write sequences with their log weights", true, true},
-    {"score-text", "CONFIG (--text S ... | --file F) [--json]", "print what the potential says of texts",
-     true, false},
-    {"tokenize", "MODEL --text S [--special]", "print the token ids of a text as a JSON array", false, false},
-    {"score", "MODEL (--text S | --ids I,J,...) [--dtype D]",
-     "print the log-probability of every token as JSON", false, false},
-    {"info", "FILE", "say what a model, checkpoint, exact-sample set or result is", false, false},
-};
+const std::vector<Description>& descriptions() {
+  static const std::vector<Description> table = {
+      {"train",
+       "CONFIG [--section.key=value ...]",
+       "learn a twist, with bounds of log Z before and after",
+       true,
+       true,
+       {"model", "prompt", "target", "twist", "smc", "train", "evaluate", "exact", "run"}},
+      {"evaluate",
+       "CONFIG [--section.key=value ...]",
+       "bounds of log Z and KL divergences of a checkpoint",
+       true,
+       true,
+       {"model", "prompt", "target", "twist", "smc", "evaluate", "exact", "run"}},
+      {"sample",
+       "CONFIG [--section.key=value ...]",
+       "draw sequences of the target, with their weights",
+       true,
+       true,
+       {"model", "prompt", "target", "twist", "smc", "evaluate.checkpoint", "sample", "run"}},
+      {"score-text",
+       "CONFIG (--text S ... | --file F) [--json]",
+       "print what the potential says of texts",
+       true,
+       false,
+       {"model", "prompt", "target"}},
+      {"tokenize", "MODEL --text S [--special]", "print the token ids of a text as a JSON array", false,
+       false},
+      {"score", "MODEL (--text S | --ids I,J,...) [--dtype D]",
+       "print the log-probability of every token as JSON", false, false},
+      {"info", "PATH", "describe a model, a run's folder or any file of a run", false, false},
+  };
+  return table;
+}
 
 const Description* find_description(std::string_view name) {
-  const auto* found = std::ranges::find(descriptions, name, &Description::name);
-  return found == std::end(descriptions) ? nullptr : found;
+  const auto found = std::ranges::find(descriptions(), name, &Description::name);
+  return found == descriptions().end() ? nullptr : &*found;
 }
 
 constexpr const char* doing = "reading the command line";
 
 std::string usage() {
   std::string text = "usage: twistor COMMAND ...\n\n";
-  for (const Description& description : descriptions) {
+  for (const Description& description : descriptions()) {
     text += fmt::format("  {:<10} {:<49} {}\n", description.name, description.arguments, description.summary);
   }
   return text +
@@ -55,43 +77,67 @@ std::string usage() {
          "launch/mpirun.sh -n P -- twistor train configs/quickstart.cfg\n";
 }
 
-po::options_description make_options(const Description& command) {
-  po::options_description options(
-      command.is_configured ? "Keys (configs/reference.cfg explains them)" : "Options", 110);
-  const auto add = [&](std::string_view name, const char* value, const std::string& meaning) {
-    options.add_options()(std::string(name).c_str(), po::value<std::string>()->value_name(value),
-                          meaning.c_str());
-  };
-  if (command.is_configured) {
-    const Config defaults;
-    for (const Field& field : fields()) {
-      std::string meaning(field.meaning);
-      if (field.choices.size() > 1) meaning += fmt::format(": {}", fmt::join(field.choices, ", "));
-      const std::string value = format_value(field, defaults);
-      if (!value.empty()) meaning += fmt::format(" [{}]", value);
-      add(field.key, "arg", meaning);
-    }
-  }
-  if (command.name == "tokenize" || command.name == "score") add("text", "S", "the text");
+std::string_view section_of(const Field& field) {
+  return field.key.substr(0, field.key.find('.'));
+}
+
+bool reads(const Description& command, const Field& field) {
+  return std::ranges::any_of(
+      command.keys, [&](std::string_view name) { return name == field.key || name == section_of(field); });
+}
+
+void add_option(po::options_description& options, std::string_view name, const char* value,
+                const std::string& meaning) {
+  options.add_options()(std::string(name).c_str(), po::value<std::string>()->value_name(value),
+                        meaning.c_str());
+}
+
+void add_field(po::options_description& options, const Field& field) {
+  std::string meaning(field.meaning);
+  if (field.choices.size() > 1) meaning += fmt::format(": {}", fmt::join(field.choices, ", "));
+  const std::string value = format_value(field, Config{});
+  if (!value.empty()) meaning += fmt::format(" [{}]", value);
+  add_option(options, field.key, "arg", meaning);
+}
+
+/// The options of the command, and keys of the configuration by sections: those that it reads, for --help, or
+/// all. A configuration serves several commands, so keys that this one does not read are no mistake.
+po::options_description make_options(const Description& command, bool with_all_keys) {
+  constexpr unsigned width = 110;
+  po::options_description options(width), own("Options", width);
+  if (command.name == "tokenize" || command.name == "score") add_option(own, "text", "S", "the text");
   if (command.name == "tokenize")
-    options.add_options()("special", "with the special tokens that the model expects around a text");
+    own.add_options()("special", "with the special tokens that the model expects around a text");
   if (command.name == "score-text") {
-    add("text", "S", "a text; may be given more than once");
-    add("file", "F", "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\"");
-    options.add_options()("json", "print a JSON object for each text");
+    add_option(own, "text", "S", "a text; may be given more than once");
+    add_option(own, "file", "F",
+               "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\"");
+    own.add_options()("json", "print a JSON object for each text");
   }
   if (command.name == "score") {
-    add("ids", "I,J,...", "token ids, in place of a text");
-    add("dtype", "D", "float32 or bfloat16 [float32]");
+    add_option(own, "ids", "I,J,...", "token ids, in place of a text");
+    add_option(own, "dtype", "D", "float32 or bfloat16 [float32]");
   }
-  options.add_options()("help", "print this");
+  own.add_options()("help", "print this");
+  options.add(own);
+  if (!command.is_configured) return options;
+  for (std::size_t i = 0, next = 0; i < fields().size(); i = next) {
+    const std::string_view section = section_of(fields()[i]);
+    po::options_description group(fmt::format("[{}]", section), width);
+    for (; next < fields().size() && section_of(fields()[next]) == section; ++next)
+      if (with_all_keys || reads(command, fields()[next])) add_field(group, fields()[next]);
+    if (!group.options().empty()) options.add(group);
+  }
   return options;
 }
 
-std::string help_of(const Description& command, const po::options_description& options) {
+std::string help_of(const Description& command) {
   std::ostringstream text;
-  text << fmt::format("usage: twistor {} {}\n\n{}.\n\n", command.name, command.arguments, command.summary)
-       << options;
+  text << fmt::format("usage: twistor {} {}\n\n{}.\n", command.name, command.arguments, command.summary);
+  if (command.is_configured)
+    text << "The keys that it reads; configs/reference.cfg explains them. Of two with one key the last "
+            "counts.\n";
+  text << make_options(command, false);
   return text.str();
 }
 
@@ -176,7 +222,6 @@ void read_configured(const Arguments& arguments, Invocation& invocation) {
     } else if (setting.key == "json") {
       invocation.is_json = true;
     } else {
-      TWISTOR_CHECK(invocation.texts_file.empty(), ErrorKind::usage, doing, "--file is given twice");
       invocation.texts_file = output_path(setting.value);
     }
   }
@@ -190,13 +235,7 @@ void read_configured(const Arguments& arguments, Invocation& invocation) {
 
 // The options of commands without a configuration.
 void read_options(const Arguments& arguments, Invocation& invocation) {
-  for (std::size_t i = 0; i < arguments.settings.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      TWISTOR_CHECK(arguments.settings[j].key != arguments.settings[i].key, ErrorKind::usage, doing,
-                    fmt::format("--{} is given twice", arguments.settings[i].key));
-    }
-    set_option(arguments.settings[i], invocation);
-  }
+  for (const Override& setting : arguments.settings) set_option(setting, invocation);
   invocation.path = output_path(arguments.files.front());
   const std::string hint = fmt::format("twistor {} --help", invocation.command);
   TWISTOR_CHECK(invocation.command != "tokenize" || invocation.text.has_value(), ErrorKind::usage, doing,
@@ -215,9 +254,8 @@ CommandLine read_command_line(std::span<const std::string> words) {
   TWISTOR_CHECK(command != nullptr, ErrorKind::usage, doing, fmt::format("unknown command '{}'", words[0]),
                 usage());
 
-  const po::options_description options = make_options(*command);
-  const Arguments arguments = split_arguments(words.subspan(1), *command, options);
-  if (arguments.is_help) return {help_of(*command, options), {}};
+  const Arguments arguments = split_arguments(words.subspan(1), *command, make_options(*command, true));
+  if (arguments.is_help) return {help_of(*command), {}};
   TWISTOR_CHECK(
       arguments.files.size() == 1, ErrorKind::usage, doing,
       fmt::format("{} takes one file, got {}{}", command->name, arguments.files.size(),

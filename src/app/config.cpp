@@ -84,14 +84,8 @@ void read_text(std::string_view text, const std::string& name, Config& config) {
 
 void apply_overrides(std::span<const Override> overrides, Config& config) {
   const std::string doing = "reading the command line";
-  for (std::size_t i = 0; i < overrides.size(); ++i) {
-    const Field& field = require_field(overrides[i].key, doing);
-    for (std::size_t j = 0; j < i; ++j) {
-      TWISTOR_CHECK(overrides[j].key != field.key, ErrorKind::config, doing,
-                    fmt::format("--{} is given twice", field.key), "keep one of the two");
-    }
-    set(field, config, overrides[i].value, ValueSyntax::verbatim, doing);
-  }
+  for (const Override& given : overrides)  // of several with one key the last counts
+    set(require_field(given.key, doing), config, given.value, ValueSyntax::verbatim, doing);
 }
 
 void validate_target(const TargetConfig& target, const std::string& doing) {

@@ -150,7 +150,7 @@ std::vector<Field> make_fields() {
 
       {TWISTOR_FIELD(evaluate, repeats), "runs of each estimator of log Z", count_from(1), {}},
       {TWISTOR_FIELD(evaluate, samples), "samples for each KL divergence", count_from(1), {}},
-      {TWISTOR_FIELD(evaluate, checkpoint), "twist to evaluate, empty: run.output/checkpoint.h5", {}, {}},
+      {TWISTOR_FIELD(evaluate, checkpoint), "twist to use, empty: run.output/checkpoint.h5", {}, {}},
       {TWISTOR_FIELD(evaluate, enumerate), "exact log Z by enumeration", {}, {"auto", "never", "always"}},
       {TWISTOR_FIELD(evaluate, enumeration_limit), "enumerate = auto: most sequences", {1, 4294967296.0}, {}},
 
@@ -162,9 +162,18 @@ std::vector<Field> make_fields() {
       {TWISTOR_FIELD(exact, budget), "most sequences that rejection draws", count_from(1), {}},
       {TWISTOR_FIELD(exact, path), "file of exact samples, empty: run.output/exact.h5", {}, {}},
 
-      {TWISTOR_FIELD(sample, count), "sequences that `sample` writes", count_from(1), {}},
-      {TWISTOR_FIELD(sample, path), "file that `sample` writes, empty: run.output/samples.jsonl", {}, {}},
-      {TWISTOR_FIELD(sample, format), "format of that file", {}, {"jsonl"}},
+      {TWISTOR_FIELD(sample, count), "sequences to draw", count_from(1), {}},
+      {TWISTOR_FIELD(sample, from),
+       "one particle of each of count populations, or all particles with weights",
+       {},
+       {"draws", "population"}},
+      {TWISTOR_FIELD(sample, unique), "write repeated texts once, with their number", {}, {}},
+      {TWISTOR_FIELD(sample, top),
+       "write only so many, the best by log phi (draws) or weight (population); 0: all",
+       count_from(0),
+       {}},
+      {TWISTOR_FIELD(sample, format), "format of the file", {}, {"jsonl", "csv"}},
+      {TWISTOR_FIELD(sample, path), "file to write, empty: run.output/samples.jsonl or .csv", {}, {}},
 
       {TWISTOR_FIELD(run, seed), "seed of all random numbers", {}, {}},
       {TWISTOR_FIELD(run, output), "folder of all that the run writes", {}, {}},

@@ -1,6 +1,7 @@
 // Paths in configurations: the home folder, the cache, and where inputs are looked for.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "twistor/app/config.hpp"
@@ -21,6 +22,17 @@ std::string home(const std::string& value) {
                 "it needs the environment variable HOME, which is not set",
                 "set HOME or write the whole path");
   return folder;
+}
+
+// What to do about a missing input whose value is an absolute path, or one in the cache.
+std::string hint_for(const std::string& value) {
+  constexpr std::string_view models = "${TWISTOR_CACHE}/models/";
+  if (!value.starts_with(models)) return "is the path right?";
+  const std::string rest = value.substr(models.size());
+  const std::string name = rest.substr(0, rest.find('/'));
+  if (std::ranges::find(fetched_models, name) != std::end(fetched_models))
+    return fmt::format("launch/get_model.sh {} fetches it", name);
+  return "put it there yourself; launch/get_model.sh --list shows what can be fetched";
 }
 
 }  // namespace
@@ -49,8 +61,7 @@ std::filesystem::path input_path(const std::string& value, const std::filesystem
       "paths are taken relative to the current folder, then to the parent of the configuration's folder";
   const std::string doing = fmt::format("looking for {} = {}", key, value);
   TWISTOR_CHECK(path.is_relative() && !config_file.empty(), ErrorKind::no_input, doing,
-                fmt::format("{} does not exist", path.string()),
-                path.is_relative() ? hint : "is the path right?");
+                fmt::format("{} does not exist", path.string()), path.is_relative() ? hint : hint_for(value));
   const std::filesystem::path second =
       std::filesystem::absolute(config_file).parent_path().parent_path() / path;
   TWISTOR_CHECK(

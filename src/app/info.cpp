@@ -1,4 +1,4 @@
-// `twistor info`: what a file is, in people's words.
+// `twistor info`: what a file or folder is, in people's words.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <variant>
 
+#include "info_run.hpp"
 #include "twistor/app/commands.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/model/load.hpp"
@@ -22,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_model(const fs::path& path) {
-  if (fs::is_directory(path)) return true;
+  if (fs::is_directory(path)) return !is_run_folder(path);
   std::array<char, 4> magic{};
   std::ifstream(path, std::ios::binary).read(magic.data(), magic.size());
   return std::string_view(magic.data(), magic.size()) == "GGUF";
@@ -75,9 +76,8 @@ std::string describe_checkpoint(store::Archive archive) {
 
 std::string describe_exact_samples(const fs::path& path) {
   const store::ExactSamples samples = store::load_exact_samples(path);
-  std::string out =
-      fmt::format("{} exact samples of a target, {} tokens each, behind a prompt of {} tokens\n", samples.n(),
-                  samples.length, samples.prompt.size());
+  std::string out = fmt::format("{} exact samples of a target, {} tokens each, after a prompt of {} tokens\n",
+                                samples.n(), samples.length, samples.prompt.size());
   out += fmt::format("made by: {}, from {} sequences of the language model\n", samples.how, samples.n_draws);
   out += fmt::format("potential: {}\n", samples.potential);
   if (samples.has_observations()) {
@@ -117,6 +117,8 @@ std::string describe(const fs::path& path) {
   TWISTOR_CHECK(fs::exists(path), ErrorKind::no_input, fmt::format("looking at {}", path.string()),
                 "there is no such file or folder");
   if (is_model(path)) return describe_model(path);
+  if (fs::is_directory(path)) return describe_run_folder(path);
+  if (auto text = describe_text_file(path)) return *text;
   store::Archive archive = store::read_archive(path, "");
   const std::string kind = archive.kind;
   const std::string head = fmt::format("{} written by {}\n", kind, archive.created_by);

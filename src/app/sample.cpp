@@ -1,98 +1,194 @@
-// `twistor sample`: sequences of the target with their weights, as JSON Lines.
+// `twistor sample`: sequences drawn from the sampler's approximation of sigma, with their weights.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <set>
 
 #include "twistor/app/commands.hpp"
+#include "twistor/app/sample_file.hpp"
 #include "twistor/app/twist_store.hpp"
+#include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/log_space.hpp"
-#include "twistor/base/philox.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/report/json_line.hpp"
+#include "twistor/report/progress.hpp"
+#include "twistor/report/table.hpp"
+#include "twistor/store/atomic_file.hpp"
+#include "twistor/target/base_sampler.hpp"
+#include "twistor/text/decode.hpp"
 
 namespace twistor::app {
 namespace {
 
-/// One population's lines, in order of ids; empty on ranks other than the group's first.
-/// log_weight = log Z_hat + log W: its exponential, summed over a population, is that population's estimate
-/// of Z.
-std::string lines_of(const Session& session, const smc::Sweep& sweep, std::int64_t population) {
-  const smc::Population& p = sweep.particles;
-  struct Row {
-    std::int64_t id;
-    double log_weight, log_p0, log_phi, log_q;
-  };
-  std::vector<Row> rows;
-  const auto total = [&](const std::vector<double>& x, std::int64_t i) {
-    return std::accumulate(x.begin() + i * p.T, x.begin() + (i + 1) * p.T, 0.0);
-  };
-  for (std::int64_t i = 0; i < p.size(); ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    rows.push_back({p.ids[at],
-                    sweep.log_z == log_zero ? log_zero : sweep.log_z + p.log_w[at] - sweep.log_weight_sum,
-                    total(p.log_p0, i), sweep.log_phi[at], total(p.log_q, i)});
+using estimate::DrawFrom;
+constexpr std::int64_t most_base_samples = 64;
+
+/// The twist that populations are steered by. *Collective over the world.* With q = p0 there need not be any.
+std::unique_ptr<twist::Twist> load_twist(const Session& session) {
+  const std::string& given = session.config().evaluate.checkpoint;
+  const auto file = given.empty() ? session.output("checkpoint.h5") : output_path(given);
+  std::int64_t is_there = 0;
+  if (session.is_root())
+    is_there = std::filesystem::exists(file) || std::filesystem::exists(store::previous_generation(file));
+  comm::broadcast(std::span(&is_there, 1), 0, session.world());
+  if (session.config().smc.proposal == "base" && given.empty() && is_there == 0) {
+    if (session.is_root())
+      log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
+    return std::make_unique<twist::NoTwist>(session.lm().vocab_size());
   }
-  const comm::Communicator& group = session.groups().group;
-  const std::vector<Row> all = comm::all_gather(std::span<const Row>(rows), group);
-  const std::vector<std::int64_t> tokens = comm::all_gather(std::span<const std::int64_t>(p.tokens), group);
-  std::vector<std::size_t> order(all.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return all[a].id < all[b].id; });
-  std::string out;
-  for (const std::size_t i : order) {
-    const auto ids =
-        std::span(tokens).subspan(i * static_cast<std::size_t>(p.T), static_cast<std::size_t>(p.T));
-    report::JsonLine line;
-    line.add("population", population).add("id", all[i].id).add("ids", std::span<const std::int64_t>(ids));
-    if (session.tokenizer() != nullptr) line.add("text", session.decode(ids));
-    line.add("log_weight", all[i].log_weight)
-        .add("log_p0", all[i].log_p0)
-        .add("log_phi", all[i].log_phi)
-        .add("log_q", all[i].log_q);
-    out += line.text() + "\n";
+  TWISTOR_CHECK(is_there != 0, ErrorKind::no_input, "loading the twist for `sample`",
+                fmt::format("there is no checkpoint {}", file.string()),
+                "train first, name a checkpoint with evaluate.checkpoint, or set smc.proposal = base to draw "
+                "without a twist");
+  const store::Checkpoint checkpoint = store::load_checkpoint(file);
+  require_fits(session, checkpoint, Purpose::use);
+  auto twist = session.make_twist();
+  set_parameters(*twist, checkpoint);
+  return twist;
+}
+
+estimate::Draws draw(const Session& session, const twist::Twist& twist) {
+  const Config& config = session.config();
+  estimate::DrawOptions options{session.sweep_options(), config.sample.count,
+                                config.sample.from == "draws" ? DrawFrom::draws : DrawFrom::population};
+  // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
+  if (twist.form() == "none") options.sweep.trigger = smc::Trigger::never;
+  report::ProgressOptions progress_options;
+  progress_options.enabled = session.is_root() && config.run.progress;
+  report::ProgressLine progress(progress_options);
+  options.observe = [&](std::int64_t done, std::int64_t all) {
+    progress.update(fmt::format("population {} of {}", done, all));
+  };
+  return estimate::draw_sequences(session.problem(), session.make_proposal(twist), options, session.world(),
+                                  session.groups());
+}
+
+/// Samples of p0 to compare with, dealt out to the ranks: the same whatever their number.
+struct BaseDraws {
+  std::vector<std::int64_t> tokens;  // (n, T)
+  std::vector<double> log_phi;       // (n)
+};
+BaseDraws draw_base(const Session& session, std::int64_t n) {
+  const std::int64_t T = session.config().target.length, P = session.world().size(),
+                     r = session.world().rank();
+  std::vector<std::int64_t> indices;
+  for (std::int64_t i = n * r / P; i < n * (r + 1) / P; ++i) indices.push_back(i);
+  BaseDraws mine;
+  if (!indices.empty()) {
+    mine.tokens = target::sample_base(session.lm(), session.prompt(), T, indices, session.config().run.seed,
+                                      Stream::base_check)
+                      .tokens;
+    mine.log_phi = session.potential().log_phi({session.prompt(), mine.tokens, T});
   }
-  return group.rank() == 0 ? out : std::string{};
+  return {comm::all_gather(std::span<const std::int64_t>(mine.tokens), session.world()),
+          comm::all_gather(std::span<const double>(mine.log_phi), session.world())};
+}
+
+/// K of the largest population.
+std::int64_t particles(const Config& config) {
+  return config.sample.from == "draws" ? config.smc.particles
+                                       : std::min(config.smc.particles, config.sample.count);
+}
+
+std::string mean_log_phi(const std::vector<double>& log_phi, const std::vector<double>& log_w) {
+  if (log_sum_exp(log_w) == log_zero) return "-";
+  const auto n_zero = std::ranges::count(log_phi, log_zero);
+  const estimate::Estimate e = estimate::weighted_mean_estimate(log_phi, log_w);
+  if (std::isinf(e.mean)) return fmt::format("-inf (phi = 0 for {} of {})", n_zero, log_phi.size());
+  return std::isnan(e.se) ? fmt::format("{:.4f}", e.mean) : fmt::format("{:.4f} ± {:.4f}", e.mean, e.se);
+}
+
+template <class Keys>
+std::string share_unique(const Keys& keys) {
+  const auto n = std::set(keys.begin(), keys.end()).size();
+  return fmt::format("{} of {} ({:.0f} %)", n, keys.size(),
+                     100.0 * static_cast<double>(n) / static_cast<double>(keys.size()));
+}
+
+/// Texts, or token ids where there is no tokenizer.
+std::string key_of(const Session& session, std::span<const std::int64_t> tokens) {
+  return session.tokenizer() != nullptr ? session.decode(tokens) : fmt::format("{}", fmt::join(tokens, " "));
+}
+
+void print_summary(const Session& session, const estimate::Draws& draws, const std::vector<SampleRow>& rows,
+                   const BaseDraws& base) {
+  std::vector<double> log_phi, log_w;
+  std::vector<std::string> keys, base_keys;
+  for (const SampleRow& row : rows) {
+    log_phi.push_back(row.sequence.log_phi);
+    log_w.push_back(std::log(row.weight));
+    keys.push_back(key_of(session, row.sequence.tokens));
+  }
+  const auto T = static_cast<std::size_t>(session.config().target.length);
+  for (std::size_t i = 0; i < base.log_phi.size(); ++i)
+    base_keys.push_back(key_of(session, std::span(base.tokens).subspan(i * T, T)));
+  report::Table table({"", "base model", "drawn for sigma"});
+  table.add_row({"mean log phi", mean_log_phi(base.log_phi, std::vector<double>(base.log_phi.size(), 0.0)),
+                 mean_log_phi(log_phi, log_w)});
+  table.add_row({"distinct texts", share_unique(base_keys), share_unique(keys)});
+  table.add_row({"populations", "-", std::to_string(draws.n_populations)});
+  table.add_row({"mean ESS at the end", "-",
+                 fmt::format("{:.1f} of {}", draws.mean_final_ess, particles(session.config()))});
+  fmt::print("\n{}", table.text());
+}
+
+void warn(const Session& session, const estimate::Draws& draws) {
+  const std::int64_t K = particles(session.config());
+  if (draws.n_dead > 0)
+    log_warning(
+        fmt::format("in {} of {} populations phi was 0 for every particle; no draw comes from them: "
+                    "train the twist longer, raise smc.particles or set a target.log_floor",
+                    draws.n_dead, draws.n_populations));
+  if (draws.mean_final_ess < std::max(2.0, 0.05 * static_cast<double>(K)))
+    log_warning(fmt::format(
+        "the weights are degenerate: a mean ESS of {:.1f} of {} particles at the end. What was drawn follows "
+        "the proposal rather than sigma: train the twist longer, raise smc.particles or lower target.beta",
+        draws.mean_final_ess, K));
+}
+
+SampleHead head_of(const Session& session) {
+  SampleHead head{session.prompt(), {}, session.config().sample.unique};
+  const std::string& given = session.config().prompt.text;
+  if (session.tokenizer() != nullptr)
+    head.prompt_text = given.empty() ? text::decode_any(*session.tokenizer(), session.prompt()) : given;
+  return head;
+}
+
+/// Thins the rows out as asked and writes them.
+void write(const Session& session, std::vector<SampleRow> rows, DrawFrom from) {
+  const SampleConfig& options = session.config().sample;
+  const std::string name = fmt::format("samples.{}", options.format);
+  const auto file = options.path.empty() ? session.output(name) : output_path(options.path);
+  if (options.unique) rows = merge_repeats(rows);
+  if (options.top > 0) rows = best_rows(std::move(rows), options.top, from);
+  const SampleHead head = head_of(session);
+  report::write_text_atomically(file.string(),
+                                options.format == "csv" ? to_csv(rows, head) : to_jsonl(rows, head));
+  log_info(fmt::format("{} lines written to {}", rows.size(), file.string()));
 }
 
 }  // namespace
 
 int sample(const Invocation& invocation) {
   const Session session(invocation.config, invocation.config_file);
-  const Config& config = session.config();
-  const std::string& given = config.evaluate.checkpoint;
-  const store::Checkpoint checkpoint =
-      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
-  require_fits(session, checkpoint, Purpose::use);
-  const auto twist = session.make_twist();
-  set_parameters(*twist, checkpoint);
-  const smc::Problem problem = session.problem();
-  const smc::Proposal proposal = session.make_proposal(*twist);
-
-  const std::int64_t K = config.smc.particles, n_populations = (config.sample.count + K - 1) / K;
-  std::string text;
-  for (std::int64_t i = 0; i < n_populations; i += session.groups().n_groups) {
-    // Groups take the populations in turn; the last round may leave some without work.
-    const std::int64_t population = i + session.groups().group_index;
-    std::string mine;
-    if (population < n_populations) {
-      smc::SweepOptions options = session.sweep_options();
-      options.particles = std::min(K, config.sample.count - population * K);
-      options.seed = derive_seed(config.run.seed, Stream::repeat,
-                                 (std::uint64_t{1} << 32) + static_cast<std::uint64_t>(population));
-      mine = lines_of(session, smc::sweep(problem, proposal, options, session.groups().group), population);
-    }
-    const std::vector<char> round =
-        comm::all_gather(std::span<const char>(mine.data(), mine.size()), session.world());
-    text.append(round.begin(), round.end());
-  }
-  if (session.is_root()) {
-    const std::filesystem::path file =
-        config.sample.path.empty() ? session.output("samples.jsonl") : output_path(config.sample.path);
-    report::write_text_atomically(file.string(), text);
-    log_info(fmt::format("{} samples written to {}", config.sample.count, file.string()));
-  }
+  const DrawFrom from = session.config().sample.from == "draws" ? DrawFrom::draws : DrawFrom::population;
+  const estimate::Draws draws = draw(session, *load_twist(session));
+  TWISTOR_CHECK(draws.n_dead < draws.n_populations, ErrorKind::data, "drawing sequences",
+                fmt::format("phi was 0 for every particle of {} populations", draws.n_populations),
+                "train the twist longer, raise smc.particles, set a target.log_floor, or ask score-text "
+                "whether the potential sees what you mean");
+  const BaseDraws base = draw_base(session, std::min(session.config().sample.count, most_base_samples));
+  if (!session.is_root()) return 0;
+  std::vector<std::string> texts;
+  if (session.tokenizer() != nullptr)
+    for (const estimate::WeightedSequence& s : draws.sequences) texts.push_back(session.decode(s.tokens));
+  const std::vector<SampleRow> rows = sample_rows(draws.sequences, texts, from);
+  write(session, rows, from);
+  print_summary(session, draws, rows, base);
+  warn(session, draws);
   return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "twistor/app/commands.hpp"
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/log.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/target/registry.hpp"
 #include "twistor/text/json.hpp"
@@ -51,6 +52,8 @@ class Scoring {
     if (tokenizer_ == nullptr) load(invocation.config_file, false);
     potential_ = target::make_potential(options_, context());
     prompt_ = prompt_ids(config_, tokenizer_.get(), context().vocab_size());
+    const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
+    if (!warning.empty()) log_warning(warning);
   }
 
   [[nodiscard]] std::string description() const {

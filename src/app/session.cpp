@@ -36,6 +36,8 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   if (config.target.stop_at_eos) make_end_absorbing();
   make_potential(config_file);
   if (is_root()) {
+    const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
+    if (!warning.empty()) log_warning(warning);
     log_info(fmt::format("model: {}; instruction set: {}", lm_->description(),
                          device::isa_name(device::isa_in_use())));
     log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(),

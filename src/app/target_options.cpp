@@ -3,13 +3,46 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <type_traits>
 
 #include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/store/foreign_arrays.hpp"
+#include "twistor/text/quote.hpp"
 
 namespace twistor::app {
+namespace {
+
+// Tokenizers name the token that stands for what they do not know by convention.
+struct UnknownToken {
+  std::string_view name;
+  std::int64_t id;
+};
+std::optional<UnknownToken> unknown_token(const text::Tokenizer& tokenizer) {
+  for (const std::string_view name : {"<unk>", "[UNK]", "<|unk|>", "<UNK>"})
+    if (const auto id = tokenizer.token_to_id(name)) return UnknownToken{name, *id};
+  return std::nullopt;
+}
+
+// The words, cut at blanks, that are not known: ", for instance 'x', 'y'"; empty if they cannot be told.
+std::string unknown_words(std::string_view text, const text::Tokenizer& tokenizer, std::int64_t unknown_id) {
+  constexpr std::string_view blanks = " \t\r\n";
+  constexpr int most_words = 5;
+  std::string out;
+  for (int n = 0; n < most_words && !text.empty();) {
+    text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+    const std::string_view word = text.substr(0, text.find_first_of(blanks));
+    text.remove_prefix(word.size());
+    if (word.empty() || std::ranges::count(tokenizer.encode(word), unknown_id) == 0) continue;
+    out += fmt::format("{}{}", out.empty() ? ", for " : ", ", text::quote(word));
+    ++n;
+  }
+  return out;
+}
+
+}  // namespace
 
 target::PotentialOptions target_options(const Config& config, const std::filesystem::path& config_file) {
   constexpr std::string_view section = "target.";
@@ -63,6 +96,18 @@ std::vector<std::int64_t> prompt_ids(const Config& config, const text::Tokenizer
                   fmt::format("token id {} is out of range (vocabulary {})", id, vocab_size),
                   "correct prompt.ids");
   return prompt;
+}
+
+std::string unknown_token_warning(const Config& config, const text::Tokenizer* tokenizer,
+                                  std::span<const std::int64_t> prompt) {
+  const auto unknown = tokenizer == nullptr ? std::nullopt : unknown_token(*tokenizer);
+  const auto n = unknown ? std::ranges::count(prompt, unknown->id) : 0;
+  if (n == 0) return {};
+  return fmt::format(
+      "{} of the prompt's {} tokens {} the unknown token {} (id {}){}: the model cannot see what "
+      "stands there; use words of its vocabulary, or another model",
+      n, prompt.size(), n == 1 ? "is" : "are", unknown->name, unknown->id,
+      unknown_words(config.prompt.text, *tokenizer, unknown->id));
 }
 
 }  // namespace twistor::app

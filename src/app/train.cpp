@@ -169,6 +169,9 @@ class Training {
     if (!session_.is_root()) return;
     store::Checkpoint checkpoint = to_checkpoint(session_, *twist_, trainer_.state());
     if (first_) checkpoint.numbers = to_numbers(*first_, "before");
+    if (const std::string notice = size_notice(checkpoint); !notice.empty() && !has_said_size_)
+      log_info(notice);
+    has_said_size_ = true;
     store::write_checkpoint(checkpoint_file(), checkpoint);
   }
 
@@ -193,7 +196,7 @@ class Training {
   std::optional<Evaluation> first_;
   Evaluation last_;
   Counters counters_;
-  bool has_warned_ = false;
+  bool has_warned_ = false, has_said_size_ = false;
 };
 
 }  // namespace

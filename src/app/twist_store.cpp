@@ -31,6 +31,15 @@ store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& 
   return c;
 }
 
+std::string size_notice(const store::Checkpoint& checkpoint) {
+  std::size_t bytes = 0;
+  for (const auto* arrays : {&checkpoint.parameters, &checkpoint.adam_m, &checkpoint.adam_v})
+    for (const auto& [name, array] : *arrays) bytes += array.values.size() * sizeof(float);
+  if (bytes <= 100'000'000) return {};
+  return fmt::format("a checkpoint of this twist takes {:.0f} MB on disk, and the one before it is kept too",
+                     static_cast<double>(bytes) / 1e6);
+}
+
 void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint) {
   for (twist::Parameter& p : twist.parameters()) {
     const auto found = checkpoint.parameters.find(p.name);

@@ -38,7 +38,7 @@ def sample(folder):
     texts = {}
     for ranks, group in [(1, 0), (2, 0), (3, 0), (3, 1)]:
         file = folder / f"{ranks}-{group}.jsonl"
-        succeed(ranks, "sample", QUICKSTART, *keys, "--sample.count=640", f"--sample.path={file}", f"--run.ranks_per_population={group}")
+        succeed(ranks, "sample", QUICKSTART, *keys, "--sample.count=640", "--sample.from=population", f"--sample.path={file}", f"--run.ranks_per_population={group}")
         texts[ranks, group] = file.read_bytes()
         expect(texts[ranks, group] == texts[1, 0], f"expected the same samples on {ranks} ranks, {group} a population")
     rows = [json.loads(line) for line in texts[1, 0].splitlines()]
@@ -50,11 +50,15 @@ def sample(folder):
         log_phi = 0 if ATE in row["ids"] else -13.815510557964274
         expect(abs(row["log_phi"] - log_phi) < 1e-9, f"expected log phi {log_phi}, got {row}")
         expect(row["log_p0"] < 0 and row["log_q"] < 0, f"expected log-probabilities, got {row}")
+        expect(row["prompt"].startswith("once upon a time"), f"expected the prompt, got {row}")
         z.setdefault(row["population"], []).append(math.exp(row["log_weight"]))
     totals = [sum(weights) for weights in z.values()]
     mean, se = statistics.mean(totals), statistics.stdev(totals) / math.sqrt(len(totals))
     expect(len(totals) == 40 and abs(mean - math.exp(EXACT_LOG_Z)) < 5 * se < math.exp(EXACT_LOG_Z),
            f"expected the populations' weights to add up to Z = {math.exp(EXACT_LOG_Z)} on average, got {mean} +- {se}")
+    total, all_weights = sum(row["weight"] for row in rows), sum(totals)
+    expect(abs(total - 1) < 1e-9, f"expected weights to add up to 1 over the file, got {total}")
+    expect(all(abs(row["weight"] - math.exp(row["log_weight"]) / all_weights) < 1e-9 for row in rows), "expected weights to be normalised")
     # log p0 is that of `twistor score`, behind the prompt.
     ids = [int(i) for i in PROMPT_IDS.split(",")] + rows[0]["ids"]
     scored = json.loads(succeed(0, "score", TINY, "--ids", ",".join(map(str, ids))).out)["log_probs"]

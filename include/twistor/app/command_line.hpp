@@ -21,7 +21,7 @@ struct Invocation {
   std::filesystem::path config_file;
   Config config;  ///< the file's with the command line's overrides
 
-  // tokenize, score: a model; info: any file of ours
+  // tokenize, score: a model; info: a model, a run's folder or any file of a run
   std::filesystem::path path;
   std::optional<std::string> text;
   bool is_special = false;  ///< tokenize: with the template

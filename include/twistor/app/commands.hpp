@@ -11,7 +11,7 @@ namespace twistor::app {
 [[nodiscard]] int train(const Invocation& invocation);
 /// Bounds of log Z and KL divergences of a checkpoint. *Collective over the world.*
 [[nodiscard]] int evaluate(const Invocation& invocation);
-/// Writes sequences with their log weights. *Collective over the world.*
+/// Draws sequences of the target and writes them with their weights. *Collective over the world.*
 [[nodiscard]] int sample(const Invocation& invocation);
 
 /// Prints the ids of a text as a JSON array. *Local.*
@@ -23,7 +23,7 @@ namespace twistor::app {
 [[nodiscard]] int score_text(const Invocation& invocation);
 /// Prints describe(invocation.path). *Local.*
 [[nodiscard]] int info(const Invocation& invocation);
-/// What a model, checkpoint, exact-sample set or result is: lines for people, most of them "name: value". A
+/// What a model, a run's folder or any file of a run is: lines for people, most of them "name: value". A
 /// checkpoint has the line "parameters sha256: <hex>". Throws Error(no_input) if it is missing, Error(data)
 /// if it is damaged.
 [[nodiscard]] std::string describe(const std::filesystem::path& path);

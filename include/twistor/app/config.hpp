@@ -112,8 +112,11 @@ struct ExactConfig {
 
 struct SampleConfig {
   std::int64_t count = 100;
-  std::string path;              ///< empty: run.output/samples.jsonl
-  std::string format = "jsonl";  ///< jsonl
+  std::string from = "draws";    ///< draws | population
+  bool unique = false;           ///< repeated texts once, with their number
+  std::int64_t top = 0;          ///< only so many of the best; 0: all
+  std::string format = "jsonl";  ///< jsonl | csv
+  std::string path;              ///< empty: run.output/samples.jsonl or samples.csv
   friend bool operator==(const SampleConfig&, const SampleConfig&) = default;
 };
 
@@ -173,9 +176,12 @@ struct Override {
 /// Error(config) on any other ${...} and when HOME is needed and not set.
 [[nodiscard]] std::filesystem::path output_path(const std::string& value);
 
+/// The names that launch/get_model.sh fetches into ${TWISTOR_CACHE}/models; a test keeps the two equal.
+inline constexpr std::string_view fetched_models[] = {"smollm2", "minilm", "vader", "toxicity"};
+
 /// output_path(), then looked for from the current folder and, failing that, from the parent of the folder
 /// that holds `config_file` (the repository's root for configs/x.cfg). Throws Error(no_input) naming `key`
-/// and both places.
+/// and both places, or the command that fetches a shipped configuration's model.
 [[nodiscard]] std::filesystem::path input_path(const std::string& value,
                                                const std::filesystem::path& config_file,
                                                std::string_view key);

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "twistor/app/config.hpp"
@@ -24,5 +26,10 @@ namespace twistor::app {
 /// below vocab_size, or if a text is given and no tokenizer.
 [[nodiscard]] std::vector<std::int64_t> prompt_ids(const Config& config, const text::Tokenizer* tokenizer,
                                                    std::int64_t vocab_size);
+
+/// What to warn of if the prompt holds the tokenizer's unknown token, which stands for words that the model
+/// cannot see; else empty. *Local.* The tokenizer may be null.
+[[nodiscard]] std::string unknown_token_warning(const Config& config, const text::Tokenizer* tokenizer,
+                                                std::span<const std::int64_t> prompt);
 
 }  // namespace twistor::app

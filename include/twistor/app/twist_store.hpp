@@ -12,6 +12,9 @@ namespace twistor::app {
 [[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& twist,
                                               const learn::TrainerState& state);
 
+/// What to tell people before a checkpoint above 100 MB is written; empty for smaller ones. *Local.*
+[[nodiscard]] std::string size_notice(const store::Checkpoint& checkpoint);
+
 /// Sets the twist's parameters. Throws Error(data) if names or shapes do not fit.
 void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint);
 [[nodiscard]] learn::TrainerState trainer_state(const store::Checkpoint& checkpoint);

@@ -24,6 +24,8 @@ enum class Stream : std::uint16_t {
   corpus = 15,           ///< generated text
   test = 16,             ///< tests and benchmarks
   proposal_check = 17,   ///< samples for F_q
+  sample_choice = 18,    ///< which particle of a population becomes a draw
+  base_check = 19,       ///< the base model's samples beside those of `sample`
 };
 
 }  // namespace twistor

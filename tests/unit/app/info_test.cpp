@@ -86,7 +86,7 @@ TEST_F(Info, OfExactSamples) {
   samples.potential = "contains a word";
   store::write_exact_samples(file("exact.h5"), samples);
   const std::string text = describe(file("exact.h5"));
-  EXPECT_THAT(text, HasSubstr("2 exact samples of a target, 3 tokens each, behind a prompt of 2 tokens"));
+  EXPECT_THAT(text, HasSubstr("2 exact samples of a target, 3 tokens each, after a prompt of 2 tokens"));
   EXPECT_THAT(text, HasSubstr("exact log Z: -6.25\n"));
   EXPECT_THAT(text, HasSubstr("potential: contains a word\n"));
 }

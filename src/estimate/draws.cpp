@@ -1,0 +1,137 @@
+// Draws from populations: swept by groups, gathered once at the end.
+#include "twistor/estimate/draws.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <tuple>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/log_space.hpp"
+#include "twistor/base/philox.hpp"
+#include "twistor/comm/collectives.hpp"
+
+namespace twistor::estimate {
+namespace {
+
+/// Far from the indices that evaluations use in the same stream.
+constexpr std::uint64_t first_population = std::uint64_t{1} << 32;
+
+/// A sequence without its tokens, as it travels between ranks.
+struct Facts {
+  std::int64_t population, id;
+  double log_p0, log_q, log_phi, log_weight;
+};
+struct PopulationFacts {
+  std::int64_t population;
+  double log_z, final_ess;
+};
+
+/// What ranks exchange: facts, and the tokens in the same order.
+struct Packed {
+  std::vector<Facts> facts;
+  std::vector<std::int64_t> tokens;
+
+  void add(const WeightedSequence& s) {
+    facts.push_back({s.population, s.id, s.log_p0, s.log_q, s.log_phi, s.log_weight});
+    tokens.insert(tokens.end(), s.tokens.begin(), s.tokens.end());
+  }
+};
+
+/// All ranks' sequences, by population and id, on every rank. *Collective over comm.*
+std::vector<WeightedSequence> gather(const Packed& mine, std::int64_t T, const comm::Communicator& comm) {
+  const std::vector<Facts> facts = comm::all_gather(std::span<const Facts>(mine.facts), comm);
+  const std::vector<std::int64_t> tokens = comm::all_gather(std::span<const std::int64_t>(mine.tokens), comm);
+  std::vector<WeightedSequence> out;
+  auto at = tokens.begin();
+  for (const Facts& f : facts) {
+    out.push_back({f.population, f.id, {at, at + T}, f.log_p0, f.log_q, f.log_phi, f.log_weight});
+    at += T;
+  }
+  std::ranges::sort(out, {}, [](const WeightedSequence& s) { return std::tuple(s.population, s.id); });
+  return out;
+}
+
+/// This rank's particles of a finished sweep.
+Packed pack(const smc::Sweep& sweep, std::int64_t population) {
+  const smc::Population& p = sweep.particles;
+  const auto total = [&](const std::vector<double>& x, std::int64_t i) {
+    return std::accumulate(x.begin() + i * p.T, x.begin() + (i + 1) * p.T, 0.0);
+  };
+  Packed out;
+  out.tokens = p.tokens;
+  for (std::int64_t i = 0; i < p.size(); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const double log_weight =
+        sweep.log_z == log_zero ? log_zero : sweep.log_z + p.log_w[at] - sweep.log_weight_sum;
+    out.facts.push_back(
+        {population, p.ids[at], total(p.log_p0, i), total(p.log_q, i), sweep.log_phi[at], log_weight});
+  }
+  return out;
+}
+
+/// The one that its weight chooses, with the population's weight as its own.
+WeightedSequence choose(const std::vector<WeightedSequence>& particles, double log_z, std::uint64_t seed) {
+  std::vector<double> log_w;
+  for (const WeightedSequence& s : particles) log_w.push_back(s.log_weight);
+  const auto population = static_cast<std::uint64_t>(particles.front().population);
+  WeightedSequence chosen =
+      particles[weighted_choice(log_w, Philox(seed, Stream::sample_choice, 0, population).uniform())];
+  chosen.log_weight = log_z;
+  return chosen;
+}
+
+}  // namespace
+
+std::size_t weighted_choice(std::span<const double> log_w, double u) {
+  const double log_sum = log_sum_exp(log_w);
+  TWISTOR_CHECK(log_sum != log_zero, ErrorKind::internal, "choosing by weights", "all weights are zero");
+  double cumulative = 0;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < log_w.size(); ++i) {
+    if (log_w[i] == log_zero) continue;
+    cumulative += std::exp(log_w[i] - log_sum);
+    last = i;
+    if (u < cumulative) break;
+  }
+  return last;  // rounding may leave a sliver of (0, 1) above the sum: it belongs to the last one
+}
+
+Draws draw_sequences(const smc::Problem& problem, const smc::Proposal& proposal, const DrawOptions& options,
+                     const comm::Communicator& world, const comm::Groups& groups) {
+  const std::int64_t K = options.sweep.particles;
+  const bool is_whole = options.from == DrawFrom::population, is_leader = groups.group.rank() == 0;
+  Draws out;
+  out.n_populations = is_whole ? (options.count + K - 1) / K : options.count;
+  Packed mine;  // of the group, on its first rank
+  std::vector<PopulationFacts> my_populations;
+  for (std::int64_t i = groups.group_index; i < out.n_populations; i += groups.n_groups) {
+    smc::SweepOptions sweep_options = options.sweep;
+    if (is_whole) sweep_options.particles = std::min(K, options.count - i * K);
+    sweep_options.seed =
+        derive_seed(options.sweep.seed, Stream::repeat, first_population + static_cast<std::uint64_t>(i));
+    const smc::Sweep sweep = smc::sweep(problem, proposal, sweep_options, groups.group);
+    const auto particles = gather(pack(sweep, i), options.sweep.length, groups.group);
+    if (is_leader) {
+      my_populations.push_back({i, sweep.log_z, sweep.final_ess});
+      if (is_whole)
+        for (const WeightedSequence& s : particles) mine.add(s);
+      else if (sweep.log_z != log_zero)
+        mine.add(choose(particles, sweep.log_z, options.sweep.seed));
+    }
+    if (options.observe)
+      options.observe(std::min(i - groups.group_index + groups.n_groups, out.n_populations),
+                      out.n_populations);
+  }
+  out.sequences = gather(mine, options.sweep.length, world);
+  std::vector<PopulationFacts> populations =
+      comm::all_gather(std::span<const PopulationFacts>(my_populations), world);
+  std::ranges::sort(populations, {}, &PopulationFacts::population);
+  for (const PopulationFacts& p : populations) {
+    out.n_dead += p.log_z == log_zero ? 1 : 0;
+    out.mean_final_ess += p.final_ess / static_cast<double>(out.n_populations);
+  }
+  return out;
+}
+
+}  // namespace twistor::estimate
