@@ -7,7 +7,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
+#include <array>
+#include <numeric>
 #include <utility>
 
 #include "select_rows.hpp"
@@ -18,7 +19,17 @@
 #include "twistor/model/vocabulary.hpp"
 
 namespace twistor::smc {
+
+/// A particle whose token lies in a block, and what is left of its uniform number there.
+struct Proposal::Drawer {
+  std::int64_t block = 0, row = 0;
+  std::size_t particle = 0;
+  double u = 0;
+};
+
 namespace {
+
+using Drawer = Proposal::Drawer;
 
 // A multiple of vocabulary_block; two tiles of 100 rows stay in the second cache.
 constexpr std::int64_t tile_columns = 2048;
@@ -53,28 +64,85 @@ void sum_tile(const at::Tensor& tile, std::int64_t width, std::int64_t first, st
   });
 }
 
-/// A particle whose token lies in a block, and what is left of its uniform number there.
-struct Drawer {
-  std::int64_t block = 0, row = 0;
-  std::size_t particle = 0;
-  double u = 0;
-};
+/// body(i) for i in [0, n), in pieces of many: a particle's work is too small to be handed out by itself.
+template <class Body>
+void for_each_particle(std::size_t n, const Body& body) {
+  constexpr std::size_t piece = 1024;
+  const auto n_pieces = static_cast<std::int64_t>((n + piece - 1) / piece);
+  parallel_for(n_pieces, n_pieces > 1, [&](std::int64_t number) {
+    const std::size_t begin = static_cast<std::size_t>(number) * piece;
+    for (std::size_t i = begin; i < std::min(n, begin + piece); ++i) body(i);
+  });
+}
 
-/// Who draws, in the order of blocks and rows. Tokens of the others: as forced, or 0 for rows without weight,
-/// where the particle is dead whatever it draws.
+/// Stable, by a key in [0, n_keys), without comparisons.
+template <class Key>
+std::vector<Drawer> sorted_by(const std::vector<Drawer>& in, std::int64_t n_keys, const Key& key) {
+  std::vector<std::size_t> place(static_cast<std::size_t>(n_keys) + 1);
+  for (const Drawer& d : in) ++place[static_cast<std::size_t>(key(d)) + 1];
+  std::partial_sum(place.begin(), place.end(), place.begin());
+  std::vector<Drawer> out(in.size());
+  for (const Drawer& d : in) out[place[static_cast<std::size_t>(key(d))]++] = d;
+  return out;
+}
+
+/// Who draws, in the order of blocks, rows and particles. Tokens of the others: as forced, or 0 for rows
+/// without weight, where the particle is dead whatever it draws.
 std::vector<Drawer> choose_blocks(const RowScores& rows, std::span<const std::int64_t> row_of,
                                   std::span<const double> u, std::span<const std::int64_t> forced,
                                   std::span<std::int64_t> tokens) {
-  std::vector<Drawer> out;
-  for (std::size_t i = 0; i < row_of.size(); ++i) {
-    const double log_sum = rows.log_sum_q[static_cast<std::size_t>(row_of[i])];
+  const auto draws = [&](std::size_t i) {
+    return forced[i] < 0 && rows.log_sum_q[static_cast<std::size_t>(row_of[i])] != log_zero;
+  };
+  std::vector<char> is_asked(rows.log_sum_q.size());
+  for (std::size_t i = 0; i < row_of.size(); ++i)
+    if (draws(i)) is_asked[static_cast<std::size_t>(row_of[i])] = 1;
+  std::vector<model::TokenCdf> blocks(is_asked.size());
+  for_each_particle(blocks.size(), [&](std::size_t r) {
+    if (is_asked[r] != 0)
+      blocks[r] = model::TokenCdf(rows.blocks_of(static_cast<std::int64_t>(r)), rows.log_sum_q[r]);
+  });
+  std::vector<Drawer> all(row_of.size());
+  for_each_particle(all.size(), [&](std::size_t i) {
     tokens[i] = std::max<std::int64_t>(forced[i], 0);
-    if (forced[i] >= 0 || log_sum == log_zero) continue;
-    const model::BlockDraw draw = model::draw_block(rows.blocks_of(row_of[i]), log_sum, u[i]);
-    out.push_back({draw.block, row_of[i], i, draw.u});
+    all[i].row = -1;
+    if (!draws(i)) return;
+    const auto r = static_cast<std::size_t>(row_of[i]);
+    const model::BlockDraw draw =
+        model::draw_block(blocks[r], rows.blocks_of(row_of[i]), rows.log_sum_q[r], u[i]);
+    all[i] = {draw.block, row_of[i], i, draw.u};
+  });
+  std::erase_if(all, [](const Drawer& d) { return d.row < 0; });
+  if (all.empty()) return all;
+  const auto n_blocks = static_cast<std::int64_t>(rows.blocks_of(0).size());
+  all = sorted_by(all, rows.size(), [](const Drawer& d) { return d.row; });
+  return sorted_by(all, n_blocks, [](const Drawer& d) { return d.block; });
+}
+
+/// Rows with a token each, every pair once, and the pair of each particle.
+struct Pairs {
+  explicit Pairs(std::size_t n) : of(n, -1) {}
+  void add(std::int64_t row, std::int64_t token) {
+    rows.push_back(row);
+    tokens.push_back(token);
   }
-  std::ranges::sort(out, {}, [](const Drawer& d) { return std::tuple(d.block, d.row, d.particle); });
-  return out;
+  [[nodiscard]] std::int64_t last() const { return static_cast<std::int64_t>(rows.size()) - 1; }
+  std::vector<std::int64_t> rows, tokens, of;
+};
+
+/// The particles of one block share the pairs of their rows. drawn: tokens within the block.
+void add_pairs(std::span<const Drawer> drawers, std::span<const std::int64_t> drawn, std::int64_t block_begin,
+               Pairs& pairs) {
+  std::array<std::int64_t, static_cast<std::size_t>(model::vocabulary_block)> pair_of{};
+  for (std::size_t i = 0; i < drawers.size(); ++i) {
+    if (i == 0 || drawers[i].row != drawers[i - 1].row) pair_of.fill(-1);
+    std::int64_t& pair = pair_of[static_cast<std::size_t>(drawn[i])];
+    if (pair < 0) {
+      pairs.add(drawers[i].row, block_begin + drawn[i]);
+      pair = pairs.last();
+    }
+    pairs.of[drawers[i].particle] = pair;
+  }
 }
 
 }  // namespace
@@ -179,33 +247,56 @@ Draws Proposal::draw(const RowScores& rows, const at::Tensor& hidden, std::span<
                      std::span<const double> u, std::span<const std::int64_t> forced) const {
   std::vector<std::int64_t> tokens(row_of.size());
   const std::vector<Drawer> drawers = choose_blocks(rows, row_of, u, forced, tokens);
+  Pairs pairs(row_of.size());
   for (std::size_t first = 0, next = 0; first < drawers.size(); first = next) {
-    const std::int64_t block = drawers[first].block;
-    std::vector<std::int64_t> distinct;  // rows that are drawn from in this block
-    std::vector<std::int64_t> place;     // of each drawer's row among them
-    for (; next < drawers.size() && drawers[next].block == block; ++next) {
-      if (distinct.empty() || distinct.back() != drawers[next].row) distinct.push_back(drawers[next].row);
-      place.push_back(static_cast<std::int64_t>(distinct.size()) - 1);
-    }
-    const std::int64_t begin = block * model::vocabulary_block,
-                       width = std::min(model::vocabulary_block, lm_.vocab_size() - begin);
-    at::Tensor logits = at::empty({static_cast<std::int64_t>(distinct.size()), width}, hidden.options()),
-               scores = at::empty_like(logits);
-    score_tile(select_rows(hidden, distinct), select_rows(rows.features, distinct), begin, begin + width,
-               logits, scores);
-    for (std::size_t i = first; i < next; ++i) {
-      const double log_sum = rows.blocks_of(drawers[i].row)[static_cast<std::size_t>(block)];
-      const auto from = [&](auto real) {
-        return model::draw_token(row_of_tensor<decltype(real)>(scores, place[i - first], width), log_sum,
-                                 drawers[i].u);
-      };
-      tokens[drawers[i].particle] =
-          begin + (scores.scalar_type() == at::kDouble ? from(double{}) : from(float{}));
-    }
+    while (next < drawers.size() && drawers[next].block == drawers[first].block) ++next;
+    const std::span<const Drawer> part = std::span(drawers).subspan(first, next - first);
+    const std::int64_t begin = part[0].block * model::vocabulary_block;
+    const std::vector<std::int64_t> drawn = draw_in_block(rows, hidden, part);
+    for (std::size_t i = 0; i < part.size(); ++i) tokens[part[i].particle] = begin + drawn[i];
+    add_pairs(part, drawn, begin, pairs);
   }
-  Draws draws = score_tokens(rows, hidden, row_of, tokens);
-  draws.tokens = std::move(tokens);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (pairs.of[i] >= 0) continue;
+    pairs.add(row_of[i], tokens[i]);
+    pairs.of[i] = pairs.last();
+  }
+  const Draws of_pairs = score_tokens(rows, hidden, pairs.rows, pairs.tokens);
+  Draws draws{std::move(tokens), {}, {}, {}};
+  for (const auto member : {&Draws::log_p0, &Draws::log_q, &Draws::log_psi}) {
+    (draws.*member).resize(row_of.size());
+    for_each_particle(row_of.size(), [&](std::size_t i) {
+      (draws.*member)[i] = (of_pairs.*member)[static_cast<std::size_t>(pairs.of[i])];
+    });
+  }
   return draws;
+}
+
+std::vector<std::int64_t> Proposal::draw_in_block(const RowScores& rows, const at::Tensor& hidden,
+                                                  std::span<const Drawer> drawers) const {
+  const std::int64_t block = drawers[0].block, begin = block * model::vocabulary_block,
+                     width = std::min(model::vocabulary_block, lm_.vocab_size() - begin);
+  std::vector<std::int64_t> distinct;  // rows that are drawn from
+  std::vector<std::size_t> place;      // of each drawer's row among them
+  for (const Drawer& d : drawers) {
+    if (distinct.empty() || distinct.back() != d.row) distinct.push_back(d.row);
+    place.push_back(distinct.size() - 1);
+  }
+  at::Tensor logits = at::empty({static_cast<std::int64_t>(distinct.size()), width}, hidden.options()),
+             scores = at::empty_like(logits);
+  score_tile(select_rows(hidden, distinct), select_rows(rows.features, distinct), begin, begin + width,
+             logits, scores);
+  std::vector<model::TokenCdf> cdf(distinct.size());
+  const bool is_double = scores.scalar_type() == at::kDouble;
+  parallel_for(static_cast<std::int64_t>(cdf.size()), cdf.size() > 16, [&](std::int64_t r) {
+    const auto i = static_cast<std::size_t>(r);
+    const double log_sum = rows.blocks_of(distinct[i])[static_cast<std::size_t>(block)];
+    cdf[i] = is_double ? model::TokenCdf(row_of_tensor<double>(scores, r, width), log_sum)
+                       : model::TokenCdf(row_of_tensor<float>(scores, r, width), log_sum);
+  });
+  std::vector<std::int64_t> drawn(drawers.size());
+  for_each_particle(drawn.size(), [&](std::size_t i) { drawn[i] = cdf[place[i]].draw(drawers[i].u); });
+  return drawn;
 }
 
 Draws Proposal::score_tokens(const RowScores& rows, const at::Tensor& hidden,

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <map>
+#include <unordered_map>
 
 #include "select_rows.hpp"
 #include "twistor/base/error.hpp"
@@ -254,13 +254,14 @@ class Sweeper {
   /// One forward pass over the unique prefixes after s_t.
   void forward(std::int64_t t) {
     const StageTimer timer(out_.counters.forward_s);
-    std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> nodes;  // (parent, token) -> new node
+    std::unordered_map<std::int64_t, std::int64_t> nodes;  // parent and token -> new node
+    nodes.reserve(static_cast<std::size_t>(p().size()));
     std::vector<std::int64_t> parents, tokens;
     for (std::int64_t i = 0; i < p().size(); ++i) {
       auto& node = p().node[static_cast<std::size_t>(i)];
       const std::int64_t token = p().tokens[p().at(i, t)];
-      const auto [found, is_new] =
-          nodes.try_emplace({node, token}, static_cast<std::int64_t>(parents.size()));
+      const auto [found, is_new] = nodes.try_emplace(node * problem_.lm.vocab_size() + token,
+                                                     static_cast<std::int64_t>(parents.size()));
       if (is_new) {
         parents.push_back(node);
         tokens.push_back(token);

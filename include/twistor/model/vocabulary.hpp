@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace twistor::model {
 
@@ -28,6 +29,30 @@ void block_log_sums(std::span<const double> scores, std::span<double> out);
 [[nodiscard]] std::int64_t draw_token(std::span<const float> scores, double log_sum, double u);
 [[nodiscard]] std::int64_t draw_token(std::span<const double> scores, double log_sum, double u);
 
+/// A row prepared for many draws: its cumulative sums, searched in log2 n steps. n is at most
+/// longest_prepared_row for float32 scores.
+class TokenCdf {
+ public:
+  TokenCdf() = default;
+  TokenCdf(std::span<const float> scores, double log_sum);
+  TokenCdf(std::span<const double> scores, double log_sum);
+
+  /// draw_token(scores, log_sum, u), to the bit.
+  [[nodiscard]] std::int64_t draw(double u) const;
+  /// sum_{i < v} exp(scores[i] - log_sum), added in order.
+  [[nodiscard]] double below(std::int64_t v) const {
+    return v == 0 ? 0.0 : cumulative_[static_cast<std::size_t>(v) - 1];
+  }
+  [[nodiscard]] bool is_empty() const { return cumulative_.empty(); }
+
+ private:
+  void add(double weight);
+
+  std::vector<double> cumulative_;
+  std::int64_t last_ = -1;  // the last token with a weight
+};
+inline constexpr std::int64_t longest_prepared_row = 512;
+
 /// The block that draw_token would find the token in, and the uniform number that is left for the draw inside
 /// it, where the block's own log-sum-exp is log_sum.
 struct BlockDraw {
@@ -35,5 +60,8 @@ struct BlockDraw {
   double u = 0;
 };
 [[nodiscard]] BlockDraw draw_block(std::span<const double> log_sums, double log_sum, double u);
+/// The same with the cumulative sums of log_sums.
+[[nodiscard]] BlockDraw draw_block(const TokenCdf& blocks, std::span<const double> log_sums, double log_sum,
+                                   double u);
 
 }  // namespace twistor::model

@@ -64,11 +64,17 @@ class Proposal {
                                    std::span<const std::int64_t> row_of,
                                    std::span<const std::int64_t> tokens) const;
 
+  /// One drawer of a block of the vocabulary; the sources' own.
+  struct Drawer;
+
   /// Whether the incremental weight does not depend on the token drawn: log w_t = log_sum_q - log_sum_p0 -
   /// log psi_{t-1}.
   [[nodiscard]] bool weight_is_known_before_draw() const { return kind_ == ProposalKind::twisted; }
 
  private:
+  /// Tokens, counted within their block, of particles that all draw in one block, in the order of rows.
+  [[nodiscard]] std::vector<std::int64_t> draw_in_block(const RowScores& rows, const at::Tensor& hidden,
+                                                        std::span<const Drawer> drawers) const;
   /// The sums of the vocabulary's blocks, (n, blocks) each; blocks_q is left alone where q = p0.
   void sum_rows(const at::Tensor& hidden, const at::Tensor& features, std::span<double> blocks_p0,
                 std::span<double> blocks_q) const;

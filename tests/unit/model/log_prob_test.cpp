@@ -214,5 +214,24 @@ TEST(Vocabulary, BlocksJoinToTheRowAndDrawsByBlockFollowItsLaw) {
   EXPECT_EQ(draw_block(blocks, log_total, 1 - 1e-16).block, 3) << "the last block that has weight";
 }
 
+TEST(Draw, APreparedRowDrawsTheSameTokens) {
+  Philox random(7, Stream::test, 0, 0);
+  std::vector<float> row(256);
+  for (float& x : row) x = static_cast<float>(3 * random.normal());
+  row[0] = row[17] = row[255] = -std::numeric_limits<float>::infinity();
+  const double log_total = row_log_sum_exp(std::span<const float>(row));
+  const std::vector<double> exact(row.begin(), row.end());
+  const TokenCdf floats(std::span<const float>(row), log_total), doubles(std::span<const double>(exact), log_total);
+  std::vector<double> quantiles{1e-300, 1e-17, 0.5, 1 - 1e-16, 1.0};
+  for (int i = 0; i < 20000; ++i) quantiles.push_back(random.uniform());
+  for (const double u : quantiles) {
+    EXPECT_EQ(floats.draw(u), draw_token(std::span<const float>(row), log_total, u)) << u;
+    EXPECT_EQ(doubles.draw(u), draw_token(std::span<const double>(exact), log_total, u)) << u;
+  }
+  EXPECT_EQ(doubles.draw(1.0), 254) << "the last token that can be drawn";
+  EXPECT_EQ(doubles.below(0), 0.0);
+  EXPECT_NEAR(doubles.below(256), 1.0, 1e-12);
+}
+
 }  // namespace
 }  // namespace twistor::model
