@@ -75,6 +75,38 @@ INSTANTIATE_TEST_SUITE_P(Schemes, TinyIdentities,
                                          smc::SchemeKind::systematic, smc::SchemeKind::residual),
                          [](const auto& test) { return std::string(smc::scheme_name(test.param)); });
 
+TEST(TinyBounds, GoOnWhereTheyWereStopped) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const Tiny tiny;
+  BoundOptions bounds{options(smc::SchemeKind::systematic, 9), 7};
+  bounds.sweep.particles = 16;
+  SampleOptions samples{T, 600, 5};
+  const ExactSource exact{300, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
+  smc::SweepCounters counters;
+  Findings whole;
+  ASSERT_TRUE(run_repeats(tiny.problem(), tiny.proposal, bounds, exact, self, comm::make_groups(self, 0),
+                          whole, counters));
+  ASSERT_TRUE(run_samples(tiny.problem(), tiny.proposal, samples, exact, self, whole));
+  ASSERT_EQ(whole.repeats.size(), 7U);
+  ASSERT_EQ(whole.q.size(), 600U);
+  ASSERT_EQ(whole.g.size(), 300U);
+  for (const int per_population : {0, 1}) {
+    // Stopped at every 6th look, and gone on from what was found until then.
+    Findings found;
+    int n_looks = 0, n_stops = 0;
+    bounds.steering.interrupt = samples.steering.interrupt = [&] { return ++n_looks % 6 == 0; };
+    const comm::Groups groups = comm::make_groups(world, per_population);
+    while (!run_repeats(tiny.problem(), tiny.proposal, bounds, exact, world, groups, found, counters)) {
+      ASSERT_LT(++n_stops, 20);
+      EXPECT_LT(found.repeats.size(), 7U);
+    }
+    while (!run_samples(tiny.problem(), tiny.proposal, samples, exact, world, found))
+      ASSERT_LT(++n_stops, 20);
+    EXPECT_GE(n_stops, 1);
+    EXPECT_EQ(found, whole) << per_population << " ranks a population";
+  }
+}
+
 TEST(TinyBounds, BracketLogZAndDoNotDependOnRanksOrGroups) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
   const Tiny tiny;
