@@ -6,11 +6,13 @@
 
 #include "twistor/app/commands.hpp"
 #include "twistor/app/twist_store.hpp"
+#include "twistor/app/unfinished.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/report/json_line.hpp"
+#include "twistor/report/progress.hpp"
 
 namespace twistor::app {
 namespace {
@@ -56,25 +58,29 @@ std::string lines_of(const Session& session, const smc::Sweep& sweep, std::int64
   return group.rank() == 0 ? out : std::string{};
 }
 
-}  // namespace
-
-int sample(const Invocation& invocation) {
-  const Session session(invocation.config, invocation.config_file);
+/// Lines of all populations, on every rank. Groups take the populations in turn; the last round may leave
+/// some without work. *Collective over the world.* Throws Stopped after a signal; whole rounds are kept.
+std::string all_lines(const Session& session, const smc::Proposal& proposal, const Unfinished& unfinished) {
   const Config& config = session.config();
-  const std::string& given = config.evaluate.checkpoint;
-  const store::Checkpoint checkpoint =
-      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
-  require_fits(session, checkpoint, Purpose::use);
-  const auto twist = session.make_twist();
-  set_parameters(*twist, checkpoint);
   const smc::Problem problem = session.problem();
-  const smc::Proposal proposal = session.make_proposal(*twist);
-
   const std::int64_t K = config.smc.particles, n_populations = (config.sample.count + K - 1) / K;
-  std::string text;
-  for (std::int64_t i = 0; i < n_populations; i += session.groups().n_groups) {
-    // Groups take the populations in turn; the last round may leave some without work.
-    const std::int64_t population = i + session.groups().group_index;
+  // What is kept begins with the number of populations that it has.
+  std::string text = unfinished.load_text();
+  const std::size_t head = text.find('\n');
+  std::int64_t first = head == std::string::npos ? 0 : std::stoll(text.substr(0, head));
+  text.erase(0, head == std::string::npos ? text.size() : head + 1);
+  const Interrupt interrupt = session.interrupt();
+  report::ProgressLine progress(session.progress());
+  for (; first < n_populations; first += session.groups().n_groups) {
+    progress.update(fmt::format("samples: {} of {} populations", first, n_populations),
+                    {first, n_populations});
+    if (interrupt()) {
+      progress.finish();
+      unfinished.save(fmt::format("{}\n{}", first, text));
+      session.stop(
+          fmt::format("{} of {} populations of samples are kept; run again to go on", first, n_populations));
+    }
+    const std::int64_t population = first + session.groups().group_index;
     std::string mine;
     if (population < n_populations) {
       smc::SweepOptions options = session.sweep_options();
@@ -87,6 +93,25 @@ int sample(const Invocation& invocation) {
         comm::all_gather(std::span<const char>(mine.data(), mine.size()), session.world());
     text.append(round.begin(), round.end());
   }
+  unfinished.remove();
+  return text;
+}
+
+}  // namespace
+
+int sample(const Invocation& invocation) {
+  const Session session(invocation.config, invocation.config_file);
+  const Config& config = session.config();
+  const std::string& given = config.evaluate.checkpoint;
+  const store::Checkpoint checkpoint =
+      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
+  require_fits(session, checkpoint, Purpose::use);
+  const auto twist = session.make_twist();
+  set_parameters(*twist, checkpoint);
+  const smc::Proposal proposal = session.make_proposal(*twist);
+
+  const std::string text =
+      all_lines(session, proposal, Unfinished(session, "samples.partial.h5", work_key(session, *twist, {})));
   if (session.is_root()) {
     const std::filesystem::path file =
         config.sample.path.empty() ? session.output("samples.jsonl") : output_path(config.sample.path);

@@ -64,8 +64,8 @@ class Repeat {
         group_(group),
         index_(index) {}
 
-  static constexpr std::string_view names[] = {"SMC lower bound", "SIS lower bound", "SMC upper bound",
-                                               "SIS upper bound"};
+  static constexpr std::string_view names[] = {"repeats (SMC lower bound)", "repeats (SIS lower bound)",
+                                               "repeats (SMC upper bound)", "repeats (SIS upper bound)"};
 
   /// Sweep `which`, named above. *Collective over the group.*
   void run(std::size_t which, BoundRun& out, smc::SweepCounters& counters) {
@@ -274,14 +274,14 @@ ForcedPass forced_pass(const smc::Problem& problem, const smc::Proposal& proposa
 bool run_samples(const smc::Problem& problem, const smc::Proposal& proposal, const SampleOptions& options,
                  const ExactSource& exact, const comm::Communicator& world, Findings& found) {
   while (static_cast<std::int64_t>(found.q.size()) < options.n) {
-    options.steering.observe("F_q, samples of the proposal", static_cast<std::int64_t>(found.q.size()),
+    options.steering.observe("samples of the proposal (F_q)", static_cast<std::int64_t>(found.q.size()),
                              options.n);
     if (is_interrupted(options.steering.interrupt)) return false;
     measure_q(problem, proposal, options, world, found.q);
   }
   const std::int64_t n_exact = std::min(options.n, exact.n);
   while (static_cast<std::int64_t>(found.g.size()) < n_exact) {
-    options.steering.observe("G_q, exact samples", static_cast<std::int64_t>(found.g.size()), n_exact);
+    options.steering.observe("exact samples (G_q)", static_cast<std::int64_t>(found.g.size()), n_exact);
     if (is_interrupted(options.steering.interrupt)) return false;
     measure_g(problem, proposal, options, exact, world, found.g);
   }

@@ -135,7 +135,7 @@ class Enumerator {
       if (result_.has_twists_) result_.log_p0_leaves_.push_back(leaves.log_p0[i]);
     }
     // Sequences come in lexicographic order: the last one says how many are behind us.
-    steering_.observe("enumerating sequences", static_cast<std::int64_t>(leaves.codes.back()) + 1,
+    steering_.observe("sequences", static_cast<std::int64_t>(leaves.codes.back()) + 1,
                       static_cast<std::int64_t>(power(static_cast<std::uint64_t>(V_), result_.length_)));
     if (is_interrupted(steering_.interrupt)) result_.is_complete_ = false;
   }

@@ -46,9 +46,8 @@ struct ProposalSample {
   friend bool operator==(const ProposalSample&, const ProposalSample&) = default;
 };
 
-/// All that the estimators have found so far, the same on every rank. Given again, it is gone on from: the
-/// numbers at the end are those of a run that was never stopped, on any number of ranks and under any
-/// grouping.
+/// All that the estimators have found so far, the same on every rank. Work that is given this resumes after
+/// it and ends with the numbers of an uninterrupted run, on any number of ranks and under any grouping.
 struct Findings {
   std::vector<BoundRun> repeats;  ///< 0, 1, ...
   std::vector<ProposalSample> q;  ///< of the proposal's samples 0, 1, ...
