@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "twistor/app/command_line.hpp"
+#include "twistor/app/signals.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -125,7 +126,7 @@ estimate::Findings find(const Session& session, const smc::Proposal& proposal, c
     unfinished.save(found);
     last_save = Clock::now();
   };
-  const Steering steering{session.interrupt(), observer};
+  const Steering steering{session.interrupt(), observer, [] { return pending_signal() != 0; }};
   const bool is_done =
       estimate::run_repeats(problem, proposal, {session.sweep_options(), config.evaluate.repeats, steering},
                             source, session.world(), session.groups(), found, counters) &&

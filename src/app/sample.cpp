@@ -3,8 +3,10 @@
 
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "twistor/app/commands.hpp"
+#include "twistor/app/signals.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/base/log.hpp"
@@ -74,21 +76,24 @@ std::string all_lines(const Session& session, const smc::Proposal& proposal, con
   for (; first < n_populations; first += session.groups().n_groups) {
     progress.update(fmt::format("samples: {} of {} populations", first, n_populations),
                     {first, n_populations});
+    const std::int64_t population = first + session.groups().group_index;
+    std::optional<smc::Sweep> sweep;
+    if (population < n_populations) {
+      smc::SweepOptions options = session.sweep_options();
+      options.particles = std::min(K, config.sample.count - population * K);
+      options.seed = derive_seed(config.run.seed, Stream::repeat,
+                                 (std::uint64_t{1} << 32) + static_cast<std::uint64_t>(population));
+      options.wish = [] { return pending_signal() != 0; };
+      sweep.emplace(smc::sweep(problem, proposal, options, session.groups().group));
+    }
+    // A sweep that was cut short is thrown away.
     if (interrupt()) {
       progress.finish();
       unfinished.save(fmt::format("{}\n{}", first, text));
       session.stop(
           fmt::format("{} of {} populations of samples are kept; run again to go on", first, n_populations));
     }
-    const std::int64_t population = first + session.groups().group_index;
-    std::string mine;
-    if (population < n_populations) {
-      smc::SweepOptions options = session.sweep_options();
-      options.particles = std::min(K, config.sample.count - population * K);
-      options.seed = derive_seed(config.run.seed, Stream::repeat,
-                                 (std::uint64_t{1} << 32) + static_cast<std::uint64_t>(population));
-      mine = lines_of(session, smc::sweep(problem, proposal, options, session.groups().group), population);
-    }
+    const std::string mine = sweep ? lines_of(session, *sweep, population) : std::string{};
     const std::vector<char> round =
         comm::all_gather(std::span<const char>(mine.data(), mine.size()), session.world());
     text.append(round.begin(), round.end());

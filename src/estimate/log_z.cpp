@@ -88,6 +88,7 @@ class Repeat {
   /// An empty path pins nothing.
   smc::Sweep sweep(smc::SweepOptions options, std::uint64_t which, std::span<const std::int64_t> path,
                    smc::SweepCounters& counters) {
+    options.wish = options_.steering.wish;
     options.seed =
         derive_seed(options_.sweep.seed, Stream::repeat, 4 * static_cast<std::uint64_t>(index_) + which);
     smc::Sweep result =
@@ -120,8 +121,8 @@ double row_sum(const std::vector<double>& x, std::int64_t i, std::int64_t length
   return std::accumulate(x.begin() + i * length, x.begin() + (i + 1) * length, 0.0);
 }
 
-/// Adds the next samples_at_once samples of q. *Collective over world.*
-void measure_q(const smc::Problem& problem, const smc::Proposal& proposal, const SampleOptions& options,
+/// Adds the next samples_at_once samples of q. False if a rank wished to stop. *Collective over world.*
+bool measure_q(const smc::Problem& problem, const smc::Proposal& proposal, const SampleOptions& options,
                const comm::Communicator& world, std::vector<ProposalSample>& q) {
   const auto begin = static_cast<std::int64_t>(q.size());
   // Without resampling a sweep is that many independent draws of q.
@@ -130,7 +131,9 @@ void measure_q(const smc::Problem& problem, const smc::Proposal& proposal, const
   sweep_options.length = options.length;
   sweep_options.trigger = smc::Trigger::never;
   sweep_options.seed = derive_seed(options.seed, Stream::proposal_check, static_cast<std::uint64_t>(begin));
+  sweep_options.wish = options.steering.wish;
   const smc::Sweep sweep = smc::sweep(problem, proposal, sweep_options, world);
+  if (!sweep.is_complete) return false;
   const smc::Population& p = sweep.particles;
   std::vector<ProposalSample> mine;
   for (std::int64_t i = 0; i < p.size(); ++i) {
@@ -141,6 +144,7 @@ void measure_q(const smc::Problem& problem, const smc::Proposal& proposal, const
   const auto all = comm::all_gather_v(std::span<const ProposalSample>(mine),
                                       part_of(sweep_options.particles, world).counts, world);
   q.insert(q.end(), all.begin(), all.end());
+  return true;
 }
 
 /// Adds the next samples_at_once exact samples. *Collective over world.*
@@ -177,8 +181,9 @@ bool run_repeats(const smc::Problem& problem, const smc::Proposal& proposal, con
     BoundRun run;
     for (std::size_t which = 0; which < n_sweeps; ++which) {
       options.steering.observe(Repeat::names[which], first, options.repeats);
-      if (is_interrupted(options.steering.interrupt)) return false;
       if (mine < options.repeats) repeat.run(which, run, counters);
+      // A sweep that was cut short is thrown away here: whoever wished for that wishes for it still.
+      if (is_interrupted(options.steering.interrupt)) return false;
     }
     const bool is_speaker = groups.group.rank() == 0 && mine < options.repeats;
     const std::vector<BoundRun> round = gather_round(
@@ -277,7 +282,7 @@ bool run_samples(const smc::Problem& problem, const smc::Proposal& proposal, con
     options.steering.observe("samples of the proposal (F_q)", static_cast<std::int64_t>(found.q.size()),
                              options.n);
     if (is_interrupted(options.steering.interrupt)) return false;
-    measure_q(problem, proposal, options, world, found.q);
+    if (!measure_q(problem, proposal, options, world, found.q)) return false;
   }
   const std::int64_t n_exact = std::min(options.n, exact.n);
   while (static_cast<std::int64_t>(found.g.size()) < n_exact) {
@@ -285,6 +290,7 @@ bool run_samples(const smc::Problem& problem, const smc::Proposal& proposal, con
     if (is_interrupted(options.steering.interrupt)) return false;
     measure_g(problem, proposal, options, exact, world, found.g);
   }
+  options.steering.observe("samples", options.n, options.n);
   return true;
 }
 

@@ -23,6 +23,9 @@ using Observer = std::function<void(std::string_view what, std::int64_t done, st
 struct Steering {
   Interrupt interrupt;
   Observer observer;
+  /// Whether this rank alone would stop. Where groups of ranks work apart, each agrees on it within itself;
+  /// once true it stays true, so that `interrupt` then stops the others too.
+  Interrupt wish;
 
   void observe(std::string_view what, std::int64_t done, std::int64_t wanted) const {
     if (observer) observer(what, done, wanted);

@@ -23,7 +23,7 @@ struct ExactSource {
 struct BoundOptions {
   smc::SweepOptions sweep;    ///< seed: the run's; each repeat derives its own
   std::int64_t repeats = 10;  ///< independent runs of each estimator
-  Steering steering{};        ///< looked at before each sweep
+  Steering steering{};        ///< looked at in every step and after each sweep
 };
 
 /// What one repeat gives. An upper bound is NaN without exact samples.
@@ -100,7 +100,7 @@ struct SampleOptions {
   std::int64_t length = 1;  ///< T
   std::int64_t n = 1;       ///< samples of q, and of sigma as far as there are so many
   std::uint64_t seed = 1;   ///< the run's
-  Steering steering{};      ///< looked at before each 256 samples
+  Steering steering{};      ///< looked at in every step and before each 256 samples
 };
 
 /// The two halves of proposal_kl(), as those of bound_log_z().

@@ -107,6 +107,44 @@ TEST(TinyBounds, GoOnWhereTheyWereStopped) {
   }
 }
 
+TEST(TinyBounds, GoOnWhereARankStoppedASweep) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const Tiny tiny;
+  BoundOptions bounds{options(smc::SchemeKind::systematic, 9), 3};
+  bounds.sweep.particles = 16;
+  SampleOptions samples{T, 300, 5};
+  const ExactSource exact{50, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
+  smc::SweepCounters counters;
+  Findings whole;
+  ASSERT_TRUE(run_repeats(tiny.problem(), tiny.proposal, bounds, exact, self, comm::make_groups(self, 0),
+                          whole, counters));
+  ASSERT_TRUE(run_samples(tiny.problem(), tiny.proposal, samples, exact, self, whole));
+  for (const int per_population : {0, 1}) {
+    const comm::Groups groups = comm::make_groups(world, per_population);
+    Findings found;
+    int n_asked = 0, n_stops = 0, n_cut = 0;
+    std::int64_t is_wished = 0;
+    // As a signal that reaches one rank: it wishes to stop from then on, and all agree on it between sweeps.
+    bounds.steering.wish = samples.steering.wish = [&] {
+      if (world.rank() == 0 && (++n_asked % 17 == 0 || n_asked == 5)) is_wished = 1;
+      n_cut += is_wished != 0;
+      return is_wished != 0;
+    };
+    bounds.steering.interrupt =
+        samples.steering.interrupt = [&] { return comm::all_reduce_max(is_wished, world) != 0; };
+    while (!run_repeats(tiny.problem(), tiny.proposal, bounds, exact, world, groups, found, counters)) {
+      is_wished = 0;
+      ASSERT_LT(++n_stops, 20);
+    }
+    while (!run_samples(tiny.problem(), tiny.proposal, samples, exact, world, found)) {
+      is_wished = 0;
+      ASSERT_LT(++n_stops, 20);
+    }
+    EXPECT_TRUE(n_cut > 0 || world.rank() > 0) << "a sweep was cut short";
+    EXPECT_EQ(found, whole) << per_population << " ranks a population";
+  }
+}
+
 TEST(TinyBounds, BracketLogZAndDoNotDependOnRanksOrGroups) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
   const Tiny tiny;
