@@ -249,7 +249,8 @@ store::ExactSamples joint_set(const Session& session, store::ExactSamples out,
 
 }  // namespace
 
-store::ExactSamples Session::exact_samples() const {
+store::ExactSamples Session::exact_samples(
+    const std::function<void(const store::ExactSamples&)>& check) const {
   const ExactConfig& exact = config_.exact;
   const std::filesystem::path file = exact.path.empty() ? output("exact.h5") : output_path(exact.path);
   std::string how = exact.source;
@@ -272,7 +273,8 @@ store::ExactSamples Session::exact_samples() const {
   // A rejection under other seeds is taken as it is: its draws cannot be continued here.
   const bool is_unfinished =
       how == "rejection" && out.how == how_wanted && out.n() < exact.count && out.n_draws < exact.budget;
-  if (out.n() == 0 || is_unfinished) {
+  const bool is_new = out.n() == 0 || is_unfinished;
+  if (is_new) {
     if (how == "joint") {
       out = joint_set(*this, std::move(out), joint_sample_);
     } else if (how == "enumeration" && is_root()) {
@@ -280,13 +282,14 @@ store::ExactSamples Session::exact_samples() const {
     } else if (how == "rejection") {
       out = by_rejection(*this, partial, std::move(out));
     }
-    if (is_root() && out.n() > 0) store::write_exact_samples(file, out);
-    if (how == "enumeration")
-      stop_if_interrupted("run again to go on; an enumeration that is cut short begins anew");
   }
+  share(out, world_);
+  if (how == "enumeration" && out.n() == 0)
+    stop_if_interrupted("run again to go on; an enumeration that is cut short begins anew");
+  if (check) check(out);  // whoever refuses them does so before they replace those of an earlier run
+  if (is_root() && is_new && out.n() > 0) store::write_exact_samples(file, out);
   std::error_code ignored;
   if (is_root() && how == "rejection") std::filesystem::remove(partial, ignored);
-  share(out, world_);
   if (is_root() && out.n() == 0)
     log_warning("there are no exact samples: upper bounds and KL(sigma || q) are left out");
   return out;

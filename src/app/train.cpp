@@ -40,7 +40,8 @@ class Training {
   explicit Training(const Invocation& invocation)
       : session_(invocation.config, invocation.config_file),
         checkpoint_(fitting_checkpoint()),
-        exact_(session_.exact_samples()),
+        exact_(session_.exact_samples(
+            [this](const store::ExactSamples& samples) { (void)split(samples, session_.config()); })),
         source_(split(exact_, session_.config()).for_learning),
         problem_(session_.problem()),
         twist_(session_.make_twist()),
@@ -87,6 +88,7 @@ class Training {
   /// The checkpoint in run.output that this run goes on from, checked before anything is written. Every rank
   /// reads it, so that all fail alike if it does not fit. *Collective over the world.*
   [[nodiscard]] std::optional<store::Checkpoint> fitting_checkpoint() const {
+    learn::require_shards(session_.world().size(), session_.config().train.shards);
     const std::string& mode = session_.config().run.resume;
     if (mode == "never") return std::nullopt;
     std::int64_t is_there = 0;

@@ -66,8 +66,11 @@ def refuses(folder):
             (["--model.dtype=bfloat16"], 78, ["model.dtype"]),
             (["--twist.form=linear"], 78, ["twist.form"]),
             ([f"--model.path={other}"], 78, ["the language model's fingerprint"]),
-            (["--train.updates=2"], 78, ["train.updates", "3 updates"])]:
-        ranks = 2 if "--train.batch=48" in keys else 0
+            (["--train.updates=2"], 78, ["train.updates", "3 updates"]),
+            # Refused for other reasons, and asked to start anew with other exact samples.
+            (["--run.resume=never", "--run.seed=7", "--exact.count=1"], 78, ["exact samples", "there is one"]),
+            (["--run.resume=never", "--run.seed=7"], 78, ["9 ranks", "8 shards"])]:
+        ranks = 2 if "--train.batch=48" in keys else 9 if "9 ranks" in words else 0
         done = run(ranks, *ours, *keys)
         expect(done.code == code and all(word in done.err for word in [*words, "hint: "]) and done.err.count("hint: ") == 1,
                f"{keys}: expected one refusal with exit code {code} that names {words}, got {done}")

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -67,7 +68,9 @@ class Session {
   /// Exact samples of sigma by the way of exact.source: from the file of an earlier run if it fits, else made
   /// now and saved. May be empty. *Collective over the world.* Throws Error(data) if phi is 0 everywhere,
   /// Stopped after a signal (a rejection then keeps what it has, for the next run).
-  [[nodiscard]] store::ExactSamples exact_samples() const;
+  /// `check` sees them on every rank before they are saved, and throws if the run cannot do with them.
+  [[nodiscard]] store::ExactSamples exact_samples(
+      const std::function<void(const store::ExactSamples&)>& check = {}) const;
 
  private:
   void load_model(const std::filesystem::path& config_file);
