@@ -30,8 +30,9 @@ def interrupted(what, ranks, words, stage, send, pause_s=0.7):
 
 
 def first_amount(err, stage):
-    """K of the first "STAGE K of N" that a run shows."""
-    return int(re.search(re.escape(stage) + r" (\d+) of", err)[1])
+    """K of the first "STAGE K of N" that a run shows, -1 if it shows none."""
+    found = re.search(re.escape(stage) + r" (\d+) of", err)
+    return int(found[1]) if found else -1
 
 
 def evaluation(folder):

@@ -119,30 +119,31 @@ TEST(TinyBounds, GoOnWhereARankStoppedASweep) {
   ASSERT_TRUE(run_repeats(tiny.problem(), tiny.proposal, bounds, exact, self, comm::make_groups(self, 0),
                           whole, counters));
   ASSERT_TRUE(run_samples(tiny.problem(), tiny.proposal, samples, exact, self, whole));
-  for (const int per_population : {0, 1}) {
-    const comm::Groups groups = comm::make_groups(world, per_population);
-    Findings found;
-    int n_asked = 0, n_stops = 0, n_cut = 0;
-    std::int64_t is_wished = 0;
-    // As a signal that reaches one rank: it wishes to stop from then on, and all agree on it between sweeps.
-    bounds.steering.wish = samples.steering.wish = [&] {
-      if (world.rank() == 0 && (++n_asked % 17 == 0 || n_asked == 5)) is_wished = 1;
-      n_cut += is_wished != 0;
-      return is_wished != 0;
-    };
-    bounds.steering.interrupt =
-        samples.steering.interrupt = [&] { return comm::all_reduce_max(is_wished, world) != 0; };
-    while (!run_repeats(tiny.problem(), tiny.proposal, bounds, exact, world, groups, found, counters)) {
-      is_wished = 0;
-      ASSERT_LT(++n_stops, 20);
+  // A repeat has four sweeps of three tokens, so it asks eight times: every place of the first is tried.
+  for (int stop_at = 1; stop_at <= 10; ++stop_at)
+    for (const int per_population : {0, 1}) {
+      const comm::Groups groups = comm::make_groups(world, per_population);
+      Findings found;
+      int n_asked = 0, n_stops = 0;
+      std::int64_t is_wished = 0;
+      // As a signal that reaches one rank: it wishes to stop from then on, and all agree on it between
+      // sweeps.
+      bounds.steering.wish = samples.steering.wish = [&] {
+        if (world.rank() == 0 && ++n_asked == stop_at) is_wished = 1;
+        return is_wished != 0;
+      };
+      bounds.steering.interrupt =
+          samples.steering.interrupt = [&] { return comm::all_reduce_max(is_wished, world) != 0; };
+      const auto resume = [&] {
+        is_wished = 0;
+        return ++n_stops < 5;
+      };
+      while (!run_repeats(tiny.problem(), tiny.proposal, bounds, exact, world, groups, found, counters))
+        ASSERT_TRUE(resume());
+      while (!run_samples(tiny.problem(), tiny.proposal, samples, exact, world, found)) ASSERT_TRUE(resume());
+      EXPECT_EQ(n_stops, 1) << "stopped when asked for the " << stop_at << "th time";
+      EXPECT_EQ(found, whole) << per_population << " ranks a population, stopped at " << stop_at;
     }
-    while (!run_samples(tiny.problem(), tiny.proposal, samples, exact, world, found)) {
-      is_wished = 0;
-      ASSERT_LT(++n_stops, 20);
-    }
-    EXPECT_TRUE(n_cut > 0 || world.rank() > 0) << "a sweep was cut short";
-    EXPECT_EQ(found, whole) << per_population << " ranks a population";
-  }
 }
 
 TEST(TinyBounds, BracketLogZAndDoNotDependOnRanksOrGroups) {
