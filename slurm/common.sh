@@ -12,16 +12,17 @@ export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
 # run_and_requeue ARGUMENTS...: twistor ARGUMENTS on all tasks of the job; returns twistor's exit code.
 #
-# Slurm sends USR1 to this shell (and to it alone) before it takes the nodes away. The signal is handed on to the ranks,
-# which write a checkpoint and leave; the job then goes back into the queue, and goes on from that checkpoint when it starts
-# again. It would not come back by itself: a job that ends within its grace time counts as completed.
+# Slurm sends USR1 to this shell (and to it alone) before it takes the nodes away. The signal is handed on to the ranks, which
+# save their finished work and exit with 75 if work is left. Then, and only then, the job goes back into the queue and resumes
+# when it starts again; a job that has finished or failed by then is not run again. It would not come back by itself: a job
+# that ends within its grace time counts as completed.
 run_and_requeue() {
   local is_preempted=0 code=0 step
   # A rank that dies ends the step; the others would wait for it in the next collective.
   srun --mpi=pmix --kill-on-bad-exit=1 launch/rank_env.sh build/release/twistor "$@" &
   step=$!
   trap 'is_preempted=1; kill -USR1 "$step" 2>/dev/null' USR1
-  trap 'kill -TERM "$step" 2>/dev/null' TERM  # scancel: a checkpoint, and no way back
+  trap 'kill -TERM "$step" 2>/dev/null' TERM  # scancel: what is done is kept, and no way back
   # A trapped signal makes wait return early, with a code above 128; the step has then not ended.
   wait "$step" || code=$?
   while ((code > 128)) && kill -0 "$step" 2>/dev/null; do
@@ -29,7 +30,7 @@ run_and_requeue() {
     wait "$step" || code=$?
   done
   trap - USR1 TERM
-  if ((is_preempted)); then
+  if ((is_preempted && code == 75)); then
     echo "preempted after ${SLURM_RESTART_COUNT:-0} restarts; the job goes back into the queue"
     scontrol requeue "$SLURM_JOB_ID"
   fi

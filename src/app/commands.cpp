@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "twistor/app/signals.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::app {
@@ -16,7 +17,12 @@ int run(const Invocation& invocation) {
                              {"tokenize", tokenize}, {"score", score},       {"score-text", score_text},
                              {"info", info}};
   for (const Entry& entry : table) {
-    if (entry.name == invocation.command) return entry.run(invocation);
+    if (entry.name != invocation.command) continue;
+    try {
+      return entry.run(invocation);
+    } catch (const Stopped&) {
+      return exit_work_left;
+    }
   }
   TWISTOR_ASSERT(false, fmt::format("no entry for the command '{}'", invocation.command));
 }

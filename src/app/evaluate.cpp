@@ -23,6 +23,7 @@ int evaluate(const Invocation& invocation) {
   const Counters counters = all_reduce(mine, session.world());
   if (session.is_root()) {
     const auto before = from_numbers(checkpoint.numbers, "before");
+    keep_earlier_results(session);
     publish(session, before ? &*before : nullptr, result, counters,
             std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }

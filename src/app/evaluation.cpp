@@ -8,9 +8,12 @@
 #include <limits>
 
 #include "twistor/app/command_line.hpp"
+#include "twistor/app/signals.hpp"
+#include "twistor/app/unfinished.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/report/json_line.hpp"
+#include "twistor/report/progress.hpp"
 #include "twistor/report/table.hpp"
 
 namespace twistor::app {
@@ -106,6 +109,37 @@ void print_table(const Session& session, const Evaluation* before, const Evaluat
              total_seconds, session.output("").string());
 }
 
+/// Everything the estimators find, saved now and then and when a signal comes. *Collective over the world.*
+estimate::Findings find(const Session& session, const smc::Proposal& proposal, const Unfinished& unfinished,
+                        const estimate::ExactSource& source, smc::SweepCounters& counters) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds save_every(10);
+  const Config& config = session.config();
+  const smc::Problem problem = session.problem();
+  estimate::Findings found = unfinished.load_findings();
+  report::ProgressLine progress(session.progress());
+  auto last_save = Clock::now();
+  const Observer observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
+    progress.update(fmt::format("evaluation: {}: {} of {}", what, done, wanted), {done, wanted});
+    if (Clock::now() - last_save < save_every) return;
+    unfinished.save(found);
+    last_save = Clock::now();
+  };
+  const Steering steering{session.interrupt(), observer, [] { return pending_signal() != 0; }};
+  const bool is_done =
+      estimate::run_repeats(problem, proposal, {session.sweep_options(), config.evaluate.repeats, steering},
+                            source, session.world(), session.groups(), found, counters) &&
+      estimate::run_samples(problem, proposal,
+                            {config.target.length, config.evaluate.samples, config.run.seed, steering},
+                            source, session.world(), found);
+  progress.finish();
+  if (is_done) return found;
+  unfinished.save(found);
+  session.stop(
+      fmt::format("{} of {} repeats of the evaluation and {} of {} samples are kept; run again to go on",
+                  found.repeats.size(), config.evaluate.repeats, found.q.size(), config.evaluate.samples));
+}
+
 report::JsonLine versions() {
   report::JsonLine json;
   json.add("twistor", version()).add("libtorch", TWISTOR_LIBTORCH_VERSION).add("hdf5", TWISTOR_HDF5_VERSION);
@@ -114,25 +148,26 @@ report::JsonLine versions() {
 
 }  // namespace
 
-Evaluation evaluate_twist(const Session& session, const twist::Twist& twist, std::int64_t update,
+Evaluation evaluate_twist(const Session& session, const twist::HeadTwist& twist, std::int64_t update,
                           const store::ExactSamples& exact) {
   const auto begin = std::chrono::steady_clock::now();
-  const smc::Problem problem = session.problem();
   const smc::Proposal proposal = session.make_proposal(twist);
+  const Unfinished unfinished(session, "evaluation.partial.h5",
+                              work_key(session, twist.form(), twist.parameters(), exact));
   const estimate::ExactSource source = split(exact, session.config()).for_estimates;
   Evaluation e;
   e.update = update;
   e.exact_log_z = exact.log_z;
-  e.bounds =
-      estimate::bound_log_z(problem, proposal, {session.sweep_options(), session.config().evaluate.repeats},
-                            source, session.world(), session.groups());
+  const estimate::Findings found = find(session, proposal, unfinished, source, e.bounds.counters);
+  const smc::SweepCounters counters = e.bounds.counters;
+  e.bounds = estimate::bounds_of(found, source.n > 0);
+  e.bounds.counters = counters;
   if (!e.bounds.has_upper) e.bounds.sis_upper = e.bounds.smc_upper = {not_a_number, not_a_number, 0};
-  e.proposal = estimate::proposal_kl(problem, proposal, session.config().target.length,
-                                     session.config().evaluate.samples, session.config().run.seed, source,
-                                     session.world());
+  e.proposal = estimate::proposal_kl_of(found);
   if (!e.proposal.has_g) e.proposal.g_q = {not_a_number, not_a_number, 0};
   e.kl = estimate::kl_from_log_z(e.proposal, estimate::best_log_z(e.bounds, e.exact_log_z));
   e.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  unfinished.remove();
   return e;
 }
 
@@ -172,6 +207,27 @@ std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numb
   e.bounds.genealogical_variance = numbers.at(prefix + ".genealogical_variance");
   e.seconds = numbers.at(prefix + ".seconds");
   return e;
+}
+
+void keep_earlier_results(const Session& session) {
+  const auto numbered = [&](int n) {
+    return std::pair{session.output(fmt::format("summary.{}.json", n)),
+                     session.output(fmt::format("results.{}.h5", n))};
+  };
+  int n = 1;
+  while (std::filesystem::exists(numbered(n).first) || std::filesystem::exists(numbered(n).second)) ++n;
+  const auto keep = [](const std::filesystem::path& file, const std::filesystem::path& name) {
+    if (!std::filesystem::exists(file)) return;
+    // A second name for the same file is there at once and whole; publish() then puts a new file under the
+    // first.
+    std::error_code failure;
+    std::filesystem::create_hard_link(file, name, failure);
+    if (failure) std::filesystem::copy_file(file, name, failure);  // a file system without links
+    TWISTOR_CHECK(!failure, ErrorKind::io, "keeping " + file.string() + " as " + name.string(),
+                  failure.message());
+  };
+  keep(session.output("summary.json"), numbered(n).first);
+  keep(session.output("results.h5"), numbered(n).second);
 }
 
 void publish(const Session& session, const Evaluation* before, const Evaluation& after,

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "twistor/app/session.hpp"
+#include "twistor/app/signals.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -49,8 +50,16 @@ store::ExactSamples by_enumeration(const Session& session) {
   target::EnumerationOptions options;
   options.limit = std::max(config.evaluate.enumeration_limit, options.limit);
   log_info(fmt::format("enumerating {}^{} sequences", session.lm().vocab_size(), config.target.length));
+  report::ProgressLine progress(session.progress());
+  // Root is alone here; the others wait for its set, and all agree on signals afterwards.
+  options.steering.interrupt = [] { return pending_signal() != 0; };
+  options.steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
+    progress.update(fmt::format("enumerating {}: {} of {}", what, done, wanted), {done, wanted});
+  };
   const target::Enumeration all =
       target::enumerate(session.lm(), session.potential(), session.prompt(), config.target.length, options);
+  progress.finish();
+  if (!all.is_complete()) return empty_set(session, "enumeration");
   TWISTOR_CHECK(all.size() > 0, ErrorKind::data, "enumerating the target", "phi is 0 for every sequence",
                 "the target is empty: check target.words, target.ids or target.text");
   store::ExactSamples out = empty_set(session, "enumeration");
@@ -84,42 +93,70 @@ std::vector<target::AcceptedDraw> gather_accepted(const std::vector<target::Acce
   return out;
 }
 
-/// Goes on from `out`, which an earlier run may have left unfinished.
-store::ExactSamples by_rejection(const Session& session, const std::filesystem::path& file,
-                                 store::ExactSamples out) {
-  constexpr std::int64_t draws_a_round = 1024;
-  constexpr double save_every_s = 10;
-  const Config& config = session.config();
+/// Where a rejection that is not finished keeps what it has: a finished file gives way to whole results
+/// alone.
+std::filesystem::path partial_file(const std::filesystem::path& file) {
+  std::filesystem::path out = file;
+  return out.replace_extension(".partial" + file.extension().string());
+}
+
+std::string rejection_text(const store::ExactSamples& s, std::int64_t wanted) {
+  return fmt::format(
+      "exact samples: {} of {}, {} draws, acceptance {:.3g} %", s.n(), wanted, s.n_draws,
+      s.n_draws > 0 ? 100.0 * static_cast<double>(s.n()) / static_cast<double>(s.n_draws) : 0.0);
+}
+
+/// One round of draws. *Collective over the world.*
+void add_round(const Session& session, const target::RejectionSampler& sampler, store::ExactSamples& out) {
+  constexpr std::int64_t least_a_rank = 32,
+                         most_a_rank = 256;  // a batch of the model, so that signals are seen
+  const ExactConfig& exact = session.config().exact;
   const comm::Communicator& world = session.world();
-  const std::int64_t T = config.target.length;
-  const target::RejectionSampler sampler(session.lm(), session.potential(), session.prompt(), T,
-                                         config.run.seed);
-  report::ProgressOptions progress_options;
-  progress_options.enabled = session.is_root() && config.run.progress;
-  report::ProgressLine progress(progress_options);
+  const std::int64_t end = out.n_draws + target::next_round({.n_wanted = exact.count,
+                                                             .n_accepted = out.n(),
+                                                             .n_draws = out.n_draws,
+                                                             .max_draws = exact.budget,
+                                                             .least = least_a_rank * world.size(),
+                                                             .most = most_a_rank * world.size()});
+  const auto accepted =
+      gather_accepted(sampler.accepted({out.n_draws + world.rank(), end, world.size()}), out.length, world);
+  out.n_draws = end;
+  for (const target::AcceptedDraw& a : accepted) {
+    if (out.n() == exact.count) break;
+    append(out, a.tokens, a.log_p0, a.log_phi);
+    if (out.n() == exact.count) out.n_draws = a.draw + 1;
+  }
+}
+
+/// Goes on from `out`, which an earlier run may have left unfinished. *Collective over the world.*
+store::ExactSamples by_rejection(const Session& session, const std::filesystem::path& partial,
+                                 store::ExactSamples out) {
+  constexpr double save_every_s = 10;
+  const ExactConfig& exact = session.config().exact;
+  const target::RejectionSampler sampler(session.lm(), session.potential(), session.prompt(), out.length,
+                                         session.config().run.seed);
+  const Interrupt interrupt = session.interrupt();
+  report::ProgressLine progress(session.progress());
   auto last_save = std::chrono::steady_clock::now();
-  while (out.n() < config.exact.count && out.n_draws < config.exact.budget) {
-    const std::int64_t end = std::min(config.exact.budget, out.n_draws + draws_a_round * world.size());
-    const auto accepted =
-        gather_accepted(sampler.accepted({out.n_draws + world.rank(), end, world.size()}), T, world);
-    out.n_draws = end;
-    for (const target::AcceptedDraw& a : accepted) {
-      if (out.n() == config.exact.count) break;
-      append(out, a.tokens, a.log_p0, a.log_phi);
-      if (out.n() == config.exact.count) out.n_draws = a.draw + 1;
+  const auto save = [&] {
+    if (session.is_root()) store::write_exact_samples(partial, out);
+    last_save = std::chrono::steady_clock::now();
+  };
+  while (out.n() < exact.count && out.n_draws < exact.budget) {
+    if (interrupt()) {
+      progress.finish();
+      save();
+      session.stop(fmt::format("{} of {} exact samples from {} draws are kept; run again to go on", out.n(),
+                               exact.count, out.n_draws));
     }
-    progress.update(
-        fmt::format("exact samples: {} of {} after {} draws", out.n(), config.exact.count, out.n_draws));
-    const auto now = std::chrono::steady_clock::now();
-    if (session.is_root() && out.n() > 0 && now - last_save > std::chrono::duration<double>(save_every_s)) {
-      store::write_exact_samples(file, out);
-      last_save = now;
-    }
+    add_round(session, sampler, out);
+    progress.update(rejection_text(out, exact.count), {out.n(), exact.count});
+    if (std::chrono::steady_clock::now() - last_save > std::chrono::duration<double>(save_every_s)) save();
   }
   progress.finish();
-  if (session.is_root() && out.n() < config.exact.count)
+  if (session.is_root() && out.n() < exact.count)
     log_warning(fmt::format("exact.budget = {} draws gave {} of {} exact samples; going on with those",
-                            config.exact.budget, out.n(), config.exact.count));
+                            exact.budget, out.n(), exact.count));
   return out;
 }
 
@@ -177,9 +214,43 @@ store::ExactSamples reuse(const std::filesystem::path& file, const store::ExactS
   return wanted;
 }
 
+/// What a rejection for this run left unfinished, if that is more than `found`. The file is nobody's result,
+/// so one that does not fit or is damaged is forgotten.
+store::ExactSamples resume_partial(const std::filesystem::path& partial, store::ExactSamples found,
+                                   const store::ExactSamples& wanted, const ExactConfig& exact) {
+  if (!std::filesystem::exists(partial)) return found;
+  try {
+    store::ExactSamples begun = store::load_exact_samples(partial);
+    const bool is_more = begun.n_draws > found.n_draws && begun.n() < exact.count && found.n() < exact.count;
+    if (is_more && is_same_target(begun, wanted) && begun.how == wanted.how && found.how == wanted.how)
+      return begun;
+  } catch (const Error& error) {
+    log_warning(fmt::format("{}; the exact samples begin anew", error.what()));
+  }
+  return found;
+}
+
+/// The sample that the continuation was drawn with.
+store::ExactSamples joint_set(const Session& session, store::ExactSamples out,
+                              std::span<const std::int64_t> sample) {
+  TWISTOR_CHECK(!sample.empty(), ErrorKind::config, "drawing exact samples",
+                "exact.source = joint needs a continuation whose text is drawn",
+                "leave target.text and target.ids empty, or choose another exact.source");
+  const double log_phi = session.potential().log_phi({session.prompt(), sample, out.length})[0];
+  const std::int64_t index = 0;
+  const auto drawn = target::BaseSampler(session.lm(), session.prompt())
+                         .sample(out.length, {&index, 1}, session.config().run.seed);
+  append(out, sample, drawn.log_p0[0], log_phi);
+  const std::vector<std::int64_t>& observation = session.observation();
+  out.observations = {{1, static_cast<std::int64_t>(observation.size())}, observation};
+  out.n_draws = 1;
+  return out;
+}
+
 }  // namespace
 
-store::ExactSamples Session::exact_samples() const {
+store::ExactSamples Session::exact_samples(
+    const std::function<void(const store::ExactSamples&)>& check) const {
   const ExactConfig& exact = config_.exact;
   const std::filesystem::path file = exact.path.empty() ? output("exact.h5") : output_path(exact.path);
   std::string how = exact.source;
@@ -192,30 +263,33 @@ store::ExactSamples Session::exact_samples() const {
   store::ExactSamples out = empty_set(*this, how);
   const std::string how_wanted = out.how;
   // Root looks for a set that is there already; whether it fits is everybody's to know.
-  if (is_root() && std::filesystem::exists(file)) out = reuse(file, out, exact);
+  const std::filesystem::path partial = partial_file(file);
+  if (is_root()) {
+    const store::ExactSamples wanted = out;
+    if (std::filesystem::exists(file)) out = reuse(file, wanted, exact);
+    if (how == "rejection") out = resume_partial(partial, std::move(out), wanted, exact);
+  }
   share(out, world_);
   // A rejection under other seeds is taken as it is: its draws cannot be continued here.
   const bool is_unfinished =
       how == "rejection" && out.how == how_wanted && out.n() < exact.count && out.n_draws < exact.budget;
-  if (out.n() == 0 || is_unfinished) {
+  const bool is_new = out.n() == 0 || is_unfinished;
+  if (is_new) {
     if (how == "joint") {
-      TWISTOR_CHECK(!joint_sample_.empty(), ErrorKind::config, "drawing exact samples",
-                    "exact.source = joint needs a continuation whose text is drawn",
-                    "leave target.text and target.ids empty, or choose another exact.source");
-      const double log_phi = potential_->log_phi({prompt_, joint_sample_, out.length})[0];
-      const std::int64_t index = 0;
-      const auto drawn = target::BaseSampler(*lm_, prompt_).sample(out.length, {&index, 1}, config_.run.seed);
-      append(out, joint_sample_, drawn.log_p0[0], log_phi);
-      out.observations = {{1, static_cast<std::int64_t>(observation_.size())}, observation_};
-      out.n_draws = 1;
+      out = joint_set(*this, std::move(out), joint_sample_);
     } else if (how == "enumeration" && is_root()) {
       out = by_enumeration(*this);
     } else if (how == "rejection") {
-      out = by_rejection(*this, file, std::move(out));
+      out = by_rejection(*this, partial, std::move(out));
     }
-    if (is_root() && out.n() > 0) store::write_exact_samples(file, out);
   }
   share(out, world_);
+  if (how == "enumeration" && out.n() == 0)
+    stop_if_interrupted("run again to go on; an enumeration that is cut short begins anew");
+  if (check) check(out);  // whoever refuses them does so before they replace those of an earlier run
+  if (is_root() && is_new && out.n() > 0) store::write_exact_samples(file, out);
+  std::error_code ignored;
+  if (is_root() && how == "rejection") std::filesystem::remove(partial, ignored);
   if (is_root() && out.n() == 0)
     log_warning("there are no exact samples: upper bounds and KL(sigma || q) are left out");
   return out;

@@ -8,7 +8,9 @@
 
 #include "twistor/app/commands.hpp"
 #include "twistor/app/sample_file.hpp"
+#include "twistor/app/signals.hpp"
 #include "twistor/app/twist_store.hpp"
+#include "twistor/app/unfinished.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/log_space.hpp"
@@ -26,8 +28,14 @@ namespace {
 using estimate::DrawFrom;
 constexpr std::int64_t most_base_samples = 64;
 
-/// The twist that populations are steered by. *Collective over the world.* With q = p0 there need not be any.
-std::unique_ptr<twist::Twist> load_twist(const Session& session) {
+/// The twist that populations are steered by, and what unfinished work with it is known by.
+struct LoadedTwist {
+  std::unique_ptr<twist::Twist> twist;
+  std::string work_key;
+};
+
+/// *Collective over the world.* With q = p0 there need not be any checkpoint.
+LoadedTwist load_twist(const Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
   const auto file = given.empty() ? session.output("checkpoint.h5") : output_path(given);
   std::int64_t is_there = 0;
@@ -37,7 +45,9 @@ std::unique_ptr<twist::Twist> load_twist(const Session& session) {
   if (session.config().smc.proposal == "base" && given.empty() && is_there == 0) {
     if (session.is_root())
       log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
-    return std::make_unique<twist::NoTwist>(session.lm().vocab_size());
+    auto none = std::make_unique<twist::NoTwist>(session.lm().vocab_size());
+    const std::string form = none->form();
+    return {std::move(none), work_key(session, form, {}, {})};
   }
   TWISTOR_CHECK(is_there != 0, ErrorKind::no_input, "loading the twist for `sample`",
                 fmt::format("there is no checkpoint {}", file.string()),
@@ -47,23 +57,34 @@ std::unique_ptr<twist::Twist> load_twist(const Session& session) {
   require_fits(session, checkpoint, Purpose::use);
   auto twist = session.make_twist();
   set_parameters(*twist, checkpoint);
-  return twist;
+  const std::string key = work_key(session, twist->form(), twist->parameters(), {});
+  return {std::move(twist), key};
 }
 
-estimate::Draws draw(const Session& session, const twist::Twist& twist) {
+/// Throws Stopped after a signal; populations that are done are kept.
+estimate::Draws draw(const Session& session, const twist::Twist& twist, const Unfinished& unfinished) {
   const Config& config = session.config();
   estimate::DrawOptions options{session.sweep_options(), config.sample.count,
                                 config.sample.from == "draws" ? DrawFrom::draws : DrawFrom::population};
   // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
   if (twist.form() == "none") options.sweep.trigger = smc::Trigger::never;
-  report::ProgressOptions progress_options;
-  progress_options.enabled = session.is_root() && config.run.progress;
-  report::ProgressLine progress(progress_options);
-  options.observe = [&](std::int64_t done, std::int64_t all) {
-    progress.update(fmt::format("population {} of {}", done, all));
+  report::ProgressLine progress(session.progress());
+  Steering steering;
+  steering.interrupt = session.interrupt();
+  steering.wish = [] { return pending_signal() != 0; };
+  steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
+    progress.update(fmt::format("{}: {} of {} populations", what, done, wanted), {done, wanted});
   };
-  return estimate::draw_sequences(session.problem(), session.make_proposal(twist), options, session.world(),
-                                  session.groups());
+  estimate::Draws draws =
+      estimate::draw_sequences(session.problem(), session.make_proposal(twist), options, session.world(),
+                               session.groups(), unfinished.load_draws(), steering);
+  progress.finish();
+  if (draws.n_done() < options.n_populations()) {
+    unfinished.save(draws);
+    session.stop(fmt::format("{} of {} populations of samples are kept; run again to go on", draws.n_done(),
+                             options.n_populations()));
+  }
+  return draws;
 }
 
 /// Samples of p0 to compare with, dealt out to the ranks: the same whatever their number.
@@ -129,24 +150,24 @@ void print_summary(const Session& session, const estimate::Draws& draws, const s
   table.add_row({"mean log phi", mean_log_phi(base.log_phi, std::vector<double>(base.log_phi.size(), 0.0)),
                  mean_log_phi(log_phi, log_w)});
   table.add_row({"distinct texts", share_unique(base_keys), share_unique(keys)});
-  table.add_row({"populations", "-", std::to_string(draws.n_populations)});
+  table.add_row({"populations", "-", std::to_string(draws.n_done())});
   table.add_row({"mean ESS at the end", "-",
-                 fmt::format("{:.1f} of {}", draws.mean_final_ess, particles(session.config()))});
+                 fmt::format("{:.1f} of {}", draws.mean_final_ess(), particles(session.config()))});
   fmt::print("\n{}", table.text());
 }
 
 void warn(const Session& session, const estimate::Draws& draws) {
   const std::int64_t K = particles(session.config());
-  if (draws.n_dead > 0)
+  if (draws.n_dead() > 0)
     log_warning(
         fmt::format("in {} of {} populations phi was 0 for every particle; no draw comes from them: "
                     "train the twist longer, raise smc.particles or set a target.log_floor",
-                    draws.n_dead, draws.n_populations));
-  if (draws.mean_final_ess < std::max(2.0, 0.05 * static_cast<double>(K)))
+                    draws.n_dead(), draws.n_done()));
+  if (draws.mean_final_ess() < std::max(2.0, 0.05 * static_cast<double>(K)))
     log_warning(fmt::format(
         "the weights are degenerate: a mean ESS of {:.1f} of {} particles at the end. What was drawn follows "
         "the proposal rather than sigma: train the twist longer, raise smc.particles or lower target.beta",
-        draws.mean_final_ess, K));
+        draws.mean_final_ess(), K));
 }
 
 SampleHead head_of(const Session& session) {
@@ -175,9 +196,11 @@ void write(const Session& session, std::vector<SampleRow> rows, DrawFrom from) {
 int sample(const Invocation& invocation) {
   const Session session(invocation.config, invocation.config_file);
   const DrawFrom from = session.config().sample.from == "draws" ? DrawFrom::draws : DrawFrom::population;
-  const estimate::Draws draws = draw(session, *load_twist(session));
-  TWISTOR_CHECK(draws.n_dead < draws.n_populations, ErrorKind::data, "drawing sequences",
-                fmt::format("phi was 0 for every particle of {} populations", draws.n_populations),
+  const LoadedTwist loaded = load_twist(session);
+  const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
+  const estimate::Draws draws = draw(session, *loaded.twist, unfinished);
+  TWISTOR_CHECK(draws.n_dead() < draws.n_done(), ErrorKind::data, "drawing sequences",
+                fmt::format("phi was 0 for every particle of {} populations", draws.n_done()),
                 "train the twist longer, raise smc.particles, set a target.log_floor, or ask score-text "
                 "whether the potential sees what you mean");
   const BaseDraws base = draw_base(session, std::min(session.config().sample.count, most_base_samples));
@@ -187,6 +210,7 @@ int sample(const Invocation& invocation) {
     for (const estimate::WeightedSequence& s : draws.sequences) texts.push_back(session.decode(s.tokens));
   const std::vector<SampleRow> rows = sample_rows(draws.sequences, texts, from);
   write(session, rows, from);
+  unfinished.remove();
   print_summary(session, draws, rows, base);
   warn(session, draws);
   return 0;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "twistor/app/signals.hpp"
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
@@ -14,11 +15,33 @@
 #include "twistor/text/decode.hpp"
 
 namespace twistor::app {
+namespace {
+
+/// Of a file, or of the files in a folder. For the person who waits, so what cannot be read counts 0.
+std::uintmax_t bytes_of(const std::filesystem::path& path) {
+  std::error_code failure;
+  if (!std::filesystem::is_directory(path, failure)) {
+    const std::uintmax_t bytes = std::filesystem::file_size(path, failure);
+    return failure ? 0 : bytes;
+  }
+  std::uintmax_t total = 0;
+  for (std::filesystem::directory_iterator entry(path, failure), end; !failure && entry != end;
+       entry.increment(failure)) {
+    std::error_code unknown;
+    const std::uintmax_t bytes = entry->is_regular_file(unknown) ? entry->file_size(unknown) : 0;
+    total += unknown ? 0 : bytes;
+  }
+  return total;
+}
+
+}  // namespace
+
 Session::Session(const Config& config, const std::filesystem::path& config_file)
     : config_(config),
       world_(comm::Communicator::world()),
       groups_(comm::make_groups(world_, static_cast<int>(config.run.ranks_per_population))),
       node_(world_.node()) {
+  watch_signals();
   TWISTOR_CHECK(config.run.device == "cpu", ErrorKind::config, "choosing the device",
                 "run.device = cuda, but language models run on the CPU in this version",
                 "set run.device = cpu");
@@ -27,6 +50,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config.run.output, failure.message(),
                 "choose another run.output");
   load_model(config_file);
+  stop_if_interrupted("nothing was begun");
   prompt_ = prompt_ids(config_, tokenizer_.get(), lm_->vocab_size());
   const std::int64_t total = static_cast<std::int64_t>(prompt_.size()) + config.target.length;
   TWISTOR_CHECK(total <= lm_->context_length(), ErrorKind::config, "checking the configuration",
@@ -47,6 +71,9 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
 
 void Session::load_model(const std::filesystem::path& config_file) {
   const std::filesystem::path path = input_path(config_.model.path, config_file, "model.path");
+  if (is_root())
+    log_info(fmt::format("loading the language model from {}, {:.1f} MB", path.string(),
+                         static_cast<double>(bytes_of(path)) * 1e-6));
   lm_ = model::load_language_model(path, {model::precision_from_name(config_.model.dtype), weight_memory()});
   tokenizer_ = text::load_tokenizer(path);
 }
@@ -128,6 +155,26 @@ std::string Session::decode(std::span<const std::int64_t> ids) const {
 
 std::filesystem::path Session::output(const std::string& name) const {
   return output_path(config_.run.output) / name;
+}
+
+Interrupt Session::interrupt() const {
+  return [this] { return agreed_signal(world_) != 0; };
+}
+
+void Session::stop(const std::string& what_is_kept) const {
+  const int signal = agreed_signal(world_);
+  if (is_root()) log_warning(fmt::format("stopped by signal {}; {}", signal, what_is_kept));
+  throw Stopped{signal};
+}
+
+void Session::stop_if_interrupted(const std::string& what_is_kept) const {
+  if (agreed_signal(world_) != 0) stop(what_is_kept);
+}
+
+report::ProgressOptions Session::progress() const {
+  report::ProgressOptions options;
+  options.enabled = is_root() && config_.run.progress;
+  return options;
 }
 
 ExactSplit split(const store::ExactSamples& samples, const Config& config) {

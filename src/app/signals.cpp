@@ -3,12 +3,19 @@
 
 #include <csignal>
 
+#include "twistor/comm/collectives.hpp"
+
 namespace twistor::app {
 namespace {
 
 volatile std::sig_atomic_t pending = 0;  // a handler can reach nothing but a global
 
 void remember(int signal) {
+  // Whoever presses Ctrl-C again does not want to wait for what is being saved.
+  if (signal == SIGINT && pending == SIGINT) {
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);
+  }
   pending = signal;
 }
 
@@ -20,6 +27,10 @@ void watch_signals() {
 
 int pending_signal() noexcept {
   return pending;
+}
+
+int agreed_signal(const comm::Communicator& world) {
+  return comm::all_reduce_max(pending_signal(), world);
 }
 
 }  // namespace twistor::app

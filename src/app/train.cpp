@@ -40,32 +40,28 @@ class Training {
  public:
   explicit Training(const Invocation& invocation)
       : session_(invocation.config, invocation.config_file),
-        exact_(session_.exact_samples()),
+        checkpoint_(fitting_checkpoint()),
+        exact_(session_.exact_samples(
+            [this](const store::ExactSamples& samples) { (void)split(samples, session_.config()); })),
         source_(split(exact_, session_.config()).for_learning),
         problem_(session_.problem()),
         twist_(session_.make_twist()),
         trainer_(problem_, *twist_, train_options(session_.config()), source_, session_.world()) {
     counters_.sums["skipped_updates"] = 0;  // said also by a run that finds nothing left to learn
+    // Up to here nothing of an earlier run was replaced: all checks are done.
     resume();
     if (session_.is_root())
       metrics_.emplace(session_.output("metrics.jsonl"),
                        trainer_.state().update > 0 ? std::optional(trainer_.state().update) : std::nullopt);
-    watch_signals();
   }
 
   int run() {
-    const Config& config = session_.config();
-    std::int64_t begin = 0;
-    for (const std::int64_t end : epoch_ends(config.train)) {
-      // A run that goes on in the middle of an epoch does what the uninterrupted one does: it has been
-      // evaluated already.
-      const std::int64_t at = trainer_.state().update;
-      if (config.train.evaluate && at == begin && at < end) evaluate();
-      if (at < end && !learn_until(end)) return 0;
-      begin = end;
+    try {
+      learn();
+    } catch (const Stopped&) {
+      if (trainer_.state().update > 0) save();
+      throw;
     }
-    if (trainer_.state().update == 0) save();  // train.updates = 0: the untrained twist is a result too
-    evaluate();
     const Counters counters = all_reduce(counters_, session_.world());
     if (session_.is_root())
       publish(session_, first_ ? &*first_ : nullptr, last_, counters, seconds_since(begin_));
@@ -73,16 +69,30 @@ class Training {
   }
 
  private:
+  /// Throws Stopped after a signal.
+  void learn() {
+    const Config& config = session_.config();
+    std::int64_t begin = 0;
+    for (const std::int64_t end : epoch_ends(config.train)) {
+      // A run that goes on in the middle of an epoch does what the uninterrupted one does: it has been
+      // evaluated already.
+      const std::int64_t at = trainer_.state().update;
+      if (config.train.evaluate && at == begin && at < end) evaluate();
+      if (at < end) learn_until(end);
+      begin = end;
+    }
+    if (trainer_.state().update == 0) save();  // train.updates = 0: the untrained twist is a result too
+    evaluate();
+  }
+
   [[nodiscard]] std::filesystem::path checkpoint_file() const { return session_.output("checkpoint.h5"); }
 
-  /// Goes on from the checkpoint in run.output. Every rank reads it, so that all fail alike if it does not
-  /// fit.
-  void resume() {
+  /// The checkpoint in run.output that this run goes on from, checked before anything is written. Every rank
+  /// reads it, so that all fail alike if it does not fit. *Collective over the world.*
+  [[nodiscard]] std::optional<store::Checkpoint> fitting_checkpoint() const {
+    learn::require_shards(session_.world().size(), session_.config().train.shards);
     const std::string& mode = session_.config().run.resume;
-    if (mode == "never") {
-      put_old_checkpoint_aside();
-      return;
-    }
+    if (mode == "never") return std::nullopt;
     std::int64_t is_there = 0;
     if (session_.is_root())
       is_there = std::filesystem::exists(checkpoint_file()) ||
@@ -91,18 +101,26 @@ class Training {
     TWISTOR_CHECK(is_there != 0 || mode != "require", ErrorKind::no_input,
                   "resuming the run in " + session_.config().run.output, "there is no checkpoint",
                   "set run.resume = auto to start anew");
-    if (is_there == 0) return;
-    const store::Checkpoint checkpoint = store::load_checkpoint(checkpoint_file());
+    if (is_there == 0) return std::nullopt;
+    store::Checkpoint checkpoint = store::load_checkpoint(checkpoint_file());
     require_fits(session_, checkpoint, Purpose::go_on_learning);
     TWISTOR_CHECK(checkpoint.update <= session_.config().train.updates, ErrorKind::config,
                   "resuming the run in " + session_.config().run.output,
                   fmt::format("its checkpoint has {} updates, train.updates is {}", checkpoint.update,
                               session_.config().train.updates),
                   "raise train.updates, or set run.resume = never to start anew");
-    set_parameters(*twist_, checkpoint);
-    trainer_.resume(trainer_state(checkpoint));
-    first_ = from_numbers(checkpoint.numbers, "before");
-    if (session_.is_root()) log_info(fmt::format("resuming after update {}", checkpoint.update));
+    return checkpoint;
+  }
+
+  void resume() {
+    if (session_.config().run.resume == "never") put_old_checkpoint_aside();
+    if (!checkpoint_) return;
+    set_parameters(*twist_, *checkpoint_);
+    trainer_.resume(trainer_state(*checkpoint_));
+    first_ = from_numbers(checkpoint_->numbers, "before");
+    saved_at_ = checkpoint_->update;
+    if (session_.is_root()) log_info(fmt::format("resuming after update {}", checkpoint_->update));
+    checkpoint_.reset();
   }
 
   /// A run that starts anew must not find the old one's state when it is interrupted before its first
@@ -114,33 +132,28 @@ class Training {
     std::filesystem::remove(session_.output("checkpoint.previous.h5"), ignored);
   }
 
-  /// False when a signal asked to stop; the checkpoint is written then.
-  bool learn_until(std::int64_t end) {
+  /// Throws Stopped when a signal asked to stop; the checkpoint is written then.
+  void learn_until(std::int64_t end) {
     const TrainConfig& train = session_.config().train;
-    report::ProgressOptions progress_options;
-    progress_options.enabled = session_.is_root() && session_.config().run.progress;
-    report::ProgressLine progress(progress_options);
+    report::ProgressLine progress(session_.progress());
     while (trainer_.state().update < end) {
       const auto begin = Clock::now();
       const learn::UpdateReport report = trainer_.update();
       record(report, seconds_since(begin));
       const std::int64_t done = trainer_.state().update;
-      progress.update(fmt::format("update {} of {}  loss {:.4f}  log Z {:.3f}  ESS {:.1f}  {:.3f} s each",
-                                  done, train.updates, report.loss, report.log_z, report.negative_ess,
-                                  seconds_since(begin)));
-      const int signal = comm::all_reduce_max(pending_signal(), session_.world());
+      progress.update(
+          fmt::format("update {} of {}  loss {:.4f}  log Z {:.3f}  ESS {:.1f}  {:.3f} s each", done,
+                      train.updates, report.loss, report.log_z, report.negative_ess, seconds_since(begin)),
+          {done, train.updates});
+      const int signal = agreed_signal(session_.world());
       const bool is_due = train.checkpoint_every > 0 && done % train.checkpoint_every == 0;
       if (signal != 0 || is_due || done == train.updates) save();
-      if (signal != 0) {
+      if (signal != 0 && done < train.updates) {
         progress.finish();
-        if (session_.is_root())
-          log_warning(fmt::format(
-              "stopped by signal {} after update {}; the checkpoint is written, run again to go on", signal,
-              done));
-        return false;
+        save();
+        session_.stop(fmt::format("the checkpoint after update {} is written; run again to go on", done));
       }
     }
-    return true;
   }
 
   void record(const learn::UpdateReport& report, double seconds) {
@@ -165,7 +178,10 @@ class Training {
     metrics_->write(line);
   }
 
+  /// Nothing if the state is saved already: an equal generation would push out the one before.
   void save() {
+    if (saved_at_ == trainer_.state().update) return;
+    saved_at_ = trainer_.state().update;
     if (!session_.is_root()) return;
     store::Checkpoint checkpoint = to_checkpoint(session_, *twist_, trainer_.state());
     if (first_) checkpoint.numbers = to_numbers(*first_, "before");
@@ -187,6 +203,7 @@ class Training {
 
   Clock::time_point begin_ = Clock::now();
   Session session_;
+  std::optional<store::Checkpoint> checkpoint_;  // until resume() has taken it over
   store::ExactSamples exact_;
   estimate::ExactSource source_;
   smc::Problem problem_;
@@ -196,6 +213,7 @@ class Training {
   std::optional<Evaluation> first_;
   Evaluation last_;
   Counters counters_;
+  std::int64_t saved_at_ = -1;  // update of the newest checkpoint
   bool has_warned_ = false, has_said_size_ = false;
 };
 

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
+#include <optional>
 #include <tuple>
 
 #include "twistor/base/error.hpp"
@@ -21,10 +23,6 @@ constexpr std::uint64_t first_population = std::uint64_t{1} << 32;
 struct Facts {
   std::int64_t population, id;
   double log_p0, log_q, log_phi, log_weight;
-};
-struct PopulationFacts {
-  std::int64_t population;
-  double log_z, final_ess;
 };
 
 /// What ranks exchange: facts, and the tokens in the same order.
@@ -97,41 +95,54 @@ std::size_t weighted_choice(std::span<const double> log_w, double u) {
   return last;  // rounding may leave a sliver of (0, 1) above the sum: it belongs to the last one
 }
 
+std::int64_t DrawOptions::n_populations() const {
+  return from == DrawFrom::population ? (count + sweep.particles - 1) / sweep.particles : count;
+}
+
+std::int64_t Draws::n_dead() const {
+  return std::ranges::count(populations, log_zero, &PopulationFacts::log_z);
+}
+
+double Draws::mean_final_ess() const {
+  double mean = 0;
+  for (const PopulationFacts& p : populations) mean += p.final_ess / static_cast<double>(n_done());
+  return mean;
+}
+
 Draws draw_sequences(const smc::Problem& problem, const smc::Proposal& proposal, const DrawOptions& options,
-                     const comm::Communicator& world, const comm::Groups& groups) {
-  const std::int64_t K = options.sweep.particles;
+                     const comm::Communicator& world, const comm::Groups& groups, Draws found,
+                     const Steering& steering) {
+  const std::int64_t K = options.sweep.particles, n = options.n_populations();
   const bool is_whole = options.from == DrawFrom::population, is_leader = groups.group.rank() == 0;
-  Draws out;
-  out.n_populations = is_whole ? (options.count + K - 1) / K : options.count;
   Packed mine;  // of the group, on its first rank
   std::vector<PopulationFacts> my_populations;
-  for (std::int64_t i = groups.group_index; i < out.n_populations; i += groups.n_groups) {
-    smc::SweepOptions sweep_options = options.sweep;
-    if (is_whole) sweep_options.particles = std::min(K, options.count - i * K);
-    sweep_options.seed =
-        derive_seed(options.sweep.seed, Stream::repeat, first_population + static_cast<std::uint64_t>(i));
-    const smc::Sweep sweep = smc::sweep(problem, proposal, sweep_options, groups.group);
-    const auto particles = gather(pack(sweep, i), options.sweep.length, groups.group);
-    if (is_leader) {
-      my_populations.push_back({i, sweep.log_z, sweep.final_ess});
-      if (is_whole)
-        for (const WeightedSequence& s : particles) mine.add(s);
-      else if (sweep.log_z != log_zero)
-        mine.add(choose(particles, sweep.log_z, options.sweep.seed));
+  for (std::int64_t first = found.n_done(); first < n; first += groups.n_groups) {
+    steering.observe("samples", first, n);
+    const std::int64_t i = first + groups.group_index;
+    std::optional<smc::Sweep> sweep;  // the last round may leave some groups without work
+    if (i < n) {
+      smc::SweepOptions sweep_options = options.sweep;
+      if (is_whole) sweep_options.particles = std::min(K, options.count - i * K);
+      sweep_options.seed =
+          derive_seed(options.sweep.seed, Stream::repeat, first_population + static_cast<std::uint64_t>(i));
+      sweep_options.wish = steering.wish;
+      sweep.emplace(smc::sweep(problem, proposal, sweep_options, groups.group));
     }
-    if (options.observe)
-      options.observe(std::min(i - groups.group_index + groups.n_groups, out.n_populations),
-                      out.n_populations);
+    if (is_interrupted(steering.interrupt)) break;
+    if (!sweep) continue;
+    const auto particles = gather(pack(*sweep, i), options.sweep.length, groups.group);
+    if (!is_leader) continue;
+    my_populations.push_back({i, sweep->log_z, sweep->final_ess});
+    if (is_whole)
+      for (const WeightedSequence& s : particles) mine.add(s);
+    else if (sweep->log_z != log_zero)
+      mine.add(choose(particles, sweep->log_z, options.sweep.seed));
   }
-  out.sequences = gather(mine, options.sweep.length, world);
-  std::vector<PopulationFacts> populations =
-      comm::all_gather(std::span<const PopulationFacts>(my_populations), world);
-  std::ranges::sort(populations, {}, &PopulationFacts::population);
-  for (const PopulationFacts& p : populations) {
-    out.n_dead += p.log_z == log_zero ? 1 : 0;
-    out.mean_final_ess += p.final_ess / static_cast<double>(out.n_populations);
-  }
-  return out;
+  std::ranges::move(gather(mine, options.sweep.length, world), std::back_inserter(found.sequences));
+  const auto populations = comm::all_gather(std::span<const PopulationFacts>(my_populations), world);
+  found.populations.insert(found.populations.end(), populations.begin(), populations.end());
+  std::ranges::sort(found.populations, {}, &PopulationFacts::population);
+  return found;
 }
 
 }  // namespace twistor::estimate

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
+#include <string_view>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
@@ -20,32 +22,10 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t sequences_at_once = 64;  // bounds the cache of a teacher-forced pass
 constexpr std::int64_t samples_at_once = 256;   // and of a sweep of independent samples
 
-/// Numbers of one repeat, as they travel between groups.
-struct Run {
-  double sis_lower = not_a_number, sis_upper = not_a_number, smc_lower = not_a_number,
-         smc_upper = not_a_number;
-  double variance = 0, final_ess = 0;
-};
-
-/// All repeats in their order, on every rank: the first rank of each group gives its group's.
 template <class T>
-std::vector<T> gather_repeats(const std::vector<T>& mine, std::int64_t repeats,
-                              const comm::Communicator& world, const comm::Groups& groups) {
-  const bool is_leader = groups.group.rank() == 0;
-  const std::vector<T> all =
-      comm::all_gather(is_leader ? std::span<const T>(mine) : std::span<const T>{}, world);
-  // Leaders come in the order of groups; group g holds the repeats g, g + G, ...
-  std::vector<T> ordered(static_cast<std::size_t>(repeats));
-  std::size_t next = 0;
-  for (std::int64_t g = 0; g < groups.n_groups; ++g)
-    for (std::int64_t i = g; i < repeats; i += groups.n_groups)
-      ordered[static_cast<std::size_t>(i)] = all[next++];
-  return ordered;
-}
-
-std::vector<double> column(const std::vector<Run>& runs, double Run::*member) {
+std::vector<double> column(const std::vector<T>& rows, double T::*member) {
   std::vector<double> out;
-  for (const Run& run : runs) out.push_back(run.*member);
+  for (const T& row : rows) out.push_back(row.*member);
   return out;
 }
 
@@ -53,7 +33,26 @@ double mean_of(const std::vector<double>& x) {
   return std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
 }
 
-/// Everything that one repeat gives.
+/// The repeats of one round in their order, on every rank: the first rank of each group that has one gives
+/// it.
+std::vector<BoundRun> gather_round(const BoundRun& mine, bool is_speaker, std::int64_t n,
+                                   const comm::Communicator& world) {
+  std::vector<double> row;
+  if (is_speaker) {
+    row = {mine.sis_lower, mine.sis_upper, mine.smc_lower, mine.smc_upper, mine.variance, mine.final_ess};
+    row.insert(row.end(), mine.ess.begin(), mine.ess.end());
+  }
+  // Speakers come in the order of groups.
+  const std::vector<double> all = comm::all_gather(std::span<const double>(row), world);
+  const std::size_t stride = all.size() / static_cast<std::size_t>(n);
+  std::vector<BoundRun> out;
+  for (auto at = all.begin(); at != all.end(); at += static_cast<std::ptrdiff_t>(stride))
+    out.push_back(
+        {at[0], at[1], at[2], at[3], at[4], at[5], {at + 6, at + static_cast<std::ptrdiff_t>(stride)}});
+  return out;
+}
+
+/// The sweeps of one repeat, one at a time, so that a signal is seen between them.
 class Repeat {
  public:
   Repeat(const smc::Problem& problem, const smc::Proposal& proposal, const BoundOptions& options,
@@ -65,30 +64,35 @@ class Repeat {
         group_(group),
         index_(index) {}
 
-  Run run(smc::SweepCounters& counters, std::vector<double>& ess) {
-    Run out;
-    const smc::Sweep smc = sweep(options_.sweep, 0, {}, counters);
-    out.smc_lower = smc.log_z;
-    out.variance = smc.log_z_variance;
-    out.final_ess = smc.final_ess;
-    ess = smc.ess;
-    smc::SweepOptions sis = options_.sweep;
-    sis.trigger = smc::Trigger::never;
-    out.sis_lower = sweep(sis, 1, {}, counters).log_z;
-    if (exact_.n > 0) {
-      const std::vector<std::int64_t> path = exact_.sample(index_ % exact_.n);
-      out.smc_upper = sweep(options_.sweep, 2, path, counters).log_z;
-      out.sis_upper = sweep(sis, 3, path, counters).log_z;
-    }
-    return out;
+  static constexpr std::string_view names[] = {"repeats (SMC lower bound)", "repeats (SIS lower bound)",
+                                               "repeats (SMC upper bound)", "repeats (SIS upper bound)"};
+
+  /// Sweep `which`, named above. *Collective over the group.*
+  void run(std::size_t which, BoundRun& out, smc::SweepCounters& counters) {
+    const bool is_upper = which >= 2, is_sis = which % 2 == 1;
+    smc::SweepOptions options = options_.sweep;
+    if (is_sis) options.trigger = smc::Trigger::never;
+    std::vector<std::int64_t> path;
+    if (is_upper) path = exact_.sample(index_ % exact_.n);
+    const smc::Sweep sweep = this->sweep(options, which, path, counters);
+    (is_upper ? is_sis ? out.sis_upper : out.smc_upper
+     : is_sis ? out.sis_lower
+              : out.smc_lower) = sweep.log_z;
+    if (which > 0) return;
+    out.variance = sweep.log_z_variance;
+    out.final_ess = sweep.final_ess;
+    out.ess = sweep.ess;
   }
 
  private:
-  smc::Sweep sweep(smc::SweepOptions options, std::uint64_t which,
-                   std::optional<std::span<const std::int64_t>> pinned, smc::SweepCounters& counters) {
+  /// An empty path pins nothing.
+  smc::Sweep sweep(smc::SweepOptions options, std::uint64_t which, std::span<const std::int64_t> path,
+                   smc::SweepCounters& counters) {
+    options.wish = options_.steering.wish;
     options.seed =
         derive_seed(options_.sweep.seed, Stream::repeat, 4 * static_cast<std::uint64_t>(index_) + which);
-    smc::Sweep result = smc::sweep(problem_, proposal_, options, group_, pinned);
+    smc::Sweep result =
+        smc::sweep(problem_, proposal_, options, group_, path.empty() ? std::nullopt : std::optional(path));
     counters.add(result.counters);
     return result;
   }
@@ -113,44 +117,117 @@ Part part_of(std::int64_t n, const comm::Communicator& world) {
   return part;
 }
 
+double row_sum(const std::vector<double>& x, std::int64_t i, std::int64_t length) {
+  return std::accumulate(x.begin() + i * length, x.begin() + (i + 1) * length, 0.0);
+}
+
+/// Adds the next samples_at_once samples of q. False if a rank wished to stop. *Collective over world.*
+bool measure_q(const smc::Problem& problem, const smc::Proposal& proposal, const SampleOptions& options,
+               const comm::Communicator& world, std::vector<ProposalSample>& q) {
+  const auto begin = static_cast<std::int64_t>(q.size());
+  // Without resampling a sweep is that many independent draws of q.
+  smc::SweepOptions sweep_options;
+  sweep_options.particles = std::min(samples_at_once, options.n - begin);
+  sweep_options.length = options.length;
+  sweep_options.trigger = smc::Trigger::never;
+  sweep_options.seed = derive_seed(options.seed, Stream::proposal_check, static_cast<std::uint64_t>(begin));
+  sweep_options.wish = options.steering.wish;
+  const smc::Sweep sweep = smc::sweep(problem, proposal, sweep_options, world);
+  if (!sweep.is_complete) return false;
+  const smc::Population& p = sweep.particles;
+  std::vector<ProposalSample> mine;
+  for (std::int64_t i = 0; i < p.size(); ++i) {
+    const double log_q = row_sum(p.log_q, i, options.length), log_p0 = row_sum(p.log_p0, i, options.length),
+                 log_phi = sweep.log_phi[static_cast<std::size_t>(i)];
+    mine.push_back({log_p0 + log_phi - log_q, log_phi, log_q - log_p0});
+  }
+  const auto all = comm::all_gather_v(std::span<const ProposalSample>(mine),
+                                      part_of(sweep_options.particles, world).counts, world);
+  q.insert(q.end(), all.begin(), all.end());
+  return true;
+}
+
+/// Adds the next samples_at_once exact samples. *Collective over world.*
+void measure_g(const smc::Problem& problem, const smc::Proposal& proposal, const SampleOptions& options,
+               const ExactSource& exact, const comm::Communicator& world, std::vector<double>& g) {
+  const auto begin = static_cast<std::int64_t>(g.size());
+  const Part part = part_of(std::min(samples_at_once, std::min(options.n, exact.n) - begin), world);
+  std::vector<std::int64_t> tokens;
+  for (std::int64_t i = part.begin; i < part.end; ++i) {
+    const std::vector<std::int64_t> s = exact.sample(begin + i);
+    tokens.insert(tokens.end(), s.begin(), s.end());
+  }
+  const ForcedPass pass = forced_pass(problem, proposal, options.length, tokens);
+  const std::vector<double> log_phi = problem.potential.log_phi({problem.prompt, tokens, options.length});
+  std::vector<double> mine;
+  for (std::int64_t i = 0; i < part.end - part.begin; ++i)
+    mine.push_back(row_sum(pass.log_p0, i, options.length) + log_phi[static_cast<std::size_t>(i)] -
+                   row_sum(pass.log_q, i, options.length));
+  const auto all = comm::all_gather_v(std::span<const double>(mine), part.counts, world);
+  g.insert(g.end(), all.begin(), all.end());
+}
+
 }  // namespace
+
+bool run_repeats(const smc::Problem& problem, const smc::Proposal& proposal, const BoundOptions& options,
+                 const ExactSource& exact, const comm::Communicator& world, const comm::Groups& groups,
+                 Findings& found, smc::SweepCounters& counters) {
+  const std::size_t n_sweeps = exact.n > 0 ? 4 : 2;
+  while (static_cast<std::int64_t>(found.repeats.size()) < options.repeats) {
+    // One repeat for each group; in the last round some groups may be without. All ask for signals alike.
+    const auto first = static_cast<std::int64_t>(found.repeats.size());
+    const std::int64_t mine = first + groups.group_index;
+    Repeat repeat(problem, proposal, options, exact, groups.group, mine);
+    BoundRun run;
+    for (std::size_t which = 0; which < n_sweeps; ++which) {
+      options.steering.observe(Repeat::names[which], first, options.repeats);
+      if (mine < options.repeats) repeat.run(which, run, counters);
+      // A sweep that was cut short is thrown away here: whoever wished for that wishes for it still.
+      if (is_interrupted(options.steering.interrupt)) return false;
+    }
+    const bool is_speaker = groups.group.rank() == 0 && mine < options.repeats;
+    const std::vector<BoundRun> round = gather_round(
+        run, is_speaker, std::min<std::int64_t>(groups.n_groups, options.repeats - first), world);
+    found.repeats.insert(found.repeats.end(), round.begin(), round.end());
+    options.steering.observe(Repeat::names[n_sweeps - 1], static_cast<std::int64_t>(found.repeats.size()),
+                             options.repeats);
+  }
+  return true;
+}
+
+LogZBounds bounds_of(const Findings& found, bool has_upper) {
+  const std::vector<BoundRun>& runs = found.repeats;
+  LogZBounds out;
+  out.sis_lower_runs = column(runs, &BoundRun::sis_lower);
+  out.smc_lower_runs = column(runs, &BoundRun::smc_lower);
+  out.sis_lower = mean_estimate(out.sis_lower_runs);
+  out.smc_lower = mean_estimate(out.smc_lower_runs);
+  out.has_upper = has_upper;
+  if (out.has_upper) {
+    out.sis_upper_runs = column(runs, &BoundRun::sis_upper);
+    out.smc_upper_runs = column(runs, &BoundRun::smc_upper);
+    out.sis_upper = mean_estimate(out.sis_upper_runs);
+    out.smc_upper = mean_estimate(out.smc_upper_runs);
+  }
+  out.genealogical_variance = mean_of(column(runs, &BoundRun::variance));
+  out.mean_final_ess = mean_of(column(runs, &BoundRun::final_ess));
+  for (std::size_t t = 0; !runs.empty() && t < runs.front().ess.size(); ++t) {
+    FixedPointSum sum;
+    for (const BoundRun& run : runs) sum.add(run.ess[t]);
+    out.mean_ess.push_back(sum.value() / static_cast<double>(runs.size()));
+  }
+  return out;
+}
 
 LogZBounds bound_log_z(const smc::Problem& problem, const smc::Proposal& proposal,
                        const BoundOptions& options, const ExactSource& exact, const comm::Communicator& world,
                        const comm::Groups& groups) {
-  LogZBounds out;
-  std::vector<Run> mine;
-  std::vector<double> my_ess;
-  for (std::int64_t i = groups.group_index; i < options.repeats; i += groups.n_groups) {
-    std::vector<double> ess;
-    mine.push_back(Repeat(problem, proposal, options, exact, groups.group, i).run(out.counters, ess));
-    my_ess.insert(my_ess.end(), ess.begin(), ess.end());
-  }
-  const std::vector<Run> runs = gather_repeats(mine, options.repeats, world, groups);
-  out.sis_lower_runs = column(runs, &Run::sis_lower);
-  out.smc_lower_runs = column(runs, &Run::smc_lower);
-  out.sis_lower = mean_estimate(out.sis_lower_runs);
-  out.smc_lower = mean_estimate(out.smc_lower_runs);
-  out.has_upper = exact.n > 0;
-  if (out.has_upper) {
-    out.sis_upper_runs = column(runs, &Run::sis_upper);
-    out.smc_upper_runs = column(runs, &Run::smc_upper);
-    out.sis_upper = mean_estimate(out.sis_upper_runs);
-    out.smc_upper = mean_estimate(out.smc_upper_runs);
-  }
-  out.genealogical_variance = mean_of(column(runs, &Run::variance));
-  out.mean_final_ess = mean_of(column(runs, &Run::final_ess));
-
-  // ESS per step: fixed-point sums, so that the shape of the reduction does not matter.
-  const auto steps = static_cast<std::size_t>(my_ess.size() / std::max<std::size_t>(1, mine.size()));
-  const auto n_steps =
-      static_cast<std::size_t>(comm::all_reduce_max(static_cast<std::int64_t>(steps), world));
-  std::vector<FixedPointSum> sums(n_steps);
-  if (groups.group.rank() == 0)
-    for (std::size_t i = 0; i < my_ess.size(); ++i) sums[i % steps].add(my_ess[i]);
-  comm::all_reduce(sums, world);
-  for (const FixedPointSum& sum : sums)
-    out.mean_ess.push_back(sum.value() / static_cast<double>(options.repeats));
+  Findings found;
+  smc::SweepCounters counters;
+  TWISTOR_CHECK(run_repeats(problem, proposal, options, exact, world, groups, found, counters),
+                ErrorKind::usage, "bounding log Z", "it was interrupted", "run_repeats() keeps what is done");
+  LogZBounds out = bounds_of(found, exact.n > 0);
+  out.counters = counters;
   return out;
 }
 
@@ -199,60 +276,40 @@ ForcedPass forced_pass(const smc::Problem& problem, const smc::Proposal& proposa
   return out;
 }
 
+bool run_samples(const smc::Problem& problem, const smc::Proposal& proposal, const SampleOptions& options,
+                 const ExactSource& exact, const comm::Communicator& world, Findings& found) {
+  while (static_cast<std::int64_t>(found.q.size()) < options.n) {
+    options.steering.observe("samples of the proposal (F_q)", static_cast<std::int64_t>(found.q.size()),
+                             options.n);
+    if (is_interrupted(options.steering.interrupt)) return false;
+    if (!measure_q(problem, proposal, options, world, found.q)) return false;
+  }
+  const std::int64_t n_exact = std::min(options.n, exact.n);
+  while (static_cast<std::int64_t>(found.g.size()) < n_exact) {
+    options.steering.observe("exact samples (G_q)", static_cast<std::int64_t>(found.g.size()), n_exact);
+    if (is_interrupted(options.steering.interrupt)) return false;
+    measure_g(problem, proposal, options, exact, world, found.g);
+  }
+  options.steering.observe("samples", options.n, options.n);
+  return true;
+}
+
+ProposalKl proposal_kl_of(const Findings& found) {
+  ProposalKl out;
+  out.f_q = mean_estimate(column(found.q, &ProposalSample::ratio));
+  out.log_phi = mean_estimate(column(found.q, &ProposalSample::log_phi));
+  out.kl_q_p0 = mean_estimate(column(found.q, &ProposalSample::kl_q_p0));
+  out.has_g = !found.g.empty();
+  if (out.has_g) out.g_q = mean_estimate(found.g);
+  return out;
+}
+
 ProposalKl proposal_kl(const smc::Problem& problem, const smc::Proposal& proposal, std::int64_t length,
                        std::int64_t n, std::uint64_t seed, const ExactSource& exact,
                        const comm::Communicator& world) {
-  struct Numbers {
-    double ratio, log_phi, kl_q_p0;
-  };
-  ProposalKl out;
-  const auto row_sum = [&](const std::vector<double>& x, std::int64_t i) {
-    return std::accumulate(x.begin() + i * length, x.begin() + (i + 1) * length, 0.0);
-  };
-  std::vector<Numbers> all;
-  for (std::int64_t begin = 0; begin < n; begin += samples_at_once) {
-    // Without resampling a sweep is that many independent draws of q.
-    smc::SweepOptions options;
-    options.particles = std::min(samples_at_once, n - begin);
-    options.length = length;
-    options.trigger = smc::Trigger::never;
-    options.seed = derive_seed(seed, Stream::proposal_check, static_cast<std::uint64_t>(begin));
-    const smc::Sweep sweep = smc::sweep(problem, proposal, options, world);
-    const smc::Population& p = sweep.particles;
-    std::vector<Numbers> mine;
-    for (std::int64_t i = 0; i < p.size(); ++i) {
-      const double log_q = row_sum(p.log_q, i), log_p0 = row_sum(p.log_p0, i),
-                   log_phi = sweep.log_phi[static_cast<std::size_t>(i)];
-      mine.push_back({log_p0 + log_phi - log_q, log_phi, log_q - log_p0});
-    }
-    const auto part =
-        comm::all_gather_v(std::span<const Numbers>(mine), part_of(options.particles, world).counts, world);
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  const auto estimate = [&](double Numbers::*member) {
-    std::vector<double> x;
-    for (const Numbers& numbers : all) x.push_back(numbers.*member);
-    return mean_estimate(x);
-  };
-  out.f_q = estimate(&Numbers::ratio);
-  out.log_phi = estimate(&Numbers::log_phi);
-  out.kl_q_p0 = estimate(&Numbers::kl_q_p0);
-  out.has_g = exact.n > 0;
-  if (out.has_g) {
-    const Part part = part_of(std::min(n, exact.n), world);
-    std::vector<std::int64_t> tokens;
-    for (std::int64_t i = part.begin; i < part.end; ++i) {
-      const std::vector<std::int64_t> s = exact.sample(i);
-      tokens.insert(tokens.end(), s.begin(), s.end());
-    }
-    const ForcedPass pass = forced_pass(problem, proposal, length, tokens);
-    const std::vector<double> log_phi = problem.potential.log_phi({problem.prompt, tokens, length});
-    std::vector<double> mine;
-    for (std::int64_t i = 0; i < part.end - part.begin; ++i)
-      mine.push_back(row_sum(pass.log_p0, i) + log_phi[static_cast<std::size_t>(i)] - row_sum(pass.log_q, i));
-    out.g_q = mean_estimate(comm::all_gather_v(std::span<const double>(mine), part.counts, world));
-  }
-  return out;
+  Findings found;
+  (void)run_samples(problem, proposal, {length, n, seed}, exact, world, found);
+  return proposal_kl_of(found);
 }
 
 KlFromLogZ kl_from_log_z(const ProposalKl& kl, double log_z) {

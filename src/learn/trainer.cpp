@@ -70,13 +70,17 @@ struct Trainer::Items {
   FixedPointSum loss;  ///< this rank's part of sum g log psi
 };
 
+void require_shards(std::int64_t n_ranks, std::int64_t n_shards) {
+  TWISTOR_CHECK(n_ranks <= n_shards, ErrorKind::config, "starting to learn",
+                fmt::format("{} ranks share {} shards of a batch", n_ranks, n_shards),
+                "raise train.shards (the learned bits depend on it) or use fewer ranks");
+}
+
 Trainer::Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const TrainOptions& options,
                  const estimate::ExactSource& exact, const comm::Communicator& world)
     : problem_(problem), twist_(twist), options_(options), exact_(exact), world_(world) {
   state_.objective = objective_name(options.objective);
-  TWISTOR_CHECK(world.size() <= options.n_shards, ErrorKind::config, "starting to learn",
-                fmt::format("{} ranks share {} shards of a batch", world.size(), options.n_shards),
-                "raise train.shards (the learned bits depend on it) or use fewer ranks");
+  require_shards(world.size(), options.n_shards);
   TWISTOR_CHECK(options.positives == Positives::weighted || exact.n > 0, ErrorKind::config,
                 "starting to learn",
                 "train.positives asks for exact samples of the target, and there are none",

@@ -67,6 +67,7 @@ class Sweeper {
   Sweep run() {
     start();
     for (std::int64_t t = 0; t < options_.length; ++t) {
+      if (t > 0 && is_stopped()) return std::move(out_);
       RowScores rows = score_nodes();
       if (is_weight_of_row()) weigh_by_rows(rows, t);
       // Before the first draw all particles are one; afterwards offspring draw from their parents' rows.
@@ -81,6 +82,12 @@ class Sweeper {
   }
 
  private:
+  /// Whether a rank wishes to stop. One reduction of 8 bytes, and none where nobody could.
+  bool is_stopped() {
+    if (!options_.wish) return false;
+    out_.is_complete = comm::all_reduce_max(std::int64_t{options_.wish() ? 1 : 0}, comm_) == 0;
+    return !out_.is_complete;
+  }
   [[nodiscard]] bool is_weight_of_row() const { return proposal_.weight_is_known_before_draw(); }
   [[nodiscard]] bool resamples_before_draw() const {
     return is_weight_of_row() && options_.order == Order::resample_first;

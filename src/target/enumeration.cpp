@@ -64,7 +64,8 @@ class Enumerator {
         potential_(potential),
         prompt_(prompt),
         V_(lm.vocab_size()),
-        n_together_(options.n_together) {
+        n_together_(options.n_together),
+        steering_(options.steering) {
     // Rows of V probabilities are held for all prefixes of a chunk: about a megabyte of them.
     if (n_together_ <= 0) n_together_ = std::clamp<std::int64_t>((1 << 17) / V_, 1, 1024);
     result_.vocab_size_ = V_;
@@ -95,7 +96,7 @@ class Enumerator {
     std::vector<std::int64_t> parents;
     std::vector<std::int64_t> tokens;
     Prefixes children;
-    for (std::size_t j = 0; j < rows.size(); ++j) {
+    for (std::size_t j = 0; j < rows.size() && result_.is_complete_; ++j) {
       if (rows[j] > log_zero) {
         parents.push_back(static_cast<std::int64_t>(j / V));
         tokens.push_back(static_cast<std::int64_t>(j % V));
@@ -133,6 +134,10 @@ class Enumerator {
       result_.log_w_.push_back(log_w);
       if (result_.has_twists_) result_.log_p0_leaves_.push_back(leaves.log_p0[i]);
     }
+    // Sequences come in lexicographic order: the last one says how many are behind us.
+    steering_.observe("sequences", static_cast<std::int64_t>(leaves.codes.back()) + 1,
+                      static_cast<std::int64_t>(power(static_cast<std::uint64_t>(V_), result_.length_)));
+    if (is_interrupted(steering_.interrupt)) result_.is_complete_ = false;
   }
 
   const model::LanguageModel& lm_;
@@ -140,6 +145,7 @@ class Enumerator {
   std::span<const std::int64_t> prompt_;
   std::int64_t V_;
   std::int64_t n_together_;
+  const Steering& steering_;
   LogSum sum_;
   Enumeration result_;
 };

@@ -12,6 +12,25 @@
 
 namespace twistor::target {
 
+std::int64_t next_round(const RoundPlan& plan) {
+  TWISTOR_ASSERT(plan.n_accepted < plan.n_wanted && plan.n_draws < plan.max_draws,
+                 "a round is planned while samples and budget are left");
+  const std::int64_t missing = plan.n_wanted - plan.n_accepted;
+  // One draw gives one sample at most, so `missing` draws are never too many.
+  double draws = static_cast<double>(missing);
+  if (plan.n_accepted > 0) {
+    constexpr double reserve =
+        1.1;  // acceptance is known roughly; a second round costs more than a few draws
+    draws *= reserve * static_cast<double>(plan.n_draws) / static_cast<double>(plan.n_accepted);
+  } else {
+    draws = std::max(draws, static_cast<double>(plan.n_draws));
+  }
+  draws = std::min(draws, static_cast<double>(std::max(plan.n_draws, missing)));
+  draws =
+      std::clamp(draws, static_cast<double>(std::min(plan.least, plan.most)), static_cast<double>(plan.most));
+  return std::min(static_cast<std::int64_t>(draws), plan.max_draws - plan.n_draws);
+}
+
 RejectionSampler::RejectionSampler(const model::LanguageModel& lm, const Potential& potential,
                                    std::vector<std::int64_t> prompt, std::int64_t T, std::uint64_t seed)
     : sampler_(lm, prompt),
@@ -56,7 +75,12 @@ RejectionResult RejectionSampler::run(const RejectionOptions& options,
                             options.n_wanted, options.max_draws, options.batch));
   RejectionResult result;
   while (!result.is_complete && result.n_draws < options.max_draws) {
-    const std::int64_t end = result.n_draws + std::min(options.batch, options.max_draws - result.n_draws);
+    const std::int64_t end =
+        result.n_draws + next_round({.n_wanted = options.n_wanted,
+                                     .n_accepted = static_cast<std::int64_t>(result.samples.size()),
+                                     .n_draws = result.n_draws,
+                                     .max_draws = options.max_draws,
+                                     .most = options.batch});
     auto fresh = accepted({result.n_draws, end, 1});
     result.n_draws = end;
     const auto missing = static_cast<std::size_t>(options.n_wanted) - result.samples.size();

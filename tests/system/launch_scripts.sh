@@ -109,6 +109,49 @@ run "$mpirun" -n 1 -- "$work/bin/twistor" train
 check "a path to the program is taken as it is" n_calls 1 "<$work/bin/twistor> <train>"
 rm "$work/bin/twistor" "$work/bin/mpirun"
 
+# slurm/common.sh: a preempted job goes back into the queue if work is left, and only then.
+home=$work/home
+mkdir -p "$home/build/release"
+ln -s "$root/launch" "$home/launch"
+printf '#!/bin/sh\n' >"$home/build/release/twistor"
+chmod +x "$home/build/release/twistor"
+stand_in scontrol </dev/null
+stand_in srun <<'BODY'
+trap 'exit "$ON_SIGNAL"' USR1 TERM
+touch "$STARTED"
+[[ -z ${ON_END:-} ]] || exit "$ON_END"
+for _ in $(seq 100); do sleep 0.05; done
+BODY
+batch_job() { # batch_job SIGNAL: a job that gets this signal once its step is up; 0 is none
+  local job
+  rm -f "$work/started"
+  : >"$CALLS"
+  TWISTOR_HOME=$home STARTED=$work/started SLURM_JOB_ID=17 bash -c '. "$1/slurm/common.sh"; run_and_requeue train x.cfg' bash "$root" &
+  job=$!
+  for _ in $(seq 200); do [[ ! -e $work/started ]] || break; sleep 0.05; done
+  kill "-$1" "$job" 2>/dev/null
+  wait "$job"
+}
+export ON_SIGNAL=75
+run batch_job USR1
+check "preempted with work left: requeued" n_calls 1 'scontrol <requeue> <17>'
+check "preempted with work left: 75" exits 75
+run batch_job TERM
+check "cancelled: not requeued" n_calls 0 scontrol
+check "cancelled: 75" exits 75
+ON_SIGNAL=0 run batch_job USR1
+check "finished when preempted: not requeued" n_calls 0 scontrol
+check "finished when preempted: 0" exits 0
+ON_SIGNAL=70 run batch_job USR1
+check "failed when preempted: not requeued" n_calls 0 scontrol
+check "failed when preempted: the reason's code" exits 70
+ON_END=75 run batch_job 0
+check "75 without preemption: not requeued" n_calls 0 scontrol
+rm "$work/bin/srun" "$work/bin/scontrol"
+for script in "$root"/slurm/*.sbatch; do
+  check "${script##*/} shows how far it is" not grep -q 'run.progress' "$script"
+done
+
 # build.sh: what reaches cmake.
 stand_in cmake </dev/null
 stand_in ninja </dev/null

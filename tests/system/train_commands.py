@@ -25,6 +25,20 @@ def evaluate(folder):
     succeed(2, "evaluate", QUICKSTART, *SMALL, f"--run.output={elsewhere}", f"--evaluate.checkpoint={output}/checkpoint.h5")
     where = difference(estimates(elsewhere), wanted)
     expect(not where, f"evaluate on another folder's checkpoint differs in {where}")
+    # An evaluation does not push out the one before: that gets a number.
+    summary, results = (output / "summary.json").read_bytes(), (output / "results.h5").read_bytes()
+    n = len(list(output.glob("summary.*.json")))
+    for k in [n + 1, n + 2]:
+        kept = {f.name: f.read_bytes() for f in output.iterdir() if f.name.startswith(("summary", "results"))}
+        numbers = {int(name.split(".")[1]) for name in kept if name.count(".") == 2}
+        succeed(2, "evaluate", QUICKSTART, *SMALL, f"--run.output={output}", f"--smc.particles={4 * k}")
+        new = max({int(f.name.split(".")[1]) for f in output.glob("summary.*.json")} - numbers)
+        expect((output / f"summary.{new}.json").read_bytes() == kept["summary.json"]
+               and (output / f"results.{new}.h5").read_bytes() == kept["results.h5"], f"expected the earlier evaluation as number {new}")
+        expect(all((output / name).read_bytes() == kept[name] for name in kept if name.count(".") == 2), "expected older ones untouched")
+        expect(json.loads((output / "summary.json").read_text())["config"]["smc"]["particles"] == 4 * k, "expected the newest in summary.json")
+    expect(summary != (output / "summary.json").read_bytes() and results != (output / "results.h5").read_bytes(),
+           "expected other numbers with other particles")
     expect(parameters(output) == sha, "expected evaluate to leave the checkpoint alone")
     done = run(2, "evaluate", QUICKSTART, f"--run.output={folder}/none")
     expect(done.code == 66 and "checkpoint" in done.err, f"expected evaluate without a checkpoint to fail with 66, got {done}")

@@ -1,7 +1,7 @@
 """Training that stops and goes on ends like training that never stopped, or is refused with the reason."""
 import shutil
 
-from run_twistor import QUICKSTART, SMALL, TINY, difference, estimates, expect, main, metrics, parameters, run, succeed
+from run_twistor import QUICKSTART, SMALL, TINY, difference, estimates, expect, info, main, metrics, parameters, run, succeed
 
 
 def train(output, *keys):
@@ -49,12 +49,14 @@ def goes_on_in_epochs(folder):
 
 def refuses(folder):
     succeed(1, *train(folder / "half", "--train.updates=3"))
-    before = {f.name: f.read_bytes() for f in (folder / "half").iterdir()}
     other = shutil.copytree(TINY, folder / "other_model")
     weights = bytearray((other / "model.safetensors").read_bytes())
     weights[-1] ^= 0x01
     (other / "model.safetensors").write_bytes(weights)
-    # exact.path is left out: the exact samples of another target would be refused before the checkpoint is.
+    # exact.path is left out: the exact samples of another target are refused too, and would be replaced in run.output.
+    succeed(1, *(word for word in train(folder / "half", "--train.updates=3") if not word.startswith("--exact.path")))
+    before = {f.name: f.read_bytes() for f in (folder / "half").iterdir()}
+    expect("exact.h5" in before and "summary.json" in before, f"expected a finished run, got {sorted(before)}")
     ours = [word for word in train(folder / "half") if not word.startswith("--exact.path")]
     for keys, code, words in [
             (["--train.learning_rate=0.01"], 78, ["train.learning_rate", "'0.001'", "'0.01'"]),
@@ -64,14 +66,17 @@ def refuses(folder):
             (["--model.dtype=bfloat16"], 78, ["model.dtype"]),
             (["--twist.form=linear"], 78, ["twist.form"]),
             ([f"--model.path={other}"], 78, ["the language model's fingerprint"]),
-            (["--train.updates=2"], 78, ["train.updates", "3 updates"])]:
-        ranks = 2 if "--train.batch=48" in keys else 0
+            (["--train.updates=2"], 78, ["train.updates", "3 updates"]),
+            # Refused for other reasons, and asked to start anew with other exact samples.
+            (["--run.resume=never", "--run.seed=7", "--exact.count=1"], 78, ["exact samples", "there is one"]),
+            (["--run.resume=never", "--run.seed=7"], 78, ["9 ranks", "8 shards"])]:
+        ranks = 2 if "--train.batch=48" in keys else 9 if "9 ranks" in words else 0
         done = run(ranks, *ours, *keys)
         expect(done.code == code and all(word in done.err for word in [*words, "hint: "]) and done.err.count("hint: ") == 1,
                f"{keys}: expected one refusal with exit code {code} that names {words}, got {done}")
-    changed = [f.name for f in (folder / "half").iterdir()
-               if f.name.startswith("checkpoint") and before.get(f.name) != f.read_bytes()]
-    expect(not changed, f"expected refusals to leave the checkpoints alone, changed: {changed}")
+    after = {f.name: f.read_bytes() for f in (folder / "half").iterdir()}
+    changed = [name for name in before | after if before.get(name) != after.get(name)]
+    expect(not changed, f"expected refusals to leave all files alone, changed: {changed}")
     done = run(2, *train(folder / "new", "--run.resume=require"))
     expect(done.code == 66 and "there is no checkpoint" in done.err and "hint: " in done.err,
            f"expected run.resume=require without a checkpoint to fail with 66, got {done}")
@@ -137,6 +142,7 @@ def rejection_goes_on(folder):
     expect("belong to another" not in done.err, f"expected what the budget gave to be taken again, got {done}")
     succeed(3, *train(folder / "more", *keys, *part))
     expect_same(folder, folder / "more", "rejection in two parts")
+    expect(info(folder / "part.h5") == info(folder / "exact.h5"), "expected the same samples and draws, in parts and on other ranks")
 
 
 main(goes_on, goes_on_in_epochs, refuses, knows_its_prompt, damaged, rejection_goes_on)

@@ -5,7 +5,8 @@
 
 namespace twistor::app {
 
-// Each returns the exit code of a run that went through (0) and throws an Error otherwise.
+// Each returns the exit code of a run that went through (0) and throws an Error otherwise, or Stopped after a
+// signal.
 
 /// Learns a twist and evaluates it. *Collective over the world.*
 [[nodiscard]] int train(const Invocation& invocation);
@@ -28,7 +29,7 @@ namespace twistor::app {
 /// if it is damaged.
 [[nodiscard]] std::string describe(const std::filesystem::path& path);
 
-/// Runs invocation.command.
+/// Runs invocation.command. Returns its exit code; exit_work_left if a signal stopped it.
 [[nodiscard]] int run(const Invocation& invocation);
 
 }  // namespace twistor::app

@@ -23,8 +23,9 @@ struct Evaluation {
   double seconds = 0;
 };
 
-/// Runs all estimators. *Collective over the world.*
-[[nodiscard]] Evaluation evaluate_twist(const Session& session, const twist::Twist& twist,
+/// Runs all estimators, or what an interrupted evaluation of the same twist in run.output still lacks.
+/// *Collective over the world.* Throws Stopped after a signal; what is done is kept.
+[[nodiscard]] Evaluation evaluate_twist(const Session& session, const twist::HeadTwist& twist,
                                         std::int64_t update, const store::ExactSamples& exact);
 
 /// The scalars of an evaluation as they travel in checkpoints, and back (runs and counters are left out).
@@ -36,5 +37,9 @@ struct Evaluation {
 /// ranks. Call on one rank.
 void publish(const Session& session, const Evaluation* before, const Evaluation& after,
              const Counters& counters, double total_seconds);
+
+/// Gives summary.json and results.h5 of an earlier evaluation a second name, summary.N.json and results.N.h5
+/// with the first N that is free, before publish() replaces them. Call on one rank. Throws Error(io).
+void keep_earlier_results(const Session& session);
 
 }  // namespace twistor::app

@@ -4,16 +4,19 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "twistor/app/config.hpp"
+#include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/node_memory.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/report/progress.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/target/potential.hpp"
@@ -53,9 +56,21 @@ class Session {
   /// A file in run.output.
   [[nodiscard]] std::filesystem::path output(const std::string& name) const;
 
+  /// Whether a signal came to any rank. *Calling it is collective over the world.*
+  [[nodiscard]] Interrupt interrupt() const;
+  /// After an interrupt, when all is saved: says so and throws Stopped. *Collective over the world.*
+  [[noreturn]] void stop(const std::string& what_is_kept) const;
+  /// stop() if a signal came. *Collective over the world.*
+  void stop_if_interrupted(const std::string& what_is_kept) const;
+  /// Of a progress line on rank 0, unless run.progress switches it off.
+  [[nodiscard]] report::ProgressOptions progress() const;
+
   /// Exact samples of sigma by the way of exact.source: from the file of an earlier run if it fits, else made
-  /// now and saved. May be empty. *Collective over the world.* Throws Error(data) if phi is 0 everywhere.
-  [[nodiscard]] store::ExactSamples exact_samples() const;
+  /// now and saved. May be empty. *Collective over the world.* Throws Error(data) if phi is 0 everywhere,
+  /// Stopped after a signal (a rejection then keeps what it has, for the next run).
+  /// `check` sees them on every rank before they are saved, and throws if the run cannot do with them.
+  [[nodiscard]] store::ExactSamples exact_samples(
+      const std::function<void(const store::ExactSamples&)>& check = {}) const;
 
  private:
   void load_model(const std::filesystem::path& config_file);

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
+#include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/smc/sampler.hpp"
 
@@ -32,22 +32,32 @@ struct DrawOptions {
   smc::SweepOptions sweep;  ///< seed: the run's; every population derives its own
   std::int64_t count = 1;   ///< sequences wanted; the last whole population is as small as it takes
   DrawFrom from = DrawFrom::draws;
-  /// Called on each rank after each of its group's populations: about how many of all are done, and all.
-  std::function<void(std::int64_t done, std::int64_t all)> observe = {};
+  [[nodiscard]] std::int64_t n_populations() const;
 };
 
+struct PopulationFacts {
+  std::int64_t population = 0;
+  double log_z = 0, final_ess = 0;
+};
+
+/// The same on every rank.
 struct Draws {
-  std::vector<WeightedSequence> sequences;  ///< by population, then id; the same on every rank
-  std::int64_t n_populations = 0;
-  std::int64_t n_dead = 0;    ///< populations whose weights all vanished: no draw comes from them
-  double mean_final_ess = 0;  ///< over populations
+  std::vector<WeightedSequence> sequences;  ///< by population, then id
+  std::vector<PopulationFacts>
+      populations;  ///< finished ones, 0, 1, ...: all, unless the work was interrupted
+  [[nodiscard]] std::int64_t n_done() const { return static_cast<std::int64_t>(populations.size()); }
+  /// Populations whose weights all vanished: no draw comes from them.
+  [[nodiscard]] std::int64_t n_dead() const;
+  [[nodiscard]] double mean_final_ess() const;  ///< over populations
 };
 
-/// Runs as many populations as it takes. Groups take turns; the result depends neither on them nor on ranks.
-/// *Collective over world*, of which groups are parts.
+/// Adds to `found` the populations that it lacks. Groups take turns; the result depends neither on them nor
+/// on ranks nor on where the work was interrupted. A sweep that was cut short is thrown away. *Collective
+/// over world*, of which groups are parts.
 [[nodiscard]] Draws draw_sequences(const smc::Problem& problem, const smc::Proposal& proposal,
                                    const DrawOptions& options, const comm::Communicator& world,
-                                   const comm::Groups& groups);
+                                   const comm::Groups& groups, Draws found = {},
+                                   const Steering& steering = {});
 
 /// The index i that u in (0, 1) chooses with probability softmax(log_w)_i; never one of zero weight. *Local.*
 /// Throws Error(internal) if all weights are zero.

@@ -67,6 +67,9 @@ struct TrainerState {
   std::map<std::string, AdamMoments> moments;
 };
 
+/// Throws Error(config) if there are more ranks than shards. *Local.*
+void require_shards(std::int64_t n_ranks, std::int64_t n_shards);
+
 /// Owns the optimizer; changes the twist in place. Every rank holds the same twist at all times.
 class Trainer {
  public:

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/smc/genealogy.hpp"
@@ -43,6 +44,9 @@ struct SweepOptions {
   std::int64_t n_shards =
       0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)
   bool keep_hidden = false;  ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
+  /// Asked before every token but the first: whether this rank would stop. The ranks agree by one reduction
+  /// more for each step, which learning does without; so all of them give one, or none does.
+  Interrupt wish{};
 };
 
 /// Seconds and counts of one sweep on this rank; resamplings and moved copies are the population's, on its
@@ -72,6 +76,7 @@ struct Sweep {
   double log_z_variance = 0;                   ///< genealogical estimate; NaN for K = 1
   std::int64_t pinned_id = -1;                 ///< where the pinned path ended
   at::Tensor hidden;                           ///< (k, T, D) if asked for
+  bool is_complete = true;  ///< false if a rank wished to stop: then nothing else here means anything
   SweepCounters counters;
 };
 

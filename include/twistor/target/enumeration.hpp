@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "twistor/base/interrupt.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/target/potential.hpp"
 
@@ -14,6 +15,7 @@ struct EnumerationOptions {
   std::int64_t limit = 20'000'000;  ///< most sequences V^T to go through; at most 2^32
   std::int64_t n_together = 0;      ///< prefixes in one forward; 0 chooses. Results do not depend on it
   bool keep_twists = false;         ///< keep log p0 of every prefix, which log_optimal_twist() needs
+  Steering steering{};              ///< looked at after each chunk; the observer counts sequences of V^T
 };
 
 /// sigma(s) = p0(s) phi(s) / Z over all s with p0(s) phi(s) > 0, in lexicographic order. Immutable.
@@ -22,6 +24,8 @@ class Enumeration {
   /// log sum_s p0(s) phi(s); -inf if phi is 0 everywhere.
   [[nodiscard]] double log_z() const { return log_z_; }
   [[nodiscard]] std::int64_t length() const { return length_; }  // T
+  /// False if an interrupt ended it: then nothing else here means anything.
+  [[nodiscard]] bool is_complete() const { return is_complete_; }
   /// Sequences with p0 phi > 0.
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(codes_.size()); }
   /// The i-th of them, (T), and its log p0 phi.
@@ -45,6 +49,7 @@ class Enumeration {
   std::int64_t vocab_size_ = 0;
   std::int64_t length_ = 0;
   double log_z_ = 0;
+  bool is_complete_ = true;
   std::vector<std::uint32_t> codes_;  // (n) sequences as numbers in base V, increasing
   std::vector<double> log_w_;         // (n) log p0 phi
   std::vector<double> cumulative_;    // sigma of all up to and with each block of sequences

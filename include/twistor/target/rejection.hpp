@@ -27,10 +27,26 @@ struct DrawRange {
   std::int64_t stride = 1;
 };
 
+/// How far a rejection has come, from which the size of its next round follows.
+struct RoundPlan {
+  std::int64_t n_wanted = 1;
+  std::int64_t n_accepted = 0;         ///< so far, fewer than n_wanted
+  std::int64_t n_draws = 0;            ///< so far
+  std::int64_t max_draws = 1'000'000;  ///< the budget
+  std::int64_t least = 32;   ///< below this a round costs no less: batches are filled and ranks kept busy
+  std::int64_t most = 1024;  ///< between two looks at signals, progress and files
+};
+
+/// Draws of the next round: about as many as the acceptance seen so far asks for, and at most as many as
+/// there were already, so that the rounds double while nothing is accepted. Draws are numbered and the set is
+/// the first n_wanted of the accepted, so the size of rounds decides how much is drawn in vain and nothing
+/// else. Pure.
+[[nodiscard]] std::int64_t next_round(const RoundPlan& plan);
+
 struct RejectionOptions {
   std::int64_t n_wanted = 1;
   std::int64_t max_draws = 1'000'000;  ///< the budget; sampling stops there with what it has
-  std::int64_t batch = 1024;           ///< draws between two reports of progress
+  std::int64_t batch = 1024;           ///< most draws between two reports of progress
 };
 
 struct RejectionProgress {
@@ -56,7 +72,7 @@ class RejectionSampler {
   /// The accepted among these draws, in increasing order. Pure.
   [[nodiscard]] std::vector<AcceptedDraw> accepted(const DrawRange& range) const;
 
-  /// Draws 0, 1, ... until enough are accepted, the budget is spent, or `progress` (after every batch) says
+  /// Draws 0, 1, ... until enough are accepted, the budget is spent, or `progress` (after every round) says
   /// false.
   [[nodiscard]] RejectionResult run(const RejectionOptions& options,
                                     const std::function<bool(const RejectionProgress&)>& progress = {}) const;

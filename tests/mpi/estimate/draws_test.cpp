@@ -91,14 +91,36 @@ TEST(DrawSequences, DoNotDependOnRanksOrGroups) {
       const Draws together = draw_sequences(problem.problem(), proposal, o, world,
                                             comm::make_groups(world, ranks_per_population));
       ASSERT_EQ(together.sequences.size(), 16u);
-      EXPECT_EQ(together.mean_final_ess, alone.mean_final_ess);
-      EXPECT_EQ(together.n_populations, from == DrawFrom::draws ? 16 : 3);
+      EXPECT_EQ(together.mean_final_ess(), alone.mean_final_ess());
+      EXPECT_EQ(together.n_done(), from == DrawFrom::draws ? 16 : 3);
       for (std::size_t i = 0; i < 16; ++i) {
         const WeightedSequence &a = together.sequences[i], &b = alone.sequences[i];
         EXPECT_EQ(std::tie(a.population, a.id, a.tokens, a.log_p0, a.log_q, a.log_phi, a.log_weight),
                   std::tie(b.population, b.id, b.tokens, b.log_p0, b.log_q, b.log_phi, b.log_weight));
       }
     }
+  }
+}
+
+TEST(DrawSequences, GoOnWhereTheyWereStopped) {
+  const TabularProblem problem;
+  const smc::Proposal proposal(problem.lm, problem.rough_twist, smc::ProposalKind::twisted);
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const DrawOptions o = options(11, 7, DrawFrom::draws);
+  const Draws whole = draw_sequences(problem.problem(), proposal, o, self, comm::make_groups(self, 0));
+  int n_asked = 0;
+  Steering steering;
+  steering.interrupt = [&] { return ++n_asked == 2; };  // the second round is thrown away
+  const Draws part =
+      draw_sequences(problem.problem(), proposal, o, world, comm::make_groups(world, 1), {}, steering);
+  EXPECT_EQ(part.n_done(), std::min<std::int64_t>(world.size(), 11));
+  const Draws rest = draw_sequences(problem.problem(), proposal, o, world, comm::make_groups(world, 0), part);
+  ASSERT_EQ(rest.n_done(), 11);
+  EXPECT_EQ(rest.mean_final_ess(), whole.mean_final_ess());
+  ASSERT_EQ(rest.sequences.size(), whole.sequences.size());
+  for (std::size_t i = 0; i < whole.sequences.size(); ++i) {
+    EXPECT_EQ(rest.sequences[i].tokens, whole.sequences[i].tokens);
+    EXPECT_EQ(rest.sequences[i].log_weight, whole.sequences[i].log_weight);
   }
 }
 

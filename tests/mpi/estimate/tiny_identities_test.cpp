@@ -75,6 +75,77 @@ INSTANTIATE_TEST_SUITE_P(Schemes, TinyIdentities,
                                          smc::SchemeKind::systematic, smc::SchemeKind::residual),
                          [](const auto& test) { return std::string(smc::scheme_name(test.param)); });
 
+TEST(TinyBounds, GoOnWhereTheyWereStopped) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const Tiny tiny;
+  BoundOptions bounds{options(smc::SchemeKind::systematic, 9), 7};
+  bounds.sweep.particles = 16;
+  SampleOptions samples{T, 600, 5};
+  const ExactSource exact{300, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
+  smc::SweepCounters counters;
+  Findings whole;
+  ASSERT_TRUE(run_repeats(tiny.problem(), tiny.proposal, bounds, exact, self, comm::make_groups(self, 0),
+                          whole, counters));
+  ASSERT_TRUE(run_samples(tiny.problem(), tiny.proposal, samples, exact, self, whole));
+  ASSERT_EQ(whole.repeats.size(), 7U);
+  ASSERT_EQ(whole.q.size(), 600U);
+  ASSERT_EQ(whole.g.size(), 300U);
+  for (const int per_population : {0, 1}) {
+    // Stopped at every 6th look, and gone on from what was found until then.
+    Findings found;
+    int n_looks = 0, n_stops = 0;
+    bounds.steering.interrupt = samples.steering.interrupt = [&] { return ++n_looks % 6 == 0; };
+    const comm::Groups groups = comm::make_groups(world, per_population);
+    while (!run_repeats(tiny.problem(), tiny.proposal, bounds, exact, world, groups, found, counters)) {
+      ASSERT_LT(++n_stops, 20);
+      EXPECT_LT(found.repeats.size(), 7U);
+    }
+    while (!run_samples(tiny.problem(), tiny.proposal, samples, exact, world, found))
+      ASSERT_LT(++n_stops, 20);
+    EXPECT_GE(n_stops, 1);
+    EXPECT_EQ(found, whole) << per_population << " ranks a population";
+  }
+}
+
+TEST(TinyBounds, GoOnWhereARankStoppedASweep) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const Tiny tiny;
+  BoundOptions bounds{options(smc::SchemeKind::systematic, 9), 3};
+  bounds.sweep.particles = 16;
+  SampleOptions samples{T, 300, 5};
+  const ExactSource exact{50, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
+  smc::SweepCounters counters;
+  Findings whole;
+  ASSERT_TRUE(run_repeats(tiny.problem(), tiny.proposal, bounds, exact, self, comm::make_groups(self, 0),
+                          whole, counters));
+  ASSERT_TRUE(run_samples(tiny.problem(), tiny.proposal, samples, exact, self, whole));
+  // A repeat has four sweeps of three tokens, so it asks eight times: every place of the first is tried.
+  for (int stop_at = 1; stop_at <= 10; ++stop_at)
+    for (const int per_population : {0, 1}) {
+      const comm::Groups groups = comm::make_groups(world, per_population);
+      Findings found;
+      int n_asked = 0, n_stops = 0;
+      std::int64_t is_wished = 0;
+      // As a signal that reaches one rank: it wishes to stop from then on, and all agree on it between
+      // sweeps.
+      bounds.steering.wish = samples.steering.wish = [&] {
+        if (world.rank() == 0 && ++n_asked == stop_at) is_wished = 1;
+        return is_wished != 0;
+      };
+      bounds.steering.interrupt =
+          samples.steering.interrupt = [&] { return comm::all_reduce_max(is_wished, world) != 0; };
+      const auto resume = [&] {
+        is_wished = 0;
+        return ++n_stops < 5;
+      };
+      while (!run_repeats(tiny.problem(), tiny.proposal, bounds, exact, world, groups, found, counters))
+        ASSERT_TRUE(resume());
+      while (!run_samples(tiny.problem(), tiny.proposal, samples, exact, world, found)) ASSERT_TRUE(resume());
+      EXPECT_EQ(n_stops, 1) << "stopped when asked for the " << stop_at << "th time";
+      EXPECT_EQ(found, whole) << per_population << " ranks a population, stopped at " << stop_at;
+    }
+}
+
 TEST(TinyBounds, BracketLogZAndDoNotDependOnRanksOrGroups) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
   const Tiny tiny;

@@ -167,6 +167,7 @@ std::string written_by(const std::function<void(ProgressOptions)>& action) {
   EXPECT_EQ(::pipe(ends), 0);
   ProgressOptions options;
   options.descriptor = ends[1];
+  options.stamp = [] { return std::string(); };
   action(options);
   ::close(ends[1]);
   std::string text(4096, '\0');
@@ -184,17 +185,54 @@ TEST(Progress, OutsideTerminalsWritesFewWholeLines) {
   EXPECT_EQ(text, "update 0  \nupdate 999  \n");  // the first at once, the last at the end
 }
 
-TEST(Progress, ShowsAgainAfterAWhile) {
-  const std::string text = written_by([](ProgressOptions options) {
-    options.log_every_s = 0.001;
+TEST(Progress, WholeLinesBearTheTimeAndGrowRarer) {
+  double now = 100;
+  std::vector<double> shown;
+  const std::string text = written_by([&](ProgressOptions options) {
+    options.now_s = [&] { return now; };
+    options.stamp = [&] {
+      shown.push_back(now);
+      return "at " + std::to_string(static_cast<int>(now));
+    };
+    options.log_every_s = 4;
+    options.log_growth = 2;
+    options.log_most_s = 10;
     ProgressLine line(options);
-    line.update("a");
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    line.update("b");
+    for (; now < 140; ++now) line.update("x");
     line.finish();
     line.finish();
   });
-  EXPECT_EQ(text, "a\nb\n");
+  // Pauses of 4, 8, 10, 10 seconds; the last text was held back.
+  EXPECT_EQ(shown, (std::vector<double>{100, 104, 112, 122, 132, 140}));
+  EXPECT_EQ(text, "at 100 x\nat 104 x\nat 112 x\nat 122 x\nat 132 x\nat 140 x\n");
+}
+
+TEST(Progress, ToldTheAmountItTellsTheTimeLeft) {
+  double now = 7;
+  const std::string text = written_by([&](ProgressOptions options) {
+    options.now_s = [&] { return now; };
+    options.log_every_s = 0;
+    ProgressLine line(options);
+    line.update("a", {30, 100});  // gone on from 30: those were not done here
+    now += 20;
+    line.update("a", {40, 100});  // 10 in 20 s, 60 are missing
+    now += 60;
+    line.update("a", {100, 100});
+    line.update("b", {0, 3});  // another stage with a rate of its own
+    now += 100;
+    line.update("b", {1, 3});
+    line.update("c");
+  });
+  EXPECT_EQ(text, "a\na  ETA 2 min\na\nb\nb  ETA 3 min 20 s\nc\n");
+}
+
+TEST(Progress, SaysDurationsAsPeopleDo) {
+  EXPECT_EQ(duration_text(0.2), "1 s");
+  EXPECT_EQ(duration_text(59), "59 s");
+  EXPECT_EQ(duration_text(200), "3 min 20 s");
+  EXPECT_EQ(duration_text(7500), "2 h 5 min");
+  EXPECT_EQ(duration_text(86400 * 3 + 4 * 3600), "3 d 4 h");
+  EXPECT_EQ(duration_text(std::numeric_limits<double>::infinity()), "years");
 }
 
 TEST(Progress, CanBeSwitchedOff) {

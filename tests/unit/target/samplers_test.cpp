@@ -171,6 +171,61 @@ TEST_F(Samplers, RunStopsAtWhatIsWantedAtTheBudgetAndWhenTold) {
   EXPECT_THROW((void)sampler.run({0, 10, 10}), Error);
 }
 
+/// The first n_wanted accepted draws and the draws up to the last of them, as P ranks make them in rounds of
+/// at most `most` draws; `made` counts the draws.
+std::pair<std::vector<AcceptedDraw>, std::int64_t> by_rounds(const RejectionSampler& sampler, RoundPlan plan,
+                                                             std::int64_t P, std::int64_t& made) {
+  std::vector<AcceptedDraw> samples;
+  while (plan.n_accepted < plan.n_wanted && plan.n_draws < plan.max_draws) {
+    const std::int64_t end = plan.n_draws + next_round(plan);
+    std::vector<AcceptedDraw> round;
+    for (std::int64_t r = 0; r < P; ++r) {
+      const auto part = sampler.accepted({plan.n_draws + r, end, P});
+      round.insert(round.end(), part.begin(), part.end());
+    }
+    std::sort(round.begin(), round.end(), [](const auto& a, const auto& b) { return a.draw < b.draw; });
+    samples.insert(samples.end(), round.begin(), round.end());
+    plan.n_draws = made = end;
+    plan.n_accepted = static_cast<std::int64_t>(samples.size());
+  }
+  if (plan.n_accepted >= plan.n_wanted) {
+    samples.resize(static_cast<std::size_t>(plan.n_wanted));
+    plan.n_draws = samples.back().draw + 1;
+  }
+  return {samples, plan.n_draws};
+}
+
+TEST_F(Samplers, TheSetDoesNotDependOnRoundsNorRanks) {
+  const TokenScores potential({0.5, -1, 1.2, log_zero}, ScoreMode::bag, T);
+  const RejectionSampler sampler(lm, potential, prompt, T, 3);
+  const auto wanted = sampler.run({12, 100000, 100000});
+  ASSERT_TRUE(wanted.is_complete);
+  for (const std::int64_t P : {1, 2, 3, 5})
+    for (const std::int64_t most : {1, 7, 64, 4096}) {
+      std::int64_t made = 0;
+      const auto [samples, n_draws] =
+          by_rounds(sampler, {.n_wanted = 12, .max_draws = 100000, .most = most}, P, made);
+      EXPECT_EQ(samples, wanted.samples) << P << " ranks, rounds of up to " << most;
+      EXPECT_EQ(n_draws, wanted.n_draws) << P << " ranks, rounds of up to " << most;
+      EXPECT_LE(made, 2 * wanted.n_draws + 32) << "most of what is drawn is wanted";
+    }
+}
+
+TEST(NextRound, StartsSmallDoublesWithoutLuckAndFollowsTheAcceptance) {
+  EXPECT_EQ(next_round({.n_wanted = 1}), 32);
+  EXPECT_EQ(next_round({.n_wanted = 500}), 500) << "one draw gives one sample at most";
+  EXPECT_EQ(next_round({.n_wanted = 5000}), 1024) << "but a round ends at `most`";
+  EXPECT_EQ(next_round({.n_wanted = 1, .n_draws = 32}), 32);
+  EXPECT_EQ(next_round({.n_wanted = 1, .n_draws = 64}), 64);
+  EXPECT_EQ(next_round({.n_wanted = 1, .n_draws = 512}), 512);
+  EXPECT_EQ(next_round({.n_wanted = 1, .n_draws = 100000}), 1024);
+  EXPECT_EQ(next_round({.n_wanted = 20, .n_accepted = 10, .n_draws = 100}), 100)
+      << "110 would more than double";
+  EXPECT_EQ(next_round({.n_wanted = 15, .n_accepted = 10, .n_draws = 100}), 55);
+  EXPECT_EQ(next_round({.n_wanted = 11, .n_accepted = 10, .n_draws = 20}), 32);
+  EXPECT_EQ(next_round({.n_wanted = 9, .n_draws = 90, .max_draws = 100}), 10) << "the budget";
+}
+
 TEST_F(Samplers, RejectionNeedsABound) {
   const TokenScores potential({0.5, -1, 1.2, log_zero}, ScoreMode::bag);
   try {
