@@ -108,7 +108,10 @@ std::vector<Field> make_fields() {
        {}},
 
       {TWISTOR_FIELD(twist, form), "head on the model's hidden states", {}, {"linear", "mlp"}},
-      {TWISTOR_FIELD(twist, init_scale), "factor on the spread of the output layer's initial weights; 0: psi = 1", non_negative, {}},
+      {TWISTOR_FIELD(twist, init_scale),
+       "factor on the spread of the output layer's initial weights; 0: psi = 1",
+       non_negative,
+       {}},
 
       {TWISTOR_FIELD(smc, particles), "K, particles in one population", {1, most_particles}, {}},
       {TWISTOR_FIELD(smc, resampling),
@@ -151,6 +154,10 @@ std::vector<Field> make_fields() {
       {TWISTOR_FIELD(evaluate, repeats), "runs of each estimator of log Z", count_from(1), {}},
       {TWISTOR_FIELD(evaluate, samples), "samples for each KL divergence", count_from(1), {}},
       {TWISTOR_FIELD(evaluate, checkpoint), "twist to use, empty: run.output/checkpoint.h5", {}, {}},
+      {TWISTOR_FIELD(evaluate, base),
+       "evaluate the base model too, psi = 1 and q = p0, to compare with",
+       {},
+       {}},
       {TWISTOR_FIELD(evaluate, enumerate), "exact log Z by enumeration", {}, {"auto", "never", "always"}},
       {TWISTOR_FIELD(evaluate, enumeration_limit), "enumerate = auto: most sequences", {1, 4294967296.0}, {}},
 

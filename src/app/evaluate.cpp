@@ -1,5 +1,6 @@
 // `twistor evaluate`: the estimators on the twist of a checkpoint.
 #include <chrono>
+#include <optional>
 
 #include "twistor/app/commands.hpp"
 #include "twistor/app/evaluation.hpp"
@@ -17,14 +18,18 @@ int evaluate(const Invocation& invocation) {
   const auto twist = session.make_twist();
   set_parameters(*twist, checkpoint);
   const store::ExactSamples exact = session.exact_samples();
+  std::optional<Evaluation> base;
+  if (session.config().evaluate.base) base = evaluate_base(session, exact);
   const Evaluation result = evaluate_twist(session, *twist, checkpoint.update, exact);
+  forget_base(session);
   Counters mine;
+  if (base) mine.add(base->bounds.counters);
   mine.add(result.bounds.counters);
   const Counters counters = all_reduce(mine, session.world());
   if (session.is_root()) {
     const auto before = from_numbers(checkpoint.numbers, "before");
     keep_earlier_results(session);
-    publish(session, before ? &*before : nullptr, result, counters,
+    publish(session, {base ? &*base : nullptr, before ? &*before : nullptr, &result}, counters,
             std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   return 0;

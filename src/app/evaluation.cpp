@@ -80,16 +80,22 @@ void store_evaluation(store::Results& results, const std::string& prefix, const 
   for (const auto& [name, value] : to_numbers(e, prefix)) results.numbers[name] = value;
 }
 
-void print_table(const Session& session, const Evaluation* before, const Evaluation& after,
-                 double total_seconds) {
-  std::vector<std::string> header{
-      "", after.update == 0 ? "untrained" : fmt::format("after {} updates", after.update)};
-  if (before != nullptr) header.insert(header.begin() + 1, "before learning");
+/// The evaluations beside one another, the base model first.
+void print_table(const Session& session, const Comparison& c, double total_seconds) {
+  std::vector<std::string> header{""};
+  std::vector<const Evaluation*> columns;
+  const auto column = [&](const std::string& name, const Evaluation* e) {
+    if (e == nullptr) return;
+    header.push_back(name);
+    columns.push_back(e);
+  };
+  column("base model", c.base);
+  if (c.before != c.base) column("before learning", c.before);
+  column(c.after->update == 0 ? "untrained" : fmt::format("after {} updates", c.after->update), c.after);
   report::Table table(header);
   const auto add = [&](const std::string& name, auto value) {
     std::vector<std::string> cells{name};
-    if (before != nullptr) cells.push_back(value(*before));
-    cells.push_back(value(after));
+    for (const Evaluation* e : columns) cells.push_back(value(*e));
     table.add_row(cells);
   };
   using E = const Evaluation&;
@@ -148,12 +154,11 @@ report::JsonLine versions() {
 
 }  // namespace
 
-Evaluation evaluate_twist(const Session& session, const twist::HeadTwist& twist, std::int64_t update,
-                          const store::ExactSamples& exact) {
+namespace {
+
+Evaluation evaluate_proposal(const Session& session, const smc::Proposal& proposal, std::int64_t update,
+                             const store::ExactSamples& exact, const Unfinished& unfinished) {
   const auto begin = std::chrono::steady_clock::now();
-  const smc::Proposal proposal = session.make_proposal(twist);
-  const Unfinished unfinished(session, "evaluation.partial.h5",
-                              work_key(session, twist.form(), twist.parameters(), exact));
   const estimate::ExactSource source = split(exact, session.config()).for_estimates;
   Evaluation e;
   e.update = update;
@@ -167,8 +172,29 @@ Evaluation evaluate_twist(const Session& session, const twist::HeadTwist& twist,
   if (!e.proposal.has_g) e.proposal.g_q = {not_a_number, not_a_number, 0};
   e.kl = estimate::kl_from_log_z(e.proposal, estimate::best_log_z(e.bounds, e.exact_log_z));
   e.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return e;
+}
+
+}  // namespace
+
+Evaluation evaluate_twist(const Session& session, const twist::HeadTwist& twist, std::int64_t update,
+                          const store::ExactSamples& exact) {
+  const Unfinished unfinished(session, "evaluation.partial.h5",
+                              work_key(session, twist.form(), twist.parameters(), exact));
+  const Evaluation e = evaluate_proposal(session, session.make_proposal(twist), update, exact, unfinished);
   unfinished.remove();
   return e;
+}
+
+Evaluation evaluate_base(const Session& session, const store::ExactSamples& exact) {
+  const twist::NoTwist none(session.lm().vocab_size());
+  const Unfinished unfinished(session, "base.partial.h5", work_key(session, none.form(), {}, exact));
+  return evaluate_proposal(session, smc::Proposal(session.lm(), none, smc::ProposalKind::base), 0, exact,
+                           unfinished);
+}
+
+void forget_base(const Session& session) {
+  Unfinished(session, "base.partial.h5", {}).remove();
 }
 
 std::map<std::string, double> to_numbers(const Evaluation& e, const std::string& prefix) {
@@ -230,24 +256,25 @@ void keep_earlier_results(const Session& session) {
   keep(session.output("results.h5"), numbered(n).second);
 }
 
-void publish(const Session& session, const Evaluation* before, const Evaluation& after,
-             const Counters& counters, double total_seconds) {
+void publish(const Session& session, const Comparison& c, const Counters& counters, double total_seconds) {
   store::Results results;
   results.config_text = to_text(session.config());
-  if (before != nullptr) store_evaluation(results, "before", *before);
-  store_evaluation(results, "after", after);
+  if (c.base != nullptr) store_evaluation(results, "base", *c.base);
+  if (c.before != nullptr) store_evaluation(results, "before", *c.before);
+  store_evaluation(results, "after", *c.after);
   results.counters = counters.sums;
   results.counters.insert(counters.maxima.begin(), counters.maxima.end());
   results.numbers.insert(counters.seconds.begin(), counters.seconds.end());
   store::write_results(session.output("results.h5"), results);
 
   report::JsonLine summary;
-  add_estimates(summary, after);
-  summary.add("updates", after.update);
-  if (before != nullptr) {
+  add_estimates(summary, *c.after);
+  summary.add("updates", c.after->update);
+  for (const auto& [name, e] : {std::pair{"base", c.base}, std::pair{"before", c.before}}) {
+    if (e == nullptr) continue;
     report::JsonLine nested;
-    add_estimates(nested, *before);
-    summary.add("before", nested);
+    add_estimates(nested, *e);
+    summary.add(name, nested);
   }
   summary.add_json("config", to_json(session.config()));
   report::JsonLine counts;
@@ -256,7 +283,7 @@ void publish(const Session& session, const Evaluation* before, const Evaluation&
   summary.add("counters", counts).add("ranks", session.world().size()).add("versions", versions());
   report::write_text_atomically(session.output("summary.json").string(),
                                 report::indented(summary.text()) + "\n");
-  print_table(session, before, after, total_seconds);
+  print_table(session, c, total_seconds);
 }
 
 }  // namespace twistor::app

@@ -64,11 +64,18 @@ class Training {
     }
     const Counters counters = all_reduce(counters_, session_.world());
     if (session_.is_root())
-      publish(session_, first_ ? &*first_ : nullptr, last_, counters, seconds_since(begin_));
+      publish(session_, {base(), first_ ? &*first_ : nullptr, &last_}, counters, seconds_since(begin_));
     return 0;
   }
 
  private:
+  /// Learning that starts from psi = 1 has evaluated the base model before its first update.
+  [[nodiscard]] bool starts_from_base() const { return session_.config().twist.init_scale == 0; }
+  [[nodiscard]] const Evaluation* base() const {
+    const std::optional<Evaluation>& found = starts_from_base() ? first_ : base_;
+    return found ? &*found : nullptr;
+  }
+
   /// Throws Stopped after a signal.
   void learn() {
     const Config& config = session_.config();
@@ -77,12 +84,16 @@ class Training {
       // A run that goes on in the middle of an epoch does what the uninterrupted one does: it has been
       // evaluated already.
       const std::int64_t at = trainer_.state().update;
-      if (config.train.evaluate && at == begin && at < end) evaluate();
+      if (config.train.evaluate && at == begin && at < end) {
+        if (config.evaluate.base && !starts_from_base() && !base_) base_ = evaluate_base(session_, exact_);
+        evaluate();
+      }
       if (at < end) learn_until(end);
       begin = end;
     }
     if (trainer_.state().update == 0) save();  // train.updates = 0: the untrained twist is a result too
     evaluate();
+    forget_base(session_);
   }
 
   [[nodiscard]] std::filesystem::path checkpoint_file() const { return session_.output("checkpoint.h5"); }
@@ -118,6 +129,7 @@ class Training {
     set_parameters(*twist_, *checkpoint_);
     trainer_.resume(trainer_state(*checkpoint_));
     first_ = from_numbers(checkpoint_->numbers, "before");
+    base_ = from_numbers(checkpoint_->numbers, "base");
     saved_at_ = checkpoint_->update;
     if (session_.is_root()) log_info(fmt::format("resuming after update {}", checkpoint_->update));
     checkpoint_.reset();
@@ -185,6 +197,7 @@ class Training {
     if (!session_.is_root()) return;
     store::Checkpoint checkpoint = to_checkpoint(session_, *twist_, trainer_.state());
     if (first_) checkpoint.numbers = to_numbers(*first_, "before");
+    if (base_) checkpoint.numbers.merge(to_numbers(*base_, "base"));
     if (const std::string notice = size_notice(checkpoint); !notice.empty() && !has_said_size_)
       log_info(notice);
     has_said_size_ = true;
@@ -210,7 +223,8 @@ class Training {
   std::unique_ptr<twist::HeadTwist> twist_;
   learn::Trainer trainer_;
   std::optional<report::MetricsWriter> metrics_;
-  std::optional<Evaluation> first_;
+  std::optional<Evaluation> base_,
+      first_;  // of psi = 1 where learning starts elsewhere; before the first update
   Evaluation last_;
   Counters counters_;
   std::int64_t saved_at_ = -1;  // update of the newest checkpoint

@@ -97,6 +97,7 @@ struct EvaluateConfig {
   std::int64_t repeats = 10;                    ///< runs of each estimator of log Z
   std::int64_t samples = 1000;                  ///< for F_q and for G_q
   std::string checkpoint;                       ///< empty: run.output/checkpoint.h5
+  bool base = true;                             ///< the base model too
   std::string enumerate = "auto";               ///< auto | never | always
   std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T for enumerate = auto
   friend bool operator==(const EvaluateConfig&, const EvaluateConfig&) = default;

@@ -28,15 +28,29 @@ struct Evaluation {
 [[nodiscard]] Evaluation evaluate_twist(const Session& session, const twist::HeadTwist& twist,
                                         std::int64_t update, const store::ExactSamples& exact);
 
+/// The same of the base model: psi = 1 and q = p0, what one has without learning at the same K. What it finds
+/// is kept in run.output until forget_base(), so that a run that is interrupted later need not do it again.
+/// *Collective over the world.* Throws Stopped after a signal.
+[[nodiscard]] Evaluation evaluate_base(const Session& session, const store::ExactSamples& exact);
+void forget_base(const Session& session);
+
+/// What a table shows side by side. `base` and `before` may be null, and one and the same where learning
+/// started from psi = 1.
+struct Comparison {
+  const Evaluation* base = nullptr;
+  const Evaluation* before = nullptr;
+  const Evaluation* after = nullptr;
+};
+
 /// The scalars of an evaluation as they travel in checkpoints, and back (runs and counters are left out).
 [[nodiscard]] std::map<std::string, double> to_numbers(const Evaluation& e, const std::string& prefix);
 [[nodiscard]] std::optional<Evaluation> from_numbers(const std::map<std::string, double>& numbers,
                                                      const std::string& prefix);
 
-/// Writes results.h5 and summary.json and prints the table. `before` may be null; `counters` are those of all
-/// ranks. Call on one rank.
-void publish(const Session& session, const Evaluation* before, const Evaluation& after,
-             const Counters& counters, double total_seconds);
+/// Writes results.h5 and summary.json and prints the table. `counters` are those of all ranks. Call on one
+/// rank.
+void publish(const Session& session, const Comparison& comparison, const Counters& counters,
+             double total_seconds);
 
 /// Gives summary.json and results.h5 of an earlier evaluation a second name, summary.N.json and results.N.h5
 /// with the first N that is free, before publish() replaces them. Call on one rank. Throws Error(io).
