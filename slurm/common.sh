@@ -17,12 +17,14 @@ export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 # when it starts again; a job that has finished or failed by then is not run again. It would not come back by itself: a job
 # that ends within its grace time counts as completed.
 run_and_requeue() {
-  local is_preempted=0 code=0 step
+  local is_preempted=0 signal='' step='' code=0
+  # Set before the step starts: a signal that comes meanwhile is handed on as soon as there is somebody to take it.
+  trap 'is_preempted=1; signal=USR1; [[ -z $step ]] || kill -USR1 "$step" 2>/dev/null' USR1
+  trap 'signal=TERM; [[ -z $step ]] || kill -TERM "$step" 2>/dev/null' TERM  # scancel: what is done is kept, and no way back
   # A rank that dies ends the step; the others would wait for it in the next collective.
   srun --mpi=pmix --kill-on-bad-exit=1 launch/rank_env.sh build/release/twistor "$@" &
   step=$!
-  trap 'is_preempted=1; kill -USR1 "$step" 2>/dev/null' USR1
-  trap 'kill -TERM "$step" 2>/dev/null' TERM  # scancel: what is done is kept, and no way back
+  [[ -z $signal ]] || kill "-$signal" "$step" 2>/dev/null
   # A trapped signal makes wait return early, with a code above 128; the step has then not ended.
   wait "$step" || code=$?
   while ((code > 128)) && kill -0 "$step" 2>/dev/null; do
@@ -30,7 +32,8 @@ run_and_requeue() {
     wait "$step" || code=$?
   done
   trap - USR1 TERM
-  if ((is_preempted && code == 75)); then
+  # 138: USR1 came before the step could take it, so nothing is done and all work is left.
+  if ((is_preempted && (code == 75 || code == 138))); then
     echo "preempted after ${SLURM_RESTART_COUNT:-0} restarts; the job goes back into the queue"
     scontrol requeue "$SLURM_JOB_ID"
   fi

@@ -189,8 +189,8 @@ Evaluation evaluate_twist(const Session& session, const twist::HeadTwist& twist,
 Evaluation evaluate_base(const Session& session, const store::ExactSamples& exact) {
   const twist::NoTwist none(session.lm().vocab_size());
   const Unfinished unfinished(session, "base.partial.h5", work_key(session, none.form(), {}, exact));
-  return evaluate_proposal(session, smc::Proposal(session.lm(), none, smc::ProposalKind::base), 0, exact,
-                           unfinished);
+  // Whatever the proposal, psi = 1 makes it p0; the order of its steps stays, so that columns are comparable.
+  return evaluate_proposal(session, session.make_proposal(none), 0, exact, unfinished);
 }
 
 void forget_base(const Session& session) {

@@ -142,7 +142,7 @@ def without_time(value):
 def estimates(folder):
     """All estimates in summary.json, numbers as they are printed."""
     summary = json.loads((pathlib.Path(folder) / "summary.json").read_text(), parse_float=str)
-    return {key: without_time(summary[key]) for key in ["log_z", "kl", "proposal", "ess", "updates", "before"] if key in summary}
+    return {key: without_time(summary[key]) for key in ["log_z", "kl", "proposal", "ess", "updates", "before", "base"] if key in summary}
 
 
 def metrics(folder):

@@ -45,9 +45,10 @@ def evaluate(folder):
 
 
 def sample(folder):
-    """60 updates leave a rough twist, so that weights differ; 40 populations of 16."""
+    """60 updates leave a rough twist, so that weights differ; 40 populations of 16. From psi = 1 the weights would have so long a
+    tail that 40 populations could not show their mean."""
     output = folder / "run"
-    keys = [*SMALL, "--train.updates=60", "--train.checkpoint_every=0", "--train.batch=64", f"--run.output={output}"]
+    keys = [*SMALL, "--twist.init_scale=1", "--train.updates=60", "--train.checkpoint_every=0", "--train.batch=64", f"--run.output={output}"]
     succeed(1, "train", QUICKSTART, *keys)
     texts = {}
     for ranks, group in [(1, 0), (2, 0), (3, 0), (3, 1)]:

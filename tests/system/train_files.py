@@ -18,7 +18,7 @@ def promised(page, section):
     for names, what, kind, content in re.findall(r"^\| (`.*?`) \| (dataset|attribute) \| (.*?) \| (.*) \|$", text, re.MULTILINE):
         shape = re.search(r"\((.*)\)", kind)
         for name in re.findall(r"`([^`]+)`", names):
-            pattern = re.escape(name).replace("WHEN", "(before|after)").replace("NAME", ".+")
+            pattern = re.escape(name).replace("WHEN", "(base|before|after)").replace("NAME", ".+")
             rows.append((pattern, what, kind.split()[0], shape and shape[1].count(",") + 1, "may be missing" not in content))
     return rows
 

@@ -37,7 +37,7 @@ def first_amount(err, stage):
 
 def evaluation(folder):
     """Repeats and samples that are done are kept; another number of ranks and other groups go on from them."""
-    keys = [QUICKSTART, *SMALL, "--evaluate.repeats=1500", f"--exact.path={folder}/exact.h5"]
+    keys = [QUICKSTART, *SMALL, "--evaluate.repeats=1500", "--evaluate.base=false", f"--exact.path={folder}/exact.h5"]
     for name in ["whole", "parts"]:
         succeed(2, "train", *keys, f"--run.output={folder}/{name}", "--evaluate.repeats=3")
     succeed(1, "evaluate", *keys, f"--run.output={folder}/whole")
@@ -56,6 +56,21 @@ def evaluation(folder):
     interrupted("evaluate", 2, words, "evaluation: repeats (SMC lower bound):", lambda p: os.kill(ranks_of(p)[1], signal.SIGTERM))
     done = succeed(2, *words, "--smc.particles=8", "--evaluate.repeats=3", "--run.progress=true")
     expect(first_amount(done.err, "evaluation: repeats (SMC lower bound):") == 0, f"expected another evaluation to begin anew, got {done.err}")
+
+
+def base_evaluation(folder):
+    """What was found about the base model is kept too, also while the twist is evaluated."""
+    keys = [QUICKSTART, *SMALL, "--evaluate.repeats=800", f"--exact.path={folder}/exact.h5"]
+    for name in ["whole", "parts"]:
+        succeed(2, "train", *keys, f"--run.output={folder}/{name}", "--evaluate.repeats=3")
+    succeed(2, "evaluate", *keys, f"--run.output={folder}/whole")
+    words = ["evaluate", *keys, f"--run.output={folder}/parts"]
+    interrupted("the base model", 2, words, "evaluation: repeats (SMC lower bound):", lambda p: os.kill(ranks_of(p)[1], signal.SIGUSR1))
+    expect((folder / "parts/base.partial.h5").exists(), "expected the finished repeats of the base model in a file")
+    succeed(3, *words)
+    expect(not list((folder / "parts").glob("*.partial.h5")), "expected nothing to be left of the interruption")
+    where = difference(estimates(folder / "parts"), estimates(folder / "whole"))
+    expect(not where, f"an evaluation in two parts differs from a whole one in {where}")
 
 
 def evaluation_in_training(folder):
@@ -120,4 +135,4 @@ def twice(folder):
     expect(done.code == -signal.SIGINT and time.monotonic() - sent < 1, f"expected the second SIGINT to end it at once, got {done}")
 
 
-main(evaluation, evaluation_in_training, exact_samples, samples, twice)
+main(evaluation, base_evaluation, evaluation_in_training, exact_samples, samples, twice)

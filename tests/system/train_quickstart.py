@@ -1,7 +1,8 @@
 """The shipped configuration on two ranks: exit code, files, structure of summary.json, and bounds that close in on log Z."""
 import json
 
-from run_twistor import EXACT_LOG_Z, QUICKSTART, TINY, expect, info, leftovers, main, metrics, succeed
+from run_twistor import (EXACT_LOG_Z, QUICKSTART, SMALL, TINY, difference, estimates, expect, info, leftovers, main, metrics,
+                         succeed)
 
 ESTIMATES = {"log_z": ["sis_lower", "sis_upper", "smc_lower", "smc_upper"], "kl": ["q_sigma", "sigma_q", "symmetrised"]}
 
@@ -40,10 +41,12 @@ def quickstart(folder):
     summary = json.loads((folder / "summary.json").read_text())
     n = summary["config"]["train"]["updates"]
     for row in ["log Z, exact", "SMC lower bound", "SMC upper bound", "SIS lower bound", "SIS upper bound", "KL(q || sigma)",
-                "KL(sigma || q)", "ESS", "seconds", "before learning", f"after {n} updates", str(folder), "-6.41535"]:
+                "KL(sigma || q)", "ESS", "seconds", "base model", f"after {n} updates", str(folder), "-6.41535"]:
         expect(row in done.out, f"expected '{row}' in the table, got {done.out}")
     check_structure(summary)
     check_bounds(summary)
+    expect("before learning" not in done.out and summary["base"] == summary["before"],
+           "expected learning from psi = 1 to begin with the base model")
     updates = [line["update"] for line in metrics(folder) if "event" not in line]
     expect(updates == list(range(1, n + 1)), f"expected one line an update in metrics.jsonl, got {updates}")
     expect(not leftovers(folder), f"expected no temporary files, got {leftovers(folder)}")
@@ -55,4 +58,19 @@ def quickstart(folder):
     expect("48 tokens" in info(TINY), "expected info to describe models/tiny")
 
 
-main(quickstart)
+def base_model(folder):
+    """Where learning starts elsewhere, the base model has a column of its own; `evaluate` finds the same numbers for it."""
+    keys = [QUICKSTART, *SMALL, "--twist.init_scale=1", f"--run.output={folder}"]
+    done = succeed(2, "train", *keys)
+    expect(all(word in done.out for word in ["base model", "before learning", "after 6 updates"]), f"expected three columns, got {done.out}")
+    seen = [estimates(folder)]
+    expect(seen[0]["base"] != seen[0]["before"], "expected a random twist to differ from the base model")
+    succeed(1, "evaluate", *keys)
+    seen.append(estimates(folder))
+    where = difference(seen[0]["base"], seen[1]["base"])
+    expect(not where, f"evaluate and train differ about the base model in {where}")
+    done = succeed(1, "evaluate", *keys, "--evaluate.base=false")
+    expect("base model" not in done.out and "base" not in estimates(folder), f"expected no base model, got {done.out}")
+
+
+main(quickstart, base_model)
