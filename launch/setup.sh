@@ -71,7 +71,7 @@ install_packages() {
   fi
   command -v apt-get >/dev/null ||
     fail 78 "these Debian packages are missing and there is no apt-get: ${missing[*]}" \
-      "install their like with your own package manager, then run launch/setup.sh --no-packages"
+      "install their equivalents with your own package manager, then run launch/setup.sh --no-packages"
   ((EUID == 0)) || command -v sudo >/dev/null ||
     fail 78 "these Debian packages are missing, and this is neither root nor is there sudo: ${missing[*]}" \
       "ask an administrator to install them, then run launch/setup.sh again"
@@ -126,7 +126,7 @@ install_libtorch() {
 
   # Two clones may run this at once: one downloads, the other waits and finds it done.
   exec {lock}>"$cache/.$name.lock"
-  flock -n "$lock" || { say "LibTorch: another setup is at it, waiting"; flock "$lock"; }
+  flock -n "$lock" || { say "LibTorch: waiting for another setup"; flock "$lock"; }
   if is_libtorch "$folder"; then
     say "LibTorch $libtorch_version: there now, $folder"
     exec {lock}>&-

@@ -81,6 +81,9 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
     differences.compare("train.objective", checkpoint.objective, expected.config.train.objective);
   for (const Field& field : fields())
     if (is_compared(field.key, purpose)) differences.compare(field, stored, expected.config);
+  // Then every exact sample measures, and the twist must have learned from none of them.
+  if (purpose == Purpose::use && expected.config.train.positives == "weighted")
+    differences.compare(*find_field("train.positives"), stored, expected.config);
   TWISTOR_CHECK(differences.text().empty(), ErrorKind::config, "resuming from a checkpoint",
                 differences.text(), "set these back, or choose another run.output to start anew");
 }

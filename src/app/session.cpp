@@ -178,20 +178,19 @@ report::ProgressOptions Session::progress() const {
 }
 
 ExactSplit split(const store::ExactSamples& samples, const Config& config) {
-  // Every second sample: the division does not depend on how many there are, nor on who learns from them.
-  const auto every_second = [&samples](std::int64_t first) {
-    return estimate::ExactSource{(samples.n() + 1 - first) / 2, [&samples, first](std::int64_t i) {
-                                   const auto at =
-                                       samples.tokens.values.begin() + (first + 2 * i) * samples.length;
-                                   return std::vector<std::int64_t>(at, at + samples.length);
-                                 }};
+  const auto every = [&samples](std::int64_t step, std::int64_t first) {
+    return estimate::ExactSource{
+        (samples.n() + step - 1 - first) / step, [&samples, step, first](std::int64_t i) {
+          const auto at = samples.tokens.values.begin() + (first + step * i) * samples.length;
+          return std::vector<std::int64_t>(at, at + samples.length);
+        }};
   };
-  ExactSplit out{every_second(0), every_second(1)};
-  TWISTOR_CHECK(samples.n() != 1 || config.train.positives == "weighted", ErrorKind::config,
-                "dividing the exact samples between learning and evaluation",
-                "there is one, and both need their own",
-                "set train.positives = weighted, or make more exact samples");
-  return out;
+  if (config.train.positives == "weighted") return {every(1, 0), {}};
+  TWISTOR_CHECK(
+      samples.n() != 1, ErrorKind::config, "dividing the exact samples between learning and evaluation",
+      "there is one, and both need their own", "set train.positives = weighted, or make more exact samples");
+  // Every second sample: the division does not depend on how many there are, nor on who learns from them.
+  return {every(2, 0), every(2, 1)};
 }
 
 }  // namespace twistor::app

@@ -94,9 +94,9 @@ class Session {
 };
 
 /// Exact samples as the estimators and the trainer ask for them: samples 0, 2, 4, ... measure and 1, 3, 5,
-/// ... are learned from, for every method alike, because a bound or a KL divergence from samples that the
-/// twist has seen would look too good. `samples` must outlive both. Throws Error(config) if learning from
-/// exact samples has to do with a single one.
+/// ... are learned from, because a bound or a KL divergence from samples that the twist has seen would look
+/// too good. With train.positives = weighted nothing is learned from them, and all measure. `samples` must
+/// outlive both. Throws Error(config) if learning from exact samples has to do with a single one.
 struct ExactSplit {
   estimate::ExactSource for_estimates, for_learning;
 };

@@ -77,6 +77,18 @@ TEST(Compatibility, TellsTextsApartAfterSignsThatMayBeginAComment) {
   }
 }
 
+TEST(Compatibility, WhatMeasuresWithAllExactSamplesLearnedFromNone) {
+  Config learned = config_with_prompt("p"), now = learned;
+  for (const char* positives : {"exact", "both"}) {
+    learned.train.positives = positives;
+    now.train.positives = "weighted";
+    const std::string said = refusal(checkpoint_of(learned, {1}), expectation_of(now, {1}), Purpose::use);
+    EXPECT_NE(said.find("train.positives is '"), std::string::npos) << said;
+    // The other way round half of the samples measure, and the twist has seen none.
+    EXPECT_EQ(refusal(checkpoint_of(now, {1}), expectation_of(learned, {1}), Purpose::use), "");
+  }
+}
+
 TEST(Compatibility, PromptsAreTheSameIfTheirTokensAre) {
   const Config text = config_with_prompt("once # upon");
   Config ids = config_with_prompt("");
