@@ -63,8 +63,7 @@ HeadTwist::HeadTwist(const std::string& form, std::int64_t width, std::int64_t v
                 fmt::format("twist.form is \"{}\", expected linear or mlp", form));
   const std::uint32_t n_hidden = form == "mlp" ? 2 : 0;
   for (std::uint32_t i = 0; i < n_hidden; ++i) {
-    parameters_.push_back(
-        random_weight(fmt::format("hidden{}.weight", i), width, width, 1.0, seed, i));
+    parameters_.push_back(random_weight(fmt::format("hidden{}.weight", i), width, width, 1.0, seed, i));
     parameters_.push_back(zero_bias(fmt::format("hidden{}.bias", i), width));
     packed_.emplace_back(width, width, precision);
     transposed_.emplace_back(width, width, device::Precision::float32);

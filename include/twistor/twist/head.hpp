@@ -28,8 +28,8 @@ struct HeadGradient {
 };
 
 /// log psi = W_out f(h) + b_out, with f the identity (linear) or two ReLU layers of width D (mlp).
-/// Weights are initialised N(0, 2 / (n_in + n_out)), those of the output layer times init_scale, biases 0. With
-/// init_scale = 0 log psi starts at 0: the untrained twist is the base model.
+/// Weights are initialised N(0, 2 / (n_in + n_out)), those of the output layer times init_scale, biases 0.
+/// With init_scale = 0 log psi starts at 0: the untrained twist is the base model.
 class HeadTwist final : public Twist {
  public:
   /// form: "linear" or "mlp" (Error(config) otherwise). The same seed gives the same parameters.

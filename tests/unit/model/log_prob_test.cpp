@@ -221,7 +221,8 @@ TEST(Draw, APreparedRowDrawsTheSameTokens) {
   row[0] = row[17] = row[255] = -std::numeric_limits<float>::infinity();
   const double log_total = row_log_sum_exp(std::span<const float>(row));
   const std::vector<double> exact(row.begin(), row.end());
-  const TokenCdf floats(std::span<const float>(row), log_total), doubles(std::span<const double>(exact), log_total);
+  const TokenCdf floats(std::span<const float>(row), log_total),
+      doubles(std::span<const double>(exact), log_total);
   std::vector<double> quantiles{1e-300, 1e-17, 0.5, 1 - 1e-16, 1.0};
   for (int i = 0; i < 20000; ++i) quantiles.push_back(random.uniform());
   for (const double u : quantiles) {
