@@ -31,7 +31,7 @@ set(TWISTOR_PCH_LIGHT <fmt/format.h> <fmt/ranges.h> <nlohmann/json.hpp>)
 set(TWISTOR_PCH_GTEST <gmock/gmock.h> <gtest/gtest.h>)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/pch.cpp CONTENT "// Only here so that the precompiled header has an owner.\n")
 
-# twistor_pch(NAME [LIBRARIES libraries...] HEADERS headers...)
+# twistor_pch(NAME [LIBRARIES libraries...] [OPTIONS options...] HEADERS headers...)
 function(twistor_pch name)
   cmake_parse_arguments(ARG "" "" "LIBRARIES;OPTIONS;HEADERS" ${ARGN})
   add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
@@ -67,7 +67,8 @@ function(twistor_room name)
   add_library(twistor::${name} ALIAS twistor_${name})
 endfunction()
 
-# twistor_kernels(ISA flags...): src/device/cpu/ISA/*.cpp join the room device, compiled with those flags alone.
+# twistor_kernels(ISA flags...): src/device/cpu/ISA/*.cpp join the room device, those flags in place of
+# TWISTOR_CPU.
 function(twistor_kernels isa)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/device/cpu/${isa}/*.cpp)
   set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${ARGN}" SKIP_PRECOMPILE_HEADERS ON)

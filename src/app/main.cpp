@@ -13,6 +13,7 @@
 #include "twistor/base/log.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/environment.hpp"
+#include "twistor/device/isa.hpp"
 #include "twistor/device/require.hpp"
 
 int main(int argc, char** argv) {
@@ -32,7 +33,10 @@ int main(int argc, char** argv) {
       if (!world || world->rank() == 0) fmt::print("{}", command_line.printout);
       return 0;
     }
-    if (world) app::agree_on_isa(*world);
+    if (world)
+      app::agree_on_isa(*world);
+    else
+      (void)device::isa_in_use();  // a wrong TWISTOR_ISA is refused here and not amid parallel kernels
     return app::run(command_line.invocation);
   } catch (const std::exception& error) {
     comm::report_and_abort(world ? &*world : nullptr, error, "running twistor");

@@ -85,7 +85,10 @@ class Training {
       // evaluated already.
       const std::int64_t at = trainer_.state().update;
       if (config.train.evaluate && at == begin && at < end) {
-        if (config.evaluate.base && !starts_from_base() && !base_) base_ = evaluate_base(session_, exact_);
+        if (config.evaluate.base && !starts_from_base() && !base_) {
+          base_ = evaluate_base(session_, exact_);
+          counters_.add(base_->bounds.counters);
+        }
         evaluate();
       }
       if (at < end) learn_until(end);

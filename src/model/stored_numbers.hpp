@@ -32,10 +32,6 @@ inline float from_f16(std::uint16_t half) {
   return std::bit_cast<float>(bits | (static_cast<std::uint32_t>(half & 0x8000u) << 16));
 }
 
-inline float from_stored_bf16(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-
 inline constexpr std::int64_t longest_block = 256, most_groups = 16;
 
 /// One block of a quantised type as codes with a scale and an offset for each group (code_layout): `codes`

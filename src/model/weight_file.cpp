@@ -11,6 +11,7 @@
 
 #include "stored_numbers.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/device/bfloat16.hpp"
 #include "twistor/model/weight_formats.hpp"
 #include "twistor/text/quote.hpp"
 
@@ -54,7 +55,7 @@ void expand(StoredType type, const std::byte* bytes, std::span<float> out) {
       return;
     case StoredType::bf16:
       for (std::int64_t i = 0; i < n; ++i)
-        out.data()[i] = from_stored_bf16(load_stored<std::uint16_t>(bytes, i));
+        out.data()[i] = device::from_bfloat16(load_stored<std::uint16_t>(bytes, i));
       return;
     default:
       return expand_codes(type, bytes, out);

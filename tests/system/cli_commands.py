@@ -83,6 +83,15 @@ def check_files(folder):
     expect_run(["score", str(folder / "none"), "--ids", "1,2"], 66, err=["none"])
 
 
+def check_isa():
+    """A wrong instruction set is refused before any work, with and without ranks; words about the program are not."""
+    os.environ["TWISTOR_ISA"] = "sse9"
+    for words in [["score", str(ROOT / "models/tiny"), "--text", "once"], ["tokenize", str(ROOT / "models/tiny"), "--text", "once"]]:
+        expect_run(words, 78, err=["TWISTOR_ISA=sse9 is not known (expected avx2"])
+    expect_run(["--version"], 0, out=["twistor "])
+    del os.environ["TWISTOR_ISA"]
+
+
 def check_model(model, text):
     _, out, _ = expect_run(["tokenize", model, "--text", text], 0)
     ids = json.loads(out)
@@ -134,6 +143,7 @@ def main():
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as name:
         check_words()
+        check_isa()
         check_configurations(pathlib.Path(name))
         check_files(pathlib.Path(name))
         check_score_text(pathlib.Path(name))

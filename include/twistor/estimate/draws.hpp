@@ -43,8 +43,8 @@ struct PopulationFacts {
 /// The same on every rank.
 struct Draws {
   std::vector<WeightedSequence> sequences;  ///< by population, then id
-  std::vector<PopulationFacts>
-      populations;  ///< finished ones, 0, 1, ...: all, unless the work was interrupted
+  /// Finished ones, 0, 1, ...: all, unless the work was interrupted.
+  std::vector<PopulationFacts> populations;
   [[nodiscard]] std::int64_t n_done() const { return static_cast<std::int64_t>(populations.size()); }
   /// Populations whose weights all vanished: no draw comes from them.
   [[nodiscard]] std::int64_t n_dead() const;
