@@ -24,7 +24,7 @@
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/node_memory.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/target/potential.hpp"
+#include "twistor/potential/potential.hpp"
 #include "twistor/twist/head.hpp"
 
 namespace twistor::bench {
@@ -141,9 +141,9 @@ inline std::unique_ptr<SharedModel> load_shared(const std::string& name, device:
 }
 
 /// phi = 1: all unevenness of the weights comes from the twist.
-class FlatPotential final : public target::Potential {
+class FlatPotential final : public potential::Potential {
  public:
-  [[nodiscard]] std::vector<double> log_phi(const target::Sequences& sequences) const override {
+  [[nodiscard]] std::vector<double> log_phi(const potential::Sequences& sequences) const override {
     return std::vector<double>(static_cast<std::size_t>(sequences.size()), 0.0);
   }
   [[nodiscard]] double log_phi_bound() const override { return 0; }

@@ -40,9 +40,9 @@ double resident_gb() {
 }
 
 /// A potential without cost.
-class LastToken final : public target::Potential {
+class LastToken final : public potential::Potential {
  public:
-  std::vector<double> log_phi(const target::Sequences& s) const override {
+  std::vector<double> log_phi(const potential::Sequences& s) const override {
     std::vector<double> out;
     for (std::int64_t i = 0; i < s.size(); ++i)
       out.push_back(-static_cast<double>(s.tokens[static_cast<std::size_t>((i + 1) * s.length - 1)] % 7));

@@ -11,9 +11,9 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/potential/enumeration.hpp"
+#include "twistor/potential/rejection.hpp"
 #include "twistor/report/progress.hpp"
-#include "twistor/target/enumeration.hpp"
-#include "twistor/target/rejection.hpp"
 
 namespace twistor::app {
 namespace {
@@ -47,7 +47,7 @@ bool is_enumerable(const Session& session) {
 
 store::ExactSamples by_enumeration(const Session& session) {
   const Config& config = session.config();
-  target::EnumerationOptions options;
+  potential::EnumerationOptions options;
   options.limit = std::max(config.evaluate.enumeration_limit, options.limit);
   log_info(fmt::format("enumerating {}^{} sequences", session.lm().vocab_size(), config.target.length));
   report::ProgressLine progress(session.progress());
@@ -56,8 +56,8 @@ store::ExactSamples by_enumeration(const Session& session) {
   options.steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
     progress.update(fmt::format("enumerating {}: {} of {}", what, done, wanted), {done, wanted});
   };
-  const target::Enumeration all =
-      target::enumerate(session.lm(), session.potential(), session.prompt(), config.target.length, options);
+  const potential::Enumeration all = potential::enumerate(session.lm(), session.potential(), session.prompt(),
+                                                          config.target.length, options);
   progress.finish();
   if (!all.is_complete()) return empty_set(session, "enumeration");
   TWISTOR_CHECK(all.size() > 0, ErrorKind::data, "enumerating the target", "phi is 0 for every sequence",
@@ -73,18 +73,18 @@ store::ExactSamples by_enumeration(const Session& session) {
 }
 
 /// All ranks' accepted draws of one round, in order of draw number. *Collective over the world.*
-std::vector<target::AcceptedDraw> gather_accepted(const std::vector<target::AcceptedDraw>& mine,
-                                                  std::int64_t T, const comm::Communicator& world) {
+std::vector<potential::AcceptedDraw> gather_accepted(const std::vector<potential::AcceptedDraw>& mine,
+                                                     std::int64_t T, const comm::Communicator& world) {
   std::vector<std::int64_t> integers;
   std::vector<double> reals;
-  for (const target::AcceptedDraw& a : mine) {
+  for (const potential::AcceptedDraw& a : mine) {
     integers.push_back(a.draw);
     integers.insert(integers.end(), a.tokens.begin(), a.tokens.end());
     reals.insert(reals.end(), {a.log_p0, a.log_phi});
   }
   const auto all_integers = comm::all_gather(std::span<const std::int64_t>(integers), world);
   const auto all_reals = comm::all_gather(std::span<const double>(reals), world);
-  std::vector<target::AcceptedDraw> out;
+  std::vector<potential::AcceptedDraw> out;
   for (std::size_t i = 0; 2 * i < all_reals.size(); ++i) {
     const auto at = all_integers.begin() + static_cast<std::ptrdiff_t>(i) * (T + 1);
     out.push_back({*at, {at + 1, at + 1 + T}, all_reals[2 * i], all_reals[2 * i + 1]});
@@ -107,21 +107,21 @@ std::string rejection_text(const store::ExactSamples& s, std::int64_t wanted) {
 }
 
 /// One round of draws. *Collective over the world.*
-void add_round(const Session& session, const target::RejectionSampler& sampler, store::ExactSamples& out) {
+void add_round(const Session& session, const potential::RejectionSampler& sampler, store::ExactSamples& out) {
   constexpr std::int64_t least_a_rank = 32,
                          most_a_rank = 256;  // a batch of the model, so that signals are seen
   const ExactConfig& exact = session.config().exact;
   const comm::Communicator& world = session.world();
-  const std::int64_t end = out.n_draws + target::next_round({.n_wanted = exact.count,
-                                                             .n_accepted = out.n(),
-                                                             .n_draws = out.n_draws,
-                                                             .max_draws = exact.budget,
-                                                             .least = least_a_rank * world.size(),
-                                                             .most = most_a_rank * world.size()});
+  const std::int64_t end = out.n_draws + potential::next_round({.n_wanted = exact.count,
+                                                                .n_accepted = out.n(),
+                                                                .n_draws = out.n_draws,
+                                                                .max_draws = exact.budget,
+                                                                .least = least_a_rank * world.size(),
+                                                                .most = most_a_rank * world.size()});
   const auto accepted =
       gather_accepted(sampler.accepted({out.n_draws + world.rank(), end, world.size()}), out.length, world);
   out.n_draws = end;
-  for (const target::AcceptedDraw& a : accepted) {
+  for (const potential::AcceptedDraw& a : accepted) {
     if (out.n() == exact.count) break;
     append(out, a.tokens, a.log_p0, a.log_phi);
     if (out.n() == exact.count) out.n_draws = a.draw + 1;
@@ -133,8 +133,8 @@ store::ExactSamples by_rejection(const Session& session, const std::filesystem::
                                  store::ExactSamples out) {
   constexpr double save_every_s = 10;
   const ExactConfig& exact = session.config().exact;
-  const target::RejectionSampler sampler(session.lm(), session.potential(), session.prompt(), out.length,
-                                         session.config().run.seed);
+  const potential::RejectionSampler sampler(session.lm(), session.potential(), session.prompt(), out.length,
+                                            session.config().run.seed);
   const Interrupt interrupt = session.interrupt();
   report::ProgressLine progress(session.progress());
   auto last_save = std::chrono::steady_clock::now();
@@ -238,7 +238,7 @@ store::ExactSamples joint_set(const Session& session, store::ExactSamples out,
                 "leave target.text and target.ids empty, or choose another exact.source");
   const double log_phi = session.potential().log_phi({session.prompt(), sample, out.length})[0];
   const std::int64_t index = 0;
-  const auto drawn = target::BaseSampler(session.lm(), session.prompt())
+  const auto drawn = potential::BaseSampler(session.lm(), session.prompt())
                          .sample(out.length, {&index, 1}, session.config().run.seed);
   append(out, sample, drawn.log_p0[0], log_phi);
   const std::vector<std::int64_t>& observation = session.observation();

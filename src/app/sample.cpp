@@ -15,11 +15,11 @@
 #include "twistor/base/log.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/potential/base_sampler.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/table.hpp"
 #include "twistor/store/atomic_file.hpp"
-#include "twistor/target/base_sampler.hpp"
 #include "twistor/text/decode.hpp"
 
 namespace twistor::app {
@@ -99,8 +99,8 @@ BaseDraws draw_base(const Session& session, std::int64_t n) {
   for (std::int64_t i = n * r / P; i < n * (r + 1) / P; ++i) indices.push_back(i);
   BaseDraws mine;
   if (!indices.empty()) {
-    mine.tokens = target::sample_base(session.lm(), session.prompt(), T, indices, session.config().run.seed,
-                                      Stream::base_check)
+    mine.tokens = potential::sample_base(session.lm(), session.prompt(), T, indices,
+                                         session.config().run.seed, Stream::base_check)
                       .tokens;
     mine.log_phi = session.potential().log_phi({session.prompt(), mine.tokens, T});
   }

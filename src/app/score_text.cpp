@@ -9,17 +9,17 @@
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/format/json.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/target/registry.hpp"
-#include "twistor/text/json.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/potential/registry.hpp"
 
 namespace twistor::app {
 namespace {
 
 std::string text_of_json(const std::string& line, const std::string& doing) {
-  const nlohmann::json json = text::parse_json(line, doing);
-  const text::JsonView view(json, doing);
+  const nlohmann::json json = format::parse_json(line, doing);
+  const format::JsonView view(json, doing);
   return view.is_object() ? view.at("text").string() : view.string();
 }
 
@@ -46,11 +46,11 @@ class Scoring {
   explicit Scoring(const Invocation& invocation)
       : config_(invocation.config), options_(target_options(config_, invocation.config_file)) {
     options_.length = 0;  // texts have their own
-    if (target::needs_language_model(options_.potential)) load(invocation.config_file, true);
-    scorer_ = target::make_text_scorer(options_, context());
+    if (potential::needs_language_model(options_.potential)) load(invocation.config_file, true);
+    scorer_ = potential::make_text_scorer(options_, context());
     if (scorer_ != nullptr) return;
     if (tokenizer_ == nullptr) load(invocation.config_file, false);
-    potential_ = target::make_potential(options_, context());
+    potential_ = potential::make_potential(options_, context());
     prompt_ = prompt_ids(config_, tokenizer_.get(), context().vocab_size());
     const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
     if (!warning.empty()) log_warning(warning);
@@ -66,7 +66,7 @@ class Scoring {
     std::vector<double> values;
     for (const std::string& text : texts) {
       const auto ids = tokenizer_->encode(text);
-      TWISTOR_CHECK(!ids.empty(), ErrorKind::usage, "scoring the text " + text::quote(text),
+      TWISTOR_CHECK(!ids.empty(), ErrorKind::usage, "scoring the text " + format::quote(text),
                     "it has no tokens", "give a longer text");
       values.push_back(potential_->log_phi({prompt_, ids, static_cast<std::int64_t>(ids.size())}).front());
     }
@@ -74,7 +74,9 @@ class Scoring {
   }
 
  private:
-  [[nodiscard]] target::TargetContext context() const { return target_context(lm_.get(), tokenizer_.get()); }
+  [[nodiscard]] potential::TargetContext context() const {
+    return target_context(lm_.get(), tokenizer_.get());
+  }
 
   void load(const std::filesystem::path& config_file, bool with_lm) {
     const auto path = input_path(config_.model.path, config_file, "model.path");
@@ -89,11 +91,11 @@ class Scoring {
   }
 
   const Config& config_;
-  target::PotentialOptions options_;
+  potential::PotentialOptions options_;
   std::unique_ptr<model::LanguageModel> lm_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
-  std::unique_ptr<target::TextScorer> scorer_;    // for potentials of text,
-  std::unique_ptr<target::Potential> potential_;  // for those of tokens
+  std::unique_ptr<potential::TextScorer> scorer_;    // for potentials of text,
+  std::unique_ptr<potential::Potential> potential_;  // for those of tokens
   std::vector<std::int64_t> prompt_;
 };
 
@@ -107,7 +109,7 @@ int score_text(const Invocation& invocation) {
   if (!invocation.is_json) fmt::print("{}\n", scoring.description());
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (!invocation.is_json) {
-      fmt::print("{:12.6f}  {}\n", values[i], text::quote(texts[i]));
+      fmt::print("{:12.6f}  {}\n", values[i], format::quote(texts[i]));
       continue;
     }
     nlohmann::ordered_json json;

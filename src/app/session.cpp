@@ -10,8 +10,8 @@
 #include "twistor/device/isa.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/target/base_sampler.hpp"
-#include "twistor/target/registry.hpp"
+#include "twistor/potential/base_sampler.hpp"
+#include "twistor/potential/registry.hpp"
 #include "twistor/text/decode.hpp"
 
 namespace twistor::app {
@@ -108,22 +108,23 @@ void Session::make_end_absorbing() {
 
 void Session::make_potential(const std::filesystem::path& config_file) {
   const TargetConfig& t = config_.target;
-  target::PotentialOptions options = target_options(config_, config_file);
+  potential::PotentialOptions options = target_options(config_, config_file);
   if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
     // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
     const std::int64_t index = 0;
-    const target::JointDraws draw = target::BaseSampler(*lm_, prompt_)
-                                        .joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
+    const potential::JointDraws draw =
+        potential::BaseSampler(*lm_, prompt_)
+            .joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
     joint_sample_ = draw.sequences.tokens;
     observation_ = options.ids = draw.observations.tokens;
     if (is_root())
       log_info(fmt::format("drawn jointly: o = \"{}\" with s = \"{}\"", decode(observation_),
                            decode(joint_sample_)));
   }
-  target::TargetContext context = target_context(lm_.get(), tokenizer_.get());
+  potential::TargetContext context = target_context(lm_.get(), tokenizer_.get());
   context.weight_memory = [this] { return weight_memory(); };
-  potential_ = target::make_potential(options, context);
-  potential_identity_ = target::identity(*potential_, options);
+  potential_ = potential::make_potential(options, context);
+  potential_identity_ = potential::identity(*potential_, options);
 }
 
 std::unique_ptr<twist::HeadTwist> Session::make_twist() const {

@@ -9,8 +9,8 @@
 
 #include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/store/foreign_arrays.hpp"
-#include "twistor/text/quote.hpp"
 
 namespace twistor::app {
 namespace {
@@ -36,7 +36,7 @@ std::string unknown_words(std::string_view text, const text::Tokenizer& tokenize
     const std::string_view word = text.substr(0, text.find_first_of(blanks));
     text.remove_prefix(word.size());
     if (word.empty() || std::ranges::count(tokenizer.encode(word), unknown_id) == 0) continue;
-    out += fmt::format("{}{}", out.empty() ? ", for " : ", ", text::quote(word));
+    out += fmt::format("{}{}", out.empty() ? ", for " : ", ", format::quote(word));
     ++n;
   }
   return out;
@@ -44,13 +44,13 @@ std::string unknown_words(std::string_view text, const text::Tokenizer& tokenize
 
 }  // namespace
 
-target::PotentialOptions target_options(const Config& config, const std::filesystem::path& config_file) {
+potential::PotentialOptions target_options(const Config& config, const std::filesystem::path& config_file) {
   constexpr std::string_view section = "target.";
-  target::PotentialOptions options;
+  potential::PotentialOptions options;
   Config copy = config;  // fields point into what can be written
   for (const Field& field : fields()) {
     if (!field.key.starts_with(section)) continue;
-    const target::OptionField* option = target::find_option(field.key.substr(section.size()));
+    const potential::OptionField* option = potential::find_option(field.key.substr(section.size()));
     if (option == nullptr) continue;  // of the run, not of the potential: target.observation_length
     std::visit(
         [&](auto member, const auto* value) {
@@ -62,14 +62,14 @@ target::PotentialOptions target_options(const Config& config, const std::filesys
         },
         option->member, field.pointer(copy));
     if (!option->is_path) continue;
-    std::string& path = options.*std::get<std::string target::PotentialOptions::*>(option->member);
+    std::string& path = options.*std::get<std::string potential::PotentialOptions::*>(option->member);
     if (!path.empty()) path = input_path(path, config_file, field.key).string();
   }
   return options;
 }
 
-target::TargetContext target_context(const model::LanguageModel* lm, const text::Tokenizer* tokenizer) {
-  target::TargetContext context;
+potential::TargetContext target_context(const model::LanguageModel* lm, const text::Tokenizer* tokenizer) {
+  potential::TargetContext context;
   context.lm = lm;
   context.tokenizer = tokenizer;
   context.read_arrays = [](const std::filesystem::path& file, std::span<const std::string> names) {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "twistor/base/bfloat16.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/device/bfloat16.hpp"
 
 namespace twistor::device {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "twistor/device/bfloat16.hpp"
+#include "twistor/base/bfloat16.hpp"
 #include "twistor/device/kernels.hpp"
 
 namespace twistor::model {
@@ -16,7 +16,7 @@ void store_element(float x, float& out) {
   out = x;
 }
 void store_element(float x, std::uint16_t& out) {
-  out = device::to_bfloat16(x);
+  out = to_bfloat16(x);
 }
 
 template <class E>

@@ -29,15 +29,15 @@ DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options)
   head = packer.matrix(head_source(source_));
   final_norm = read_norm(source_.final_norm);
   if (options.memory.publish) options.memory.publish();
-  for (const TensorInfo& tensor : source_.file->tensors()) n_parameters += tensor.numel();
+  for (const format::TensorInfo& tensor : source_.file->tensors()) n_parameters += tensor.numel();
 }
 
 void DecoderWeights::read_embedding(std::int64_t token, std::span<float> out) const {
-  read_rows_f32(*source_.embedding, token, token + 1, out);
+  format::read_rows_f32(*source_.embedding, token, token + 1, out);
 }
 
 void DecoderWeights::read_position(std::int64_t position, std::span<float> out) const {
-  read_rows_f32(*source_.positions, position, position + 1, out);
+  format::read_rows_f32(*source_.positions, position, position + 1, out);
 }
 
 }  // namespace twistor::model

@@ -50,7 +50,7 @@ class PackedEncoder final : public Encoder {
                          packer.linear(layer.down)});
     if (options.memory.publish) options.memory.publish();
     embedding_norm_ = read_norm(source_.embedding_norm);
-    for (const TensorInfo* tensor : {source_.embedding, source_.positions, source_.types})
+    for (const format::TensorInfo* tensor : {source_.embedding, source_.positions, source_.types})
       check_finite(tensor);
   }
 
@@ -63,8 +63,9 @@ class PackedEncoder final : public Encoder {
   std::string description() const override {
     const EncoderTraits& t = source_.traits;
     std::int64_t n_parameters = 0;
-    for (const TensorInfo& tensor : source_.file->tensors())
-      if (tensor.type != StoredType::i64 && tensor.type != StoredType::other) n_parameters += tensor.numel();
+    for (const format::TensorInfo& tensor : source_.file->tensors())
+      if (tensor.type != format::StoredType::i64 && tensor.type != format::StoredType::other)
+        n_parameters += tensor.numel();
     return fmt::format("{}, {:.1f} M parameters, {} layers, D {}, V {}, at most {} tokens, {}", t.family,
                        static_cast<double>(n_parameters) * 1e-6, t.n_layers, t.width, t.vocab_size,
                        t.max_tokens(), precision_ == device::Precision::float32 ? "float32" : "bfloat16");
@@ -82,14 +83,15 @@ class PackedEncoder final : public Encoder {
 
  private:
   /// Rows of the embeddings are read where the file maps them, so that damage must be found now.
-  static void check_finite(const TensorInfo* tensor) {
+  static void check_finite(const format::TensorInfo* tensor) {
     if (tensor == nullptr) return;
     constexpr std::int64_t slice = 1024;
     std::vector<float> rows(static_cast<std::size_t>(slice * tensor->shape[1]));
     for (std::int64_t begin = 0; begin < tensor->shape[0]; begin += slice) {
       const std::int64_t end = std::min(tensor->shape[0], begin + slice);
-      read_rows_f32(*tensor, begin, end,
-                    std::span(rows).first(static_cast<std::size_t>((end - begin) * tensor->shape[1])));
+      format::read_rows_f32(
+          *tensor, begin, end,
+          std::span(rows).first(static_cast<std::size_t>((end - begin) * tensor->shape[1])));
     }
   }
 
@@ -147,9 +149,9 @@ class PackedEncoder final : public Encoder {
   void embed(const TokenTexts& texts, std::span<const std::int64_t> begins, Workspace& work) const {
     const auto d = static_cast<std::size_t>(width());
     std::vector<float> part(d);
-    const auto add = [&](const TensorInfo* table, std::int64_t row, std::span<float> out) {
+    const auto add = [&](const format::TensorInfo* table, std::int64_t row, std::span<float> out) {
       if (table == nullptr) return;
-      read_rows_f32(*table, row, row + 1, part);
+      format::read_rows_f32(*table, row, row + 1, part);
       for (std::size_t i = 0; i < d; ++i) out[i] += part[i];
     };
     auto out = std::span(work.sum).begin();
@@ -159,7 +161,7 @@ class PackedEncoder final : public Encoder {
         const std::int64_t id = texts.ids[static_cast<std::size_t>(r)];
         const std::int64_t position = id == source_.traits.padding_id ? id : next_position++;
         const std::span<float> row(out, d);
-        read_rows_f32(*source_.embedding, id, id + 1, row);
+        format::read_rows_f32(*source_.embedding, id, id + 1, row);
         add(source_.types, texts.type_ids[static_cast<std::size_t>(r)], row);
         add(source_.positions, position, row);
       }

@@ -7,15 +7,15 @@
 #include <nlohmann/json.hpp>
 
 #include "families.hpp"
-#include "json_file.hpp"
 #include "tensor_search.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/row_kernels.hpp"
+#include "twistor/format/json_file.hpp"
 
 namespace twistor::model {
 namespace {
 
-using text::JsonView;
+using format::JsonView;
 
 /// Defaults are BERT's.
 struct EncoderFamily {
@@ -83,15 +83,15 @@ std::string names_of(const Table& table, Name name) {
   return out;
 }
 
-const EncoderFamily& find_family(const JsonView& config) {
-  const JsonView type = config.at("model_type");
+const EncoderFamily& find_family(const format::JsonView& config) {
+  const format::JsonView type = config.at("model_type");
   for (const EncoderFamily& family : known)
     if (family.model_type == type.string()) return family;
   type.fail("the encoder family \"" + type.string() + "\" is not supported",
             "supported: " + names_of(known, &EncoderFamily::model_type));
 }
 
-Activation read_activation(const JsonView& name) {
+Activation read_activation(const format::JsonView& name) {
   for (const NamedActivation& activation : activations)
     if (activation.name == name.string()) return activation.function;
   name.fail("the activation \"" + name.string() + "\" is not supported",
@@ -99,7 +99,7 @@ Activation read_activation(const JsonView& name) {
 }
 
 /// Keys that would change the outputs in ways that are not implemented.
-void refuse_unsupported(const JsonView& config) {
+void refuse_unsupported(const format::JsonView& config) {
   if (const auto kind = config.find("position_embedding_type"); kind && kind->string() != "absolute")
     kind->fail("positions of the kind \"" + kind->string() + "\" are not supported", "supported: absolute");
   for (const std::string_view flag : {"is_decoder", "add_cross_attention"})
@@ -110,20 +110,20 @@ void refuse_unsupported(const JsonView& config) {
     quantised->fail("quantised weights are not supported here", "give the folder of the original weights");
 }
 
-EncoderTraits read_traits(const JsonView& config, const EncoderFamily& family) {
+EncoderTraits read_traits(const format::JsonView& config, const EncoderFamily& family) {
   refuse_unsupported(config);
   constexpr std::int64_t most = 1 << 20;
   EncoderTraits t;
   t.family = family.name;
   t.width = config.at(family.width).integer(1, most);
   t.n_layers = config.at(family.layers).integer(1, 1000);
-  const JsonView heads = config.at(family.heads);
+  const format::JsonView heads = config.at(family.heads);
   t.n_heads = heads.integer(1, t.width);
   if (t.width % t.n_heads != 0)
     heads.fail(fmt::format("the width {} is no multiple of {} heads", t.width, t.n_heads));
   t.feed_forward = config.at(family.feed_forward).integer(1, most);
   t.vocab_size = config.at("vocab_size").integer(1, 1 << 24);
-  const JsonView positions = config.at("max_position_embeddings");
+  const format::JsonView positions = config.at("max_position_embeddings");
   t.n_positions = positions.integer(1, 1 << 24);
   if (family.has_types) t.n_types = config.at("type_vocab_size").integer(0, most);
   if (family.has_padding_offset) t.padding_id = config.at("pad_token_id").integer(0, t.vocab_size - 1);
@@ -138,7 +138,7 @@ EncoderTraits read_traits(const JsonView& config, const EncoderFamily& family) {
 
 /// Linear layers and norms by their names.
 struct Parts {
-  const WeightFile& file;
+  const format::WeightFile& file;
   TensorSearch& tensors;
 
   MatrixSource::Part linear(const std::string& name, std::int64_t n, std::int64_t k) const {
@@ -151,8 +151,8 @@ struct Parts {
   }
 };
 
-EncoderSource find_encoder(const JsonView& config, const EncoderFamily& family,
-                           std::shared_ptr<const WeightFile> file, TensorSearch& tensors) {
+EncoderSource find_encoder(const format::JsonView& config, const EncoderFamily& family,
+                           std::shared_ptr<const format::WeightFile> file, TensorSearch& tensors) {
   EncoderSource s;
   s.traits = read_traits(config, family);
   const EncoderTraits& t = s.traits;
@@ -185,7 +185,7 @@ EncoderSource find_encoder(const JsonView& config, const EncoderFamily& family,
 
 /// id2label says how many classes there are and their names; without it num_labels, else two, as the
 /// reference has it.
-std::vector<std::string> read_labels(const JsonView& config) {
+std::vector<std::string> read_labels(const format::JsonView& config) {
   const auto number = config.find("num_labels");
   const auto names = config.find("id2label");
   constexpr std::int64_t most = 1 << 20;
@@ -203,7 +203,7 @@ std::vector<std::string> read_labels(const JsonView& config) {
 
 /// "multi_label_classification": each class has a sigmoid of its own. A regression's one output is a score
 /// as well.
-bool read_is_multi_label(const JsonView& config, std::size_t n_labels) {
+bool read_is_multi_label(const format::JsonView& config, std::size_t n_labels) {
   const auto problem = config.find("problem_type");
   if (!problem) return false;
   if (problem->string() == "multi_label_classification") return true;
@@ -218,17 +218,17 @@ bool read_is_multi_label(const JsonView& config, std::size_t n_labels) {
 /// The two files of a folder.
 struct Folder {
   explicit Folder(const std::filesystem::path& path)
-      : config_file(path / "config.json"), weights(open_safetensors(path)) {}
+      : config_file(path / "config.json"), weights(format::open_safetensors(path)) {}
   [[nodiscard]] std::string fingerprint() const { return fingerprint_of(*weights, config_file.text()); }
-  JsonFile config_file;
-  std::shared_ptr<const WeightFile> weights;
+  format::JsonFile config_file;
+  std::shared_ptr<const format::WeightFile> weights;
 };
 
 }  // namespace
 
 EncoderSource open_encoder(const std::filesystem::path& path) {
   const Folder folder(path);
-  const JsonView config = folder.config_file.view();
+  const format::JsonView config = folder.config_file.view();
   TensorSearch tensors(*folder.weights);
   EncoderSource source = find_encoder(config, find_family(config), folder.weights, tensors);
   tensors.finish();
@@ -238,7 +238,7 @@ EncoderSource open_encoder(const std::filesystem::path& path) {
 
 ClassifierSource open_classifier(const std::filesystem::path& path) {
   const Folder folder(path);
-  const JsonView config = folder.config_file.view();
+  const format::JsonView config = folder.config_file.view();
   const EncoderFamily& family = find_family(config);
   TensorSearch tensors(*folder.weights);
   ClassifierSource source;

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "twistor/format/json.hpp"
 #include "twistor/model/decoder.hpp"
-#include "twistor/text/json.hpp"
 
 namespace twistor::model {
 
@@ -37,10 +37,10 @@ struct EncoderLayerSource {
 /// Views the weight file.
 struct EncoderSource {
   EncoderTraits traits;
-  std::shared_ptr<const WeightFile> file;
-  const TensorInfo* embedding = nullptr;  ///< (V, D)
-  const TensorInfo* positions = nullptr;  ///< (n_positions, D)
-  const TensorInfo* types = nullptr;      ///< (n_types, D) or none
+  std::shared_ptr<const format::WeightFile> file;
+  const format::TensorInfo* embedding = nullptr;  ///< (V, D)
+  const format::TensorInfo* positions = nullptr;  ///< (n_positions, D)
+  const format::TensorInfo* types = nullptr;      ///< (n_types, D) or none
   NormSource embedding_norm;
   std::vector<EncoderLayerSource> layers;
   std::string fingerprint;

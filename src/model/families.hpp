@@ -7,44 +7,44 @@
 #include <string>
 #include <string_view>
 
+#include "twistor/format/gguf_file.hpp"
+#include "twistor/format/json.hpp"
 #include "twistor/model/decoder.hpp"
-#include "twistor/text/gguf_file.hpp"
-#include "twistor/text/json.hpp"
 
 namespace twistor::model {
 
-using WeightFilePtr = std::shared_ptr<const WeightFile>;
+using WeightFilePtr = std::shared_ptr<const format::WeightFile>;
 
 /// How one family reads its files. Either function may be null where the format is not known for it.
 struct Family {
   std::string_view name;
   std::string_view model_type;         ///< config.json: "model_type"
   std::string_view gguf_architecture;  ///< GGUF: "general.architecture"
-  DecoderSource (*from_config)(const text::JsonView& config, WeightFilePtr file) = nullptr;
-  DecoderSource (*from_gguf)(const text::GgufFile& gguf, WeightFilePtr file) = nullptr;
+  DecoderSource (*from_config)(const format::JsonView& config, WeightFilePtr file) = nullptr;
+  DecoderSource (*from_gguf)(const format::GgufFile& gguf, WeightFilePtr file) = nullptr;
 };
 
 [[nodiscard]] std::span<const Family> families();
 
 /// What the family that a parsed config.json or GGUF header names makes of it, without the fingerprint.
 /// Throws Error(data), also on a family that is not known, with the list of those that are.
-[[nodiscard]] DecoderSource read_config(const text::JsonView& config, WeightFilePtr file);
-[[nodiscard]] DecoderSource read_gguf(const text::GgufFile& gguf, WeightFilePtr file);
+[[nodiscard]] DecoderSource read_config(const format::JsonView& config, WeightFilePtr file);
+[[nodiscard]] DecoderSource read_gguf(const format::GgufFile& gguf, WeightFilePtr file);
 
-DecoderSource gpt2_from_config(const text::JsonView& config, WeightFilePtr file);
-DecoderSource gpt_neo_from_config(const text::JsonView& config, WeightFilePtr file);
-DecoderSource llama_from_config(const text::JsonView& config, WeightFilePtr file);
-DecoderSource mistral_from_config(const text::JsonView& config, WeightFilePtr file);
-DecoderSource qwen2_from_config(const text::JsonView& config, WeightFilePtr file);
-DecoderSource gemma2_from_config(const text::JsonView& config, WeightFilePtr file);
-DecoderSource gpt_neox_from_config(const text::JsonView& config, WeightFilePtr file);
-DecoderSource llama_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
-DecoderSource qwen2_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
-DecoderSource gpt2_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
-DecoderSource gpt_neox_from_gguf(const text::GgufFile& gguf, WeightFilePtr file);
+DecoderSource gpt2_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource gpt_neo_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource llama_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource mistral_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource qwen2_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource gemma2_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource gpt_neox_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource llama_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+DecoderSource qwen2_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+DecoderSource gpt2_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+DecoderSource gpt_neox_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
 
 /// sha256 of `header` and of all tensors' names, shapes and sampled contents: large files are tied to
 /// checkpoints without being read as a whole.
-[[nodiscard]] std::string fingerprint_of(const WeightFile& file, std::string_view header);
+[[nodiscard]] std::string fingerprint_of(const format::WeightFile& file, std::string_view header);
 
 }  // namespace twistor::model

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "family_parts.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 
 namespace twistor::model {
 namespace {
@@ -12,7 +12,7 @@ struct Keys {
   const char *width, *layers, *heads, *context, *inner;
 };
 
-void read_sizes(const text::JsonView& config, const Keys& keys, DecoderTraits& t) {
+void read_sizes(const format::JsonView& config, const Keys& keys, DecoderTraits& t) {
   t.width = config.at(keys.width).integer(1, most_width);
   t.n_layers = config.at(keys.layers).integer(1, most_layers);
   t.n_heads = t.n_kv_heads = config.at(keys.heads).integer(1, t.width);
@@ -28,7 +28,7 @@ void read_sizes(const text::JsonView& config, const Keys& keys, DecoderTraits& t
 }
 
 /// All but the layers' matrices.
-void find_frame(TensorSearch& search, const std::string& prefix, const text::JsonView& config,
+void find_frame(TensorSearch& search, const std::string& prefix, const format::JsonView& config,
                 DecoderSource& s) {
   const DecoderTraits& t = s.traits;
   s.embedding = search.need(prefix + "wte.weight", {t.vocab_size, t.width});
@@ -44,17 +44,17 @@ void find_frame(TensorSearch& search, const std::string& prefix, const text::Jso
 }
 
 /// Whether each layer sees the local window alone, from pairs [[kinds...], repetitions].
-std::vector<bool> local_layers(const text::JsonView& config, std::int64_t n_layers) {
+std::vector<bool> local_layers(const format::JsonView& config, std::int64_t n_layers) {
   std::vector<bool> result;
-  const text::JsonView types = config.at("attention_types");
+  const format::JsonView types = config.at("attention_types");
   for (std::size_t i = 0; i < types.array_size(); ++i) {
-    const text::JsonView kinds = types.item(i).item(0);
+    const format::JsonView kinds = types.item(i).item(0);
     const std::int64_t count = types.item(i).item(1).integer(0, n_layers);
     for (std::int64_t repeat = 0; repeat < count; ++repeat)
       for (std::size_t k = 0; k < kinds.array_size(); ++k) {
         const std::string& kind = kinds.item(k).string();
         if (kind != "global" && kind != "local")
-          kinds.item(k).fail("expected \"global\" or \"local\", got " + text::quote(kind));
+          kinds.item(k).fail("expected \"global\" or \"local\", got " + format::quote(kind));
         result.push_back(kind == "local");
         if (static_cast<std::int64_t>(result.size()) > n_layers)
           types.fail("names more than the model's " + std::to_string(n_layers) + " layers");
@@ -72,7 +72,7 @@ std::vector<bool> local_layers(const text::JsonView& config, std::int64_t n_laye
 
 }  // namespace
 
-DecoderSource gpt2_from_config(const text::JsonView& config, WeightFilePtr file) {
+DecoderSource gpt2_from_config(const format::JsonView& config, WeightFilePtr file) {
   DecoderSource s;
   DecoderTraits& t = s.traits;
   t.family = "GPT-2";
@@ -102,7 +102,7 @@ DecoderSource gpt2_from_config(const text::JsonView& config, WeightFilePtr file)
   return s;
 }
 
-DecoderSource gpt_neo_from_config(const text::JsonView& config, WeightFilePtr file) {
+DecoderSource gpt_neo_from_config(const format::JsonView& config, WeightFilePtr file) {
   DecoderSource s;
   DecoderTraits& t = s.traits;
   t.family = "GPT-Neo";

@@ -56,14 +56,14 @@ void find_tensors(TensorSearch& search, DecoderSource& s, const std::string& pre
 }
 
 /// The spelling of GPT-NeoX's own configuration, or the general one; both may stand there if they agree.
-double either(const text::JsonView& config, const char* own, const char* general, double otherwise) {
+double either(const format::JsonView& config, const char* own, const char* general, double otherwise) {
   const auto first = config.find(own), second = config.find(general);
   if (first && second && first->number() != second->number())
     first->fail(fmt::format("says otherwise than {}", general));
   return first ? positive_number(*first) : second ? positive_number(*second) : otherwise;
 }
 
-void read_sizes(GgufKeys& keys, const WeightFile& file, DecoderTraits& t) {
+void read_sizes(GgufKeys& keys, const format::WeightFile& file, DecoderTraits& t) {
   t.n_layers = keys.size("block_count", most_layers);
   t.width = keys.size("embedding_length", most_width);
   t.n_heads = t.n_kv_heads = keys.size("attention.head_count", t.width);
@@ -96,7 +96,7 @@ DecoderSource source_from_gguf(const GgufKeys& keys, WeightFilePtr file, Decoder
 
 }  // namespace
 
-DecoderSource gpt_neox_from_config(const text::JsonView& config, WeightFilePtr file) {
+DecoderSource gpt_neox_from_config(const format::JsonView& config, WeightFilePtr file) {
   DecoderSource s;
   DecoderTraits& t = s.traits;
   t.family = "GPT-NeoX";
@@ -125,7 +125,7 @@ DecoderSource gpt_neox_from_config(const text::JsonView& config, WeightFilePtr f
   return s;
 }
 
-DecoderSource gpt_neox_from_gguf(const text::GgufFile& gguf, WeightFilePtr file) {
+DecoderSource gpt_neox_from_gguf(const format::GgufFile& gguf, WeightFilePtr file) {
   GgufKeys keys(gguf);
   DecoderTraits t;
   t.family = "GPT-NeoX";
@@ -137,7 +137,7 @@ DecoderSource gpt_neox_from_gguf(const text::GgufFile& gguf, WeightFilePtr file)
   return source_from_gguf(keys, std::move(file), std::move(t));
 }
 
-DecoderSource gpt2_from_gguf(const text::GgufFile& gguf, WeightFilePtr file) {
+DecoderSource gpt2_from_gguf(const format::GgufFile& gguf, WeightFilePtr file) {
   GgufKeys keys(gguf);
   DecoderTraits t;
   t.family = "GPT-2";

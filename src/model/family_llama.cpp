@@ -101,7 +101,7 @@ DecoderTraits common_traits(std::string family) {
   return t;
 }
 
-DecoderTraits traits_from_config(const text::JsonView& config, std::string family) {
+DecoderTraits traits_from_config(const format::JsonView& config, std::string family) {
   DecoderTraits t = common_traits(std::move(family));
   t.position = PositionKind::rotary_half;
   t.width = config.at("hidden_size").integer(1, most_width);
@@ -126,7 +126,7 @@ DecoderTraits traits_from_config(const text::JsonView& config, std::string famil
   return t;
 }
 
-DecoderSource source_from_config(const text::JsonView& config, WeightFilePtr file, DecoderTraits traits,
+DecoderSource source_from_config(const format::JsonView& config, WeightFilePtr file, DecoderTraits traits,
                                  const Habits& habits, const Names& names = hf_names) {
   DecoderSource s;
   s.traits = std::move(traits);
@@ -140,18 +140,18 @@ DecoderSource source_from_config(const text::JsonView& config, WeightFilePtr fil
 }
 
 /// A number where null means none, 0, and a missing key the default of transformers.
-double number_or_none(const text::JsonView& config, const char* key, double if_missing) {
+double number_or_none(const format::JsonView& config, const char* key, double if_missing) {
   if (!config.object().contains(key)) return if_missing;
   const auto found = config.find(key);
   return found ? positive_number(*found) : 0;
 }
-std::int64_t sliding_window(const text::JsonView& config) {
+std::int64_t sliding_window(const format::JsonView& config) {
   if (const auto window = config.find("sliding_window")) return window->integer(1, most_tokens);
   return config.object().contains("sliding_window") ? 0 : 4096;
 }
 
 /// Windows from `layer_types`, one a layer: "full_attention", or "sliding_attention" for `window` tokens.
-std::vector<std::int64_t> windows_by_type(const text::JsonView& types, std::int64_t n_layers,
+std::vector<std::int64_t> windows_by_type(const format::JsonView& types, std::int64_t n_layers,
                                           std::int64_t window) {
   std::vector<std::int64_t> windows(static_cast<std::size_t>(n_layers), 0);
   if (types.array_size() != windows.size())
@@ -167,7 +167,7 @@ std::vector<std::int64_t> windows_by_type(const text::JsonView& types, std::int6
 }
 
 /// Qwen2's windows, without `layer_types`: in all layers from `max_window_layers` on.
-std::vector<std::int64_t> qwen2_windows(const text::JsonView& config, std::int64_t n_layers) {
+std::vector<std::int64_t> qwen2_windows(const format::JsonView& config, std::int64_t n_layers) {
   const std::int64_t window = flag(config, "use_sliding_window", false) ? sliding_window(config) : 0;
   if (const auto types = config.find("layer_types")) return windows_by_type(*types, n_layers, window);
   std::vector<std::int64_t> windows(static_cast<std::size_t>(n_layers), 0);
@@ -178,7 +178,7 @@ std::vector<std::int64_t> qwen2_windows(const text::JsonView& config, std::int64
 }
 
 /// Gemma 2's, without `layer_types`: in every second layer from the first on.
-std::vector<std::int64_t> gemma2_windows(const text::JsonView& config, std::int64_t n_layers) {
+std::vector<std::int64_t> gemma2_windows(const format::JsonView& config, std::int64_t n_layers) {
   const std::int64_t window = sliding_window(config);
   if (const auto types = config.find("layer_types")) return windows_by_type(*types, n_layers, window);
   std::vector<std::int64_t> windows(static_cast<std::size_t>(n_layers), 0);
@@ -186,7 +186,7 @@ std::vector<std::int64_t> gemma2_windows(const text::JsonView& config, std::int6
   return windows;
 }
 
-DecoderTraits traits_from_gguf(GgufKeys& keys, const WeightFile& file, std::string family) {
+DecoderTraits traits_from_gguf(GgufKeys& keys, const format::WeightFile& file, std::string family) {
   DecoderTraits t = common_traits(std::move(family));
   t.n_layers = keys.size("block_count", most_layers);
   t.width = keys.size("embedding_length", most_width);
@@ -231,25 +231,25 @@ DecoderSource source_from_gguf(const GgufKeys& keys, WeightFilePtr file, Decoder
 
 }  // namespace
 
-DecoderSource llama_from_config(const text::JsonView& config, WeightFilePtr file) {
+DecoderSource llama_from_config(const format::JsonView& config, WeightFilePtr file) {
   const bool attention = flag(config, "attention_bias", false), mlp = flag(config, "mlp_bias", false);
   return source_from_config(config, std::move(file), traits_from_config(config, "Llama"),
                             {{attention, attention, mlp}, {}});
 }
 
-DecoderSource mistral_from_config(const text::JsonView& config, WeightFilePtr file) {
+DecoderSource mistral_from_config(const format::JsonView& config, WeightFilePtr file) {
   DecoderTraits traits = traits_from_config(config, "Mistral");
   const std::vector<std::int64_t> windows(static_cast<std::size_t>(traits.n_layers), sliding_window(config));
   return source_from_config(config, std::move(file), std::move(traits), {{}, windows});
 }
 
-DecoderSource qwen2_from_config(const text::JsonView& config, WeightFilePtr file) {
+DecoderSource qwen2_from_config(const format::JsonView& config, WeightFilePtr file) {
   DecoderTraits traits = traits_from_config(config, "Qwen2");
   const std::vector<std::int64_t> windows = qwen2_windows(config, traits.n_layers);
   return source_from_config(config, std::move(file), std::move(traits), {{true, false, false}, windows});
 }
 
-DecoderSource gemma2_from_config(const text::JsonView& config, WeightFilePtr file) {
+DecoderSource gemma2_from_config(const format::JsonView& config, WeightFilePtr file) {
   DecoderTraits t = traits_from_config(config, "Gemma 2");
   t.activation = ActivationKind::gelu_tanh;  // hidden_act does not count here
   if (const auto activation = config.find("hidden_activation")) t.activation = activation_named(*activation);
@@ -266,14 +266,14 @@ DecoderSource gemma2_from_config(const text::JsonView& config, WeightFilePtr fil
   return source_from_config(config, std::move(file), std::move(t), habits, gemma2_names());
 }
 
-DecoderSource llama_from_gguf(const text::GgufFile& gguf, WeightFilePtr file) {
+DecoderSource llama_from_gguf(const format::GgufFile& gguf, WeightFilePtr file) {
   GgufKeys keys(gguf);
   DecoderTraits traits = traits_from_gguf(keys, *file, "Llama");
   traits.position = PositionKind::rotary_interleaved;  // the converter permutes the rows of Q and K
   return source_from_gguf(keys, std::move(file), std::move(traits), false);
 }
 
-DecoderSource qwen2_from_gguf(const text::GgufFile& gguf, WeightFilePtr file) {
+DecoderSource qwen2_from_gguf(const format::GgufFile& gguf, WeightFilePtr file) {
   GgufKeys keys(gguf);
   DecoderTraits traits = traits_from_gguf(keys, *file, "Qwen2");
   traits.position = PositionKind::rotary_half;

@@ -5,8 +5,8 @@
 #include <array>
 
 #include "twistor/base/error.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/component_kinds.hpp"
-#include "twistor/text/quote.hpp"
 
 namespace twistor::model {
 namespace {
@@ -27,22 +27,22 @@ constexpr std::array activations{
 
 }  // namespace
 
-ActivationKind activation_named(const text::JsonView& name) {
+ActivationKind activation_named(const format::JsonView& name) {
   return text::find_kind(activations, name.string(), "activation", name).kind;
 }
 
-double positive_number(const text::JsonView& number) {
+double positive_number(const format::JsonView& number) {
   const double value = number.number();
   if (!(value > 0)) number.fail("expected a number above 0");
   return value;
 }
 
-bool flag(const text::JsonView& config, std::string_view key, bool otherwise) {
+bool flag(const format::JsonView& config, std::string_view key, bool otherwise) {
   const auto found = config.find(key);
   return found ? found->boolean() : otherwise;
 }
 
-std::string prefix_of(const WeightFile& file, std::initializer_list<std::string_view> prefixes,
+std::string prefix_of(const format::WeightFile& file, std::initializer_list<std::string_view> prefixes,
                       std::string_view name) {
   for (const std::string_view prefix : prefixes)
     if (file.find(std::string(prefix) + std::string(name)) != nullptr) return std::string(prefix);
@@ -58,15 +58,15 @@ MatrixSource::Part find_linear(TensorSearch& search, const std::string& name, st
   return {search.need(name + ".weight", {n, k}), has_bias ? search.need(name + ".bias", {n}) : nullptr};
 }
 
-const TensorInfo* find_head(TensorSearch& search, const WeightFile& file, const std::string& name,
-                            const DecoderSource& source, bool is_tied) {
+const format::TensorInfo* find_head(TensorSearch& search, const format::WeightFile& file,
+                                    const std::string& name, const DecoderSource& source, bool is_tied) {
   if (!is_tied) return search.need(name, {source.traits.vocab_size, source.traits.width});
-  const TensorInfo* copy = file.find(name);
+  const format::TensorInfo* copy = file.find(name);
   TWISTOR_CHECK(copy == nullptr || source.embedding == nullptr ||
                     std::ranges::equal(copy->bytes, source.embedding->bytes),
                 ErrorKind::data, "loading weights from " + file.path().string(),
-                "the configuration ties the output matrix to the embedding, but tensor " + text::quote(name) +
-                    " differs from it",
+                "the configuration ties the output matrix to the embedding, but tensor " +
+                    format::quote(name) + " differs from it",
                 "set tie_word_embeddings in config.json to what the model was trained with");
   return nullptr;
 }

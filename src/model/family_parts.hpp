@@ -18,17 +18,17 @@ inline constexpr std::int64_t most_head_size = 1 << 16;
 inline constexpr std::int64_t most_tokens = 1 << 24;  // vocabulary, context
 
 /// The activation of that name in config.json, by all its spellings; throws Error(data) with the list.
-[[nodiscard]] ActivationKind activation_named(const text::JsonView& name);
+[[nodiscard]] ActivationKind activation_named(const format::JsonView& name);
 
 /// A positive number; throws Error(data).
-[[nodiscard]] double positive_number(const text::JsonView& number);
+[[nodiscard]] double positive_number(const format::JsonView& number);
 
 /// A boolean that may be missing.
-[[nodiscard]] bool flag(const text::JsonView& config, std::string_view key, bool otherwise);
+[[nodiscard]] bool flag(const format::JsonView& config, std::string_view key, bool otherwise);
 
 /// The first of `prefixes` under which the file has `name`, or the last one.
-[[nodiscard]] std::string prefix_of(const WeightFile& file, std::initializer_list<std::string_view> prefixes,
-                                    std::string_view name);
+[[nodiscard]] std::string prefix_of(const format::WeightFile& file,
+                                    std::initializer_list<std::string_view> prefixes, std::string_view name);
 
 /// NAME.weight and, where the norm has one, NAME.bias, each (d).
 [[nodiscard]] NormSource find_norm(TensorSearch& search, const std::string& name, std::int64_t d,
@@ -41,7 +41,8 @@ inline constexpr std::int64_t most_tokens = 1 << 24;  // vocabulary, context
 /// The output matrix `name` (V, D) of an untied model; nullptr for a tied one, whose file may hold a copy of
 /// the embedding under that name. A note for finish() where it is missing; Error(data) if it is tied and
 /// differs.
-[[nodiscard]] const TensorInfo* find_head(TensorSearch& search, const WeightFile& file,
-                                          const std::string& name, const DecoderSource& source, bool is_tied);
+[[nodiscard]] const format::TensorInfo* find_head(TensorSearch& search, const format::WeightFile& file,
+                                                  const std::string& name, const DecoderSource& source,
+                                                  bool is_tied);
 
 }  // namespace twistor::model

@@ -7,11 +7,11 @@
 #include <limits>
 
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 
 namespace twistor::model {
 
-GgufKeys::GgufKeys(const text::GgufFile& file)
+GgufKeys::GgufKeys(const format::GgufFile& file)
     : file_(&file), architecture_(file.string("general.architecture")) {}
 
 std::string GgufKeys::key(const std::string& name) {
@@ -62,17 +62,17 @@ void GgufKeys::finish() const {
   std::string unknown;
   for (const std::string& name : file_->keys())
     if (name.starts_with(architecture_ + ".") && read_.find(name) == read_.end())
-      unknown += (unknown.empty() ? "" : ", ") + text::quote(name);
+      unknown += (unknown.empty() ? "" : ", ") + format::quote(name);
   TWISTOR_CHECK(unknown.empty(), ErrorKind::data, "reading " + file_->name(),
                 "these keys are not supported for this model family and could change its outputs: " + unknown,
                 "a file of the model in Hugging Face layout may be readable");
 }
 
-std::int64_t vocabulary_of(GgufKeys& keys, const WeightFile& file, const std::string& name) {
-  const TensorInfo* embedding = file.find(name);
+std::int64_t vocabulary_of(GgufKeys& keys, const format::WeightFile& file, const std::string& name) {
+  const format::TensorInfo* embedding = file.find(name);
   TWISTOR_CHECK(embedding != nullptr && embedding->shape.size() == 2 && embedding->shape[0] > 0,
                 ErrorKind::data, "reading " + file.path().string(),
-                fmt::format("the tensor {} is missing or is no matrix", text::quote(name)));
+                fmt::format("the tensor {} is missing or is no matrix", format::quote(name)));
   const std::int64_t rows = embedding->shape[0];
   if (const auto size = keys.find_size("vocab_size", std::numeric_limits<std::int64_t>::max());
       size && *size != rows)

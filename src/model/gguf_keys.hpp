@@ -9,15 +9,15 @@
 #include <string>
 #include <string_view>
 
-#include "twistor/model/weight_file.hpp"
-#include "twistor/text/gguf_file.hpp"
+#include "twistor/format/gguf_file.hpp"
+#include "twistor/format/weight_file.hpp"
 
 namespace twistor::model {
 
 /// Names are those behind "ARCH.". Every lookup throws Error(data) naming file and key.
 class GgufKeys {
  public:
-  explicit GgufKeys(const text::GgufFile& file);
+  explicit GgufKeys(const format::GgufFile& file);
 
   [[nodiscard]] const std::string& architecture() const { return architecture_; }
   /// An integer in [1, most].
@@ -40,12 +40,13 @@ class GgufKeys {
  private:
   [[nodiscard]] std::string key(const std::string& name);
 
-  const text::GgufFile* file_;
+  const format::GgufFile* file_;
   std::string architecture_;
   std::set<std::string, std::less<>> read_;
 };
 
 /// Rows of the embedding `name`, which the key vocab_size must agree with, if it is there.
-[[nodiscard]] std::int64_t vocabulary_of(GgufKeys& keys, const WeightFile& file, const std::string& name);
+[[nodiscard]] std::int64_t vocabulary_of(GgufKeys& keys, const format::WeightFile& file,
+                                         const std::string& name);
 
 }  // namespace twistor::model

@@ -10,8 +10,8 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
-#include "twistor/model/weight_formats.hpp"
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
+#include "twistor/format/weight_formats.hpp"
 
 namespace twistor::model {
 namespace {
@@ -21,8 +21,8 @@ constexpr const char* made_by = "a head is made by train_head";
 constexpr std::int64_t most_classes = 1 << 16, most_width = 1 << 20;
 
 std::vector<std::string> parse_classes(const std::string& list, const std::string& doing) {
-  const nlohmann::json document = text::parse_json(list, doing);
-  const text::JsonView view(document, doing, classes_key);
+  const nlohmann::json document = format::parse_json(list, doing);
+  const format::JsonView view(document, doing, classes_key);
   std::vector<std::string> classes;
   for (std::size_t i = 0; i < view.array_size(); ++i) classes.push_back(view.item(i).string());
   for (std::size_t i = 0; i < classes.size(); ++i)
@@ -35,9 +35,9 @@ std::vector<std::string> parse_classes(const std::string& list, const std::strin
 }
 
 /// The tensor of that name with n rows, one for each class.
-std::vector<float> read_floats(const std::vector<TensorInfo>& tensors, const std::string& name,
+std::vector<float> read_floats(const std::vector<format::TensorInfo>& tensors, const std::string& name,
                                std::size_t n_dimensions, std::size_t n, const std::string& doing) {
-  const auto found = std::ranges::find(tensors, name, &TensorInfo::name);
+  const auto found = std::ranges::find(tensors, name, &format::TensorInfo::name);
   TWISTOR_CHECK(found != tensors.end(), ErrorKind::data, doing, fmt::format("it has no tensor \"{}\"", name),
                 made_by);
   TWISTOR_CHECK(found->shape.size() == n_dimensions && found->shape[0] == static_cast<std::int64_t>(n) &&
@@ -47,7 +47,7 @@ std::vector<float> read_floats(const std::vector<TensorInfo>& tensors, const std
                             name, n_dimensions, n, fmt::join(found->shape, ", ")),
                 made_by);
   std::vector<float> out(static_cast<std::size_t>(found->numel()));
-  read_rows_f32(*found, 0, found->shape[0], out);
+  format::read_rows_f32(*found, 0, found->shape[0], out);
   return out;
 }
 
@@ -71,9 +71,9 @@ std::vector<double> LinearHead::logits(std::span<const float> embeddings) const 
 LinearHead read_linear_head(const std::filesystem::path& path) {
   const std::string doing = "reading the linear head " + path.string();
   const MappedFile file(path);
-  const std::vector<TensorInfo> tensors = parse_safetensors(file.bytes(), path.string());
+  const std::vector<format::TensorInfo> tensors = format::parse_safetensors(file.bytes(), path.string());
   LinearHead head;
-  head.notes = safetensors_metadata(file.bytes(), path.string());
+  head.notes = format::safetensors_metadata(file.bytes(), path.string());
   for (const char* key : {classes_key, encoder_key})
     TWISTOR_CHECK(head.notes.contains(key), ErrorKind::data, doing,
                   fmt::format("its metadata has no \"{}\"", key), made_by);

@@ -10,7 +10,7 @@
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 
 namespace twistor::model {
 namespace {
@@ -37,7 +37,7 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 }
 
 /// Keys that change any family's outputs and are honoured by none.
-void refuse_foreign_keys(const text::JsonView& config) {
+void refuse_foreign_keys(const format::JsonView& config) {
   for (const char* key : {"quantization_config", "compression_config"})
     if (const auto found = config.find(key))
       found->fail("weights quantised in this way are not supported",
@@ -51,15 +51,15 @@ DecoderSource open_folder(const std::filesystem::path& folder) {
   const std::filesystem::path config_path = folder / "config.json";
   const MappedFile config_file(config_path);
   const std::string doing = "reading " + config_path.string();
-  const nlohmann::json document = text::parse_json(as_text(config_file.bytes()), doing);
-  DecoderSource source = read_config(text::JsonView(document, doing), open_safetensors(folder));
+  const nlohmann::json document = format::parse_json(as_text(config_file.bytes()), doing);
+  DecoderSource source = read_config(format::JsonView(document, doing), format::open_safetensors(folder));
   source.fingerprint = fingerprint_of(*source.file, as_text(config_file.bytes()));
   return source;
 }
 
 DecoderSource open_gguf(const std::filesystem::path& path) {
-  const text::GgufFile gguf = text::GgufFile::open(path);
-  DecoderSource source = read_gguf(gguf, open_gguf_weights(path));
+  const format::GgufFile gguf = format::GgufFile::open(path);
+  DecoderSource source = read_gguf(gguf, format::open_gguf_weights(path));
   source.fingerprint = fingerprint_of(*source.file, gguf.string("general.architecture"));
   return source;
 }
@@ -70,18 +70,18 @@ std::span<const Family> families() {
   return known_families;
 }
 
-DecoderSource read_config(const text::JsonView& config, WeightFilePtr file) {
+DecoderSource read_config(const format::JsonView& config, WeightFilePtr file) {
   const std::string& type = config.at("model_type").string();
   refuse_foreign_keys(config);
   for (const Family& family : families())
     if (family.model_type == type && family.from_config != nullptr)
       return family.from_config(config, std::move(file));
   config.at("model_type")
-      .fail("the model family " + text::quote(type) + " is not supported",
+      .fail("the model family " + format::quote(type) + " is not supported",
             "supported: " + known_names(&Family::model_type));
 }
 
-DecoderSource read_gguf(const text::GgufFile& gguf, WeightFilePtr file) {
+DecoderSource read_gguf(const format::GgufFile& gguf, WeightFilePtr file) {
   const std::string architecture(gguf.string("general.architecture"));
   const std::int64_t n_parts = gguf.find_integer("split.count").value_or(1);
   TWISTOR_CHECK(n_parts <= 1, ErrorKind::data, "reading " + gguf.name(),
@@ -91,14 +91,14 @@ DecoderSource read_gguf(const text::GgufFile& gguf, WeightFilePtr file) {
     if (family.gguf_architecture == architecture && family.from_gguf != nullptr)
       return family.from_gguf(gguf, std::move(file));
   throw Error(ErrorKind::data, "reading " + gguf.name(),
-              "the model family " + text::quote(architecture) + " is not supported",
+              "the model family " + format::quote(architecture) + " is not supported",
               "supported in GGUF: " + known_names(&Family::gguf_architecture));
 }
 
-std::string fingerprint_of(const WeightFile& file, std::string_view header) {
+std::string fingerprint_of(const format::WeightFile& file, std::string_view header) {
   Sha256 digest;
   digest.add(header);
-  for (const TensorInfo& tensor : file.tensors()) {
+  for (const format::TensorInfo& tensor : file.tensors()) {
     digest.add(tensor.name);
     digest.add(std::as_bytes(std::span(tensor.shape)));
     constexpr std::size_t piece = 4096, pieces = 16;

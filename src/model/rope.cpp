@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 
 namespace twistor::model {
 namespace {
@@ -26,7 +26,7 @@ std::vector<double> unscaled(std::int64_t dims, double base) {
 }
 
 /// The dimensions of a head that turn.
-std::int64_t rotated_dims(const text::JsonView& place, const RotaryContext& context, double fraction) {
+std::int64_t rotated_dims(const format::JsonView& place, const RotaryContext& context, double fraction) {
   if (!context.may_be_partial && fraction != 1)
     place.fail("rotary positions on a part of each head are not supported for this family");
   const auto dims = static_cast<std::int64_t>(static_cast<double>(context.head_size) * fraction);
@@ -36,7 +36,7 @@ std::int64_t rotated_dims(const text::JsonView& place, const RotaryContext& cont
 }
 
 // Keys outside this list might change the outputs in a way that is not known here.
-void check_keys(const text::JsonView& section) {
+void check_keys(const format::JsonView& section) {
   constexpr std::array<std::string_view, 15> known{"type",
                                                    "rope_type",
                                                    "rope_theta",
@@ -57,13 +57,13 @@ void check_keys(const text::JsonView& section) {
       section.child(key, value).fail("this key of rotary positions is not supported");
 }
 
-double number_or(const text::JsonView& section, std::string_view key, double otherwise) {
+double number_or(const format::JsonView& section, std::string_view key, double otherwise) {
   const auto found = section.find(key);
   return found ? positive_number(*found) : otherwise;
 }
 
 /// The context that the model was first trained with: transformers looks for it in these places.
-double original_context(const text::JsonView& config, const text::JsonView& section,
+double original_context(const format::JsonView& config, const format::JsonView& section,
                         const RotaryContext& context) {
   const auto outer = config.find("original_max_position_embeddings");
   return outer ? positive_number(*outer)
@@ -71,8 +71,8 @@ double original_context(const text::JsonView& config, const text::JsonView& sect
 }
 
 /// Long waves are stretched by `factor`, short ones are kept, those between are mixed.
-void scale_llama3(const text::JsonView& config, const text::JsonView& section, const RotaryContext& context,
-                  Rotary& rotary) {
+void scale_llama3(const format::JsonView& config, const format::JsonView& section,
+                  const RotaryContext& context, Rotary& rotary) {
   const double factor = positive_number(section.at("factor")),
                low = positive_number(section.at("low_freq_factor")),
                high = positive_number(section.at("high_freq_factor")),
@@ -86,7 +86,7 @@ void scale_llama3(const text::JsonView& config, const text::JsonView& section, c
   }
 }
 
-double yarn_magnitude(const text::JsonView& section, double factor) {
+double yarn_magnitude(const format::JsonView& section, double factor) {
   if (const auto given = section.find("attention_factor")) return positive_number(*given);
   const auto magnitude = [&](double scale) {
     return factor <= 1 ? 1.0 : 0.1 * scale * std::log(factor) + 1.0;
@@ -99,7 +99,7 @@ double yarn_magnitude(const text::JsonView& section, double factor) {
 
 /// YaRN (Peng et al. 2023): a ramp over the pairs from kept to stretched, and a magnitude of cosines and
 /// sines.
-void scale_yarn(const text::JsonView& config, const text::JsonView& section, const RotaryContext& context,
+void scale_yarn(const format::JsonView& config, const format::JsonView& section, const RotaryContext& context,
                 double base, Rotary& rotary) {
   const auto dims = static_cast<double>(2 * rotary.frequencies.size());
   const double original = original_context(config, section, context),
@@ -125,8 +125,8 @@ void scale_yarn(const text::JsonView& config, const text::JsonView& section, con
 
 }  // namespace
 
-Rotary rotary_from_config(const text::JsonView& config, const RotaryContext& context) {
-  std::optional<text::JsonView> section = config.find("rope_scaling");
+Rotary rotary_from_config(const format::JsonView& config, const RotaryContext& context) {
+  std::optional<format::JsonView> section = config.find("rope_scaling");
   if (!section || section->object().empty()) section = config.find("rope_parameters");
   if (!section) return {unscaled(rotated_dims(config, context, context.fraction), context.base), 1.0};
   check_keys(*section);
@@ -144,13 +144,13 @@ Rotary rotary_from_config(const text::JsonView& config, const RotaryContext& con
   } else if (name == "yarn") {
     scale_yarn(config, *section, context, base, rotary);
   } else if (name != "default" && name != "dynamic") {  // dynamic: stretched beyond the context alone
-    type->fail("rotary positions of type " + text::quote(name) + " are not supported",
+    type->fail("rotary positions of type " + format::quote(name) + " are not supported",
                "supported: default, linear, dynamic, llama3, yarn");
   }
   return rotary;
 }
 
-Rotary rotary_from_gguf(GgufKeys& keys, const WeightFile& file, std::int64_t head_size) {
+Rotary rotary_from_gguf(GgufKeys& keys, const format::WeightFile& file, std::int64_t head_size) {
   const std::int64_t dims = keys.find_size("rope.dimension_count", head_size).value_or(head_size);
   if (dims % 2 != 0) keys.fail("rope.dimension_count", fmt::format("is {}, expected an even number", dims));
   Rotary rotary{unscaled(dims, keys.find_positive("rope.freq_base").value_or(10000.0)), 1.0};
@@ -160,7 +160,7 @@ Rotary rotary_from_gguf(GgufKeys& keys, const WeightFile& file, std::int64_t hea
   if (type == "linear") {
     for (double& frequency : rotary.frequencies) frequency /= factor.value_or(older.value_or(1.0));
   } else if (type != "none") {
-    keys.fail("rope.scaling.type", text::quote(type) + " is not supported", "supported: none, linear");
+    keys.fail("rope.scaling.type", format::quote(type) + " is not supported", "supported: none, linear");
   }
   // Neither has a meaning for these types.
   keys.ignore({"rope.scaling.original_context_length", "rope.scaling.finetuned"});
@@ -168,11 +168,11 @@ Rotary rotary_from_gguf(GgufKeys& keys, const WeightFile& file, std::int64_t hea
     TWISTOR_CHECK(file.find(name) == nullptr, ErrorKind::data, "reading " + file.path().string(),
                   fmt::format("rotary positions by the tensor {} (LongRoPE) are not supported", name));
   TensorSearch search(file);
-  const TensorInfo* factors = search.find("rope_freqs.weight", {dims / 2});
+  const format::TensorInfo* factors = search.find("rope_freqs.weight", {dims / 2});
   search.finish();
   if (factors == nullptr) return rotary;
   std::vector<float> values(rotary.frequencies.size());
-  read_rows_f32(*factors, 0, dims / 2, values);
+  format::read_rows_f32(*factors, 0, dims / 2, values);
   for (std::size_t i = 0; i < values.size(); ++i) {
     TWISTOR_CHECK(values[i] > 0, ErrorKind::data, "reading " + file.path().string(),
                   fmt::format("rope_freqs.weight: expected factors above 0, got {}", values[i]));

@@ -21,10 +21,10 @@ struct RotaryContext {
 /// From `rope_scaling` or `rope_parameters` of config.json, either of which may be missing: types default,
 /// linear, dynamic (which changes nothing within the context), llama3 and yarn as in transformers. Throws
 /// Error(data) naming a type or a key that is not known.
-[[nodiscard]] Rotary rotary_from_config(const text::JsonView& config, const RotaryContext& context);
+[[nodiscard]] Rotary rotary_from_config(const format::JsonView& config, const RotaryContext& context);
 
 /// From the keys ARCH.rope.* and the tensor rope_freqs.weight: no scaling, linear scaling, factors by
 /// frequency (Llama 3). Throws Error(data) naming any other kind of scaling.
-[[nodiscard]] Rotary rotary_from_gguf(GgufKeys& keys, const WeightFile& file, std::int64_t head_size);
+[[nodiscard]] Rotary rotary_from_gguf(GgufKeys& keys, const format::WeightFile& file, std::int64_t head_size);
 
 }  // namespace twistor::model

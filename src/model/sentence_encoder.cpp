@@ -10,15 +10,15 @@
 
 #include "encoder_families.hpp"
 #include "families.hpp"
-#include "json_file.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/format/json_file.hpp"
 
 namespace twistor::model {
 namespace {
 
 namespace fs = std::filesystem;
-using text::JsonView;
+using format::JsonView;
 
 struct NamedPooling {
   std::string_view key, name;
@@ -29,8 +29,8 @@ constexpr std::array poolings{NamedPooling{"pooling_mode_mean_tokens", "mean", P
                               NamedPooling{"pooling_mode_max_tokens", "max", PoolingKind::max}};
 
 PoolingKind read_pooling(const fs::path& path, std::int64_t width) {
-  const JsonFile file(path);
-  const JsonView config = file.view();
+  const format::JsonFile file(path);
+  const format::JsonView config = file.view();
   std::vector<PoolingKind> asked;
   for (const auto& [key, value] : config.object().items()) {
     if (!key.starts_with("pooling_mode_") || !config.child(key, value).boolean()) continue;
@@ -61,8 +61,8 @@ SentenceEncoder::SentenceEncoder(const fs::path& folder, const LoadOptions& opti
   max_tokens_ = encoder_->max_tokens();
   if (fs::exists(folder / "modules.json")) read_modules(folder);
   if (fs::exists(folder / "sentence_bert_config.json")) {
-    const JsonFile file(folder / "sentence_bert_config.json");
-    const JsonView config = file.view();
+    const format::JsonFile file(folder / "sentence_bert_config.json");
+    const format::JsonView config = file.view();
     if (const auto most = config.find("max_seq_length"))
       max_tokens_ = std::min(max_tokens_, most->integer(1));
     if (const auto lower = config.find("do_lower_case"); lower && lower->boolean())
@@ -77,11 +77,11 @@ SentenceEncoder::SentenceEncoder(const fs::path& folder, const LoadOptions& opti
 }
 
 void SentenceEncoder::read_modules(const fs::path& folder) {
-  const JsonFile file(folder / "modules.json");
-  const JsonView modules = file.view();
+  const format::JsonFile file(folder / "modules.json");
+  const format::JsonView modules = file.view();
   constexpr std::array<std::string_view, 3> expected{"Transformer", "Pooling", "Normalize"};
   for (std::size_t i = 0; i < modules.array_size(); ++i) {
-    const JsonView type = modules.item(i).at("type");
+    const format::JsonView type = modules.item(i).at("type");
     if (i >= expected.size() || module_kind(type.string()) != expected[i])
       type.fail("the module \"" + type.string() + "\" is not supported here",
                 "supported: Transformer, Pooling and, perhaps, Normalize, in this order");

@@ -9,13 +9,13 @@
 namespace twistor::model {
 namespace {
 
-std::vector<float> read_all(const TensorInfo& tensor) {
+std::vector<float> read_all(const format::TensorInfo& tensor) {
   std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
-  read_rows_f32(tensor, 0, tensor.shape[0], out);
+  format::read_rows_f32(tensor, 0, tensor.shape[0], out);
   return out;
 }
 
-device::PackedBuffer pack(const TensorInfo& weight) {
+device::PackedBuffer pack(const format::TensorInfo& weight) {
   device::PackedBuffer out(weight.shape[0], weight.shape[1], device::Precision::float32);
   out.matrix().pack_rows(0, read_all(weight));
   return out;

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 
 namespace twistor::model {
 namespace {
@@ -23,16 +23,16 @@ std::string listed(const std::vector<std::string>& items) {
 
 }  // namespace
 
-const TensorInfo* TensorSearch::need(const std::string& name, Shape shape) {
+const format::TensorInfo* TensorSearch::need(const std::string& name, Shape shape) {
   if (file_->find(name) != nullptr) return find(name, shape);
-  missing_.push_back(fmt::format("{} [{}]", text::quote(name), fmt::join(shape, ", ")));
+  missing_.push_back(fmt::format("{} [{}]", format::quote(name), fmt::join(shape, ", ")));
   return nullptr;
 }
 
-const TensorInfo* TensorSearch::find(const std::string& name, Shape shape) {
-  const TensorInfo* tensor = file_->find(name);
+const format::TensorInfo* TensorSearch::find(const std::string& name, Shape shape) {
+  const format::TensorInfo* tensor = file_->find(name);
   if (tensor == nullptr || std::ranges::equal(tensor->shape, shape)) return tensor;
-  misshapen_.push_back(fmt::format("{} (expected [{}], got [{}])", text::quote(tensor->name),
+  misshapen_.push_back(fmt::format("{} (expected [{}], got [{}])", format::quote(tensor->name),
                                    fmt::join(shape, ", "), fmt::join(tensor->shape, ", ")));
   return nullptr;
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "twistor/model/weight_file.hpp"
+#include "twistor/format/weight_file.hpp"
 
 namespace twistor::model {
 
@@ -16,19 +16,19 @@ class TensorSearch {
  public:
   using Shape = std::initializer_list<std::int64_t>;
 
-  explicit TensorSearch(const WeightFile& file) : file_(&file) {}
+  explicit TensorSearch(const format::WeightFile& file) : file_(&file) {}
 
   /// The tensor, or nullptr with a note for finish() where it is missing or has another shape.
-  const TensorInfo* need(const std::string& name, Shape shape);
+  const format::TensorInfo* need(const std::string& name, Shape shape);
   /// The same for a tensor that may be missing.
-  const TensorInfo* find(const std::string& name, Shape shape);
+  const format::TensorInfo* find(const std::string& name, Shape shape);
 
   /// Throws Error(data) naming every tensor that was needed and is missing, or has another shape than
   /// expected.
   void finish() const;
 
  private:
-  const WeightFile* file_;
+  const format::WeightFile* file_;
   std::vector<std::string> missing_, misshapen_;
 };
 

@@ -25,11 +25,11 @@ std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
 
-std::vector<float> read_vector(const TensorInfo* tensor) {
+std::vector<float> read_vector(const format::TensorInfo* tensor) {
   if (tensor == nullptr) return {};
   std::vector<float> out(static_cast<std::size_t>(tensor->numel()));
   // A vector is a matrix of rows of one; quantised files keep vectors in F32.
-  read_rows_f32(*tensor, 0, tensor->shape[0], out);
+  format::read_rows_f32(*tensor, 0, tensor->shape[0], out);
   return out;
 }
 
@@ -39,9 +39,9 @@ std::vector<float> read_vector(const TensorInfo* tensor) {
 device::PanelLayout layout_for(const MatrixSource& source, device::Precision precision) {
   if (source.is_transposed || (precision == device::Precision::bfloat16 && device::multiplies_bfloat16()))
     return precision;
-  CodeLayout all{device::PackedMatrix::panel_columns, true};
+  format::CodeLayout all{device::PackedMatrix::panel_columns, true};
   for (const auto& part : source.parts) {
-    const CodeLayout layout = code_layout(part.weight->type);
+    const format::CodeLayout layout = format::code_layout(part.weight->type);
     if (layout.group == 0) return precision;
     all.group = std::min(all.group, layout.group);
     all.is_four_bits = all.is_four_bits && layout.is_four_bits;
@@ -58,10 +58,10 @@ struct CodeRows {
         scales(codes.size() / static_cast<std::size_t>(group)),
         offsets(scales.size()) {}
 
-  void read(const TensorInfo& tensor, std::int64_t from, std::int64_t to, std::int64_t at) {
-    const std::int64_t own = code_layout(tensor.type).group, repeat = own / group, n = to - from;
+  void read(const format::TensorInfo& tensor, std::int64_t from, std::int64_t to, std::int64_t at) {
+    const std::int64_t own = format::code_layout(tensor.type).group, repeat = own / group, n = to - from;
     std::vector<float> s(static_cast<std::size_t>(n * k / own)), o(s.size());
-    read_rows_codes(
+    format::read_rows_codes(
         tensor, from, to,
         std::span(codes).subspan(static_cast<std::size_t>(at * k), static_cast<std::size_t>(n * k)), s, o);
     const auto first = static_cast<std::size_t>(at * k / group);
@@ -102,9 +102,9 @@ device::PackedMatrix WeightPacker::matrix(const MatrixSource& source) {
   next_ += packed_bytes(source, precision_);
   if (!is_writer_) return matrix;
   if (source.is_transposed) {
-    const TensorInfo& tensor = *source.parts[0].weight;
+    const format::TensorInfo& tensor = *source.parts[0].weight;
     std::vector<float> all(static_cast<std::size_t>(tensor.numel()));
-    read_rows_f32(tensor, 0, tensor.shape[0], all);
+    format::read_rows_f32(tensor, 0, tensor.shape[0], all);
     matrix.pack_transposed(all);
   } else {
     pack_stacked(matrix, source);
@@ -121,8 +121,8 @@ LinearWeights WeightPacker::linear(const MatrixSource& source) {
       out.bias = read_vector(part.bias);
     } else {
       out.bias.resize(begin + static_cast<std::size_t>(part.rows()));
-      read_rows_f32(*part.bias, part.row_begin, part.row_begin + part.rows(),
-                    std::span(out.bias).subspan(begin));
+      format::read_rows_f32(*part.bias, part.row_begin, part.row_begin + part.rows(),
+                            std::span(out.bias).subspan(begin));
     }
   }
   return out;
@@ -145,9 +145,9 @@ void WeightPacker::pack_stacked(device::PackedMatrix& matrix, const MatrixSource
       if (from < to && has_codes) {
         codes.read(*part.weight, row, row + to - from, from - begin);
       } else if (from < to) {
-        read_rows_f32(*part.weight, row, row + to - from,
-                      std::span(buffer).subspan(static_cast<std::size_t>((from - begin) * k),
-                                                static_cast<std::size_t>((to - from) * k)));
+        format::read_rows_f32(*part.weight, row, row + to - from,
+                              std::span(buffer).subspan(static_cast<std::size_t>((from - begin) * k),
+                                                        static_cast<std::size_t>((to - from) * k)));
       }
       part_begin = part_end;
     }

@@ -9,8 +9,8 @@
 
 #include "merge_table.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/byte_symbols.hpp"
-#include "twistor/text/quote.hpp"
 #include "twistor/text/token_model.hpp"
 #include "twistor/text/unicode.hpp"
 
@@ -134,7 +134,7 @@ class Bpe final : public TokenModel {
   Symbol unknown_id() const {
     TWISTOR_CHECK(unknown_id_ != none, ErrorKind::usage, "encoding a text",
                   fmt::format("a character is not in the vocabulary, and neither is the unknown token {}",
-                              quote(*options_.unknown_token)),
+                              format::quote(*options_.unknown_token)),
                   "use characters of the vocabulary, or give token ids");
     return unknown_id_;
   }
@@ -160,7 +160,8 @@ class MergeReader {
     if (left.empty() || right.size() <= prefix_size_) return "expected two tokens with something in both";
     const std::string joined = std::string(left) + std::string(right.substr(prefix_size_));
     for (const std::string_view token : {left, right, std::string_view(joined)})
-      if (!vocabulary_.find(token)) return fmt::format("the token {} is not in the vocabulary", quote(token));
+      if (!vocabulary_.find(token))
+        return fmt::format("the token {} is not in the vocabulary", format::quote(token));
     table_.add(find_symbol(vocabulary_, left), find_symbol(vocabulary_, right),
                find_symbol(vocabulary_, joined), rank_++, joined.size());
     return {};
@@ -183,17 +184,18 @@ std::optional<std::pair<std::string_view, std::string_view>> split_merge(std::st
   return std::pair(line.substr(0, space), line.substr(space + 1));
 }
 
-MergeTable read_merges(const JsonView& list, const Vocabulary& vocabulary, std::size_t prefix_size) {
+MergeTable read_merges(const format::JsonView& list, const Vocabulary& vocabulary, std::size_t prefix_size) {
   MergeReader reader(vocabulary, prefix_size);
   for (std::size_t i = 0; i < list.array_size(); ++i) {
-    const JsonView item = list.item(i);
+    const format::JsonView item = list.item(i);
     std::optional<std::pair<std::string_view, std::string_view>> halves;
     if (item.is_array()) {
       if (item.array_size() != 2) item.fail(fmt::format("expected two tokens, got {}", item.array_size()));
       halves.emplace(item.item(0).string(), item.item(1).string());
     } else {
       halves = split_merge(item.string());
-      if (!halves) item.fail("expected two tokens with one space between them, got " + quote(item.string()));
+      if (!halves)
+        item.fail("expected two tokens with one space between them, got " + format::quote(item.string()));
     }
     const std::string problem = reader.add(halves->first, halves->second);
     if (!problem.empty()) item.fail(problem);
@@ -201,7 +203,7 @@ MergeTable read_merges(const JsonView& list, const Vocabulary& vocabulary, std::
   return reader.finish();
 }
 
-Options read_options(const JsonView& model) {
+Options read_options(const format::JsonView& model) {
   const auto flag = [&](std::string_view key) {
     const auto member = model.find(key);
     return member && member->boolean();
@@ -224,7 +226,7 @@ Options read_options(const JsonView& model) {
 
 }  // namespace
 
-std::unique_ptr<TokenModel> make_bpe(const JsonView& model, PieceForm form) {
+std::unique_ptr<TokenModel> make_bpe(const format::JsonView& model, PieceForm form) {
   Options options = read_options(model);
   Vocabulary vocabulary = Vocabulary::from_json(model.at("vocab"));
   MergeTable merges = read_merges(model.at("merges"), vocabulary, options.prefix.size());
@@ -238,7 +240,7 @@ std::unique_ptr<TokenModel> make_byte_bpe(Vocabulary vocabulary, std::span<const
     const auto halves = split_merge(merges[i]);
     TWISTOR_CHECK(halves, ErrorKind::data, doing,
                   fmt::format("merge {}: expected two tokens with one space between them, got {}", i,
-                              quote(merges[i])));
+                              format::quote(merges[i])));
     const std::string problem = reader.add(halves->first, halves->second);
     TWISTOR_CHECK(problem.empty(), ErrorKind::data, doing, fmt::format("merge {}: {}", i, problem));
   }

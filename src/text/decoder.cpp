@@ -36,16 +36,16 @@ std::string without_byte_symbols(const std::string& token) {
   return out;
 }
 
-Decoder make_byte_level(const JsonView&) {
+Decoder make_byte_level(const format::JsonView&) {
   return byte_level_decoder();
 }
 
-Decoder make_word_piece(const JsonView& json) {
+Decoder make_word_piece(const format::JsonView& json) {
   const std::string& prefix = json.at("prefix").string();
   return word_piece_decoder(prefix, json.at("cleanup").boolean());
 }
 
-Decoder make_fuse(const JsonView&) {
+Decoder make_fuse(const format::JsonView&) {
   return [](Tokens& tokens) {
     std::string joined;
     for (const std::string& token : tokens) joined += token;
@@ -63,7 +63,7 @@ std::optional<char> fallback_byte(const std::string& token) {
 }
 
 // A run of bytes becomes one token, as in the reference: what follows may look at whole characters.
-Decoder make_byte_fallback(const JsonView&) {
+Decoder make_byte_fallback(const format::JsonView&) {
   return [](Tokens& tokens) {
     Tokens out;
     bool in_bytes = false;
@@ -80,12 +80,12 @@ Decoder make_byte_fallback(const JsonView&) {
 }
 
 // "always", "first" or "never"; older files have add_prefix_space instead.
-Decoder make_metaspace(const JsonView& json) {
+Decoder make_metaspace(const format::JsonView& json) {
   const std::string& replacement = json.at("replacement").string();
   const auto scheme = json.find("prepend_scheme");
   const auto add_prefix_space = json.find("add_prefix_space");
   if (scheme && scheme->string() != "always" && scheme->string() != "first" && scheme->string() != "never")
-    scheme->fail("expected 'always', 'first' or 'never', got " + quote(scheme->string()));
+    scheme->fail("expected 'always', 'first' or 'never', got " + format::quote(scheme->string()));
   const bool is_prepended =
       scheme ? scheme->string() != "never" : !add_prefix_space || add_prefix_space->boolean();
   if (replacement.empty()) json.fail("replacement: expected a character, got none");
@@ -95,14 +95,14 @@ Decoder make_metaspace(const JsonView& json) {
   };
 }
 
-Decoder make_replace(const JsonView& json) {
+Decoder make_replace(const format::JsonView& json) {
   return [replacement = Replacement::from_json(json)](Tokens& tokens) {
     for (std::string& token : tokens) replacement.apply(token);
   };
 }
 
 // At most `start` copies of a character at the front of each token and `stop` at its end.
-Decoder make_strip(const JsonView& json) {
+Decoder make_strip(const format::JsonView& json) {
   constexpr std::int64_t most = 1 << 20;
   const std::string& content = json.at("content").string();
   if (content.empty()) json.fail("content: expected a character, got none");
@@ -120,7 +120,7 @@ Decoder make_strip(const JsonView& json) {
 
 // The end-of-word suffix of the first BPEs (Sennrich et al. 2016) stands for a space, at the very end for
 // none.
-Decoder make_bpe(const JsonView& json) {
+Decoder make_bpe(const format::JsonView& json) {
   const std::string& suffix = json.at("suffix").string();
   if (suffix.empty()) json.fail("suffix: expected a text, got an empty one");
   return [suffix](Tokens& tokens) {
@@ -142,9 +142,9 @@ constexpr std::array kinds{
 
 }  // namespace
 
-Decoder read_decoder(const JsonView& json) {
+Decoder read_decoder(const format::JsonView& json) {
   std::vector<Decoder> steps;
-  for_each_part(json, "decoders", [&](const JsonView& part) {
+  for_each_part(json, "decoders", [&](const format::JsonView& part) {
     steps.push_back(find_kind(kinds, part.at("type").string(), "decoder", part).make(part));
   });
   if (steps.size() == 1) return steps.front();

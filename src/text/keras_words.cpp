@@ -8,29 +8,29 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
-#include "twistor/text/json.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/json.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/unicode_forms.hpp"
 
 namespace twistor::text {
 
 KerasWords KerasWords::parse(std::string_view json, const std::string& doing) {
-  const nlohmann::json document = parse_json(json, doing);
-  const JsonView view(document, doing);
+  const nlohmann::json document = format::parse_json(json, doing);
+  const format::JsonView view(document, doing);
   KerasWords result;
   result.filters_ = view.at("filters").string();
   if (!std::ranges::all_of(result.filters_, [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
     view.at("filters").fail("expected ASCII characters");
-  const JsonView words = view.at("words");
+  const format::JsonView words = view.at("words");
   for (std::size_t i = 0; i < words.array_size(); ++i) {
-    const JsonView item = words.item(i);
+    const format::JsonView item = words.item(i);
     const std::string& word = item.string();
     std::string lower = word;
     to_lower_case(lower);
     if (word.empty() || lower != word || word.find_first_of(result.filters_ + ' ') != std::string::npos)
-      item.fail(fmt::format("expected a word in lower case without blanks, got {}", quote(word)));
+      item.fail(fmt::format("expected a word in lower case without blanks, got {}", format::quote(word)));
     if (!result.ids_.emplace(word, static_cast<std::int64_t>(i) + 1).second)
-      item.fail(fmt::format("{} is there twice", quote(word)));
+      item.fail(fmt::format("{} is there twice", format::quote(word)));
   }
   return result;
 }

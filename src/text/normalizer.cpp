@@ -15,30 +15,30 @@
 namespace twistor::text {
 namespace {
 
-Normalizer make_prepend(const JsonView& json) {
+Normalizer make_prepend(const format::JsonView& json) {
   return [prefix = json.at("prepend").string()](std::string& text) {
     if (!text.empty()) text.insert(0, prefix);
   };
 }
 
-Normalizer make_replace(const JsonView& json) {
+Normalizer make_replace(const format::JsonView& json) {
   return [replacement = Replacement::from_json(json)](std::string& text) { replacement.apply(text); };
 }
 
-Normalizer make_byte_level(const JsonView&) {
+Normalizer make_byte_level(const format::JsonView&) {
   return [](std::string& text) { text = spell_bytes(text); };
 }
 
 template <NormalForm form>
-Normalizer make_normal_form(const JsonView&) {
+Normalizer make_normal_form(const format::JsonView&) {
   return [](std::string& text) { text = to_normal_form(text, form); };
 }
 
-Normalizer make_lower_case(const JsonView&) {
+Normalizer make_lower_case(const format::JsonView&) {
   return to_lower_case;
 }
 
-Normalizer make_strip_accents(const JsonView&) {
+Normalizer make_strip_accents(const format::JsonView&) {
   return [](std::string& text) {
     rewrite_code_points(text, [](std::string& out, char32_t value) {
       if (!is_combining_mark(value)) append_utf8(out, value);
@@ -46,7 +46,7 @@ Normalizer make_strip_accents(const JsonView&) {
   };
 }
 
-Normalizer make_strip(const JsonView& json) {
+Normalizer make_strip(const format::JsonView& json) {
   const bool is_left = json.at("strip_left").boolean();
   const bool is_right = json.at("strip_right").boolean();
   return [is_left, is_right](std::string& text) {
@@ -56,7 +56,7 @@ Normalizer make_strip(const JsonView& json) {
 }
 
 // The rules of the NMT models of SentencePiece: some controls vanish, other separators are spaces.
-Normalizer make_nmt(const JsonView&) {
+Normalizer make_nmt(const format::JsonView&) {
   static constexpr std::array gone{Range{0x1, 0x8},   Range{0xb, 0xb},   Range{0xe, 0x1f},
                                    Range{0x7f, 0x7f}, Range{0x8f, 0x8f}, Range{0x9f, 0x9f}};
   static constexpr std::array spaces{Range{0x9, 0xa},       Range{0xc, 0xd},       Range{0x1680, 0x1680},
@@ -70,7 +70,7 @@ Normalizer make_nmt(const JsonView&) {
 }
 
 // Older files leave options at their defaults.
-Normalizer make_bert(const JsonView& json) {
+Normalizer make_bert(const format::JsonView& json) {
   BertNormalizerOptions options;
   for (const auto& [key, target] : {std::pair{"clean_text", &options.clean_text},
                                     std::pair{"handle_chinese_chars", &options.handle_chinese_chars},
@@ -98,9 +98,9 @@ constexpr std::array kinds{
 
 }  // namespace
 
-Normalizer read_normalizer(const JsonView& json) {
+Normalizer read_normalizer(const format::JsonView& json) {
   std::vector<Normalizer> steps;
-  for_each_part(json, "normalizers", [&](const JsonView& part) {
+  for_each_part(json, "normalizers", [&](const format::JsonView& part) {
     steps.push_back(find_kind(kinds, part.at("type").string(), "normalizer", part).make(part));
   });
   if (steps.size() == 1) return steps.front();

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t largest_id = std::numeric_limits<std::int32_t>::max();
 
-void extend(const JsonView& json, TextTemplate& out);
+void extend(const format::JsonView& json, TextTemplate& out);
 
 void wrap(TextTemplate& out, std::vector<TextTemplate::Special> before,
           const std::vector<TextTemplate::Special>& after) {
@@ -22,41 +22,42 @@ void wrap(TextTemplate& out, std::vector<TextTemplate::Special> before,
 }
 
 // ["[SEP]", 102]
-TextTemplate::Special read_pair(const JsonView& pair) {
+TextTemplate::Special read_pair(const format::JsonView& pair) {
   if (pair.array_size() != 2) pair.fail("expected a token and its id");
   (void)pair.item(0).string();
   return {pair.item(1).integer(0, largest_id), 0};
 }
 
 // BertProcessing and RobertaProcessing; the latter's other options concern offsets alone.
-void extend_by_cls_sep(const JsonView& json, TextTemplate& out) {
+void extend_by_cls_sep(const format::JsonView& json, TextTemplate& out) {
   wrap(out, {read_pair(json.at("cls"))}, {read_pair(json.at("sep"))});
 }
 
-void append_special(const JsonView& root, const JsonView& piece, std::vector<TextTemplate::Special>& out) {
+void append_special(const format::JsonView& root, const format::JsonView& piece,
+                    std::vector<TextTemplate::Special>& out) {
   const std::int64_t type_id = piece.at("type_id").integer(0, largest_id);
-  const JsonView tokens = root.at("special_tokens");
+  const format::JsonView tokens = root.at("special_tokens");
   const auto entry = tokens.find(piece.at("id").string());
-  if (!entry) piece.fail("the special token " + quote(piece.at("id").string()) + " is not defined");
-  const JsonView ids = entry->at("ids");
+  if (!entry) piece.fail("the special token " + format::quote(piece.at("id").string()) + " is not defined");
+  const format::JsonView ids = entry->at("ids");
   for (std::size_t i = 0; i < ids.array_size(); ++i)
     out.push_back({ids.item(i).integer(0, largest_id), type_id});
 }
 
-void extend_by_template(const JsonView& json, TextTemplate& out) {
-  const JsonView pieces = json.at("single");
+void extend_by_template(const format::JsonView& json, TextTemplate& out) {
+  const format::JsonView pieces = json.at("single");
   std::vector<TextTemplate::Special> before;
   std::vector<TextTemplate::Special> after;
   bool has_text = false;
   for (std::size_t i = 0; i < pieces.array_size(); ++i) {
-    const JsonView piece = pieces.item(i);
+    const format::JsonView piece = pieces.item(i);
     if (const auto special = piece.find("SpecialToken")) {
       append_special(json, *special, has_text ? after : before);
       continue;
     }
-    const JsonView sequence = piece.at("Sequence");
+    const format::JsonView sequence = piece.at("Sequence");
     if (sequence.at("id").string() != "A" || has_text)
-      sequence.fail("expected the text 'A' once, got " + quote(sequence.at("id").string()));
+      sequence.fail("expected the text 'A' once, got " + format::quote(sequence.at("id").string()));
     has_text = true;
     out.text_type_id = sequence.at("type_id").integer(0, largest_id);
   }
@@ -64,8 +65,8 @@ void extend_by_template(const JsonView& json, TextTemplate& out) {
   wrap(out, std::move(before), after);
 }
 
-void extend_by_sequence(const JsonView& json, TextTemplate& out) {
-  const JsonView list = json.at("processors");
+void extend_by_sequence(const format::JsonView& json, TextTemplate& out) {
+  const format::JsonView list = json.at("processors");
   for (std::size_t i = 0; i < list.array_size(); ++i) extend(list.item(i), out);
 }
 
@@ -74,17 +75,17 @@ constexpr std::array kinds{
     PostProcessorKind{"BertProcessing", extend_by_cls_sep},
     PostProcessorKind{"RobertaProcessing", extend_by_cls_sep},
     PostProcessorKind{"TemplateProcessing", extend_by_template},
-    PostProcessorKind{"ByteLevel", [](const JsonView&, TextTemplate&) {}},
+    PostProcessorKind{"ByteLevel", [](const format::JsonView&, TextTemplate&) {}},
     PostProcessorKind{"Sequence", extend_by_sequence},
 };
 
-void extend(const JsonView& json, TextTemplate& out) {
+void extend(const format::JsonView& json, TextTemplate& out) {
   find_kind(kinds, json.at("type").string(), "post-processor", json).extend(json, out);
 }
 
 }  // namespace
 
-TextTemplate read_post_processor(const JsonView& json) {
+TextTemplate read_post_processor(const format::JsonView& json) {
   TextTemplate out;
   extend(json, out);
   return out;

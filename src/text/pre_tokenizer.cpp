@@ -10,9 +10,9 @@
 #include "scanners.hpp"
 #include "split_step.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/byte_symbols.hpp"
 #include "twistor/text/component_kinds.hpp"
-#include "twistor/text/quote.hpp"
 #include "twistor/text/replacement.hpp"
 #include "twistor/text/unicode.hpp"
 
@@ -54,20 +54,20 @@ void cut_runs(std::string_view text, Kind kind, Pieces& out) {
   }
 }
 
-bool flag(const JsonView& json, std::string_view key, bool fallback) {
+bool flag(const format::JsonView& json, std::string_view key, bool fallback) {
   const auto member = json.find(key);
   return member ? member->boolean() : fallback;
 }
 
 // One character, as the only content of a string.
-std::string_view character(const JsonView& json) {
+std::string_view character(const format::JsonView& json) {
   const std::string& text = json.string();
   if (text.empty() || next_code_point(text, 0).size != text.size())
-    json.fail("expected one character, got " + quote(text));
+    json.fail("expected one character, got " + format::quote(text));
   return text;
 }
 
-void add_byte_level(const JsonView& json, PreTokenizer& out) {
+void add_byte_level(const format::JsonView& json, PreTokenizer& out) {
   if (json.at("add_prefix_space").boolean())
     out.append([](std::string_view piece, bool, Pieces& pieces) {
       if (piece.starts_with(' '))
@@ -79,13 +79,13 @@ void add_byte_level(const JsonView& json, PreTokenizer& out) {
   out.append_byte_symbols();
 }
 
-void add_digits(const JsonView& json, PreTokenizer& out) {
+void add_digits(const format::JsonView& json, PreTokenizer& out) {
   const bool is_each = json.at("individual_digits").boolean();
   out.append(
       split_step(each(is_digit_or_number), is_each ? SplitBehavior::isolated : SplitBehavior::contiguous));
 }
 
-void add_whitespace(const JsonView&, PreTokenizer& out) {
+void add_whitespace(const format::JsonView&, PreTokenizer& out) {
   out.append([](std::string_view piece, bool, Pieces& pieces) {
     cut_runs(
         piece, [](CodePoint point) { return is_word_char(point) ? 1
@@ -94,20 +94,20 @@ void add_whitespace(const JsonView&, PreTokenizer& out) {
   });
 }
 
-void add_whitespace_split(const JsonView&, PreTokenizer& out) {
+void add_whitespace_split(const format::JsonView&, PreTokenizer& out) {
   out.append([](std::string_view piece, bool, Pieces& pieces) {
     cut_runs(
         piece, [](CodePoint point) { return is_space(point) ? -1 : 0; }, pieces);
   });
 }
 
-void add_punctuation(const JsonView& json, PreTokenizer& out) {
+void add_punctuation(const format::JsonView& json, PreTokenizer& out) {
   const auto behavior = json.find("behavior");
   out.append(split_step(each(is_punctuation), behavior ? read_behavior(*behavior) : SplitBehavior::isolated));
 }
 
 // White space is removed, each punctuation character stands alone.
-void add_bert(const JsonView&, PreTokenizer& out) {
+void add_bert(const format::JsonView&, PreTokenizer& out) {
   out.append([](std::string_view piece, bool, Pieces& pieces) {
     std::size_t begin = 0;
     for (std::size_t at = 0; at < piece.size();) {
@@ -124,11 +124,11 @@ void add_bert(const JsonView&, PreTokenizer& out) {
   });
 }
 
-void add_delimiter(const JsonView& json, PreTokenizer& out) {
+void add_delimiter(const format::JsonView& json, PreTokenizer& out) {
   out.append(split_step(string_finder(std::string(character(json.at("delimiter")))), SplitBehavior::removed));
 }
 
-void add_fixed_length(const JsonView& json, PreTokenizer& out) {
+void add_fixed_length(const format::JsonView& json, PreTokenizer& out) {
   const auto given = json.find("length");
   const std::int64_t length = given ? given->integer(1) : 5;
   out.append([length](std::string_view piece, bool, Pieces& pieces) {
@@ -146,21 +146,21 @@ void add_fixed_length(const JsonView& json, PreTokenizer& out) {
 
 enum class Prepend { always, first, never };
 
-Prepend read_prepend(const JsonView& json) {
+Prepend read_prepend(const format::JsonView& json) {
   const auto add = json.find("add_prefix_space");  // older files
   const auto scheme = json.find("prepend_scheme");
   const bool refuses = add && !add->boolean();
   if (!scheme) return refuses ? Prepend::never : Prepend::always;
   const std::string& name = scheme->string();
   if (refuses && name != "never")
-    scheme->fail(fmt::format("{} contradicts add_prefix_space = false", quote(name)));
+    scheme->fail(fmt::format("{} contradicts add_prefix_space = false", format::quote(name)));
   for (const auto& [known, value] : {std::pair{"always", Prepend::always}, std::pair{"first", Prepend::first},
                                      std::pair{"never", Prepend::never}})
     if (name == known) return value;
-  scheme->fail("expected 'always', 'first' or 'never', got " + quote(name));
+  scheme->fail("expected 'always', 'first' or 'never', got " + format::quote(name));
 }
 
-void add_metaspace(const JsonView& json, PreTokenizer& out) {
+void add_metaspace(const format::JsonView& json, PreTokenizer& out) {
   const auto given = json.find("replacement");
   const std::string mark(given ? character(*given) : "\u2581");
   const Prepend prepend = read_prepend(json);
@@ -183,10 +183,10 @@ bool begins_alike(std::string_view before, std::string_view after) {
   return !is_inside || after.data() == before.data();
 }
 
-void append_kind(const JsonView& json, PreTokenizer& out);
+void append_kind(const format::JsonView& json, PreTokenizer& out);
 
-void add_sequence(const JsonView& json, PreTokenizer& out) {
-  const JsonView list = json.at("pretokenizers");
+void add_sequence(const format::JsonView& json, PreTokenizer& out) {
+  const format::JsonView list = json.at("pretokenizers");
   for (std::size_t i = 0; i < list.array_size(); ++i) append_kind(list.item(i), out);
 }
 
@@ -205,13 +205,13 @@ constexpr std::array pre_tokenizer_kinds{
     PreTokenizerKind{"WhitespaceSplit", add_whitespace_split},
 };
 
-void append_kind(const JsonView& json, PreTokenizer& out) {
+void append_kind(const format::JsonView& json, PreTokenizer& out) {
   find_kind(pre_tokenizer_kinds, json.at("type").string(), "pre-tokenizer", json).append(json, out);
 }
 
 }  // namespace
 
-PreTokenizer PreTokenizer::from_json(const JsonView& json) {
+PreTokenizer PreTokenizer::from_json(const format::JsonView& json) {
   PreTokenizer out;
   append_kind(json, out);
   return out;
@@ -219,8 +219,8 @@ PreTokenizer PreTokenizer::from_json(const JsonView& json) {
 
 PreTokenizer PreTokenizer::from_text(std::string_view json) {
   const std::string doing = "making a pre-tokenizer";
-  const nlohmann::json document = parse_json(json, doing);
-  return from_json(JsonView(document, doing));
+  const nlohmann::json document = format::parse_json(json, doing);
+  return from_json(format::JsonView(document, doing));
 }
 
 PreTokenizer PreTokenizer::gpt2(bool add_prefix_space) {
@@ -233,7 +233,7 @@ void PreTokenizer::append_byte_symbols() {
 }
 
 void PreTokenizer::note_pattern(std::string_view pattern) {
-  notes_ += fmt::format("{}pattern {} by PCRE2", notes_.empty() ? "" : ", ", quote(pattern));
+  notes_ += fmt::format("{}pattern {} by PCRE2", notes_.empty() ? "" : ", ", format::quote(pattern));
 }
 
 bool PreTokenizer::release_byte_symbols() {

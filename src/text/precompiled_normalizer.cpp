@@ -53,7 +53,7 @@ struct Unit {
 
 class CharacterMap {
  public:
-  explicit CharacterMap(const JsonView& json) {
+  explicit CharacterMap(const format::JsonView& json) {
     const auto bytes = decode_base64(json.string());
     if (!bytes) json.fail("expected base64 (A-Z, a-z, 0-9, + and /)");
     const std::size_t n_trie = bytes->size() < 4 ? 0 : little_endian(*bytes);
@@ -129,7 +129,7 @@ void append_mapped(std::string& out, const CharacterMap& map, std::string_view c
 
 }  // namespace
 
-Normalizer make_precompiled(const JsonView& json) {
+Normalizer make_precompiled(const format::JsonView& json) {
   return [map = CharacterMap(json.at("precompiled_charsmap"))](std::string& text) {
     std::string out;
     out.reserve(text.size());

@@ -10,7 +10,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/handle.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/unicode.hpp"
 
 namespace twistor::text {
@@ -81,8 +81,8 @@ Regex::Regex(std::string_view pattern, const std::string& doing, RegexOptions op
   UniqueHandle<CodeTraits> code(
       pcre2_compile(units(pattern), pattern.size(), flags, &problem, &place, nullptr));
   TWISTOR_CHECK(code, ErrorKind::data, doing,
-                fmt::format("the regular expression {} is wrong at byte {}: {}", quote(pattern), place,
-                            message_of(problem)),
+                fmt::format("the regular expression {} is wrong at byte {}: {}", format::quote(pattern),
+                            place, message_of(problem)),
                 "the syntax is Perl's, as in PCRE2");
   // Without a compiler for this machine the interpreter does the same, slower.
   (void)pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);
@@ -102,13 +102,13 @@ std::optional<Regex::Match> Regex::search(std::string_view text, std::size_t fro
   if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
   // 0: there are groups, and no room was made for them.
   TWISTOR_CHECK(found >= 0, ErrorKind::data, "matching a regular expression",
-                fmt::format("{} gave up on a text of {} bytes: {}", quote(program_->pattern), text.size(),
-                            message_of(found)),
+                fmt::format("{} gave up on a text of {} bytes: {}", format::quote(program_->pattern),
+                            text.size(), message_of(found)),
                 "nested repetitions such as (a+)+ take exponential time; make the pattern simpler");
   const PCRE2_SIZE* extent = pcre2_get_ovector_pointer(own.data.get());
   // \K inside a lookahead can put the beginning behind the end.
   TWISTOR_CHECK(extent[0] <= extent[1], ErrorKind::data, "matching a regular expression",
-                fmt::format("a match of {} ends before it begins", quote(program_->pattern)),
+                fmt::format("a match of {} ends before it begins", format::quote(program_->pattern)),
                 "use no \\K inside a lookahead");
   return Match{extent[0], extent[1]};
 }

@@ -3,7 +3,7 @@
 
 #include "scanners.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 
 namespace twistor::text {
 namespace {
@@ -159,10 +159,10 @@ std::string translate_dialect(std::string_view oniguruma) {
   return Translator(oniguruma).run();
 }
 
-Regex read_regex(const JsonView& pattern) {
+Regex read_regex(const format::JsonView& pattern) {
   const std::string translated = translate_dialect(pattern.string());
   if (translated.empty() && !pattern.string().empty())
-    pattern.fail("the pattern " + quote(pattern.string()) + " is not supported",
+    pattern.fail("the pattern " + format::quote(pattern.string()) + " is not supported",
                  "classes inside classes, &&, \\W or \\H inside a class, (?m), (?s), }+ and (*VERB) have no "
                  "equal in PCRE2");
   try {

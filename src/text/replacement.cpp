@@ -22,9 +22,9 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
   text = std::move(out);
 }
 
-Replacement Replacement::from_json(const JsonView& json) {
+Replacement Replacement::from_json(const format::JsonView& json) {
   Replacement out;
-  const JsonView pattern = json.at("pattern");
+  const format::JsonView pattern = json.at("pattern");
   const auto literal = pattern.find("String");
   if (!literal) out.regex_ = read_regex(pattern.at("Regex"));
   if (literal) out.literal_ = literal->string();

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
 #include "twistor/text/regex.hpp"
 
 namespace twistor::text {
@@ -29,6 +29,6 @@ using Finder = std::function<Matches(std::string_view text)>;
 [[nodiscard]] std::string translate_dialect(std::string_view oniguruma);
 
 /// A string with such a pattern, compiled. Throws Error(data) about it.
-[[nodiscard]] Regex read_regex(const JsonView& pattern);
+[[nodiscard]] Regex read_regex(const format::JsonView& pattern);
 
 }  // namespace twistor::text

@@ -11,7 +11,7 @@
 
 #include "merge_table.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/token_model.hpp"
 #include "twistor/text/unicode.hpp"
 
@@ -135,7 +135,7 @@ class ScoreBpe final : public TokenModel {
     }
     TWISTOR_CHECK(unknown_id_, ErrorKind::usage, "encoding a text",
                   fmt::format("{} is not in the vocabulary, which has neither its bytes nor an unknown token",
-                              quote(text)),
+                              format::quote(text)),
                   "use characters of the vocabulary, or give token ids");
     out.push_back(*unknown_id_);
   }

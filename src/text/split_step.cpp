@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/component_kinds.hpp"
-#include "twistor/text/quote.hpp"
 
 namespace twistor::text {
 namespace {
@@ -88,7 +88,7 @@ constexpr std::array behavior_kinds{
     BehaviorKind{"Contiguous", SplitBehavior::contiguous},
 };
 
-Finder regex_finder(const JsonView& pattern, PreTokenizer& out) {
+Finder regex_finder(const format::JsonView& pattern, PreTokenizer& out) {
   if (Finder scanner = find_scanner(pattern.string())) return scanner;
   const Regex regex = read_regex(pattern);
   out.note_pattern(pattern.string());
@@ -97,7 +97,7 @@ Finder regex_finder(const JsonView& pattern, PreTokenizer& out) {
 
 }  // namespace
 
-SplitBehavior read_behavior(const JsonView& json) {
+SplitBehavior read_behavior(const format::JsonView& json) {
   return find_kind(behavior_kinds, json.string(), "behavior", json).behavior;
 }
 
@@ -123,12 +123,12 @@ Finder string_finder(std::string wanted) {
   };
 }
 
-void add_split(const JsonView& json, PreTokenizer& out) {
-  const JsonView pattern = json.at("pattern");
+void add_split(const format::JsonView& json, PreTokenizer& out) {
+  const format::JsonView pattern = json.at("pattern");
   const SplitBehavior behavior = read_behavior(json.at("behavior"));
   const auto invert = json.find("invert");
   const auto text = pattern.find("String");
-  const JsonView place = text ? *text : pattern.at("Regex");
+  const format::JsonView place = text ? *text : pattern.at("Regex");
   const bool is_plain = text && !text->string().empty();
   out.append(split_step(is_plain ? string_finder(text->string()) : regex_finder(place, out), behavior,
                         invert && invert->boolean()));

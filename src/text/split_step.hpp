@@ -18,7 +18,7 @@ enum class SplitBehavior {
 };
 
 /// By the name that tokenizer.json has for it. Throws Error(data).
-[[nodiscard]] SplitBehavior read_behavior(const JsonView& json);
+[[nodiscard]] SplitBehavior read_behavior(const format::JsonView& json);
 
 /// `invert`: the text between matches is the delimiter.
 [[nodiscard]] CutStep split_step(Finder find, SplitBehavior behavior, bool invert = false);
@@ -27,6 +27,6 @@ enum class SplitBehavior {
 [[nodiscard]] Finder string_finder(std::string wanted);
 
 /// The kind "Split".
-void add_split(const JsonView& json, PreTokenizer& out);
+void add_split(const format::JsonView& json, PreTokenizer& out);
 
 }  // namespace twistor::text

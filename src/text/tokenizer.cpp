@@ -8,7 +8,8 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/json_file.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -21,37 +22,24 @@ std::string_view as_text(const MappedFile& file) {
 }
 
 // A token is spelled as a string or as an object with "content".
-std::optional<std::string> token_member(const JsonView& root, std::string_view key) {
+std::optional<std::string> token_member(const format::JsonView& root, std::string_view key) {
   const auto member = root.find(key);
   if (!member) return std::nullopt;
   return member->is_object() ? member->at("content").string() : member->string();
 }
 
-// A JSON document with the name that messages give it; none if there is no such file.
-class JsonFile {
- public:
-  static std::optional<JsonFile> open(const fs::path& path) {
-    if (!fs::exists(path)) return std::nullopt;
-    const MappedFile file(path);
-    const std::string doing = "reading " + path.string();
-    return JsonFile(parse_json(as_text(file), doing), doing);
-  }
-  JsonView root() const { return {document_, doing_}; }
-
- private:
-  JsonFile(nlohmann::json document, std::string doing)
-      : document_(std::move(document)), doing_(std::move(doing)) {}
-  nlohmann::json document_;
-  std::string doing_;
-};
+std::optional<format::JsonFile> open_if_there(const fs::path& path) {
+  if (!fs::exists(path)) return std::nullopt;
+  return std::make_optional<format::JsonFile>(path);
+}
 
 EndOfText read_end_of_text(const fs::path& folder) {
   EndOfText end;
-  if (const auto config = JsonFile::open(folder / "tokenizer_config.json"))
-    end.token = token_member(config->root(), "eos_token");
-  if (const auto config = JsonFile::open(folder / "config.json"))
+  if (const auto config = open_if_there(folder / "tokenizer_config.json"))
+    end.token = token_member(config->view(), "eos_token");
+  if (const auto config = open_if_there(folder / "config.json"))
     // Some models stop at several tokens; the first one is the model's own.
-    if (const auto id = config->root().find("eos_token_id")) {
+    if (const auto id = config->view().find("eos_token_id")) {
       const bool is_list = id->is_array();
       if (!is_list || id->array_size() > 0) end.id = (is_list ? id->item(0) : *id).integer();
     }
@@ -59,7 +47,7 @@ EndOfText read_end_of_text(const fs::path& folder) {
 }
 
 // Tokenizers of which BERT's vocab.txt is all there is.
-void require_bert_like(const JsonView& config) {
+void require_bert_like(const format::JsonView& config) {
   const auto name = config.find("tokenizer_class");
   if (!name) return;
   std::string known;
@@ -69,11 +57,11 @@ void require_bert_like(const JsonView& config) {
     if (name->string() == full || name->string() == full + "Fast") return;
     known += (known.empty() ? "" : ", ") + full;
   }
-  name->fail("a vocab.txt of the class " + quote(name->string()) + " is not supported",
+  name->fail("a vocab.txt of the class " + format::quote(name->string()) + " is not supported",
              "supported: " + known);
 }
 
-BertOptions read_bert_options(const JsonView& config) {
+BertOptions read_bert_options(const format::JsonView& config) {
   require_bert_like(config);
   if (const auto basic = config.find("do_basic_tokenize"); basic && !basic->boolean())
     basic->fail("WordPiece without BERT's text preparation is not supported; expected true");
@@ -100,8 +88,8 @@ std::unique_ptr<Tokenizer> load_vocab_merges(const fs::path& folder) {
                 "byte-level BPE needs both files, or a tokenizer.json");
   VocabularyOptions options;
   options.end = read_end_of_text(folder);
-  if (const auto config = JsonFile::open(folder / "tokenizer_config.json"))
-    if (const auto add = config->root().find("add_prefix_space")) options.add_prefix_space = add->boolean();
+  if (const auto config = open_if_there(folder / "tokenizer_config.json"))
+    if (const auto add = config->view().find("add_prefix_space")) options.add_prefix_space = add->boolean();
   const MappedFile vocab(folder / "vocab.json");
   const MappedFile merges(folder / "merges.txt");
   return parse_vocab_merges(as_text(vocab), as_text(merges), (folder / "vocab.json").string(), options);
@@ -110,8 +98,8 @@ std::unique_ptr<Tokenizer> load_vocab_merges(const fs::path& folder) {
 std::unique_ptr<Tokenizer> load_vocab_txt(const fs::path& folder) {
   VocabularyOptions options;
   options.end = read_end_of_text(folder);
-  if (const auto config = JsonFile::open(folder / "tokenizer_config.json"))
-    options.bert = read_bert_options(config->root());
+  if (const auto config = open_if_there(folder / "tokenizer_config.json"))
+    options.bert = read_bert_options(config->view());
   const MappedFile vocab(folder / "vocab.txt");
   return parse_vocab_txt(as_text(vocab), (folder / "vocab.txt").string(), options);
 }
@@ -138,7 +126,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model) {
   TWISTOR_CHECK(model.extension() == ".gguf", ErrorKind::data, doing,
                 "expected a folder or a .gguf file, got a file of another kind",
                 "give the folder that holds tokenizer.json");
-  return tokenizer_of_gguf(GgufFile::open(model));
+  return tokenizer_of_gguf(format::GgufFile::open(model));
 }
 
 }  // namespace twistor::text

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -71,13 +71,14 @@ const PreKind& find_pre_kind(std::string_view pre, const std::string& doing) {
     if (kind.name == pre) return kind;
     list += (list.empty() ? "" : ", ") + std::string(kind.name);
   }
-  throw Error(ErrorKind::data, doing, fmt::format("tokenizer.ggml.pre: {} is not supported", quote(pre)),
+  throw Error(ErrorKind::data, doing,
+              fmt::format("tokenizer.ggml.pre: {} is not supported", format::quote(pre)),
               "supported: " + list);
 }
 
 // What every kind of vocabulary has.
 struct GgufVocabulary {
-  const GgufFile& file;
+  const format::GgufFile& file;
   std::vector<std::string_view> tokens;
   std::string doing;
 
@@ -150,8 +151,8 @@ constexpr std::string_view unmark_spaces_and_front = R"({"type": "Sequence", "de
 
 template <class Read>
 auto read_text(std::string_view json, const std::string& doing, Read read) {
-  const nlohmann::json document = parse_json(json, doing);
-  return read(JsonView(document, doing));
+  const nlohmann::json document = format::parse_json(json, doing);
+  return read(format::JsonView(document, doing));
 }
 
 TokenizerParts read_score_bpe(const GgufVocabulary& in) {
@@ -160,7 +161,7 @@ TokenizerParts read_score_bpe(const GgufVocabulary& in) {
   for (std::size_t i = 0; i < in.tokens.size(); ++i) {
     const bool is_new = vocabulary.vocabulary.add(in.tokens[i], static_cast<std::int64_t>(i));
     TWISTOR_CHECK(is_new, ErrorKind::data, in.doing,
-                  fmt::format("tokenizer.ggml.tokens: {} is there twice", quote(in.tokens[i])));
+                  fmt::format("tokenizer.ggml.tokens: {} is there twice", format::quote(in.tokens[i])));
     vocabulary.is_text.push_back(types[i] != type_control && types[i] != type_unknown &&
                                  types[i] != type_byte);
   }
@@ -213,13 +214,14 @@ const GgufModelKind& find_model_kind(std::string_view model, const std::string& 
     if (kind.type == model) return kind;
     list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", kind.type, kind.meaning);
   }
-  throw Error(ErrorKind::data, doing, fmt::format("tokenizer.ggml.model: {} is not supported", quote(model)),
+  throw Error(ErrorKind::data, doing,
+              fmt::format("tokenizer.ggml.model: {} is not supported", format::quote(model)),
               "supported: " + list);
 }
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> tokenizer_of_gguf(const GgufFile& file) {
+std::unique_ptr<Tokenizer> tokenizer_of_gguf(const format::GgufFile& file) {
   const std::string doing = "reading the tokenizer of " + file.name();
   const auto model = file.find_string("tokenizer.ggml.model");
   if (!model) return nullptr;

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/component_kinds.hpp"
-#include "twistor/text/quote.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -19,31 +19,32 @@ namespace {
 // The registry: a new kind (WordPiece, Unigram, score-based BPE) is one source file and one line here.
 constexpr std::array token_model_kinds{
     TokenModelKind{"BPE", true, make_bpe},
-    TokenModelKind{"WordPiece", false,
-                   [](const JsonView& model, PieceForm form) { return make_word_piece(model, form); }},
+    TokenModelKind{
+        "WordPiece", false,
+        [](const format::JsonView& model, PieceForm form) { return make_word_piece(model, form); }},
     TokenModelKind{"WordLevel", false, make_word_level},
     TokenModelKind{"Unigram", false, make_unigram},
 };
 
-const TokenModelKind& kind_of(const JsonView& model) {
+const TokenModelKind& kind_of(const format::JsonView& model) {
   // The oldest files have no "type", and were BPE if they have merges.
   const auto type = model.find("type");
   const std::string name = type ? type->string() : model.find("merges") ? "BPE" : "WordLevel";
   return find_kind(token_model_kinds, name, "tokenizer model", model);
 }
 
-bool flag(const JsonView& json, std::string_view key) {
+bool flag(const format::JsonView& json, std::string_view key) {
   const auto member = json.find(key);
   return member && member->boolean();
 }
 
-AddedTokens read_added_tokens(const JsonView& list, const Vocabulary& vocabulary,
+AddedTokens read_added_tokens(const format::JsonView& list, const Vocabulary& vocabulary,
                               const Normalizer& normalizer) {
   std::vector<AddedToken> tokens;
   std::set<std::int64_t> ids;
   std::set<std::string> contents;
   for (std::size_t i = 0; i < list.array_size(); ++i) {
-    const JsonView item = list.item(i);
+    const format::JsonView item = list.item(i);
     AddedToken token;
     token.content = item.at("content").string();
     token.id = item.at("id").integer(0, std::numeric_limits<std::int32_t>::max());
@@ -51,9 +52,10 @@ AddedTokens read_added_tokens(const JsonView& list, const Vocabulary& vocabulary
     const auto known_id = vocabulary.find(token.content);
     const std::string* known_token = vocabulary.token(token.id);
     if ((known_id && *known_id != token.id) || (known_token != nullptr && *known_token != token.content))
-      item.fail(fmt::format("{} with id {} contradicts the vocabulary", quote(token.content), token.id));
+      item.fail(
+          fmt::format("{} with id {} contradicts the vocabulary", format::quote(token.content), token.id));
     if (!ids.insert(token.id).second) item.fail(fmt::format("the id {} appears twice", token.id));
-    if (!contents.insert(token.content).second) item.fail(quote(token.content) + " appears twice");
+    if (!contents.insert(token.content).second) item.fail(format::quote(token.content) + " appears twice");
     token.is_special = flag(item, "special");
     token.single_word = flag(item, "single_word");
     token.lstrip = flag(item, "lstrip");
@@ -69,9 +71,9 @@ AddedTokens read_added_tokens(const JsonView& list, const Vocabulary& vocabulary
 std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& name,
                                                 const EndOfText& end) {
   const std::string doing = "reading tokenizer " + name;
-  const nlohmann::json document = parse_json(json, doing);
-  const JsonView root(document, doing);
-  const JsonView model = root.at("model");
+  const nlohmann::json document = format::parse_json(json, doing);
+  const format::JsonView root(document, doing);
+  const format::JsonView model = root.at("model");
   const TokenModelKind& kind = kind_of(model);
   TokenizerParts parts;
   if (const auto normalizer = root.find("normalizer")) parts.normalizer = read_normalizer(*normalizer);

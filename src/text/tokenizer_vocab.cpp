@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -46,8 +46,8 @@ TextTemplate template_of(const Vocabulary& vocabulary) {
 std::int64_t required_id(const Vocabulary& vocabulary, const std::string& token, const std::string& doing) {
   const auto id = vocabulary.find(token);
   TWISTOR_CHECK(id, ErrorKind::data, doing,
-                fmt::format("the special token {} is not in the vocabulary of {} tokens", quote(token),
-                            vocabulary.size()),
+                fmt::format("the special token {} is not in the vocabulary of {} tokens",
+                            format::quote(token), vocabulary.size()),
                 "is this BERT's vocabulary? Special tokens of other names belong in tokenizer_config.json");
   return *id;
 }
@@ -57,8 +57,8 @@ std::int64_t required_id(const Vocabulary& vocabulary, const std::string& token,
 std::unique_ptr<Tokenizer> parse_vocab_merges(std::string_view vocab_json, std::string_view merges_txt,
                                               const std::string& name, const VocabularyOptions& options) {
   const std::string doing = "reading tokenizer " + name;
-  const nlohmann::json document = parse_json(vocab_json, doing);
-  Vocabulary vocabulary = Vocabulary::from_json(JsonView(document, doing));
+  const nlohmann::json document = format::parse_json(vocab_json, doing);
+  Vocabulary vocabulary = Vocabulary::from_json(format::JsonView(document, doing));
   std::vector<AddedToken> added;
   for (const std::string_view token : {"<|endoftext|>", "<s>", "</s>", "<pad>", "<unk>", "<mask>"})
     if (const auto id = vocabulary.find(token))
@@ -83,9 +83,10 @@ std::unique_ptr<Tokenizer> parse_vocab_txt(std::string_view vocab_txt, const std
   for (const std::string_view line : lines_of(vocab_txt)) {
     const std::int64_t id = vocabulary.size();
     const auto known = vocabulary.find(line);
-    TWISTOR_CHECK(vocabulary.add(line, id), ErrorKind::data, doing,
-                  fmt::format("line {}: the token {} is also on line {}", id + 1, quote(line), *known + 1),
-                  "every token needs its own id");
+    TWISTOR_CHECK(
+        vocabulary.add(line, id), ErrorKind::data, doing,
+        fmt::format("line {}: the token {} is also on line {}", id + 1, format::quote(line), *known + 1),
+        "every token needs its own id");
   }
   TokenizerParts parts = make_bert_parts(std::move(vocabulary), options.bert, doing);
   parts.end = options.end;

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/token_model.hpp"
 #include "twistor/text/trie.hpp"
 #include "twistor/text/unicode.hpp"
@@ -125,17 +125,17 @@ class Unigram final : public TokenModel {
 
 }  // namespace
 
-std::unique_ptr<TokenModel> make_unigram(const JsonView& model, PieceForm) {
-  const JsonView list = model.at("vocab");
+std::unique_ptr<TokenModel> make_unigram(const format::JsonView& model, PieceForm) {
+  const format::JsonView list = model.at("vocab");
   Vocabulary vocabulary;
   std::vector<double> scores;
   for (std::size_t i = 0; i < list.array_size(); ++i) {
-    const JsonView item = list.item(i);
+    const format::JsonView item = list.item(i);
     if (item.array_size() != 2)
       item.fail(fmt::format("expected a token and its score, got {} values", item.array_size()));
     const std::string& token = item.item(0).string();
     if (!vocabulary.add(token, static_cast<std::int64_t>(i)))
-      item.fail(fmt::format("the token {} is there twice", quote(token)));
+      item.fail(fmt::format("the token {} is there twice", format::quote(token)));
     scores.push_back(item.item(1).number());
     if (!std::isfinite(scores.back()))
       item.fail(fmt::format("expected a finite score, got {}", scores.back()));

@@ -5,19 +5,19 @@
 
 #include <nlohmann/json.hpp>
 
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 
 namespace twistor::text {
 
-Vocabulary Vocabulary::from_json(const JsonView& object) {
+Vocabulary Vocabulary::from_json(const format::JsonView& object) {
   // Ids index an array, so a single absurd id must not decide how much memory is taken.
   const auto largest_id = static_cast<std::int64_t>(4 * object.object().size() + 65536);
   Vocabulary out;
   for (const auto& [token, id_value] : object.object().items()) {
-    const JsonView place = object.child(token, id_value);
+    const format::JsonView place = object.child(token, id_value);
     const std::int64_t id = place.integer(0, largest_id);
     if (!out.add(token, id))
-      place.fail(fmt::format("the id {} is also that of {}", id, quote(*out.token(id))),
+      place.fail(fmt::format("the id {} is also that of {}", id, format::quote(*out.token(id))),
                  "every token needs its own id");
   }
   return out;

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/token_model.hpp"
 
 namespace twistor::text {
@@ -20,10 +20,10 @@ class WordLevel final : public TokenModel {
   void encode_piece(std::string_view piece, std::vector<std::int64_t>& out) const override {
     auto id = vocabulary_.find(piece);
     if (!id) id = unknown_id_;
-    TWISTOR_CHECK(
-        id, ErrorKind::usage, "encoding a text",
-        fmt::format("the word {} is not in the vocabulary of {} words", quote(piece), vocabulary_.size()),
-        "use words of the vocabulary, or give token ids");
+    TWISTOR_CHECK(id, ErrorKind::usage, "encoding a text",
+                  fmt::format("the word {} is not in the vocabulary of {} words", format::quote(piece),
+                              vocabulary_.size()),
+                  "use words of the vocabulary, or give token ids");
     out.push_back(*id);
   }
 
@@ -36,7 +36,7 @@ class WordLevel final : public TokenModel {
 
 }  // namespace
 
-std::unique_ptr<TokenModel> make_word_level(const JsonView& model, PieceForm) {
+std::unique_ptr<TokenModel> make_word_level(const format::JsonView& model, PieceForm) {
   Vocabulary vocabulary = Vocabulary::from_json(model.at("vocab"));
   // Files name an unknown token even where the vocabulary has none; then an unknown word is an error when it
   // comes.

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/token_model.hpp"
 #include "twistor/text/trie.hpp"
 #include "twistor/text/unicode.hpp"
@@ -54,9 +54,9 @@ class WordPiece final : public TokenModel {
 
  private:
   void push_unknown(std::string_view piece, std::vector<std::int64_t>& out) const {
-    TWISTOR_CHECK(
-        unknown_id_, ErrorKind::usage, "encoding a text",
-        fmt::format("the word {} is not in the vocabulary, which has no unknown token", quote(piece)));
+    TWISTOR_CHECK(unknown_id_, ErrorKind::usage, "encoding a text",
+                  fmt::format("the word {} is not in the vocabulary, which has no unknown token",
+                              format::quote(piece)));
     out.push_back(*unknown_id_);
   }
 
@@ -69,7 +69,7 @@ class WordPiece final : public TokenModel {
 
 }  // namespace
 
-std::unique_ptr<TokenModel> make_word_piece(const JsonView& model, PieceForm) {
+std::unique_ptr<TokenModel> make_word_piece(const format::JsonView& model, PieceForm) {
   WordPieceOptions options;
   // The oldest files leave options at their defaults.
   if (const auto unknown = model.find("unk_token")) options.unknown_token = unknown->string();

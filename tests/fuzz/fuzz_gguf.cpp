@@ -9,29 +9,29 @@
 #include "../../src/model/families.hpp"
 #include "../support/memory_weights.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/model/weight_formats.hpp"
-#include "twistor/text/gguf_file.hpp"
+#include "twistor/format/gguf_file.hpp"
+#include "twistor/format/weight_formats.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace twistor;
   try {
-    const auto file = text::GgufFile::parse(std::as_bytes(std::span(data, size)), "fuzz.gguf");
+    const auto file = format::GgufFile::parse(std::as_bytes(std::span(data, size)), "fuzz.gguf");
     try {
       if (const auto tokenizer = text::tokenizer_of_gguf(file))
         (void)tokenizer->decode(tokenizer->encode("it's 12 \xff o'clock"));
     } catch (const Error&) {
     }
-    const std::vector<model::TensorInfo> tensors = model::gguf_tensors(file);
+    const std::vector<format::TensorInfo> tensors = format::gguf_tensors(file);
     try {
       (void)model::read_gguf(file, std::make_shared<test::MemoryWeights>(tensors));
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::internal) throw;
     }
-    for (const model::TensorInfo& tensor : tensors) {
+    for (const format::TensorInfo& tensor : tensors) {
       const std::int64_t n_rows = tensor.shape.empty() ? 1 : tensor.shape.front();
       std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
-      model::read_rows_f32(tensor, 0, n_rows, out);
+      format::read_rows_f32(tensor, 0, n_rows, out);
     }
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::internal) throw;

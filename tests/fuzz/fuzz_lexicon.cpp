@@ -5,14 +5,14 @@
 #include <string_view>
 
 #include "twistor/base/error.hpp"
-#include "twistor/target/lexicon.hpp"
+#include "twistor/potential/lexicon.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace twistor;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   try {
-    target::Lexicon lexicon = target::parse_lexicon(bytes, "fuzz");
-    const target::LexiconScorer scorer(std::move(lexicon), {target::LexiconMode::mean, 1, 1e9});
+    potential::Lexicon lexicon = potential::parse_lexicon(bytes, "fuzz");
+    const potential::LexiconScorer scorer(std::move(lexicon), {potential::LexiconMode::mean, 1, 1e9});
     const std::string text(bytes);
     (void)scorer.log_phi({&text, 1});
   } catch (const Error& error) {

@@ -15,9 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace twistor;
   try {
     const nlohmann::json document =
-        text::parse_json({reinterpret_cast<const char*>(data), size}, "reading config.json");
-    (void)model::read_config(text::JsonView(document, "reading config.json"),
-                             std::make_shared<test::MemoryWeights>(std::vector<model::TensorInfo>{}));
+        format::parse_json({reinterpret_cast<const char*>(data), size}, "reading config.json");
+    (void)model::read_config(format::JsonView(document, "reading config.json"),
+                             std::make_shared<test::MemoryWeights>(std::vector<format::TensorInfo>{}));
     std::abort();
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::internal) throw;

@@ -15,8 +15,8 @@
 
 #include "support/temporary_folder.hpp"
 #include "twistor/base/mapped_file.hpp"
+#include "twistor/format/weight_formats.hpp"
 #include "twistor/model/language_model.hpp"
-#include "twistor/model/weight_formats.hpp"
 
 namespace twistor::test {
 
@@ -26,8 +26,8 @@ inline const std::filesystem::path golden_folder = std::filesystem::path(TWISTOR
 inline at::Tensor read_tensor(const std::filesystem::path& file, std::string_view name,
                               at::ScalarType dtype = at::kFloat) {
   const MappedFile mapping(file);
-  const std::vector<model::TensorInfo> tensors = model::parse_safetensors(mapping.bytes(), file.string());
-  const model::TensorInfo& tensor =
+  const std::vector<format::TensorInfo> tensors = format::parse_safetensors(mapping.bytes(), file.string());
+  const format::TensorInfo& tensor =
       *std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
   at::Tensor out = at::empty(tensor.shape, dtype);
   std::memcpy(out.mutable_data_ptr(), tensor.bytes.data(), static_cast<std::size_t>(out.nbytes()));

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "twistor/base/mapped_file.hpp"
+#include "twistor/format/weight_formats.hpp"
 #include "twistor/model/encoder.hpp"
-#include "twistor/model/weight_formats.hpp"
 
 namespace twistor::model {
 
@@ -22,7 +22,7 @@ class EncoderGolden {
  public:
   explicit EncoderGolden(const std::string& family)
       : file_(encoder_goldens / family / "golden.safetensors"),
-        tensors_(parse_safetensors(file_.bytes(), file_.path().string())) {
+        tensors_(format::parse_safetensors(file_.bytes(), file_.path().string())) {
     const auto ids = integers("ids"), types = integers("type_ids");
     std::size_t at = 0;
     for (const std::int64_t length : integers("lengths")) {
@@ -33,29 +33,29 @@ class EncoderGolden {
   }
 
   [[nodiscard]] std::vector<float> floats(const std::string& name) const {
-    const TensorInfo& tensor = find(name);
+    const format::TensorInfo& tensor = find(name);
     std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
-    read_rows_f32(tensor, 0, tensor.shape[0], out);
+    format::read_rows_f32(tensor, 0, tensor.shape[0], out);
     return out;
   }
 
   TokenTexts texts;
 
  private:
-  [[nodiscard]] const TensorInfo& find(const std::string& name) const {
-    for (const TensorInfo& tensor : tensors_)
+  [[nodiscard]] const format::TensorInfo& find(const std::string& name) const {
+    for (const format::TensorInfo& tensor : tensors_)
       if (tensor.name == name) return tensor;
     throw std::runtime_error("no golden tensor is called " + name);
   }
   [[nodiscard]] std::vector<std::int64_t> integers(const std::string& name) const {
-    const TensorInfo& tensor = find(name);
+    const format::TensorInfo& tensor = find(name);
     std::vector<std::int64_t> out(static_cast<std::size_t>(tensor.numel()));
     std::memcpy(out.data(), tensor.bytes.data(), tensor.bytes.size());
     return out;
   }
 
   MappedFile file_;
-  std::vector<TensorInfo> tensors_;
+  std::vector<format::TensorInfo> tensors_;
 };
 
 /// The hidden states of all texts, one after another.

@@ -5,19 +5,19 @@
 #include <utility>
 #include <vector>
 
-#include "twistor/model/weight_file.hpp"
+#include "twistor/format/weight_file.hpp"
 
 namespace twistor::test {
 
 /// Views bytes that the caller keeps alive.
-class MemoryWeights final : public model::WeightFile {
+class MemoryWeights final : public format::WeightFile {
  public:
-  explicit MemoryWeights(std::vector<model::TensorInfo> tensors) : tensors_(std::move(tensors)) {}
-  const std::vector<model::TensorInfo>& tensors() const override { return tensors_; }
+  explicit MemoryWeights(std::vector<format::TensorInfo> tensors) : tensors_(std::move(tensors)) {}
+  const std::vector<format::TensorInfo>& tensors() const override { return tensors_; }
   std::filesystem::path path() const override { return "memory"; }
 
  private:
-  std::vector<model::TensorInfo> tensors_;
+  std::vector<format::TensorInfo> tensors_;
 };
 
 }  // namespace twistor::test

@@ -10,8 +10,8 @@
 
 #include "twistor/base/philox.hpp"
 #include "twistor/model/tabular.hpp"
+#include "twistor/potential/enumeration.hpp"
 #include "twistor/smc/sampler.hpp"
-#include "twistor/target/enumeration.hpp"
 #include "twistor/twist/twist.hpp"
 
 namespace twistor::test {
@@ -55,10 +55,10 @@ inline double rough(const Tokens& prefix, std::uint64_t seed) {
   return 2 * Philox(seed, Stream::test, 0, code & 0xFFFFFFFFFFFFu).uniform() - 1;
 }
 
-class RoughPotential final : public target::Potential {
+class RoughPotential final : public potential::Potential {
  public:
   explicit RoughPotential(double spread) : spread_(spread) {}
-  std::vector<double> log_phi(const target::Sequences& s) const override {
+  std::vector<double> log_phi(const potential::Sequences& s) const override {
     std::vector<double> out;
     for (std::int64_t i = 0; i < s.size(); ++i) {
       const auto begin = s.tokens.begin() + static_cast<std::ptrdiff_t>(i * s.length);
@@ -81,7 +81,7 @@ struct TabularProblem {
   model::TabularModel lm = model::TabularModel::random(V, 1 + T, 11, 0.7);
   Tokens prompt{2};
   RoughPotential potential;
-  target::Enumeration exact = target::enumerate(lm, potential, prompt, T, {.keep_twists = true});
+  potential::Enumeration exact = potential::enumerate(lm, potential, prompt, T, {.keep_twists = true});
   TableTwist rough_twist{lm, 1, [](const Tokens& prefix) { return 1.2 * rough(prefix, 9); }};
   TableTwist optimal_twist{lm, 1, [this](const Tokens& prefix) { return exact.log_optimal_twist(prefix); }};
 

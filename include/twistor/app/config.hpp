@@ -29,7 +29,7 @@ struct PromptConfig {
 };
 
 struct TargetConfig {
-  std::string potential = "continuation";  ///< see target::potential_names()
+  std::string potential = "continuation";  ///< see potential::potential_names()
   std::int64_t length = 10;                ///< T, generated tokens
   double beta = 1;                         ///< exponent of phi
   std::string text;                        ///< continuation: o as text

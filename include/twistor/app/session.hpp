@@ -16,10 +16,10 @@
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/potential/potential.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
-#include "twistor/target/potential.hpp"
 #include "twistor/text/tokenizer.hpp"
 #include "twistor/twist/head.hpp"
 
@@ -40,7 +40,7 @@ class Session {
   [[nodiscard]] const model::LanguageModel& lm() const { return *lm_; }
   [[nodiscard]] const text::Tokenizer* tokenizer() const { return tokenizer_.get(); }  ///< null: ids alone
   [[nodiscard]] const std::vector<std::int64_t>& prompt() const { return prompt_; }
-  [[nodiscard]] const target::Potential& potential() const { return *potential_; }
+  [[nodiscard]] const potential::Potential& potential() const { return *potential_; }
   /// What the potential is, with a digest of all that defines it: different for different targets.
   [[nodiscard]] const std::string& potential_identity() const { return potential_identity_; }
   [[nodiscard]] smc::Problem problem() const { return {*lm_, prompt_, *potential_}; }
@@ -89,7 +89,7 @@ class Session {
   std::vector<std::int64_t> prompt_;
   std::vector<std::int64_t> observation_;
   std::vector<std::int64_t> joint_sample_;  // the s that observation_ was drawn with
-  std::unique_ptr<target::Potential> potential_;
+  std::unique_ptr<potential::Potential> potential_;
   std::string potential_identity_;
 };
 

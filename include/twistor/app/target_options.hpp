@@ -8,19 +8,19 @@
 #include <vector>
 
 #include "twistor/app/config.hpp"
-#include "twistor/target/registry.hpp"
+#include "twistor/potential/registry.hpp"
 #include "twistor/text/tokenizer.hpp"
 
 namespace twistor::app {
 
 /// Copies every key that has an option of its name, and looks for the files that they name (input_path()).
 /// *Local.*
-[[nodiscard]] target::PotentialOptions target_options(const Config& config,
-                                                      const std::filesystem::path& config_file);
+[[nodiscard]] potential::PotentialOptions target_options(const Config& config,
+                                                         const std::filesystem::path& config_file);
 
 /// What a potential may look at, readers of files included. Either may be null.
-[[nodiscard]] target::TargetContext target_context(const model::LanguageModel* lm,
-                                                   const text::Tokenizer* tokenizer);
+[[nodiscard]] potential::TargetContext target_context(const model::LanguageModel* lm,
+                                                      const text::Tokenizer* tokenizer);
 
 /// The tokens of prompt.ids or prompt.text. *Local.* Throws Error(config) if there are none, if one is not
 /// below vocab_size, or if a text is given and no tokenizer.

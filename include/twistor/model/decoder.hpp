@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "twistor/device/packed_matrix.hpp"
+#include "twistor/format/weight_file.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/model/weight_file.hpp"
 
 namespace twistor::model {
 
@@ -50,8 +50,8 @@ struct DecoderTraits {
 struct MatrixSource {
   /// Rows [row_begin, row_begin + n_rows) of a stored matrix, and the same of its bias.
   struct Part {
-    const TensorInfo* weight = nullptr;
-    const TensorInfo* bias = nullptr;
+    const format::TensorInfo* weight = nullptr;
+    const format::TensorInfo* bias = nullptr;
     std::int64_t row_begin = 0;
     std::int64_t n_rows = 0;  ///< 0: all
     [[nodiscard]] std::int64_t rows() const { return n_rows != 0 ? n_rows : weight->shape[0]; }
@@ -61,9 +61,9 @@ struct MatrixSource {
 };
 
 struct NormSource {
-  const TensorInfo* weight = nullptr;
-  const TensorInfo* bias = nullptr;  ///< layer_norm only
-  float offset = 0;                  ///< added to the weight as stored
+  const format::TensorInfo* weight = nullptr;
+  const format::TensorInfo* bias = nullptr;  ///< layer_norm only
+  float offset = 0;                          ///< added to the weight as stored
 };
 
 struct LayerSource {
@@ -80,10 +80,10 @@ struct LayerSource {
 /// All that a family's file gives: traits and where each tensor lies. Views the weight file.
 struct DecoderSource {
   DecoderTraits traits;
-  std::shared_ptr<const WeightFile> file;
-  const TensorInfo* embedding = nullptr;  ///< (V, D)
-  const TensorInfo* positions = nullptr;  ///< (context, D), learned only
-  const TensorInfo* head = nullptr;       ///< (V, D); nullptr: tied to the embedding
+  std::shared_ptr<const format::WeightFile> file;
+  const format::TensorInfo* embedding = nullptr;  ///< (V, D)
+  const format::TensorInfo* positions = nullptr;  ///< (context, D), learned only
+  const format::TensorInfo* head = nullptr;       ///< (V, D); nullptr: tied to the embedding
   NormSource final_norm;
   std::vector<LayerSource> layers;
   std::string fingerprint;  ///< sha256 of what defines the outputs

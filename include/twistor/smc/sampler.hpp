@@ -13,11 +13,11 @@
 #include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/language_model.hpp"
+#include "twistor/potential/potential.hpp"
 #include "twistor/smc/genealogy.hpp"
 #include "twistor/smc/population.hpp"
 #include "twistor/smc/proposal.hpp"
 #include "twistor/smc/scheme.hpp"
-#include "twistor/target/potential.hpp"
 #include "twistor/twist/twist.hpp"
 
 namespace twistor::smc {
@@ -84,7 +84,7 @@ struct Sweep {
 struct Problem {
   const model::LanguageModel& lm;
   std::span<const std::int64_t> prompt;  ///< (L), L >= 1
-  const target::Potential& potential;
+  const potential::Potential& potential;
 };
 
 /// One sweep. *Collective over comm.* `pinned`, (T), turns it into conditional SMC (Zhao et al. 2024,

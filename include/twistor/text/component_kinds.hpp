@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "twistor/text/json.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/json.hpp"
+#include "twistor/format/quote.hpp"
 
 namespace twistor::text {
 
@@ -14,21 +14,22 @@ namespace twistor::text {
 /// `what` is for the message: "normalizer". *Local.*
 template <class Kinds>
 [[nodiscard]] const auto& find_kind(const Kinds& kinds, std::string_view name, std::string_view what,
-                                    const JsonView& json) {
+                                    const format::JsonView& json) {
   std::string list;
   for (const auto& kind : kinds) {
     if (kind.type == name) return kind;
     list += (list.empty() ? "" : ", ") + std::string(kind.type);
   }
-  json.fail("the " + std::string(what) + " " + quote(name) + " is not supported", "supported: " + list);
+  json.fail("the " + std::string(what) + " " + format::quote(name) + " is not supported",
+            "supported: " + list);
 }
 
 /// Calls read(json), or, where the kind is "Sequence", does so for every part in its list, however deep.
 /// *Local.*
 template <class Read>
-void for_each_part(const JsonView& json, std::string_view list_key, Read read) {
+void for_each_part(const format::JsonView& json, std::string_view list_key, Read read) {
   if (json.at("type").string() != "Sequence") return read(json);
-  const JsonView list = json.at(list_key);
+  const format::JsonView list = json.at(list_key);
   for (std::size_t i = 0; i < list.array_size(); ++i) for_each_part(list.item(i), list_key, read);
 }
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
 
 namespace twistor::text {
 
@@ -19,11 +19,11 @@ using Decoder = std::function<void(std::vector<std::string>& tokens)>;
 /// src/text/decoder.cpp.
 struct DecoderKind {
   std::string_view type;
-  Decoder (*make)(const JsonView& json);
+  Decoder (*make)(const format::JsonView& json);
 };
 
 /// Throws Error(data) naming a kind that is not supported. *Local.*
-[[nodiscard]] Decoder read_decoder(const JsonView& json);
+[[nodiscard]] Decoder read_decoder(const format::JsonView& json);
 
 /// Symbols of byte_symbols.hpp back to bytes; a token with any other character stays as it is.
 [[nodiscard]] Decoder byte_level_decoder();

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
 
 namespace twistor::text {
 
@@ -18,7 +18,7 @@ using Normalizer = std::function<void(std::string& text)>;
 /// table of src/text/normalizer.cpp.
 struct NormalizerKind {
   std::string_view type;
-  Normalizer (*make)(const JsonView& json);
+  Normalizer (*make)(const format::JsonView& json);
 };
 
 /// Text preparation of BERT (Devlin et al. 2019). With clean_text, bytes that are no UTF-8 are taken away, as
@@ -32,9 +32,9 @@ struct BertNormalizerOptions {
 [[nodiscard]] Normalizer bert_normalizer(BertNormalizerOptions options);
 
 /// src/text/precompiled_normalizer.cpp: the character map of a SentencePiece model. Throws Error(data).
-[[nodiscard]] Normalizer make_precompiled(const JsonView& json);
+[[nodiscard]] Normalizer make_precompiled(const format::JsonView& json);
 
 /// Throws Error(data) naming a kind or an option that is not supported. *Local.*
-[[nodiscard]] Normalizer read_normalizer(const JsonView& json);
+[[nodiscard]] Normalizer read_normalizer(const format::JsonView& json);
 
 }  // namespace twistor::text

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
 
 namespace twistor::text {
 
@@ -25,11 +25,11 @@ struct TextTemplate {
 /// kind is one function and one line in the table of src/text/post_processor.cpp.
 struct PostProcessorKind {
   std::string_view type;
-  void (*extend)(const JsonView& json, TextTemplate& out);
+  void (*extend)(const format::JsonView& json, TextTemplate& out);
 };
 
 /// The form for single texts; what a file says about pairs is not used. Throws Error(data) naming a kind
 /// that is not supported.
-[[nodiscard]] TextTemplate read_post_processor(const JsonView& json);
+[[nodiscard]] TextTemplate read_post_processor(const format::JsonView& json);
 
 }  // namespace twistor::text

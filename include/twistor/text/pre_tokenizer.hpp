@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
 
 namespace twistor::text {
 
@@ -34,14 +34,14 @@ using CutStep = std::function<void(std::string_view piece, bool is_first, Pieces
 /// src/text/pre_tokenizer.cpp.
 struct PreTokenizerKind {
   std::string_view type;
-  void (*append)(const JsonView& json, class PreTokenizer& out);
+  void (*append)(const format::JsonView& json, class PreTokenizer& out);
 };
 
 /// Steps one after another, each inside the pieces of the one before. *Local*, immutable once made.
 class PreTokenizer {
  public:
   /// Throws Error(data) naming a kind, an option or a pattern that is not supported.
-  [[nodiscard]] static PreTokenizer from_json(const JsonView& json);
+  [[nodiscard]] static PreTokenizer from_json(const format::JsonView& json);
   /// The same from text written in a source.
   [[nodiscard]] static PreTokenizer from_text(std::string_view json);
   /// ByteLevel of GPT-2 and RoBERTa.

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
 #include "twistor/text/regex.hpp"
 
 namespace twistor::text {
@@ -17,7 +17,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to);
 class Replacement {
  public:
   /// From {"pattern": {"String": ...} or {"Regex": ...}, "content": ...}. Throws Error(data).
-  [[nodiscard]] static Replacement from_json(const JsonView& json);
+  [[nodiscard]] static Replacement from_json(const format::JsonView& json);
   void apply(std::string& text) const;
 
  private:

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
 #include "twistor/text/vocabulary.hpp"
 
 namespace twistor::text {
@@ -37,11 +37,11 @@ enum class PieceForm {
 struct TokenModelKind {
   std::string_view type;  ///< "type" in the file
   bool takes_bytes;       ///< whether it can spare the pre-tokenizer the spelling of bytes; else it gets text
-  std::unique_ptr<TokenModel> (*make)(const JsonView& model, PieceForm form);
+  std::unique_ptr<TokenModel> (*make)(const format::JsonView& model, PieceForm form);
 };
 
 /// src/text/bpe.cpp. Throws Error(data).
-[[nodiscard]] std::unique_ptr<TokenModel> make_bpe(const JsonView& model, PieceForm form);
+[[nodiscard]] std::unique_ptr<TokenModel> make_bpe(const format::JsonView& model, PieceForm form);
 /// Byte-level. Merges as "left right" lines, in order of rank; `doing` is for messages. Throws Error(data).
 [[nodiscard]] std::unique_ptr<TokenModel> make_byte_bpe(Vocabulary vocabulary,
                                                         std::span<const std::string_view> merges,
@@ -54,7 +54,7 @@ struct WordPieceOptions {
   std::string continuing_subword_prefix = "##";
   std::int64_t max_input_chars_per_word = 100;  ///< longer words are unknown
 };
-[[nodiscard]] std::unique_ptr<TokenModel> make_word_piece(const JsonView& model, PieceForm form);
+[[nodiscard]] std::unique_ptr<TokenModel> make_word_piece(const format::JsonView& model, PieceForm form);
 [[nodiscard]] std::unique_ptr<TokenModel> make_word_piece(Vocabulary vocabulary,
                                                           const WordPieceOptions& options);
 /// src/text/score_bpe.cpp. A vocabulary of sentencepiece's BPE; ids are positions, all three of equal length.
@@ -70,8 +70,8 @@ struct ScoredVocabulary {
                                                          const std::string& doing);
 /// src/text/unigram.cpp. Throws Error(data); a character that is not in the vocabulary is an Error(usage)
 /// when it comes, where the file has no unknown token.
-[[nodiscard]] std::unique_ptr<TokenModel> make_unigram(const JsonView& model, PieceForm form);
+[[nodiscard]] std::unique_ptr<TokenModel> make_unigram(const format::JsonView& model, PieceForm form);
 /// src/text/word_level.cpp. Throws Error(data).
-[[nodiscard]] std::unique_ptr<TokenModel> make_word_level(const JsonView& model, PieceForm form);
+[[nodiscard]] std::unique_ptr<TokenModel> make_word_level(const format::JsonView& model, PieceForm form);
 
 }  // namespace twistor::text

@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "twistor/format/gguf_file.hpp"
 #include "twistor/text/added_tokens.hpp"
 #include "twistor/text/decoder.hpp"
-#include "twistor/text/gguf_file.hpp"
 #include "twistor/text/normalizer.hpp"
 #include "twistor/text/post_processor.hpp"
 #include "twistor/text/pre_tokenizer.hpp"
@@ -77,6 +77,6 @@ struct VocabularyOptions {
                                              const std::string& doing);
 
 /// The keys tokenizer.ggml.* of a GGUF file; nullptr if it has none. Throws Error(data).
-[[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_of_gguf(const GgufFile& file);
+[[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_of_gguf(const format::GgufFile& file);
 
 }  // namespace twistor::text

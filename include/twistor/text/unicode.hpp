@@ -1,4 +1,4 @@
-// UTF-8 and the few Unicode classes that pre-tokenizers ask for.
+// The few Unicode classes that pre-tokenizers ask for.
 #pragma once
 
 #include <cstddef>
@@ -6,24 +6,9 @@
 #include <string_view>
 #include <utility>
 
+#include "twistor/base/utf8.hpp"
+
 namespace twistor::text {
-
-/// One step through a text. An invalid byte is a step of its own: size 1, is_valid false, value the byte.
-struct CodePoint {
-  char32_t value = 0;
-  std::size_t size = 1;  ///< bytes
-  bool is_valid = true;
-};
-
-/// The code point at byte `at` < text.size(). Overlong forms, surrogates and values above U+10FFFF are
-/// invalid.
-[[nodiscard]] CodePoint next_code_point(std::string_view text, std::size_t at);
-
-/// The code point that ends just before byte `end` > 0 of a text.
-[[nodiscard]] CodePoint last_code_point(std::string_view text, std::size_t end);
-
-/// Appends the UTF-8 of a code point below 0x110000.
-void append_utf8(std::string& out, char32_t value);
 
 // The classes are those of the reference library tokenizers 0.23 for every code point: Unicode 16, except
 // where a function says otherwise.

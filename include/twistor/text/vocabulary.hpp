@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
 
 namespace twistor::text {
 
@@ -21,7 +21,7 @@ class Vocabulary {
   Vocabulary& operator=(Vocabulary&&) = default;
 
   /// From an object {token: id}. Throws Error(data).
-  [[nodiscard]] static Vocabulary from_json(const JsonView& object);
+  [[nodiscard]] static Vocabulary from_json(const format::JsonView& object);
   /// Ids are positions; of equal tokens the first one is found by find().
   [[nodiscard]] static Vocabulary from_list(const std::vector<std::string_view>& tokens);
 

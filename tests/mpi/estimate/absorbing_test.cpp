@@ -26,7 +26,7 @@ struct EndingProblem {
   model::AbsorbingModel lm{base, end_token, 1};
   test::Tokens prompt{end_token};
   test::RoughPotential potential{2.0};
-  target::Enumeration exact = target::enumerate(lm, potential, prompt, T, {.keep_twists = true});
+  potential::Enumeration exact = potential::enumerate(lm, potential, prompt, T, {.keep_twists = true});
   test::TableTwist rough_twist{*base, 1,
                                [](const test::Tokens& prefix) { return 1.2 * test::rough(prefix, 9); }};
   test::TableTwist optimal_twist{

@@ -199,9 +199,9 @@ TEST(Limits, OneParticleGivesElboAndEubo) {
 }
 
 TEST(Limits, APotentialOfZeroEverywhereIsADefinedOutcome) {
-  class Nothing final : public target::Potential {
+  class Nothing final : public potential::Potential {
    public:
-    std::vector<double> log_phi(const target::Sequences& s) const override {
+    std::vector<double> log_phi(const potential::Sequences& s) const override {
       return std::vector<double>(static_cast<std::size_t>(s.size()), log_zero);
     }
     double log_phi_bound() const override { return 0; }

@@ -9,7 +9,7 @@
 #include "twistor/comm/collectives.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/target/enumeration.hpp"
+#include "twistor/potential/enumeration.hpp"
 #include "twistor/twist/head.hpp"
 
 namespace twistor::estimate {
@@ -23,7 +23,7 @@ struct Tiny {
       model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny");
   std::vector<std::int64_t> prompt{2, 3, 4, 5, 6, 7, 4, 32, 42, 8, 14, 15, 10, 42, 16, 4, 47, 8};
   test::RoughPotential potential{1.5};
-  target::Enumeration exact = target::enumerate(*lm, potential, prompt, T);
+  potential::Enumeration exact = potential::enumerate(*lm, potential, prompt, T);
   twist::HeadTwist twist{"mlp", lm->hidden_size(), lm->vocab_size(), device::Precision::float32, 0.4, 3};
   smc::Proposal proposal{*lm, twist, smc::ProposalKind::twisted};
   [[nodiscard]] smc::Problem problem() const { return {*lm, prompt, potential}; }

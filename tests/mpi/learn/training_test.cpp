@@ -12,7 +12,7 @@
 #include "twistor/learn/contrast.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/target/base_sampler.hpp"
+#include "twistor/potential/base_sampler.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -24,7 +24,7 @@ struct TinyTask {
         p(precision) {
     std::vector<std::int64_t> indices(20);
     for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);
-    exact_tokens = target::sample_base(*lm, prompt, T, indices, 4).tokens;
+    exact_tokens = potential::sample_base(*lm, prompt, T, indices, 4).tokens;
   }
   static constexpr std::int64_t T = 5;
   std::unique_ptr<model::LanguageModel> lm;

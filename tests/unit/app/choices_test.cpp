@@ -4,8 +4,8 @@
 #include "twistor/app/config_fields.hpp"
 #include "twistor/app/target_options.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/potential/registry.hpp"
 #include "twistor/smc/sampler.hpp"
-#include "twistor/target/registry.hpp"
 #include "twistor/twist/head.hpp"
 
 namespace twistor::app {
@@ -13,7 +13,7 @@ namespace {
 
 TEST(Choices, AreWhatTheRoomsKnow) {
   const auto choices = [](std::string_view key) { return find_field(key)->choices; };
-  const std::vector<std::string> potentials = target::potential_names();
+  const std::vector<std::string> potentials = potential::potential_names();
   EXPECT_THAT(choices("target.potential"), testing::UnorderedElementsAreArray(potentials));
   for (const auto name : choices("smc.resampling")) EXPECT_NO_THROW((void)smc::scheme_from_name(name));
   for (const auto name : choices("smc.trigger")) EXPECT_NO_THROW((void)smc::trigger_from_name(name));
@@ -31,7 +31,7 @@ TEST(Choices, EveryKeyOfTheTargetIsAnOptionAndTheOtherWayRound) {
   std::vector<std::string> keys, options;
   for (const Field& field : fields())
     if (field.key.starts_with("target.")) keys.emplace_back(field.key.substr(7));
-  for (const target::OptionField& option : target::option_fields()) options.emplace_back(option.key);
+  for (const potential::OptionField& option : potential::option_fields()) options.emplace_back(option.key);
   // Of the run: how an o is drawn, and what ends a text.
   options.insert(options.end(), {"observation_length", "stop_at_eos", "end_token"});
   keys.emplace_back("scores");  // for programs, which have no file to name

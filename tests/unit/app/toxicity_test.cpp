@@ -12,24 +12,25 @@
 #include "twistor/app/config.hpp"
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/target/toxicity_bilstm.hpp"
+#include "twistor/potential/toxicity_bilstm.hpp"
 
 namespace twistor::app {
 namespace {
 
-using target::ToxicityBilstm;
+using potential::ToxicityBilstm;
 const std::filesystem::path golden = std::filesystem::path(TWISTOR_SOURCE_DIR) / "tests/golden/bilstm";
 
-target::PotentialOptions options_of(const std::filesystem::path& folder, const std::string& class_name) {
-  target::PotentialOptions options;
+potential::PotentialOptions options_of(const std::filesystem::path& folder, const std::string& class_name) {
+  potential::PotentialOptions options;
   options.potential = "toxicity_bilstm";
   options.classifier = folder;
   options.class_name = class_name;
   return options;
 }
 
-std::vector<double> log_phi(const target::PotentialOptions& options, const std::vector<std::string>& texts) {
-  return target::make_text_scorer(options, target_context(nullptr, nullptr))->log_phi(texts);
+std::vector<double> log_phi(const potential::PotentialOptions& options,
+                            const std::vector<std::string>& texts) {
+  return potential::make_text_scorer(options, target_context(nullptr, nullptr))->log_phi(texts);
 }
 
 TEST(Toxicity, EqualsAnIndependentLstm) {
@@ -61,7 +62,7 @@ TEST(Toxicity, ATextScoresTheSameInAnyBatch) {
 }
 
 TEST(Toxicity, RefusesAnUnknownClassAndFilesThatDoNotFit) {
-  const auto message = [](const target::PotentialOptions& options) -> std::string {
+  const auto message = [](const potential::PotentialOptions& options) -> std::string {
     try {
       (void)log_phi(options, {});
     } catch (const Error& error) {

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "support/every_isa.hpp"
+#include "twistor/base/bfloat16.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
-#include "twistor/device/bfloat16.hpp"
 #include "twistor/device/kernels.hpp"
 
 namespace twistor::device {

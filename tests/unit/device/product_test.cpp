@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "support/every_isa.hpp"
+#include "twistor/base/bfloat16.hpp"
 #include "twistor/base/philox.hpp"
-#include "twistor/device/bfloat16.hpp"
 #include "twistor/device/packed_matrix.hpp"
 
 namespace twistor::device {

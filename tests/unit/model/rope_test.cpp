@@ -12,7 +12,7 @@
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/row_kernels.hpp"
-#include "twistor/model/weight_formats.hpp"
+#include "twistor/format/weight_formats.hpp"
 
 namespace twistor::model {
 namespace {
@@ -33,7 +33,7 @@ TEST(Rope, TablesAgreeWithTheReference) {
       context.fraction = config.at("rotary_pct");
       context.may_be_partial = true;
     }
-    const Rotary rotary = rotary_from_config(text::JsonView(config, "testing"), context);
+    const Rotary rotary = rotary_from_config(format::JsonView(config, "testing"), context);
     EXPECT_NEAR(rotary.magnitude, expected.at("magnitude").get<double>(), 1e-12);
     const std::vector<std::int64_t> positions = expected.at("positions");
     const device::rows::RotaryRows table(rotary.frequencies, rotary.magnitude, positions);
@@ -76,9 +76,9 @@ TEST(Rope, PairsAreHalvesOrNeighbours) {
 Rotary rotary_of(test::GgufBytes gguf) {
   gguf.string("general.architecture", "llama");
   const std::string bytes = gguf.build();
-  const text::GgufFile file = text::GgufFile::parse(test::as_bytes(bytes), "memory");
+  const format::GgufFile file = format::GgufFile::parse(test::as_bytes(bytes), "memory");
   GgufKeys keys(file);
-  Rotary rotary = rotary_from_gguf(keys, test::MemoryWeights(gguf_tensors(file)), 4);
+  Rotary rotary = rotary_from_gguf(keys, test::MemoryWeights(format::gguf_tensors(file)), 4);
   keys.finish();
   return rotary;
 }

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "support/temporary_folder.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/tokenizer.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
@@ -151,8 +151,8 @@ TEST_P(LongPieces, TakeLinearithmicTime) {
     const auto begin = std::chrono::steady_clock::now();
     const Ids ids = tokenizer->encode(text);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    EXPECT_TRUE(!ids.empty() || letter == " ") << quote(letter);  // some kinds remove white space
-    EXPECT_LT(seconds, 1.0) << quote(letter);
+    EXPECT_TRUE(!ids.empty() || letter == " ") << format::quote(letter);  // some kinds remove white space
+    EXPECT_LT(seconds, 1.0) << format::quote(letter);
   }
 }
 

@@ -20,7 +20,7 @@ using testing::ThrowsMessage;
 
 Normalizer make(const std::string& text) {
   const json document = json::parse(text);
-  return read_normalizer(JsonView(document, "reading test.json"));
+  return read_normalizer(format::JsonView(document, "reading test.json"));
 }
 
 std::string normalized(const std::string& kind, std::string text) {

@@ -58,7 +58,7 @@ TEST(PreTokenizerParity, CutsAsTheReferenceDoes) {
   EXPECT_GE(goldens.size(), 150u);
   for (const json& golden : goldens) {
     const json& config = golden["pre_tokenizer"];
-    const PreTokenizer pre = PreTokenizer::from_json(JsonView(config, "reading a golden"));
+    const PreTokenizer pre = PreTokenizer::from_json(format::JsonView(config, "reading a golden"));
     const std::string ours = digests(golden["n_strings"], [&](const std::string& text) {
       Pieces pieces;
       pre.split(text, true, pieces);

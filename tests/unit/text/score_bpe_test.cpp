@@ -41,7 +41,7 @@ GgufBytes gguf_of(const Files& files) {
 
 std::unique_ptr<Tokenizer> read(const GgufBytes& gguf) {
   const std::string bytes = gguf.build();
-  return tokenizer_of_gguf(GgufFile::parse(test::as_bytes(bytes), "v.gguf"));
+  return tokenizer_of_gguf(format::GgufFile::parse(test::as_bytes(bytes), "v.gguf"));
 }
 
 constexpr std::string_view mark = "\u2581";

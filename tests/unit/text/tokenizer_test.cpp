@@ -9,7 +9,7 @@
 #include "support/gguf_bytes.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/text/json.hpp"
+#include "twistor/format/json.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -254,7 +254,7 @@ TEST(TokenizerJson, WhatIsNoJson) {
     EXPECT_THAT([&] { (void)parse_tokenizer_json(text, "test.json"); },
                 ThrowsMessage<Error>(HasSubstr(message)))
         << text.substr(0, 40);
-  EXPECT_NO_THROW((void)parse_json("\"" + deep + "\"", "reading a string"))
+  EXPECT_NO_THROW((void)format::parse_json("\"" + deep + "\"", "reading a string"))
       << "brackets inside strings do not count";
 }
 
@@ -263,7 +263,7 @@ TEST(GgufTokenizer, MalformedVocabulariesGetOneClearError) {
     test::GgufBytes gguf;
     change(gguf);
     const std::string bytes = gguf.build();
-    EXPECT_THAT([&] { (void)tokenizer_of_gguf(GgufFile::parse(test::as_bytes(bytes), "v.gguf")); },
+    EXPECT_THAT([&] { (void)tokenizer_of_gguf(format::GgufFile::parse(test::as_bytes(bytes), "v.gguf")); },
                 ThrowsMessage<Error>(AllOf(HasSubstr("v.gguf"), HasSubstr(message))));
   };
   refuse([](auto& g) { g.string("tokenizer.ggml.model", "rwkv"); },

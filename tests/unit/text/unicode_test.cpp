@@ -8,7 +8,7 @@
 #include <string>
 
 #include "twistor/base/digest.hpp"
-#include "twistor/text/quote.hpp"
+#include "twistor/format/quote.hpp"
 
 namespace twistor::text {
 namespace {
@@ -36,7 +36,7 @@ TEST(Utf8, InvalidBytesAreStepsOfTheirOwn) {
        {"\x80", "\xff", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
         "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x99", "\xc3\x28"}) {
     const CodePoint point = next_code_point(text, 0);
-    EXPECT_FALSE(point.is_valid) << quote(text);
+    EXPECT_FALSE(point.is_valid) << format::quote(text);
     EXPECT_EQ(point.size, 1u);
     EXPECT_TRUE(point.value == static_cast<unsigned char>(text[0]));
   }
@@ -91,9 +91,9 @@ TEST(UnicodeClasses, EqualTheReferencesForEveryCodePoint) {
 }
 
 TEST(Quote, IsPrintableAndShort) {
-  EXPECT_EQ(quote("a é"), "'a é'");
-  EXPECT_EQ(quote("a\nb\xff"), "'a\\x0ab\\xff'");
-  EXPECT_EQ(quote(std::string(1000, 'x')), "'" + std::string(60, 'x') + "...'");
+  EXPECT_EQ(format::quote("a é"), "'a é'");
+  EXPECT_EQ(format::quote("a\nb\xff"), "'a\\x0ab\\xff'");
+  EXPECT_EQ(format::quote(std::string(1000, 'x')), "'" + std::string(60, 'x') + "...'");
 }
 
 }  // namespace

@@ -1,0 +1,47 @@
+// A potential, and a scorer of texts, that hold another to the contract: every kind that the registry makes
+// is wrapped in one.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "twistor/potential/potential.hpp"
+#include "twistor/potential/text_potential.hpp"
+
+namespace twistor::potential {
+
+/// Checks what goes in (whole sequences, tokens in the vocabulary) and what comes out: one value a sequence,
+/// no NaN, no +inf, none above the stated bound. Throws Error(usage) for the former, Error(data) naming the
+/// potential for the latter.
+class CheckedPotential final : public Potential {
+ public:
+  /// vocab_size 0: token ranges are not checked.
+  CheckedPotential(std::string name, std::unique_ptr<Potential> inner, std::int64_t vocab_size);
+
+  [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
+  [[nodiscard]] double log_phi_bound() const override { return inner_->log_phi_bound(); }
+  [[nodiscard]] std::string description() const override { return inner_->description(); }
+  [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
+
+ private:
+  std::string name_;
+  std::unique_ptr<Potential> inner_;
+  std::int64_t vocab_size_;
+};
+
+/// The same checks of what comes out of a scorer; messages name the text.
+class CheckedScorer final : public TextScorer {
+ public:
+  CheckedScorer(std::string name, std::unique_ptr<TextScorer> inner);
+
+  [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
+  [[nodiscard]] double log_phi_bound() const override { return inner_->log_phi_bound(); }
+  [[nodiscard]] std::string description() const override { return inner_->description(); }
+  [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
+
+ private:
+  std::string name_;
+  std::unique_ptr<TextScorer> inner_;
+};
+
+}  // namespace twistor::potential

@@ -1,0 +1,39 @@
+// Terminal potentials phi: what makes a sequence good.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace twistor::potential {
+
+/// n generated sequences of T tokens behind one common prompt. Row-major (n, T); the prompt is not repeated
+/// in them.
+struct Sequences {
+  std::span<const std::int64_t> prompt;  // (L)
+  std::span<const std::int64_t> tokens;  // (n * T)
+  std::int64_t length = 0;               // T
+  [[nodiscard]] std::int64_t size() const {
+    return length == 0 ? 0 : static_cast<std::int64_t>(tokens.size()) / length;
+  }
+};
+
+/// log phi(prompt, s). *Local*; batched; deterministic; row i depends on row i alone. -inf is legal, NaN and
+/// +inf are not.
+class Potential {
+ public:
+  virtual ~Potential() = default;
+  /// (n) float64.
+  [[nodiscard]] virtual std::vector<double> log_phi(const Sequences& sequences) const = 0;
+  /// An upper bound of log phi over all sequences, for rejection sampling; +inf if none is known.
+  [[nodiscard]] virtual double log_phi_bound() const = 0;
+  /// One line for people.
+  [[nodiscard]] virtual std::string description() const = 0;
+  /// sha256 of what defines this beyond its options and the plain files that these name: the contents of a
+  /// folder, say. Empty where there is nothing of the kind.
+  [[nodiscard]] virtual std::string fingerprint() const { return {}; }
+};
+
+}  // namespace twistor::potential

@@ -1,0 +1,55 @@
+// Potentials that look at text: a scorer of texts, and what makes a potential of sequences out of one.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "twistor/potential/potential.hpp"
+#include "twistor/text/tokenizer.hpp"
+
+namespace twistor::potential {
+
+/// log phi of texts. *Local*; batched; deterministic; value i depends on text i alone. Texts are bytes that
+/// need not be UTF-8. -inf is legal, NaN and +inf are not.
+class TextScorer {
+ public:
+  virtual ~TextScorer() = default;
+  /// (n) float64.
+  [[nodiscard]] virtual std::vector<double> log_phi(std::span<const std::string> texts) const = 0;
+  /// An upper bound of log phi over all texts; +inf if none is known.
+  [[nodiscard]] virtual double log_phi_bound() const = 0;
+  /// One line for people.
+  [[nodiscard]] virtual std::string description() const = 0;
+  /// As Potential::fingerprint().
+  [[nodiscard]] virtual std::string fingerprint() const { return {}; }
+};
+
+/// What of a sequence a scorer reads.
+enum class TextScope { all, generation };
+
+/// "all" or "generation"; throws Error(config) on any other name.
+[[nodiscard]] TextScope text_scope_from_name(const std::string& name);
+
+/// Decodes prompt and generation, or the generation alone, and scores the text; each different text of a
+/// batch once, because particles that share all their ancestors are common.
+class TextPotential final : public Potential {
+ public:
+  /// The tokenizer must outlive this. A text ends before its first end_token; -1: none ends it.
+  TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer, TextScope scope,
+                std::int64_t end_token = -1);
+
+  [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
+  [[nodiscard]] double log_phi_bound() const override { return scorer_->log_phi_bound(); }
+  [[nodiscard]] std::string description() const override;
+  [[nodiscard]] std::string fingerprint() const override { return scorer_->fingerprint(); }
+
+ private:
+  std::unique_ptr<TextScorer> scorer_;
+  const text::Tokenizer& tokenizer_;
+  TextScope scope_;
+  std::int64_t end_token_;
+};
+
+}  // namespace twistor::potential

@@ -1,0 +1,32 @@
+// Reading the prompt.
+#include "twistor/potential/prefill.hpp"
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "twistor/base/error.hpp"
+
+namespace twistor::potential {
+
+std::unique_ptr<model::Cache> Prefill::fork(std::int64_t n) const {
+  auto copy = cache->fork();
+  copy->select(std::vector<std::int64_t>(static_cast<std::size_t>(n), 0));
+  return copy;
+}
+
+Prefill prefill(const model::LanguageModel& lm, std::span<const std::int64_t> prompt) {
+  const auto length = static_cast<std::int64_t>(prompt.size());
+  TWISTOR_CHECK(length >= 1, ErrorKind::usage, "reading the prompt",
+                "it is empty (expected at least one token)", "set prompt.text or prompt.ids");
+  TWISTOR_CHECK(length <= lm.context_length(), ErrorKind::usage, "reading the prompt",
+                fmt::format("its {} tokens exceed the model's context of {}", length, lm.context_length()),
+                "shorten the prompt");
+  Prefill result;
+  result.cache = lm.make_cache(1);
+  result.hidden = lm.forward(prompt, *result.cache).select(1, length - 1);
+  return result;
+}
+
+}  // namespace twistor::potential

@@ -1,0 +1,159 @@
+// The registry of potentials. A new kind: one header, one source, one line in the table here.
+#include "twistor/potential/registry.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <string_view>
+#include <variant>
+
+#include "twistor/base/digest.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/potential/checked_potential.hpp"
+#include "twistor/potential/classifier.hpp"
+#include "twistor/potential/contains.hpp"
+#include "twistor/potential/continuation.hpp"
+#include "twistor/potential/judge.hpp"
+#include "twistor/potential/lexicon.hpp"
+#include "twistor/potential/linear_head.hpp"
+#include "twistor/potential/process.hpp"
+#include "twistor/potential/regex.hpp"
+#include "twistor/potential/similarity.hpp"
+#include "twistor/potential/token_scores.hpp"
+#include "twistor/potential/toxicity_bilstm.hpp"
+
+namespace twistor::potential {
+namespace {
+
+using PotentialMaker = std::unique_ptr<Potential> (*)(const PotentialOptions&, const TargetContext&);
+using ScorerMaker = std::unique_ptr<TextScorer> (*)(const PotentialOptions&, const TargetContext&);
+
+struct Kind {
+  std::string_view name;
+  std::variant<PotentialMaker, ScorerMaker> make;
+  std::vector<std::string_view> reads;  // besides length, and scope where a scorer is made
+  bool needs_lm = false;
+};
+
+const std::vector<Kind>& kinds() {
+  // Sorted by name.
+  static const std::vector<Kind> table = {
+      {"classifier",
+       make_classifier,
+       {"classifier", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype"}},
+      {"contains", make_contains, {"words", "ids", "log_floor", "beta"}},
+      {"continuation", make_continuation, {"text", "ids", "beta"}, true},
+      {"judge", make_judge, {"template", "answer", "beta"}, true},
+      {"lexicon", make_lexicon, {"lexicon", "mode", "cap", "beta"}},
+      {"linear_head",
+       make_linear_head,
+       {"encoder", "head", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype"}},
+      {"process", make_process, {"command", "timeout_s", "cap", "beta"}},
+      {"regex", make_regex, {"pattern", "log_floor", "beta"}},
+      {"similarity", make_similarity, {"encoder", "text", "beta", "dtype"}},
+      {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
+      {"toxicity_bilstm",
+       make_toxicity_bilstm,
+       {"classifier", "class", "negate", "rule", "threshold", "log_floor", "beta"}},
+  };
+  return table;
+}
+
+void require_only_what_is_read(const Kind& kind, const PotentialOptions& options, const std::string& doing) {
+  std::vector<std::string_view> read = kind.reads;
+  if (std::holds_alternative<ScorerMaker>(kind.make)) read.push_back("scope");
+  for (const OptionField& field : option_fields())
+    TWISTOR_CHECK(!is_set(field, options) || field.key == "potential" || field.key == "length" ||
+                      std::ranges::find(read, field.key) != read.end(),
+                  ErrorKind::config, doing,
+                  fmt::format("target.{} is set, but this potential does not read it (it reads {})",
+                              field.key, fmt::join(read, ", ")),
+                  fmt::format("leave target.{} as it is by default", field.key));
+}
+
+std::string doing_with(std::string_view name) {
+  return fmt::format("making the potential '{}'", name);
+}
+
+const Kind& find_kind(std::string_view name) {
+  const auto kind = std::ranges::find(kinds(), name, &Kind::name);
+  TWISTOR_CHECK(kind != kinds().end(), ErrorKind::config, doing_with(name),
+                fmt::format("there is no such potential (known: {})", fmt::join(potential_names(), ", ")),
+                "set target.potential to one of them");
+  return *kind;
+}
+
+/// The kind that the options ask for, after the checks that all kinds have in common.
+const Kind& checked_kind(const PotentialOptions& options) {
+  const Kind& kind = find_kind(options.potential);
+  const std::string doing = doing_with(kind.name);
+  TWISTOR_CHECK(std::isfinite(options.beta), ErrorKind::config, doing,
+                fmt::format("target.beta is {} (expected a finite number)", options.beta));
+  require_only_what_is_read(kind, options, doing);
+  return kind;
+}
+
+}  // namespace
+
+std::int64_t TargetContext::vocab_size() const {
+  if (lm != nullptr) return lm->vocab_size();
+  return tokenizer != nullptr ? tokenizer->vocab_size() : 0;
+}
+
+std::int64_t TargetContext::end_token() const {
+  return lm != nullptr ? lm->absorbing_token() : -1;
+}
+
+model::LoadOptions TargetContext::load_options(const PotentialOptions& options) const {
+  return {model::precision_from_name(options.dtype), weight_memory ? weight_memory() : model::WeightMemory{}};
+}
+
+std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const TargetContext& context) {
+  const Kind& kind = checked_kind(options);
+  std::unique_ptr<Potential> potential;
+  if (const auto* make = std::get_if<PotentialMaker>(&kind.make)) {
+    potential = (*make)(options, context);
+  } else {
+    TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config, doing_with(kind.name),
+                  "it reads text, and the model has no tokenizer",
+                  "put the model's tokenizer.json beside it, or choose a potential of tokens");
+    potential = std::make_unique<TextPotential>(make_text_scorer(options, context), *context.tokenizer,
+                                                text_scope_from_name(options.scope), context.end_token());
+  }
+  return std::make_unique<CheckedPotential>(std::string(kind.name), std::move(potential),
+                                            context.vocab_size());
+}
+
+std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options, const TargetContext& context) {
+  const Kind& kind = checked_kind(options);
+  const auto* make = std::get_if<ScorerMaker>(&kind.make);
+  if (make == nullptr) return nullptr;
+  return std::make_unique<CheckedScorer>(std::string(kind.name), (*make)(options, context));
+}
+
+std::string identity(const Potential& potential, const PotentialOptions& options) {
+  const std::string fingerprint = potential.fingerprint();
+  for (const OptionField& field : option_fields())
+    if (field.is_path)
+      TWISTOR_ASSERT(
+          !fingerprint.empty() || !std::filesystem::is_directory(
+                                      options.*std::get<std::string PotentialOptions::*>(field.member)),
+          "a potential that reads a folder has a fingerprint");
+  return fmt::format("{} [sha256 {}]", potential.description(),
+                     sha256_hex(digest(options) + fingerprint).substr(0, 16));
+}
+
+bool needs_language_model(std::string_view name) {
+  return find_kind(name).needs_lm;
+}
+
+std::vector<std::string> potential_names() {
+  std::vector<std::string> names;
+  for (const Kind& kind : kinds()) names.emplace_back(kind.name);
+  return names;
+}
+
+}  // namespace twistor::potential

@@ -1,0 +1,55 @@
+// From sequences to the texts that scorers read.
+#include "twistor/potential/text_potential.hpp"
+
+#include <fmt/format.h>
+
+#include <unordered_map>
+
+#include "twistor/base/error.hpp"
+#include "twistor/model/absorbing.hpp"
+#include "twistor/text/decode.hpp"
+
+namespace twistor::potential {
+
+TextScope text_scope_from_name(const std::string& name) {
+  if (name == "all") return TextScope::all;
+  TWISTOR_CHECK(name == "generation", ErrorKind::config, "choosing what the potential reads",
+                fmt::format("target.scope is '{}' (expected all or generation)", name));
+  return TextScope::generation;
+}
+
+TextPotential::TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer,
+                             TextScope scope, std::int64_t end_token)
+    : scorer_(std::move(scorer)), tokenizer_(tokenizer), scope_(scope), end_token_(end_token) {}
+
+std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
+  const auto n = static_cast<std::size_t>(sequences.size());
+  const auto T = static_cast<std::size_t>(sequences.length);
+  std::vector<std::string> texts;  // the different ones, in order of appearance
+  std::unordered_map<std::string, std::size_t> place_of;
+  std::vector<std::size_t> places;  // (n) into texts
+  std::vector<std::int64_t> ids;
+  if (scope_ == TextScope::all) ids.assign(sequences.prompt.begin(), sequences.prompt.end());
+  const std::size_t n_before = ids.size();
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto s = model::before_end(sequences.tokens.subspan(i * T, T), end_token_);
+    ids.resize(n_before);
+    ids.insert(ids.end(), s.begin(), s.end());
+    const auto [found, is_new] = place_of.try_emplace(text::decode_any(tokenizer_, ids), texts.size());
+    if (is_new) texts.push_back(found->first);
+    places.push_back(found->second);
+  }
+  if (texts.empty()) return {};
+  const std::vector<double> values = scorer_->log_phi(texts);
+  std::vector<double> result;
+  result.reserve(n);
+  for (const std::size_t place : places) result.push_back(values[place]);
+  return result;
+}
+
+std::string TextPotential::description() const {
+  return scope_ == TextScope::all ? scorer_->description()
+                                  : scorer_->description() + ", of the generated text alone";
+}
+
+}  // namespace twistor::potential

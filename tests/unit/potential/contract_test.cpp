@@ -1,0 +1,177 @@
+// What every registered potential must obey, whatever it is; and the wrapper that enforces it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <limits>
+#include <map>
+
+#include "support/temporary_folder.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/potential/checked_potential.hpp"
+#include "twistor/potential/registry.hpp"
+#include "unit/potential/brute_force.hpp"
+#include "unit/potential/random_arrays.hpp"
+
+namespace twistor::potential {
+namespace {
+
+constexpr std::int64_t V = 4;
+constexpr std::int64_t T = 3;
+
+const std::filesystem::path encoder_goldens =
+    std::filesystem::path(TWISTOR_SOURCE_DIR) / "tests/golden/encoders";
+const ToyTokenizer tokenizer({"?", "a", "bc", " "});
+
+/// A file that lives as long as the tests.
+std::string file(const std::string& name, const std::string& contents) {
+  static const test::TemporaryFolder folder;
+  return folder.write(name, contents);
+}
+
+PotentialOptions with(void (*set)(PotentialOptions&)) {
+  PotentialOptions options;
+  options.beta = 0.7;
+  set(options);
+  return options;
+}
+
+/// Options under which each kind is tried. A new kind needs an entry here, or the contract tests fail.
+const std::map<std::string, PotentialOptions> tried = {
+    {"classifier", with([](auto& o) { o.classifier = encoder_goldens / "bert", o.class_name = "positive"; })},
+    {"contains", with([](auto& o) { o.ids = {2}; })},
+    {"continuation", with([](auto& o) {
+       o.ids = {1, 3, 0};
+     })},
+    {"judge", with([](auto& o) { o.template_text = "a{text}bc", o.answer = "a?"; })},
+    {"lexicon", with([](auto& o) { o.lexicon = file("lexicon.tsv", "a\t1.5\nbc\t-2\n"), o.mode = "mean"; })},
+    {"linear_head", with([](auto& o) {
+       o.encoder = encoder_goldens / "sentence";
+       o.head = encoder_goldens / "sentence/head.safetensors";
+       o.class_name = "good";
+     })},
+    {"process", with([](auto& o) { o.command = "while read line; do echo -${#line}; done"; })},
+    {"regex", with([](auto& o) { o.pattern = "a.*b", o.log_floor = -3; })},
+    {"similarity", with([](auto& o) { o.encoder = encoder_goldens / "sentence", o.text = "a bad plot"; })},
+    {"tokens", with([](auto& o) {
+       o.scores = {0.5, -1, log_zero, 2};
+     })},
+    {"toxicity_bilstm", with([](auto& o) {
+       (void)file("model.weights.h5", "random_arrays() does not look into it");
+       const std::filesystem::path words = file("words.json", R"({"filters": ".", "words": ["a", "abc"]})");
+       o.classifier = words.parent_path();
+       o.class_name = "threat";
+     })},
+};
+
+std::unique_ptr<Potential> make(const std::string& name, const TargetContext& context) {
+  const auto found = tried.find(name);
+  if (found == tried.end()) throw std::runtime_error("no entry for " + name + " among the options to try");
+  PotentialOptions options = found->second;
+  options.potential = name;
+  return make_potential(options, context);
+}
+
+class PotentialContract : public testing::TestWithParam<std::string> {
+ protected:
+  const model::TabularModel lm = model::TabularModel::random(V, 12, 5);
+  const std::unique_ptr<Potential> potential =
+      make(GetParam(), {.lm = &lm, .tokenizer = &tokenizer, .read_arrays = test::random_arrays});
+  const Tokens prompt = {1, 2};
+  const std::vector<Tokens> sequences = all_sequences(V, T);
+
+  std::vector<double> values(const std::vector<Tokens>& batch) const {
+    Tokens flat;
+    for (const Tokens& s : batch) flat.insert(flat.end(), s.begin(), s.end());
+    return potential->log_phi({prompt, flat, T});
+  }
+};
+
+TEST_P(PotentialContract, ABatchIsManyBatchesOfOne) {
+  const auto together = values(sequences);
+  ASSERT_EQ(together.size(), sequences.size());
+  for (std::size_t i = 0; i < sequences.size(); ++i)
+    EXPECT_EQ(values({sequences[i]}).front(), together[i]) << i;
+}
+
+TEST_P(PotentialContract, OrderDoesNotMatterAndRepeatsAgree) {
+  auto together = values(sequences);
+  EXPECT_EQ(values(sequences), together);
+  std::vector<Tokens> reversed(sequences.rbegin(), sequences.rend());
+  std::reverse(together.begin(), together.end());
+  EXPECT_EQ(values(reversed), together);
+}
+
+TEST_P(PotentialContract, ValuesAreFiniteOrMinusInfinityAndBelowTheBound) {
+  double highest = log_zero;
+  for (const double value : values(sequences)) {
+    EXPECT_FALSE(std::isnan(value));
+    EXPECT_LE(value, potential->log_phi_bound());
+    highest = std::max(highest, value);
+  }
+  EXPECT_GT(highest, log_zero) << "options under which phi is 0 everywhere test nothing";
+}
+
+TEST_P(PotentialContract, AnEmptyBatchIsEmpty) {
+  EXPECT_TRUE(values({}).empty());
+}
+
+TEST_P(PotentialContract, RefusesBadShapesAndTokens) {
+  const Tokens four = {0, 1, 2, 3};
+  EXPECT_THROW((void)potential->log_phi({prompt, four, 3}), Error);
+  EXPECT_THROW((void)potential->log_phi({prompt, four, 0}), Error);
+  EXPECT_THROW((void)potential->log_phi({prompt, Tokens{0, V, 0}, 3}), Error);
+  EXPECT_THROW((void)potential->log_phi({prompt, Tokens{0, -1, 0}, 3}), Error);
+}
+
+TEST_P(PotentialContract, SaysWhatItIs) {
+  EXPECT_THAT(potential->description(), testing::HasSubstr(GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Registered, PotentialContract, testing::ValuesIn(potential_names()),
+                         [](const auto& kind) { return kind.param; });
+
+TEST(Registry, AnUnknownNameListsTheKnown) {
+  PotentialOptions options;
+  options.potential = "contians";
+  try {
+    (void)make_potential(options, {});
+    FAIL() << "made a potential of an unknown name";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::config);
+    EXPECT_THAT(error.text(), testing::HasSubstr("contians"));
+    EXPECT_THAT(error.text(), testing::HasSubstr("classifier, contains, continuation, judge, lexicon, "));
+  }
+  options.potential = "contains";
+  options.ids = {0};
+  options.beta = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW((void)make_potential(options, {}), Error);
+}
+
+CheckedPotential checked(double value, double bound) {
+  return {"mine", std::make_unique<FunctionPotential>([=](const Tokens&) { return value; }, bound), 2};
+}
+
+TEST(CheckedPotential, StopsBadValuesAtBirthAndNamesThePotential) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const Tokens s = {0, 1};
+  const auto refuses = [&](double value, double bound) {
+    try {
+      (void)checked(value, bound).log_phi({{}, s, 2});
+      return false;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.text(), testing::HasSubstr("'mine'"));
+      return error.kind() == ErrorKind::data;
+    }
+  };
+  EXPECT_TRUE(refuses(std::numeric_limits<double>::quiet_NaN(), inf));
+  EXPECT_TRUE(refuses(inf, inf));
+  EXPECT_TRUE(refuses(0.1, 0));
+  EXPECT_FALSE(refuses(1e-12, 0)) << "rounding is not a violation";
+  EXPECT_FALSE(refuses(log_zero, 0));
+  EXPECT_FALSE(refuses(300, inf));
+  EXPECT_THROW(checked(0, log_zero), Error) << "phi is 0 everywhere";
+}
+
+}  // namespace
+}  // namespace twistor::potential
