@@ -87,9 +87,9 @@ void print_use(const model::LanguageModel& lm, smc::SchemeKind scheme, double th
   const auto& last = watched.seen.back();
   const double mean = sum / steps, final_share = static_cast<double>(last.use.live_blocks) /
                                                  static_cast<double>(K * n_blocks(last.length));
-  fmt::print("{:<12}{:>9.2f}{:>8}{:>10.2f}{:>8.3f}{:>8.3f}{:>12.3f}{:>12.1f}{:>14}  {}\n",
-             smc::scheme_name(scheme), threshold, sweep.counters.resamplings, ess, mean, final_share,
-             sum_own / steps, static_cast<double>(last.use.live_bytes) * 1e-6, last.use.copied_blocks,
+  fmt::print("{:<12}{:>9.2f}{:>8}{:>10.2f}{:>8.3f}{:>8.3f}{:>12.3f}{:>12.1f}{:>14}  {}\n", name_of(scheme),
+             threshold, sweep.counters.resamplings, ess, mean, final_share, sum_own / steps,
+             static_cast<double>(last.use.live_bytes) * 1e-6, last.use.copied_blocks,
              threshold >= 1 ? "" : bench::goal(mean <= 0.45 && final_share <= 0.30));
 }
 

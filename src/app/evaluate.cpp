@@ -5,6 +5,7 @@
 #include "twistor/app/commands.hpp"
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/twist_store.hpp"
+#include "twistor/config/paths.hpp"
 
 namespace twistor::app {
 
@@ -13,7 +14,7 @@ int evaluate(const Invocation& invocation) {
   const Session session(invocation.config, invocation.config_file);
   const std::string& given = session.config().evaluate.checkpoint;
   const store::Checkpoint checkpoint =
-      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
+      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : config::output_path(given));
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist();
   set_parameters(*twist, checkpoint);

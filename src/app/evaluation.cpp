@@ -108,7 +108,7 @@ void print_table(const Session& session, const Comparison& c, double total_secon
   add("KL(q || sigma)", [](E e) { return cell(e.kl.q_sigma); });
   add("KL(sigma || q)", [](E e) { return cell(e.kl.sigma_q); });
   add("ESS at the end", [&](E e) {
-    return fmt::format("{:.1f} of {}", e.bounds.mean_final_ess, session.config().smc.particles);
+    return fmt::format("{:.1f} of {}", e.bounds.mean_final_ess, session.config().smc.sweep.particles);
   });
   add("seconds", [](E e) { return fmt::format("{:.1f}", e.seconds); });
   fmt::print("\n{}\n{} rank(s), {:.1f} s in all. Files: {}\n", table.text(), session.world().size(),

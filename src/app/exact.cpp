@@ -11,6 +11,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/config/paths.hpp"
 #include "twistor/potential/enumeration.hpp"
 #include "twistor/potential/rejection.hpp"
 #include "twistor/report/progress.hpp"
@@ -252,7 +253,8 @@ store::ExactSamples joint_set(const Session& session, store::ExactSamples out,
 store::ExactSamples Session::exact_samples(
     const std::function<void(const store::ExactSamples&)>& check) const {
   const ExactConfig& exact = config_.exact;
-  const std::filesystem::path file = exact.path.empty() ? output("exact.h5") : output_path(exact.path);
+  const std::filesystem::path file =
+      exact.path.empty() ? output("exact.h5") : config::output_path(exact.path);
   std::string how = exact.source;
   if (how == "auto") {
     how = !joint_sample_.empty()                       ? "joint"

@@ -15,6 +15,7 @@
 #include "twistor/base/log.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/config/paths.hpp"
 #include "twistor/potential/base_sampler.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/progress.hpp"
@@ -37,12 +38,12 @@ struct LoadedTwist {
 /// *Collective over the world.* With q = p0 there need not be any checkpoint.
 LoadedTwist load_twist(const Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
-  const auto file = given.empty() ? session.output("checkpoint.h5") : output_path(given);
+  const auto file = given.empty() ? session.output("checkpoint.h5") : config::output_path(given);
   std::int64_t is_there = 0;
   if (session.is_root())
     is_there = std::filesystem::exists(file) || std::filesystem::exists(store::previous_generation(file));
   comm::broadcast(std::span(&is_there, 1), 0, session.world());
-  if (session.config().smc.proposal == "base" && given.empty() && is_there == 0) {
+  if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && is_there == 0) {
     if (session.is_root())
       log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
     auto none = std::make_unique<twist::NoTwist>(session.lm().vocab_size());
@@ -110,8 +111,8 @@ BaseDraws draw_base(const Session& session, std::int64_t n) {
 
 /// K of the largest population.
 std::int64_t particles(const Config& config) {
-  return config.sample.from == "draws" ? config.smc.particles
-                                       : std::min(config.smc.particles, config.sample.count);
+  return config.sample.from == "draws" ? config.smc.sweep.particles
+                                       : std::min(config.smc.sweep.particles, config.sample.count);
 }
 
 std::string mean_log_phi(const std::vector<double>& log_phi, const std::vector<double>& log_w) {
@@ -182,7 +183,7 @@ SampleHead head_of(const Session& session) {
 void write(const Session& session, std::vector<SampleRow> rows, DrawFrom from) {
   const SampleConfig& options = session.config().sample;
   const std::string name = fmt::format("samples.{}", options.format);
-  const auto file = options.path.empty() ? session.output(name) : output_path(options.path);
+  const auto file = options.path.empty() ? session.output(name) : config::output_path(options.path);
   if (options.unique) rows = merge_repeats(rows);
   if (options.top > 0) rows = best_rows(std::move(rows), options.top, from);
   const SampleHead head = head_of(session);

@@ -7,6 +7,7 @@
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/config/paths.hpp"
 #include "twistor/device/isa.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
@@ -46,7 +47,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
                 "run.device = cuda, but language models run on the CPU in this version",
                 "set run.device = cpu");
   std::error_code failure;
-  std::filesystem::create_directories(output_path(config.run.output), failure);
+  std::filesystem::create_directories(config::output_path(config.run.output), failure);
   TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config.run.output, failure.message(),
                 "choose another run.output");
   load_model(config_file);
@@ -70,7 +71,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
 }
 
 void Session::load_model(const std::filesystem::path& config_file) {
-  const std::filesystem::path path = input_path(config_.model.path, config_file, "model.path");
+  const std::filesystem::path path = config::input_path(config_.model.path, config_file, "model.path");
   if (is_root())
     log_info(fmt::format("loading the language model from {}, {:.1f} MB", path.string(),
                          static_cast<double>(bytes_of(path)) * 1e-6));
@@ -134,17 +135,12 @@ std::unique_ptr<twist::HeadTwist> Session::make_twist() const {
 }
 
 smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
-  return {*lm_, twist, smc::proposal_from_name(config_.smc.proposal), config_.smc.proposal_beta};
+  return {*lm_, twist, config_.smc.proposal};
 }
 
 smc::SweepOptions Session::sweep_options() const {
-  smc::SweepOptions options;
-  options.particles = config_.smc.particles;
+  smc::SweepOptions options = config_.smc.sweep;
   options.length = config_.target.length;
-  options.scheme = smc::scheme_from_name(config_.smc.resampling);
-  options.trigger = smc::trigger_from_name(config_.smc.trigger);
-  options.ess_threshold = config_.smc.ess_threshold;
-  options.order = smc::order_from_name(config_.smc.order);
   options.seed = config_.run.seed;
   return options;
 }
@@ -155,7 +151,7 @@ std::string Session::decode(std::span<const std::int64_t> ids) const {
 }
 
 std::filesystem::path Session::output(const std::string& name) const {
-  return output_path(config_.run.output) / name;
+  return config::output_path(config_.run.output) / name;
 }
 
 Interrupt Session::interrupt() const {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "twistor/base/error.hpp"
+#include "twistor/config/paths.hpp"
 
 namespace twistor::app {
 
@@ -20,7 +21,8 @@ store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& 
   c.adam_step = state.adam_step;
   c.seed = session.config().run.seed;
   const ExactConfig& exact = session.config().exact;
-  c.exact_samples_path = (exact.path.empty() ? session.output("exact.h5") : output_path(exact.path)).string();
+  c.exact_samples_path =
+      (exact.path.empty() ? session.output("exact.h5") : config::output_path(exact.path)).string();
   for (const twist::Parameter& p : twist.parameters()) {
     c.parameters[p.name] = {p.shape, p.value};
     if (const auto moments = state.moments.find(p.name); moments != state.moments.end()) {

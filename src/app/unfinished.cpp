@@ -5,7 +5,6 @@
 
 #include <cstring>
 
-#include "twistor/app/config_fields.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
@@ -97,12 +96,13 @@ std::string work_key(const Session& session, std::string_view twist_form,
   add_text(session.lm().fingerprint());
   add_text(session.potential_identity());
   sha.add(std::as_bytes(std::span(session.prompt())));
-  for (const Field& field : fields()) {
+  Config config = session.config();
+  for (const config::Field& field : fields_of(config)) {
     const std::string_view key = field.key;
     if (key == "model.dtype" || key == "run.seed" || key == "evaluate.repeats" || key == "evaluate.samples" ||
         key == "sample.count" || key == "sample.from" || key.starts_with("target.") ||
         key.starts_with("smc."))
-      add_text(fmt::format("{}={}", key, format_value(field, session.config())));
+      add_text(fmt::format("{}={}", key, config::format_value(field)));
   }
   sha.add(std::as_bytes(std::span(exact.tokens.values)));
   return sha.finish_hex();

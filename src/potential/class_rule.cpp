@@ -28,8 +28,8 @@ ClassRule::ClassRule(const PotentialOptions& options, const std::string& doing)
                 fmt::format("target.threshold is {} (expected a finite number)", threshold_));
   TWISTOR_CHECK(log_floor_ <= 0, ErrorKind::config, doing,
                 fmt::format("target.log_floor is {} (expected at most 0; -inf is allowed)", log_floor_));
-  for (const char* key : {"threshold", "log_floor"})
-    TWISTOR_CHECK(is_threshold_ || !is_set(*find_option(key), options), ErrorKind::config, doing,
+  for (const std::string& key : keys_that_are_set(options))
+    TWISTOR_CHECK(is_threshold_ || (key != "threshold" && key != "log_floor"), ErrorKind::config, doing,
                   fmt::format("target.{} is set, but target.rule = probability does not read it", key),
                   "set target.rule = threshold, or leave it as it is by default");
 }

@@ -65,13 +65,11 @@ const std::vector<Kind>& kinds() {
 void require_only_what_is_read(const Kind& kind, const PotentialOptions& options, const std::string& doing) {
   std::vector<std::string_view> read = kind.reads;
   if (std::holds_alternative<ScorerMaker>(kind.make)) read.push_back("scope");
-  for (const OptionField& field : option_fields())
-    TWISTOR_CHECK(!is_set(field, options) || field.key == "potential" || field.key == "length" ||
-                      std::ranges::find(read, field.key) != read.end(),
-                  ErrorKind::config, doing,
-                  fmt::format("target.{} is set, but this potential does not read it (it reads {})",
-                              field.key, fmt::join(read, ", ")),
-                  fmt::format("leave target.{} as it is by default", field.key));
+  for (const std::string& key : keys_that_are_set(options))
+    TWISTOR_CHECK(key == "potential" || std::ranges::find(read, key) != read.end(), ErrorKind::config, doing,
+                  fmt::format("target.{} is set, but this potential does not read it (it reads {})", key,
+                              fmt::join(read, ", ")),
+                  fmt::format("leave target.{} as it is by default", key));
 }
 
 std::string doing_with(std::string_view name) {
@@ -136,12 +134,9 @@ std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options, co
 
 std::string identity(const Potential& potential, const PotentialOptions& options) {
   const std::string fingerprint = potential.fingerprint();
-  for (const OptionField& field : option_fields())
-    if (field.is_path)
-      TWISTOR_ASSERT(
-          !fingerprint.empty() || !std::filesystem::is_directory(
-                                      options.*std::get<std::string PotentialOptions::*>(field.member)),
-          "a potential that reads a folder has a fingerprint");
+  for (const std::string& input : inputs_of(options))
+    TWISTOR_ASSERT(!fingerprint.empty() || !std::filesystem::is_directory(input),
+                   "a potential that reads a folder has a fingerprint");
   return fmt::format("{} [sha256 {}]", potential.description(),
                      sha256_hex(digest(options) + fingerprint).substr(0, 16));
 }
@@ -150,9 +145,9 @@ bool needs_language_model(std::string_view name) {
   return find_kind(name).needs_lm;
 }
 
-std::vector<std::string> potential_names() {
-  std::vector<std::string> names;
-  for (const Kind& kind : kinds()) names.emplace_back(kind.name);
+std::vector<std::string_view> potential_names() {
+  std::vector<std::string_view> names;
+  for (const Kind& kind : kinds()) names.push_back(kind.name);
   return names;
 }
 

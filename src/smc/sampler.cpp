@@ -309,21 +309,6 @@ class Sweeper {
 
 }  // namespace
 
-Trigger trigger_from_name(std::string_view name) {
-  if (name == "every_step") return Trigger::every_step;
-  if (name == "ess") return Trigger::ess;
-  TWISTOR_CHECK(name == "never", ErrorKind::config, "reading smc.trigger",
-                fmt::format("\"{}\" is not known, expected every_step, ess or never", name));
-  return Trigger::never;
-}
-
-Order order_from_name(std::string_view name) {
-  if (name == "resample_first") return Order::resample_first;
-  TWISTOR_CHECK(name == "draw_first", ErrorKind::config, "reading smc.order",
-                fmt::format("\"{}\" is not known, expected resample_first or draw_first", name));
-  return Order::draw_first;
-}
-
 void SweepCounters::add(const SweepCounters& o) {
   token_forwards += o.token_forwards;
   rows_scored += o.rows_scored;

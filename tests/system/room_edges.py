@@ -10,19 +10,20 @@ import tempfile
 
 ROOMS = {  # room: rooms whose headers it may include
     "base": [],
+    "config": ["base"],
     "comm": ["base"],
     "format": ["base"],
     "text": ["base", "format"],
     "device": ["base"],
     "model": ["base", "format", "text", "device"],
-    "potential": ["base", "format", "text", "model"],
+    "potential": ["base", "config", "format", "text", "model"],
     "twist": ["base", "device", "model"],
-    "smc": ["base", "comm", "model", "potential", "twist"],
+    "smc": ["base", "config", "comm", "model", "potential", "twist"],
     "estimate": ["base", "comm", "smc"],
     "learn": ["base", "comm", "model", "twist", "smc", "estimate"],
     "store": ["base"],
     "report": ["base", "store"],
-    "app": ["base", "comm", "format", "text", "device", "model", "potential", "twist", "smc", "estimate", "learn", "store", "report"],
+    "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "twist", "smc", "estimate", "learn", "store", "report"],
 }
 # (what is included, rooms where it may stand, whether public headers of those rooms may show it)
 THIRD_PARTY = [

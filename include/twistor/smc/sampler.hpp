@@ -6,48 +6,19 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/smc/genealogy.hpp"
+#include "twistor/smc/options.hpp"
 #include "twistor/smc/population.hpp"
 #include "twistor/smc/proposal.hpp"
-#include "twistor/smc/scheme.hpp"
 #include "twistor/twist/twist.hpp"
 
 namespace twistor::smc {
-
-enum class Trigger { every_step, ess, never };
-enum class Order {
-  resample_first,  ///< weigh, resample, then draw; for the twist-induced proposal, whose weights are known
-                   ///< before the draw
-  draw_first,      ///< the order of Zhao et al. 2024, Alg. 1
-};
-
-/// Throw Error(config) for unknown names.
-[[nodiscard]] Trigger trigger_from_name(std::string_view name);
-[[nodiscard]] Order order_from_name(std::string_view name);
-
-struct SweepOptions {
-  std::int64_t particles = 64;  ///< K, all ranks of the group together
-  std::int64_t length = 1;      ///< T
-  SchemeKind scheme = SchemeKind::stratified;
-  Trigger trigger = Trigger::every_step;
-  double ess_threshold = 0.5;  ///< resample when ESS < threshold * K
-  Order order = Order::resample_first;
-  std::uint64_t seed = 1;
-  std::int64_t n_shards =
-      0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)
-  bool keep_hidden = false;  ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
-  /// Asked before every token but the first: whether this rank would stop. The ranks agree by one reduction
-  /// more for each step, which learning does without; so all of them give one, or none does.
-  Interrupt wish{};
-};
 
 /// Seconds and counts of one sweep on this rank; resamplings and moved copies are the population's, on its
 /// first rank.

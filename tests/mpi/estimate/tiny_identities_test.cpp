@@ -73,7 +73,7 @@ TEST_P(TinyIdentities, BothFormsAreUnbiasedAndNotInterchangeable) {
 INSTANTIATE_TEST_SUITE_P(Schemes, TinyIdentities,
                          testing::Values(smc::SchemeKind::multinomial, smc::SchemeKind::stratified,
                                          smc::SchemeKind::systematic, smc::SchemeKind::residual),
-                         [](const auto& test) { return std::string(smc::scheme_name(test.param)); });
+                         [](const auto& test) { return std::string(name_of(test.param)); });
 
 TEST(TinyBounds, GoOnWhereTheyWereStopped) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();

@@ -113,7 +113,7 @@ TEST(Compatibility, NamesEverythingThatDiffers) {
   now.train.learning_rate = 0.01;
   now.model.dtype = "bfloat16";
   now.target.beta = 2;
-  now.smc.particles = then.smc.particles + 1;  // no matter for what was learned
+  now.smc.sweep.particles = then.smc.sweep.particles + 1;  // no matter for what was learned
   const std::string said =
       refusal(checkpoint_of(then, {1}), {now, "ffff", "another phi", std::vector<std::int64_t>{1}});
   for (const char* piece : {"fingerprint is '0123abcd' in the checkpoint and 'ffff' in this run",

@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "twistor/app/config.hpp"
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/config/paths.hpp"
 #include "twistor/potential/toxicity_bilstm.hpp"
 
 namespace twistor::app {
@@ -78,7 +78,7 @@ TEST(Toxicity, RefusesAnUnknownClassAndFilesThatDoNotFit) {
 class PublishedScores : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = output_path("${TWISTOR_CACHE}/models/toxicity");
+    folder_ = config::output_path("${TWISTOR_CACHE}/models/toxicity");
     if (!std::filesystem::exists(folder_ / "words.json"))
       GTEST_SKIP() << "launch/get_model.sh toxicity fetches it";
   }

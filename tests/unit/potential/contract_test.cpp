@@ -72,11 +72,11 @@ std::unique_ptr<Potential> make(const std::string& name, const TargetContext& co
   return make_potential(options, context);
 }
 
-class PotentialContract : public testing::TestWithParam<std::string> {
+class PotentialContract : public testing::TestWithParam<std::string_view> {
  protected:
   const model::TabularModel lm = model::TabularModel::random(V, 12, 5);
   const std::unique_ptr<Potential> potential =
-      make(GetParam(), {.lm = &lm, .tokenizer = &tokenizer, .read_arrays = test::random_arrays});
+      make(std::string(GetParam()), {.lm = &lm, .tokenizer = &tokenizer, .read_arrays = test::random_arrays});
   const Tokens prompt = {1, 2};
   const std::vector<Tokens> sequences = all_sequences(V, T);
 
@@ -129,7 +129,7 @@ TEST_P(PotentialContract, SaysWhatItIs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Registered, PotentialContract, testing::ValuesIn(potential_names()),
-                         [](const auto& kind) { return kind.param; });
+                         [](const auto& kind) { return std::string(kind.param); });
 
 TEST(Registry, AnUnknownNameListsTheKnown) {
   PotentialOptions options;

@@ -1,4 +1,4 @@
-// Values of configuration keys: from text, to text, and what to say when they are wrong.
+// Values of keys: from text, to text, and what to say when they are wrong.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -8,18 +8,13 @@
 #include <optional>
 #include <type_traits>
 
-#include "twistor/app/config_fields.hpp"
+#include "twistor/base/strings.hpp"
+#include "twistor/config/fields.hpp"
 
-namespace twistor::app {
+namespace twistor::config {
 namespace {
 
 constexpr std::string_view blanks = " \t";
-
-std::string_view trim(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
 
 // A comment starts at a # that begins the text or follows a blank.
 std::string_view without_comment(std::string_view text) {
@@ -79,14 +74,14 @@ std::string read(std::string_view text, ValueSyntax syntax, std::string& out) {
     out = text;
     return {};
   }
-  text = trim(text);
+  text = trim(text, blanks);
   if (!text.starts_with('"')) {
-    out = trim(without_comment(text));
+    out = trim(without_comment(text), blanks);
     return {};
   }
   std::string value;
   if (std::string problem = take_quoted(text, value); !problem.empty()) return problem;
-  if (!trim(without_comment(text)).empty()) return "something behind the closing quote";
+  if (!trim(without_comment(text), blanks).empty()) return "something behind the closing quote";
   out = std::move(value);
   return {};
 }
@@ -107,16 +102,16 @@ bool read_number(std::string_view text, Number& out) {
 std::string read(std::string_view text, ValueSyntax, std::vector<std::int64_t>& out) {
   constexpr std::string_view separators = ", \t";
   std::vector<std::int64_t> ids;
-  std::string_view rest = trim(without_comment(text));
+  std::string_view rest = trim(without_comment(text), blanks);
   bool is_element_due = false;  // behind a comma
   while (!rest.empty()) {
     const std::string_view word = rest.substr(0, rest.find_first_of(separators));
     std::int64_t id = 0;
     if (!read_number(word, id) || id < 0) return fmt::format("'{}' in it", word);
     ids.push_back(id);
-    rest = trim(rest.substr(word.size()));
+    rest = trim(rest.substr(word.size()), blanks);
     is_element_due = rest.starts_with(',');
-    if (is_element_due) rest = trim(rest.substr(1));
+    if (is_element_due) rest = trim(rest.substr(1), blanks);
   }
   if (is_element_due) return "a comma at its end";
   out = std::move(ids);
@@ -124,7 +119,7 @@ std::string read(std::string_view text, ValueSyntax, std::vector<std::int64_t>& 
 }
 
 std::string read(std::string_view text, ValueSyntax, bool& out) {
-  text = trim(without_comment(text));
+  text = trim(without_comment(text), blanks);
   if (text != "true" && text != "false") return fmt::format("'{}'", text);
   out = text == "true";
   return {};
@@ -133,7 +128,7 @@ std::string read(std::string_view text, ValueSyntax, bool& out) {
 // int64, uint64, double
 template <class Number>
 std::string read(std::string_view text, ValueSyntax, Number& out) {
-  text = trim(without_comment(text));
+  text = trim(without_comment(text), blanks);
   return read_number(text, out) ? std::string{} : fmt::format("'{}'", text);
 }
 
@@ -142,14 +137,14 @@ bool is_inside(const Range& range, double x) {
          (range.is_high_allowed ? x <= range.high : x < range.high);
 }
 
+// What is wrong with a value that could be read; empty if nothing is.
 template <class T>
 std::string violation(const Field& field, const T& value) {
   if constexpr (std::is_same_v<T, std::string>) {
-    if (!field.choices.empty() && std::ranges::find(field.choices, value) == field.choices.end()) {
-      return fmt::format("'{}'", value);
-    }
+    const std::vector<std::string_view> known = choices(field);
+    if (!known.empty() && std::ranges::find(known, value) == known.end()) return fmt::format("'{}'", value);
   } else if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, double>) {
-    if (!is_inside(field.range, static_cast<double>(value))) return fmt::format("{}", value);
+    if (!is_inside(field.about.range, static_cast<double>(value))) return fmt::format("{}", value);
   }
   return {};
 }
@@ -157,7 +152,7 @@ std::string violation(const Field& field, const T& value) {
 // Quoted where the bare text would be read back as something else.
 std::string quoted_if_needed(const std::string& text) {
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  const bool is_plain = trim(text) == text && text.find_first_of("\"#") == std::string::npos &&
+  const bool is_plain = trim(text, blanks) == text && text.find_first_of("\"#") == std::string::npos &&
                         std::ranges::none_of(text, is_control);
   if (is_plain) return text;
   std::string out = "\"";
@@ -198,49 +193,73 @@ std::string number_expectation(const Range& range, std::string_view noun) {
 
 }  // namespace
 
+std::vector<std::string_view> choices(const Field& field) {
+  const auto* choice = std::get_if<Choice>(&field.value);
+  return choice != nullptr ? choice->names() : field.about.choices;
+}
+
 std::string expectation(const Field& field) {
-  Config config;
+  const Range& range = field.about.range;
+  const auto of_type = [&]<class T>(const T&) -> std::string {
+    if constexpr (std::is_same_v<T, bool*>) return "true or false";
+    if constexpr (std::is_same_v<T, std::int64_t*>) return number_expectation(range, "an integer");
+    if constexpr (std::is_same_v<T, std::uint64_t*>) return "an integer, at least 0 and below 2^64";
+    if constexpr (std::is_same_v<T, double*>) return number_expectation(range, "a number");
+    if constexpr (std::is_same_v<T, std::vector<std::int64_t>*>)
+      return "token ids, separated by commas or blanks";
+    const std::vector<std::string_view> known = choices(field);
+    if (known.empty()) return "a text";
+    return fmt::format("{}{}", known.size() > 1 ? "one of: " : "", fmt::join(known, ", "));
+  };
+  return std::visit(of_type, field.value);
+}
+
+std::string assign(const Field& field, std::string_view text, ValueSyntax syntax) {
+  const auto read_into = [&](auto& out) {
+    std::remove_reference_t<decltype(out)> value{};
+    std::string problem = read(text, syntax, value);
+    if (problem.empty()) problem = violation(field, value);
+    if (problem.empty()) out = std::move(value);
+    return problem;
+  };
+  if (const auto* choice = std::get_if<Choice>(&field.value)) {
+    std::string name;
+    std::string problem = read_into(name);
+    if (problem.empty()) choice->set(name);
+    return problem;
+  }
   return std::visit(
-      [&](auto* pointer) -> std::string {
-        using T = std::remove_pointer_t<decltype(pointer)>;
-        if constexpr (std::is_same_v<T, bool>) return "true or false";
-        if constexpr (std::is_same_v<T, std::int64_t>) return number_expectation(field.range, "an integer");
-        if constexpr (std::is_same_v<T, std::uint64_t>) return "an integer, at least 0 and below 2^64";
-        if constexpr (std::is_same_v<T, double>) return number_expectation(field.range, "a number");
-        if constexpr (std::is_same_v<T, std::vector<std::int64_t>>)
-          return "token ids, separated by commas or blanks";
-        if (field.choices.empty()) return "a text";
-        return fmt::format("{}{}", field.choices.size() > 1 ? "one of: " : "",
-                           fmt::join(field.choices, ", "));
+      [&]<class T>(const T& pointer) -> std::string {
+        if constexpr (std::is_pointer_v<T>) return read_into(*pointer);
+        return {};
       },
-      field.pointer(config));
+      field.value);
 }
 
-std::string assign(const Field& field, Config& config, std::string_view value, ValueSyntax syntax) {
+bool is_equal(const Field& a, const Field& b) {
   return std::visit(
-      [&](auto* pointer) {
-        std::remove_pointer_t<decltype(pointer)> read_value{};
-        std::string problem = read(value, syntax, read_value);
-        if (problem.empty()) problem = violation(field, read_value);
-        if (problem.empty()) *pointer = std::move(read_value);
-        return problem;
+      []<class A, class B>(const A& x, const B& y) {
+        if constexpr (!std::is_same_v<A, B>) {
+          return false;  // one key is of one type
+        } else if constexpr (std::is_pointer_v<A>) {
+          return *x == *y;
+        } else {
+          return x.get() == y.get();
+        }
       },
-      field.pointer(config));
+      a.value, b.value);
 }
 
-bool is_equal(const Field& field, const Config& a, const Config& b) {
-  Config copy_of_a = a, copy_of_b = b;  // fields point into what can be written
+std::string format_value(const Field& field) {
   return std::visit(
-      [](const auto* x, const auto* y) {
-        if constexpr (std::is_same_v<decltype(x), decltype(y)>) return *x == *y;
-        return false;  // one field is of one type
+      []<class T>(const T& value) {
+        if constexpr (std::is_pointer_v<T>) {
+          return write(*value);
+        } else {
+          return std::string(value.get());
+        }
       },
-      field.pointer(copy_of_a), field.pointer(copy_of_b));
+      field.value);
 }
 
-std::string format_value(const Field& field, const Config& config) {
-  Config copy = config;
-  return std::visit([](const auto* pointer) { return write(*pointer); }, field.pointer(copy));
-}
-
-}  // namespace twistor::app
+}  // namespace twistor::config

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "twistor/app/config.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/config/paths.hpp"
 
-namespace twistor::app {
+namespace twistor::config {
 namespace {
 
 // An environment variable, empty if not set.
@@ -48,7 +48,7 @@ std::filesystem::path output_path(const std::string& value) {
   }
   TWISTOR_CHECK(path.find("${") == std::string::npos, ErrorKind::config,
                 fmt::format("expanding the path {}", value), "expected no variable but one ${TWISTOR_CACHE}",
-                "write the path out");
+                "write the whole path");
   return path;
 }
 
@@ -71,4 +71,4 @@ std::filesystem::path input_path(const std::string& value, const std::filesystem
   return second;
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::config
