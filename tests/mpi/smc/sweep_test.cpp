@@ -163,7 +163,7 @@ std::string name_of(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& 
                             : path.ends_with("llama") ? "llama"
                                                       : "tiny";
   return model + (c.precision == device::Precision::float32 ? "_f32_" : "_bf16_") +
-         std::string(name_of(std::get<1>(test.param)));
+         std::string(twistor::name_of(std::get<1>(test.param)));
 }
 INSTANTIATE_TEST_SUITE_P(All, SameBits,
                          testing::Combine(testing::ValuesIn(cases),
