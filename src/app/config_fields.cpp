@@ -107,7 +107,7 @@ std::vector<Field> make_fields() {
        {1, 1048576},
        {}},
 
-      {TWISTOR_FIELD(twist, form), "head on the model's hidden states", {}, {"linear", "mlp"}},
+      {TWISTOR_FIELD(twist, form), "head on the model's hidden states", {}, {"linear", "mlp", "tied_linear", "tied_mlp"}},
       {TWISTOR_FIELD(twist, init_scale),
        "factor on the spread of the output layer's initial weights; 0: psi = 1",
        non_negative,

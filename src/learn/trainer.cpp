@@ -216,16 +216,19 @@ void Trainer::apply(const std::vector<float>& dense, const comm::RowSparse& rows
   ++state_.adam_step;
   std::vector<twist::Parameter>& parameters = twist_.parameters();
   std::size_t at = 0;
-  for (std::size_t i = 0; i + 2 < parameters.size(); ++i) {
+  const std::size_t n_dense = parameters.size() - (twist_.learns_output() ? 2 : 0);
+  for (std::size_t i = 0; i < n_dense; ++i) {
     std::vector<float>& value = parameters[i].value;
     adam_step(options_.adam, state_.adam_step, std::span(dense).subspan(at, value.size()), value,
               state_.moments[parameters[i].name]);
     at += value.size();
   }
-  // The output layer: rows without a gradient still move by their moments.
-  twist::Parameter &weight = parameters[parameters.size() - 2], &bias = parameters.back();
-  adam_rows(options_.adam, state_.adam_step, rows.rows, rows.values, weight.value, bias.value,
-            state_.moments[weight.name], state_.moments[bias.name]);
+  if (twist_.learns_output()) {
+    // Rows without a gradient still move by their moments.
+    twist::Parameter &weight = parameters[parameters.size() - 2], &bias = parameters.back();
+    adam_rows(options_.adam, state_.adam_step, rows.rows, rows.values, weight.value, bias.value,
+              state_.moments[weight.name], state_.moments[bias.name]);
+  }
   twist_.refresh();
 }
 

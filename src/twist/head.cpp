@@ -3,9 +3,11 @@
 
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 
 #include "twistor/base/error.hpp"
@@ -54,23 +56,62 @@ void output_gradient(std::span<const float> features, std::int64_t width,
   }
 }
 
+constexpr std::string_view forms[] = {"linear", "mlp", "tied_linear", "tied_mlp"};
+
+/// 1 / (D rms(E)). Rows are summed one by one, so that the bits do not depend on threads.
+float tied_scale(const device::PackedMatrix& e) {
+  std::vector<double> squares(static_cast<std::size_t>(e.n()));
+#pragma omp parallel for schedule(static)
+  for (std::int64_t v = 0; v < e.n(); ++v) {
+    std::vector<float> row(static_cast<std::size_t>(e.k()));
+    e.read_row(v, row);
+    for (const float x : row)
+      squares[static_cast<std::size_t>(v)] += static_cast<double>(x) * static_cast<double>(x);
+  }
+  const double sum = std::accumulate(squares.begin(), squares.end(), 0.0);
+  TWISTOR_CHECK(sum > 0, ErrorKind::data, "making the twist", "the model's output embedding is zero");
+  const auto d = static_cast<double>(e.k());
+  return static_cast<float>(1.0 / (d * std::sqrt(sum / (static_cast<double>(e.n()) * d))));
+}
+
 }  // namespace
 
+std::span<const std::string_view> head_forms() {
+  return forms;
+}
+
 HeadTwist::HeadTwist(const std::string& form, std::int64_t width, std::int64_t vocab_size,
-                     device::Precision precision, double init_scale, std::uint64_t seed)
-    : form_(form), width_(width), vocab_size_(vocab_size) {
-  TWISTOR_CHECK(form == "linear" || form == "mlp", ErrorKind::config, "making the twist",
-                fmt::format("twist.form is \"{}\", expected linear or mlp", form));
-  const std::uint32_t n_hidden = form == "mlp" ? 2 : 0;
-  for (std::uint32_t i = 0; i < n_hidden; ++i) {
-    parameters_.push_back(random_weight(fmt::format("hidden{}.weight", i), width, width, 1.0, seed, i));
-    parameters_.push_back(zero_bias(fmt::format("hidden{}.bias", i), width));
-    packed_.emplace_back(width, width, precision);
-    transposed_.emplace_back(width, width, device::Precision::float32);
+                     device::Precision precision, double init_scale, std::uint64_t seed,
+                     const device::PackedMatrix* output_matrix)
+    : form_(form), width_(width), vocab_size_(vocab_size), n_relu_(form.ends_with("mlp") ? 2 : 0) {
+  TWISTOR_CHECK(std::ranges::find(forms, form) != std::end(forms), ErrorKind::config, "making the twist",
+                fmt::format("twist.form is \"{}\", expected {}", form, fmt::join(forms, ", ")));
+  const bool is_tied = form.starts_with("tied_");
+  if (is_tied) {
+    TWISTOR_CHECK(
+        output_matrix != nullptr, ErrorKind::config, "making the twist",
+        fmt::format("twist.form = {} needs the language model's output embedding, and this model has none",
+                    form),
+        "set twist.form = linear or mlp");
+    TWISTOR_ASSERT(output_matrix->n() == vocab_size && output_matrix->k() == width,
+                   "an output embedding has a row for each token");
+    tied_ = output_matrix;
+    scale_ = tied_scale(*tied_);
   }
-  parameters_.push_back(random_weight("output.weight", vocab_size, width, init_scale, seed, n_hidden));
-  parameters_.push_back(zero_bias("output.bias", vocab_size));
-  packed_.emplace_back(vocab_size, width, precision);
+  const auto n_hidden = static_cast<std::uint32_t>(n_relu_);
+  const auto add_layer = [&](const std::string& name, std::int64_t n, double scale, std::uint32_t index) {
+    parameters_.push_back(random_weight(name + ".weight", n, width, scale, seed, index));
+    parameters_.push_back(zero_bias(name + ".bias", n));
+    packed_.emplace_back(n, width, precision);
+  };
+  for (std::uint32_t i = 0; i < n_hidden; ++i) add_layer(fmt::format("hidden{}", i), width, 1.0, i);
+  if (is_tied) {
+    add_layer("direction", width, init_scale, n_hidden);
+  } else {
+    add_layer("output", vocab_size, init_scale, n_hidden);
+  }
+  for (std::size_t i = 0; i < n_dense_layers(); ++i)
+    transposed_.emplace_back(width, width, device::Precision::float32);
   refresh();
 }
 
@@ -83,78 +124,113 @@ void HeadTwist::refresh() {
 
 std::int64_t HeadTwist::n_dense() const {
   std::size_t n = 0;
-  for (std::size_t i = 0; i < 2 * n_hidden_layers(); ++i) n += product(parameters_[i].shape);
+  for (std::size_t i = 0; i < 2 * n_dense_layers(); ++i) n += product(parameters_[i].shape);
   return static_cast<std::int64_t>(n);
 }
 
-std::vector<std::vector<float>> HeadTwist::hidden_layers(std::span<const float> x, std::int64_t n) const {
+std::vector<float> HeadTwist::input(const at::Tensor& hidden) const {
+  const at::Tensor contiguous = hidden.contiguous();
+  const float* begin = contiguous.const_data_ptr<float>();
+  std::vector<float> x(begin, begin + contiguous.numel());
+  if (tied_ == nullptr) return x;
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < hidden.size(0); ++i) {
+    const std::span<float> row =
+        std::span(x).subspan(static_cast<std::size_t>(i * width_), static_cast<std::size_t>(width_));
+    double sum = 0;
+    for (const float v : row) sum += static_cast<double>(v) * static_cast<double>(v);
+    if (sum == 0) continue;  // behind an absorbing token
+    const auto factor = static_cast<float>(1.0 / std::sqrt(sum / static_cast<double>(width_)));
+    for (float& v : row) v *= factor;
+  }
+  return x;
+}
+
+std::vector<std::vector<float>> HeadTwist::dense_layers(std::span<const float> x, std::int64_t n) const {
   std::vector<std::vector<float>> out;
-  for (std::size_t i = 0; i < n_hidden_layers(); ++i) {
+  for (std::size_t i = 0; i < n_dense_layers(); ++i) {
     out.emplace_back(static_cast<std::size_t>(n * width_));
     device::multiply(i == 0 ? x : std::span<const float>(out[i - 1]), n, packed_[i].matrix(), out[i],
                      {parameters_[2 * i + 1].value.data(), false});
-    for (float& v : out[i]) v = std::max(v, 0.0f);
+    if (has_relu(i))
+      for (float& v : out[i]) v = std::max(v, 0.0f);
   }
   return out;
 }
 
 at::Tensor HeadTwist::features(const at::Tensor& hidden) const {
-  if (n_hidden_layers() == 0) return hidden;
-  const at::Tensor x = hidden.contiguous();
-  const auto layers =
-      hidden_layers({x.const_data_ptr<float>(), static_cast<std::size_t>(x.numel())}, x.size(0));
-  at::Tensor out = at::empty(x.sizes(), x.options());
-  std::copy(layers.back().begin(), layers.back().end(), out.mutable_data_ptr<float>());
+  if (n_dense_layers() == 0) return hidden;
+  const auto layers = dense_layers(input(hidden), hidden.size(0));
+  at::Tensor out = at::empty(hidden.sizes(), hidden.options());
+  std::transform(layers.back().begin(), layers.back().end(), out.mutable_data_ptr<float>(),
+                 [&](float v) { return scale_ * v; });
   return out;
 }
 
 void HeadTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end,
                         at::Tensor& out) const {
   device::multiply(features.const_data_ptr<float>(), features.stride(0), features.size(0),
-                   packed_.back().matrix(), v_begin, v_end, out.mutable_data_ptr<float>(), out.stride(0),
-                   {parameters_.back().value.data(), false});
+                   tied_ != nullptr ? *tied_ : packed_.back().matrix(), v_begin, v_end,
+                   out.mutable_data_ptr<float>(), out.stride(0),
+                   {tied_ != nullptr ? nullptr : parameters_.back().value.data(), false});
 }
 
-HeadGradient HeadTwist::gradient(const at::Tensor& hidden, std::span<const std::int64_t> tokens,
-                                 std::span<const double> weight) const {
-  const at::Tensor contiguous = hidden.contiguous();
-  const std::int64_t n = contiguous.size(0), d = width_;
-  TWISTOR_ASSERT(static_cast<std::int64_t>(tokens.size()) == n && tokens.size() == weight.size(),
-                 "a gradient needs one token and one weight a row");
-  const std::span<const float> x(contiguous.const_data_ptr<float>(),
-                                 static_cast<std::size_t>(contiguous.numel()));
-  const auto layers = hidden_layers(x, n);
-  HeadGradient out;
-  output_gradient(layers.empty() ? x : std::span<const float>(layers.back()), d, tokens, weight, out);
-  if (layers.empty()) return out;
-
-  out.dense.resize(static_cast<std::size_t>(n_dense()));
-  // Gradient by the last hidden layer's output: one row of W_out a token.
-  std::vector<float> back(static_cast<std::size_t>(n * d));
+std::vector<float> HeadTwist::output_rows(std::span<const std::int64_t> tokens,
+                                          std::span<const double> weight) const {
+  const auto n = static_cast<std::int64_t>(tokens.size());
+  const auto d = static_cast<std::size_t>(width_);
+  std::vector<float> rows(tokens.size() * d);
   const std::vector<float>& w_out = parameters_[parameters_.size() - 2].value;
 #pragma omp parallel for schedule(static)
   for (std::int64_t i = 0; i < n; ++i) {
-    const auto g = static_cast<float>(weight[static_cast<std::size_t>(i)]);
-    const float* row = w_out.data() + tokens[static_cast<std::size_t>(i)] * d;
-    for (std::int64_t c = 0; c < d; ++c) back[static_cast<std::size_t>(i * d + c)] = g * row[c];
+    const auto at = static_cast<std::size_t>(i), token = static_cast<std::size_t>(tokens[at]);
+    const std::span<float> row = std::span(rows).subspan(at * d, d);
+    if (tied_ != nullptr) {
+      tied_->read_row(tokens[at], row);
+    } else {
+      std::copy_n(w_out.begin() + static_cast<std::ptrdiff_t>(token * d), d, row.begin());
+    }
+    const float g = scale_ * static_cast<float>(weight[at]);
+    for (float& v : row) v *= g;
   }
-  std::size_t end = out.dense.size();
-  for (std::size_t layer = n_hidden_layers(); layer-- > 0;) {
-    for (std::size_t i = 0; i < back.size(); ++i)
-      if (layers[layer][i] <= 0.0f) back[i] = 0.0f;
+  return rows;
+}
+
+void HeadTwist::dense_gradient(std::span<const float> x, const std::vector<std::vector<float>>& layers,
+                               std::vector<float> back, std::span<float> out) const {
+  const std::int64_t d = width_, n = static_cast<std::int64_t>(back.size()) / d;
+  std::size_t end = out.size();
+  for (std::size_t layer = n_dense_layers(); layer-- > 0;) {
+    if (has_relu(layer))
+      for (std::size_t i = 0; i < back.size(); ++i)
+        if (layers[layer][i] <= 0.0f) back[i] = 0.0f;
     const std::size_t weights = product(parameters_[2 * layer].shape),
                       begin = end - weights - static_cast<std::size_t>(d);
     device::multiply_at_b(back, layer == 0 ? x : std::span<const float>(layers[layer - 1]), n, d, d,
-                          std::span(out.dense).subspan(begin, weights));
+                          out.subspan(begin, weights));
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t c = 0; c < d; ++c)
-        out.dense[begin + weights + static_cast<std::size_t>(c)] += back[static_cast<std::size_t>(i * d + c)];
+        out[begin + weights + static_cast<std::size_t>(c)] += back[static_cast<std::size_t>(i * d + c)];
     end = begin;
     if (layer == 0) break;
     std::vector<float> before(back.size());
     device::multiply(back, n, transposed_[layer].matrix(), before);
     back = std::move(before);
   }
+}
+
+HeadGradient HeadTwist::gradient(const at::Tensor& hidden, std::span<const std::int64_t> tokens,
+                                 std::span<const double> weight) const {
+  const std::int64_t n = hidden.size(0);
+  TWISTOR_ASSERT(static_cast<std::int64_t>(tokens.size()) == n && tokens.size() == weight.size(),
+                 "a gradient needs one token and one weight a row");
+  const std::vector<float> x = input(hidden);
+  const auto layers = dense_layers(x, n);
+  HeadGradient out;
+  if (learns_output()) output_gradient(layers.empty() ? x : layers.back(), width_, tokens, weight, out);
+  if (layers.empty()) return out;
+  out.dense.resize(static_cast<std::size_t>(n_dense()));
+  dense_gradient(x, layers, output_rows(tokens, weight), out.dense);
   return out;
 }
 

@@ -62,7 +62,7 @@ struct TargetConfig {
 };
 
 struct TwistConfig {
-  std::string form = "mlp";  ///< linear | mlp
+  std::string form = "mlp";  ///< linear | mlp | tied_linear | tied_mlp
   double init_scale = 0;     ///< factor on the standard deviation of the output layer's initial weights
   friend bool operator==(const TwistConfig&, const TwistConfig&) = default;
 };

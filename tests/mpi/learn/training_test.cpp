@@ -40,7 +40,7 @@ struct TinyTask {
   [[nodiscard]] std::vector<twist::Parameter> learn(const std::string& form, Positives positives,
                                                     const comm::Communicator& comm, std::int64_t updates,
                                                     std::vector<double>* losses = nullptr) const {
-    twist::HeadTwist twist(form, lm->hidden_size(), lm->vocab_size(), p, 1.0, 8);
+    twist::HeadTwist twist(form, lm->hidden_size(), lm->vocab_size(), p, 1.0, 8, lm->output_matrix());
     TrainOptions options;
     options.length = T;
     options.batch = 26;
@@ -66,7 +66,7 @@ TEST(Training, IsTheSameToTheLastBitOnEveryNumberOfRanks) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
   for (const auto precision : {device::Precision::float32, device::Precision::bfloat16}) {
     const TinyTask task(precision);
-    for (const char* form : {"linear", "mlp"})
+    for (const char* form : {"linear", "mlp", "tied_linear", "tied_mlp"})
       for (const Positives positives : {Positives::exact, Positives::weighted, Positives::both})
         expect_same_bits(task.learn(form, positives, world, 4), task.learn(form, positives, self, 4));
   }
@@ -75,9 +75,11 @@ TEST(Training, IsTheSameToTheLastBitOnEveryNumberOfRanks) {
 TEST(Training, ChangesTheTwist) {
   const comm::Communicator self = comm::Communicator::self();
   const TinyTask task;
-  const auto a = task.learn("mlp", Positives::exact, self, 0),
-             b = task.learn("mlp", Positives::exact, self, 1);
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NE(a[i].value, b[i].value) << a[i].name;
+  for (const char* form : {"mlp", "tied_mlp"}) {
+    const auto a = task.learn(form, Positives::exact, self, 0),
+               b = task.learn(form, Positives::exact, self, 1);
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NE(a[i].value, b[i].value) << form << a[i].name;
+  }
 }
 
 TEST(Training, RefusesMoreRanksThanShards) {

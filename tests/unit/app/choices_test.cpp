@@ -22,9 +22,7 @@ TEST(Choices, AreWhatTheRoomsKnow) {
   for (const auto name : choices("model.dtype")) {
     EXPECT_NO_THROW((void)model::precision_from_name(std::string(name)));
   }
-  for (const auto name : choices("twist.form")) {
-    EXPECT_NO_THROW((void)twist::HeadTwist(std::string(name), 32, 32, device::Precision::float32, 1, 1));
-  }
+  EXPECT_THAT(choices("twist.form"), testing::ElementsAreArray(twist::head_forms()));
 }
 
 TEST(Choices, EveryKeyOfTheTargetIsAnOptionAndTheOtherWayRound) {
