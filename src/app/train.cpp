@@ -30,6 +30,8 @@ learn::TrainOptions train_options(const Config& config) {
   options.batch = config.train.batch;
   options.positive_batch = config.train.positive_batch;
   options.positives = learn::positives_from_name(config.train.positives);
+  options.anneal = config.train.anneal;
+  options.anneal_ess = config.train.anneal_ess;
   options.n_shards = config.train.shards;
   options.adam.learning_rate = config.train.learning_rate;
   options.seed = config.run.seed;
@@ -189,7 +191,10 @@ class Training {
     if (!metrics_) return;
     report::JsonLine line;
     line.add("update", trainer_.state().update).add("loss", report.loss).add("log_z_hat", report.log_z);
-    line.add("negative_ess", report.negative_ess).add("skipped", report.is_skipped).add("seconds", seconds);
+    line.add("negative_ess", report.negative_ess)
+        .add("phi_power", report.power)
+        .add("skipped", report.is_skipped)
+        .add("seconds", seconds);
     metrics_->write(line);
   }
 

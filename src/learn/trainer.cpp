@@ -110,7 +110,12 @@ Trainer::Items Trainer::negatives(std::uint64_t seed, UpdateReport& report) {
   const double share = options_.positives == Positives::exact  ? 0.0
                        : options_.positives == Positives::both ? 0.5
                                                                : 1.0;
-  Contrast contrast = contrastive_weights(p, sweep.log_phi, share, world_);
+  std::vector<double> log_phi = sweep.log_phi;
+  if (share > 0 && state_.update < options_.anneal) {
+    report.power = annealed_power(p, log_phi, options_.anneal_ess, world_);
+    for (double& value : log_phi) value *= report.power;
+  }
+  Contrast contrast = contrastive_weights(p, log_phi, share, world_);
   move_to_end(p.tokens, T, problem_.lm.absorbing_token(), contrast.weight);
   report.negative_ess = contrast.negative_ess;
   report.has_weighted_positives = contrast.has_positives;

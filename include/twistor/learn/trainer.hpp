@@ -39,6 +39,8 @@ struct TrainOptions {
   std::int64_t batch = 64;           ///< negative samples per update, all ranks together
   std::int64_t positive_batch = 64;  ///< exact positives per update
   Positives positives = Positives::exact;
+  std::int64_t anneal = 0;    ///< first updates in which annealed_power() may lower phi's exponent
+  double anneal_ess = 8;      ///< its least_ess
   std::int64_t n_shards = 8;  ///< fixed parts of a batch; ranks own whole shards
   AdamOptions adam;
   std::uint64_t seed = 1;
@@ -54,6 +56,7 @@ struct UpdateReport {
   double loss = 0;                      ///< the contrastive objective, to be minimised; NaN if skipped
   double negative_ess = 0;              ///< effective negatives at T, of `batch`
   double log_z = 0;                     ///< SIS estimate of log Z from the negatives' batch
+  double power = 1;                     ///< exponent of phi in the weights of positives
   bool is_skipped = false;              ///< no positive had weight: nothing was learned
   bool has_weighted_positives = false;  ///< some sample of q had phi > 0
   UpdateTimes times;

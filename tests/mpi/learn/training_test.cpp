@@ -29,6 +29,7 @@ struct TinyTask {
   static constexpr std::int64_t T = 5;
   std::unique_ptr<model::LanguageModel> lm;
   device::Precision p;
+  std::int64_t anneal = 0;
   std::vector<std::int64_t> prompt{3, 7, 11, 4};
   test::RoughPotential potential{3.0};
   std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
@@ -46,6 +47,8 @@ struct TinyTask {
     options.batch = 26;
     options.positive_batch = 11;
     options.positives = positives;
+    options.anneal = anneal;
+    options.anneal_ess = 20;  // of 26
     options.adam.learning_rate = 3e-3;
     const smc::Problem problem{*lm, prompt, potential};
     Trainer trainer(problem, twist, options, source, comm);
@@ -70,6 +73,16 @@ TEST(Training, IsTheSameToTheLastBitOnEveryNumberOfRanks) {
       for (const Positives positives : {Positives::exact, Positives::weighted, Positives::both})
         expect_same_bits(task.learn(form, positives, world, 4), task.learn(form, positives, self, 4));
   }
+}
+
+TEST(Training, WithAnnealingIsTheSameOnEveryNumberOfRanksAndNotTheSameAsWithout) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  TinyTask task;
+  const auto plain = task.learn("tied_linear", Positives::weighted, self, 4);
+  task.anneal = 2;
+  const auto annealed = task.learn("tied_linear", Positives::weighted, self, 4);
+  expect_same_bits(task.learn("tied_linear", Positives::weighted, world, 4), annealed);
+  EXPECT_NE(plain[0].value, annealed[0].value);
 }
 
 TEST(Training, ChangesTheTwist) {
