@@ -13,6 +13,7 @@
 #include "twistor/potential/base_sampler.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/text/decode.hpp"
+#include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
 namespace {
@@ -127,10 +128,13 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   potential_identity_ = potential::identity(*potential_, options);
 }
 
-std::unique_ptr<twist::HeadTwist> Session::make_twist() const {
-  return std::make_unique<twist::HeadTwist>(config_.twist.form, lm_->hidden_size(), lm_->vocab_size(),
-                                            model::precision_from_name(config_.model.dtype),
-                                            config_.twist.init_scale, config_.run.seed, lm_->output_matrix());
+std::unique_ptr<twist::Trainable> Session::make_twist() const {
+  return twist::make_twist(config_.twist.form, {.width = lm_->hidden_size(),
+                                                .vocab_size = lm_->vocab_size(),
+                                                .precision = model::precision_from_name(config_.model.dtype),
+                                                .init_scale = config_.twist.init_scale,
+                                                .seed = config_.run.seed,
+                                                .output_matrix = lm_->output_matrix()});
 }
 
 smc::Proposal Session::make_proposal(const twist::Twist& twist) const {

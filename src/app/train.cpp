@@ -228,7 +228,7 @@ class Training {
   store::ExactSamples exact_;
   estimate::ExactSource source_;
   smc::Problem problem_;
-  std::unique_ptr<twist::HeadTwist> twist_;
+  std::unique_ptr<twist::Trainable> twist_;
   learn::Trainer trainer_;
   std::optional<report::MetricsWriter> metrics_;
   std::optional<Evaluation> base_,

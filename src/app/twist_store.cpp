@@ -7,7 +7,7 @@
 
 namespace twistor::app {
 
-store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& twist,
+store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
                                 const learn::TrainerState& state) {
   store::Checkpoint c;
   c.config_text = to_text(session.config());
@@ -40,7 +40,7 @@ std::string size_notice(const store::Checkpoint& checkpoint) {
                      static_cast<double>(bytes) / 1e6);
 }
 
-void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint) {
+void set_parameters(twist::Trainable& twist, const store::Checkpoint& checkpoint) {
   for (twist::Parameter& p : twist.parameters()) {
     const auto found = checkpoint.parameters.find(p.name);
     TWISTOR_CHECK(found != checkpoint.parameters.end() && found->second.shape == p.shape, ErrorKind::data,

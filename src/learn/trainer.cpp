@@ -8,6 +8,7 @@
 #include <chrono>
 #include <limits>
 
+#include "gradient_sum.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -76,7 +77,7 @@ void require_shards(std::int64_t n_ranks, std::int64_t n_shards) {
                 "raise train.shards (the learned bits depend on it) or use fewer ranks");
 }
 
-Trainer::Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const TrainOptions& options,
+Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, const TrainOptions& options,
                  const estimate::ExactSource& exact, const comm::Communicator& world)
     : problem_(problem), twist_(twist), options_(options), exact_(exact), world_(world) {
   state_.objective = objective_name(options.objective);
@@ -189,52 +190,37 @@ UpdateReport Trainer::update() {
   report.loss = report.is_skipped ? std::numeric_limits<double>::quiet_NaN() : items.loss.value();
   if (report.is_skipped) return report;
 
-  std::vector<twist::HeadGradient> gradients = timed(report.times.gradient_s, [&] {
-    std::vector<twist::HeadGradient> out;
-    for (const Items::Shard& shard : items.shards) {
-      if (shard.tokens.empty()) {
-        out.emplace_back();
-        out.back().dense.resize(static_cast<std::size_t>(twist_.n_dense()));
-      } else {
-        out.push_back(twist_.gradient(at::cat(shard.hidden), shard.tokens, shard.weight));
-      }
-    }
-    return out;
-  });
-  const auto [dense, rows] = timed(report.times.reduce_s, [&] {
-    std::vector<float> sum(static_cast<std::size_t>(twist_.n_dense()));
-    std::vector<std::span<float>> leaves;
-    std::vector<comm::RowSparse> sparse;
-    for (twist::HeadGradient& g : gradients) {
-      leaves.emplace_back(g.dense);
-      sparse.push_back({std::move(g.rows), std::move(g.row_values), problem_.lm.hidden_size() + 1});
-    }
-    if (!sum.empty()) comm::tree_all_reduce(leaves, items.first_shard, options_.n_shards, sum, world_);
-    return std::pair(std::move(sum),
-                     comm::tree_all_reduce(std::move(sparse), items.first_shard, options_.n_shards, world_));
-  });
-  timed(report.times.step_s, [&] { apply(dense, rows); });
+  descend(items, report.times);
   return report;
 }
 
-void Trainer::apply(const std::vector<float>& dense, const comm::RowSparse& rows) {
-  ++state_.adam_step;
+/// Gradient of each shard, sum in a fixed tree and Adam, parameter by parameter.
+void Trainer::descend(const Items& items, UpdateTimes& times) {
   std::vector<twist::Parameter>& parameters = twist_.parameters();
-  std::size_t at = 0;
-  const std::size_t n_dense = parameters.size() - (twist_.learns_output() ? 2 : 0);
-  for (std::size_t i = 0; i < n_dense; ++i) {
-    std::vector<float>& value = parameters[i].value;
-    adam_step(options_.adam, state_.adam_step, std::span(dense).subspan(at, value.size()), value,
-              state_.moments[parameters[i].name]);
-    at += value.size();
+  GradientSum gradient(parameters, items.shards.size(), items.first_shard, options_.n_shards);
+  timed(times.gradient_s, [&] {
+    for (std::size_t s = 0; s < items.shards.size(); ++s) {
+      const Items::Shard& shard = items.shards[s];
+      if (!shard.tokens.empty())
+        twist_.gradient({at::cat(shard.hidden), shard.tokens, shard.weight}, gradient.sink(s));
+    }
+  });
+  ++state_.adam_step;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const twist::GradientBlock sum = timed(times.reduce_s, [&] { return gradient.take(i, world_); });
+    timed(times.step_s, [&] { adam(sum); });
   }
-  if (twist_.learns_output()) {
-    // Rows without a gradient still move by their moments.
-    twist::Parameter &weight = parameters[parameters.size() - 2], &bias = parameters.back();
-    adam_rows(options_.adam, state_.adam_step, rows.rows, rows.values, weight.value, bias.value,
-              state_.moments[weight.name], state_.moments[bias.name]);
+  timed(times.step_s, [&] { twist_.refresh(); });
+}
+
+void Trainer::adam(const twist::GradientBlock& gradient) {
+  twist::Parameter& p = twist_.parameters()[gradient.parameter];
+  AdamMoments& moments = state_.moments[p.name];
+  if (p.has_row_gradient) {
+    adam_rows(options_.adam, state_.adam_step, gradient.rows, gradient.values, p.width(), p.value, moments);
+  } else {
+    adam_step(options_.adam, state_.adam_step, gradient.values, p.value, moments);
   }
-  twist_.refresh();
 }
 
 void Trainer::resume(TrainerState state) {

@@ -16,11 +16,6 @@
 namespace twistor::twist {
 namespace {
 
-std::size_t product(const std::vector<std::int64_t>& shape) {
-  return static_cast<std::size_t>(
-      std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>()));
-}
-
 Parameter random_weight(const std::string& name, std::int64_t out, std::int64_t in, double scale,
                         std::uint64_t seed, std::uint32_t index) {
   Parameter p{name, {out, in}, std::vector<float>(static_cast<std::size_t>(out * in))};
@@ -39,21 +34,27 @@ Parameter zero_bias(const std::string& name, std::int64_t n) {
 }
 
 /// The output layer's rows: for each token, weights and bias gathered over the rows that chose it, in order.
-void output_gradient(std::span<const float> features, std::int64_t width,
-                     std::span<const std::int64_t> tokens, std::span<const double> weight,
-                     HeadGradient& out) {
-  out.rows.assign(tokens.begin(), tokens.end());
-  std::sort(out.rows.begin(), out.rows.end());
-  out.rows.erase(std::unique(out.rows.begin(), out.rows.end()), out.rows.end());
-  out.row_values.assign(out.rows.size() * static_cast<std::size_t>(width + 1), 0.0f);
+struct OutputRows {
+  std::vector<std::int64_t> tokens;  // increasing
+  std::vector<float> weight, bias;
+};
+OutputRows output_gradient(std::span<const float> features, std::int64_t width,
+                           std::span<const std::int64_t> tokens, std::span<const double> on_log_psi) {
+  OutputRows out;
+  out.tokens.assign(tokens.begin(), tokens.end());
+  std::sort(out.tokens.begin(), out.tokens.end());
+  out.tokens.erase(std::unique(out.tokens.begin(), out.tokens.end()), out.tokens.end());
+  out.weight.assign(out.tokens.size() * static_cast<std::size_t>(width), 0.0f);
+  out.bias.assign(out.tokens.size(), 0.0f);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const auto slot = std::lower_bound(out.rows.begin(), out.rows.end(), tokens[i]) - out.rows.begin();
-    float* row = out.row_values.data() + slot * (width + 1);
+    const auto slot = std::lower_bound(out.tokens.begin(), out.tokens.end(), tokens[i]) - out.tokens.begin();
+    float* row = out.weight.data() + slot * width;
     const float* x = features.data() + static_cast<std::int64_t>(i) * width;
-    const auto g = static_cast<float>(weight[i]);
+    const auto g = static_cast<float>(on_log_psi[i]);
     for (std::int64_t c = 0; c < width; ++c) row[c] += g * x[c];
-    row[width] += g;
+    out.bias[static_cast<std::size_t>(slot)] += g;
   }
+  return out;
 }
 
 constexpr std::string_view forms[] = {"linear", "mlp", "tied_linear", "tied_mlp"};
@@ -110,6 +111,9 @@ HeadTwist::HeadTwist(const std::string& form, std::int64_t width, std::int64_t v
   } else {
     add_layer("output", vocab_size, init_scale, n_hidden);
   }
+  if (!is_tied)
+    for (std::size_t i : {parameters_.size() - 2, parameters_.size() - 1})
+      parameters_[i].has_row_gradient = true;
   for (std::size_t i = 0; i < n_dense_layers(); ++i)
     transposed_.emplace_back(width, width, device::Precision::float32);
   refresh();
@@ -120,12 +124,6 @@ void HeadTwist::refresh() {
     packed_[i].matrix().pack_rows(0, parameters_[2 * i].value);
     if (i < transposed_.size()) transposed_[i].matrix().pack_transposed(parameters_[2 * i].value);
   }
-}
-
-std::int64_t HeadTwist::n_dense() const {
-  std::size_t n = 0;
-  for (std::size_t i = 0; i < 2 * n_dense_layers(); ++i) n += product(parameters_[i].shape);
-  return static_cast<std::int64_t>(n);
 }
 
 std::vector<float> HeadTwist::input(const at::Tensor& hidden) const {
@@ -197,21 +195,19 @@ std::vector<float> HeadTwist::output_rows(std::span<const std::int64_t> tokens,
 }
 
 void HeadTwist::dense_gradient(std::span<const float> x, const std::vector<std::vector<float>>& layers,
-                               std::vector<float> back, std::span<float> out) const {
+                               std::vector<float> back, const GradientSink& sink) const {
   const std::int64_t d = width_, n = static_cast<std::int64_t>(back.size()) / d;
-  std::size_t end = out.size();
   for (std::size_t layer = n_dense_layers(); layer-- > 0;) {
     if (has_relu(layer))
       for (std::size_t i = 0; i < back.size(); ++i)
         if (layers[layer][i] <= 0.0f) back[i] = 0.0f;
-    const std::size_t weights = product(parameters_[2 * layer].shape),
-                      begin = end - weights - static_cast<std::size_t>(d);
-    device::multiply_at_b(back, layer == 0 ? x : std::span<const float>(layers[layer - 1]), n, d, d,
-                          out.subspan(begin, weights));
+    std::vector<float> weight(static_cast<std::size_t>(d * d)), bias(static_cast<std::size_t>(d));
+    device::multiply_at_b(back, layer == 0 ? x : std::span<const float>(layers[layer - 1]), n, d, d, weight);
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t c = 0; c < d; ++c)
-        out[begin + weights + static_cast<std::size_t>(c)] += back[static_cast<std::size_t>(i * d + c)];
-    end = begin;
+        bias[static_cast<std::size_t>(c)] += back[static_cast<std::size_t>(i * d + c)];
+    sink({2 * layer, {}, std::move(weight)});
+    sink({2 * layer + 1, {}, std::move(bias)});
     if (layer == 0) break;
     std::vector<float> before(back.size());
     device::multiply(back, n, transposed_[layer].matrix(), before);
@@ -219,19 +215,20 @@ void HeadTwist::dense_gradient(std::span<const float> x, const std::vector<std::
   }
 }
 
-HeadGradient HeadTwist::gradient(const at::Tensor& hidden, std::span<const std::int64_t> tokens,
-                                 std::span<const double> weight) const {
-  const std::int64_t n = hidden.size(0);
-  TWISTOR_ASSERT(static_cast<std::int64_t>(tokens.size()) == n && tokens.size() == weight.size(),
-                 "a gradient needs one token and one weight a row");
-  const std::vector<float> x = input(hidden);
+void HeadTwist::gradient(const LogPsiTerms& terms, const GradientSink& sink) const {
+  const std::int64_t n = terms.hidden.size(0);
+  TWISTOR_ASSERT(
+      static_cast<std::int64_t>(terms.tokens.size()) == n && terms.tokens.size() == terms.on_log_psi.size(),
+      "a gradient needs one token and one derivative for each row");
+  const std::vector<float> x = input(terms.hidden);
   const auto layers = dense_layers(x, n);
-  HeadGradient out;
-  if (learns_output()) output_gradient(layers.empty() ? x : layers.back(), width_, tokens, weight, out);
-  if (layers.empty()) return out;
-  out.dense.resize(static_cast<std::size_t>(n_dense()));
-  dense_gradient(x, layers, output_rows(tokens, weight), out.dense);
-  return out;
+  if (tied_ == nullptr) {
+    OutputRows rows =
+        output_gradient(layers.empty() ? x : layers.back(), width_, terms.tokens, terms.on_log_psi);
+    sink({parameters_.size() - 2, rows.tokens, std::move(rows.weight)});
+    sink({parameters_.size() - 1, std::move(rows.tokens), std::move(rows.bias)});
+  }
+  if (!layers.empty()) dense_gradient(x, layers, output_rows(terms.tokens, terms.on_log_psi), sink);
 }
 
 }  // namespace twistor::twist

@@ -10,11 +10,10 @@
 #include <vector>
 
 #include "twistor/comm/communicator.hpp"
-#include "twistor/comm/tree_reduce.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/learn/adam.hpp"
 #include "twistor/smc/sampler.hpp"
-#include "twistor/twist/head.hpp"
+#include "twistor/twist/trainable.hpp"
 
 namespace twistor::learn {
 
@@ -78,7 +77,7 @@ class Trainer {
  public:
   /// Throws Error(config) if there are more ranks than shards, or exact positives are asked for and there are
   /// none.
-  Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const TrainOptions& options,
+  Trainer(const smc::Problem& problem, twist::Trainable& twist, const TrainOptions& options,
           const estimate::ExactSource& exact, const comm::Communicator& world);
 
   /// One update: negatives from the twisted proposal without resampling, positives, gradient of each shard,
@@ -95,12 +94,13 @@ class Trainer {
   struct Items;
   [[nodiscard]] Items negatives(std::uint64_t seed, UpdateReport& report);
   void exact_positives(std::uint64_t seed, double share, Items& items, UpdateReport& report);
-  void apply(const std::vector<float>& dense, const comm::RowSparse& rows);
+  void descend(const Items& items, UpdateTimes& times);
+  void adam(const twist::GradientBlock& gradient);
   [[nodiscard]] const at::Tensor& positive_hidden(std::int64_t index,
                                                   const std::vector<std::int64_t>& tokens);
 
   const smc::Problem& problem_;
-  twist::HeadTwist& twist_;
+  twist::Trainable& twist_;
   TrainOptions options_;
   const estimate::ExactSource& exact_;
   const comm::Communicator& world_;

@@ -6,7 +6,7 @@
 #include "twistor/model/load.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/smc/sampler.hpp"
-#include "twistor/twist/head.hpp"
+#include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
 namespace {
@@ -22,7 +22,7 @@ TEST(Choices, AreWhatTheRoomsKnow) {
   for (const auto name : choices("model.dtype")) {
     EXPECT_NO_THROW((void)model::precision_from_name(std::string(name)));
   }
-  EXPECT_THAT(choices("twist.form"), testing::ElementsAreArray(twist::head_forms()));
+  EXPECT_THAT(choices("twist.form"), testing::ElementsAreArray(twist::twist_forms()));
 }
 
 TEST(Choices, EveryKeyOfTheTargetIsAnOptionAndTheOtherWayRound) {
