@@ -8,6 +8,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/device/isa.hpp"
+#include "twistor/learn/registry.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/base_sampler.hpp"
@@ -149,6 +150,8 @@ smc::SweepOptions Session::sweep_options() const {
   options.trigger = smc::trigger_from_name(config_.smc.trigger);
   options.ess_threshold = config_.smc.ess_threshold;
   options.order = smc::order_from_name(config_.smc.order);
+  if (!learn::make_objective(config_.train.objective, {})->may_resample())
+    options.trigger = smc::Trigger::never;
   options.seed = config_.run.seed;
   return options;
 }

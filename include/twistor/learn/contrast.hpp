@@ -30,9 +30,4 @@ struct Contrast {
 [[nodiscard]] double annealed_power(const smc::Population& samples, std::span<const double> log_phi,
                                     double least_ess, const comm::Communicator& world);
 
-/// psi stays what it was once a text has ended, so what later steps would teach it is taught at the end
-/// token: moves the weights (n, T) of tokens behind the first `end_token` of each sequence to that token.
-void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
-                 std::span<double> weight);
-
 }  // namespace twistor::learn

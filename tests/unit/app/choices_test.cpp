@@ -3,6 +3,7 @@
 
 #include "twistor/app/config_fields.hpp"
 #include "twistor/app/target_options.hpp"
+#include "twistor/learn/registry.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/smc/sampler.hpp"
@@ -22,6 +23,8 @@ TEST(Choices, AreWhatTheRoomsKnow) {
   for (const auto name : choices("model.dtype")) {
     EXPECT_NO_THROW((void)model::precision_from_name(std::string(name)));
   }
+  EXPECT_THAT(choices("train.objective"), testing::ElementsAreArray(learn::objective_names()));
+  for (const auto name : choices("train.positives")) EXPECT_NO_THROW((void)learn::positives_from_name(name));
   EXPECT_THAT(choices("twist.form"), testing::ElementsAreArray(twist::twist_forms()));
 }
 
