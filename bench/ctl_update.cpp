@@ -18,8 +18,10 @@
 
 #include "random_model.hpp"
 #include "twistor/comm/environment.hpp"
+#include "twistor/learn/registry.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/twist/head.hpp"
 
 namespace {
 
@@ -102,10 +104,10 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
   twist::HeadTwist twist("mlp", D, V, precision, 1.0, 1);
   learn::TrainOptions options;
   options.length = T;
-  options.batch = options.positive_batch = K;
   options.adam.learning_rate = 3e-5;
   const comm::Communicator world = comm::Communicator::self();
-  learn::Trainer trainer(problem, twist, options, exact, world);
+  learn::Trainer trainer(problem, twist, learn::make_objective("ctl", {.batch = K, .positive_batch = K}),
+                         options, exact, world);
   (void)trainer.update();  // fills the positives' hidden states, which later updates keep
 
   learn::UpdateTimes sum;

@@ -12,7 +12,9 @@
 
 #include "bench_tools.hpp"
 #include "twistor/comm/environment.hpp"
+#include "twistor/learn/registry.hpp"
 #include "twistor/learn/trainer.hpp"
+#include "twistor/twist/head.hpp"
 
 namespace {
 
@@ -20,9 +22,12 @@ using namespace twistor;
 
 /// Two learners of one problem that differ in the number of shards alone.
 struct Learner {
-  Learner(const smc::Problem& problem, const learn::TrainOptions& options, const comm::Communicator& world)
+  Learner(const smc::Problem& problem, std::int64_t batch, const learn::TrainOptions& options,
+          const comm::Communicator& world)
       : twist(bench::rough_twist(problem.lm, problem.prompt, device::Precision::float32, 0.1, "mlp")),
-        trainer(problem, twist, options, exact, world) {}
+        trainer(problem, twist,
+                learn::make_objective("ctl", {.batch = batch, .positives = learn::Positives::weighted}),
+                options, exact, world) {}
   void update() {
     learn::UpdateReport report;
     total_s.push_back(bench::time_of([&] { report = trainer.update(); }));
@@ -46,12 +51,10 @@ void measure(const std::string& name, std::int64_t batch, std::int64_t T, std::i
   const smc::Problem problem{*lm, prompt, potential};
   learn::TrainOptions options;
   options.length = T;
-  options.batch = batch;
-  options.positives = learn::Positives::weighted;
   options.n_shards = 8;
-  Learner eight(problem, options, world);
+  Learner eight(problem, batch, options, world);
   options.n_shards = 1;
-  Learner one(problem, options, world);
+  Learner one(problem, batch, options, world);
   for (std::int64_t i = 0; i <= updates;
        ++i) {  // in turns and in both orders, so that both meet the same machine
     (i % 2 == 0 ? eight : one).update();

@@ -42,10 +42,11 @@ endfunction()
 twistor_pch(twistor_pch LIBRARIES fmt::fmt LibTorch::cpu HEADERS ${TWISTOR_PCH_STD} ${TWISTOR_PCH_TORCH})
 twistor_pch(twistor_light_pch LIBRARIES fmt::fmt nlohmann_json::nlohmann_json HEADERS ${TWISTOR_PCH_STD} ${TWISTOR_PCH_LIGHT})
 
+# The sources of a room lie in its folder and in folders of it, one level down.
 # twistor_room(NAME [USES rooms...] [LIBRARIES public...] [PRIVATE_LIBRARIES ...] [EXCLUDE files...] [TENSORS])
 function(twistor_room name)
   cmake_parse_arguments(ARG "TENSORS" "" "USES;LIBRARIES;PRIVATE_LIBRARIES;EXCLUDE" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp ${PROJECT_SOURCE_DIR}/src/${name}/*/*.cpp)
   foreach(file IN LISTS ARG_EXCLUDE)
     list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/${name}/${file})
   endforeach()

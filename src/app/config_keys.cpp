@@ -49,7 +49,7 @@ void TargetConfig::visit_keys(const config::Visitor& visit) {
 }
 
 void TwistConfig::visit_keys(const config::Visitor& visit) {
-  visit(choice("form", "head on the model's hidden states", {"linear", "mlp"}), &form);
+  visit(choice("form", "head on the model's hidden states", {"linear", "mlp", "tied_linear", "tied_mlp"}), &form);
   visit(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
             non_negative),
         &init_scale);
@@ -66,6 +66,8 @@ void TrainConfig::visit_keys(const config::Visitor& visit) {
   visit(key("batch", "negative samples per update", {1, most_particles}), &batch);
   visit(choice("positives", "where positive samples come from", {"exact", "weighted", "both"}), &positives);
   visit(key("positive_batch", "positive samples per update", {1, most_particles}), &positive_batch);
+  visit(key("anneal", "first updates in which phi may be annealed", count_from(0)), &anneal);
+  visit(key("anneal_ess", "effective positives that annealing asks for", positive), &anneal_ess);
   visit(key("learning_rate", "Adam's step size", positive), &learning_rate);
   visit(choice("schedule", "lengths of epochs", {"fixed", "doubling"}), &schedule);
   visit(key("epochs", "schedule = fixed: number of epochs", {1, 1000000}), &epochs);

@@ -17,7 +17,7 @@ int evaluate(const Invocation& invocation) {
       store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : config::output_path(given));
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist();
-  set_parameters(*twist, checkpoint);
+  restore(*twist, checkpoint);
   const store::ExactSamples exact = session.exact_samples();
   std::optional<Evaluation> base;
   if (session.config().evaluate.base) base = evaluate_base(session, exact);

@@ -177,7 +177,7 @@ Evaluation evaluate_proposal(const Session& session, const smc::Proposal& propos
 
 }  // namespace
 
-Evaluation evaluate_twist(const Session& session, const twist::HeadTwist& twist, std::int64_t update,
+Evaluation evaluate_twist(const Session& session, const twist::Trainable& twist, std::int64_t update,
                           const store::ExactSamples& exact) {
   const Unfinished unfinished(session, "evaluation.partial.h5",
                               work_key(session, twist.form(), twist.parameters(), exact));

@@ -57,7 +57,7 @@ LoadedTwist load_twist(const Session& session) {
   const store::Checkpoint checkpoint = store::load_checkpoint(file);
   require_fits(session, checkpoint, Purpose::use);
   auto twist = session.make_twist();
-  set_parameters(*twist, checkpoint);
+  restore(*twist, checkpoint);
   const std::string key = work_key(session, twist->form(), twist->parameters(), {});
   return {std::move(twist), key};
 }

@@ -9,11 +9,13 @@
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/device/isa.hpp"
+#include "twistor/learn/registry.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/base_sampler.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/text/decode.hpp"
+#include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
 namespace {
@@ -128,10 +130,13 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   potential_identity_ = potential::identity(*potential_, options);
 }
 
-std::unique_ptr<twist::HeadTwist> Session::make_twist() const {
-  return std::make_unique<twist::HeadTwist>(config_.twist.form, lm_->hidden_size(), lm_->vocab_size(),
-                                            model::precision_from_name(config_.model.dtype),
-                                            config_.twist.init_scale, config_.run.seed);
+std::unique_ptr<twist::Trainable> Session::make_twist() const {
+  return twist::make_twist(config_.twist.form, {.width = lm_->hidden_size(),
+                                                .vocab_size = lm_->vocab_size(),
+                                                .precision = model::precision_from_name(config_.model.dtype),
+                                                .init_scale = config_.twist.init_scale,
+                                                .seed = config_.run.seed,
+                                                .output_matrix = lm_->output_matrix()});
 }
 
 smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
@@ -141,6 +146,8 @@ smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
 smc::SweepOptions Session::sweep_options() const {
   smc::SweepOptions options = config_.smc.sweep;
   options.length = config_.target.length;
+  if (!learn::make_objective(config_.train.objective, {})->may_resample())
+    options.trigger = smc::Trigger::never;
   options.seed = config_.run.seed;
   return options;
 }

@@ -3,33 +3,89 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
 #include "twistor/base/error.hpp"
 #include "twistor/config/paths.hpp"
 
 namespace twistor::app {
+namespace {
 
-store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& twist,
-                                const learn::TrainerState& state) {
+using store::Checkpoint;
+
+/// The parts of the state and where a checkpoint has them.
+constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {
+    {"update", &Checkpoint::update}, {"adam_step", &Checkpoint::adam_step}};
+constexpr std::pair<std::string_view, std::string Checkpoint::*> texts[] = {
+    {"objective", &Checkpoint::objective}, {"link", &Checkpoint::link}};
+constexpr std::pair<std::string_view, store::NamedArrays Checkpoint::*> folders[] = {
+    {"parameters", &Checkpoint::parameters},
+    {"adam_m", &Checkpoint::adam_m},
+    {"adam_v", &Checkpoint::adam_v}};
+
+template <class Table>
+auto member(const Table& table, std::string_view name) {
+  const auto found = std::ranges::find(table, name, [](const auto& row) { return row.first; });
+  TWISTOR_ASSERT(found != std::end(table), "a checkpoint has a place for every part of the state");
+  return found->second;
+}
+
+/// Saves into a Checkpoint, restores from a const one.
+template <class Stored>
+class CheckpointVisitor final : public learn::StateVisitor {
+ public:
+  explicit CheckpointVisitor(Stored& stored) : stored_(stored) {}
+  bool is_restoring() const override { return std::is_const_v<Stored>; }
+  void count(std::string_view name, std::int64_t& value) override {
+    pass(stored_.*member(counts, name), value);
+  }
+  void text(std::string_view name, std::string& value) override { pass(stored_.*member(texts, name), value); }
+  void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
+    auto& arrays = stored_.*member(folders, folder);
+    if constexpr (std::is_const_v<Stored>) {
+      const auto found = arrays.find(p.name);
+      TWISTOR_CHECK(found != arrays.end() && found->second.shape == p.shape, ErrorKind::data,
+                    "reading the twist from the checkpoint",
+                    fmt::format("{}/{} is missing or has another shape", folder, p.name),
+                    "the checkpoint belongs to another twist.form or model");
+      values = found->second.values;
+    } else {
+      arrays[p.name] = {p.shape, values};
+    }
+  }
+
+ private:
+  template <class T>
+  static void pass(T& stored, std::remove_const_t<T>& value) {
+    if constexpr (std::is_const_v<T>) {
+      value = stored;
+    } else {
+      stored = value;
+    }
+  }
+  Stored& stored_;
+};
+
+}  // namespace
+
+store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
+                                learn::Trainer& trainer) {
   store::Checkpoint c;
   c.config_text = to_text(session.config());
   c.model_fingerprint = session.lm().fingerprint();
   c.twist_form = twist.form();
-  c.objective = state.objective;
   c.prompt = session.prompt();
   c.target_identity = session.potential_identity();
-  c.update = state.update;
-  c.adam_step = state.adam_step;
   c.seed = session.config().run.seed;
   const ExactConfig& exact = session.config().exact;
   c.exact_samples_path =
       (exact.path.empty() ? session.output("exact.h5") : config::output_path(exact.path)).string();
-  for (const twist::Parameter& p : twist.parameters()) {
-    c.parameters[p.name] = {p.shape, p.value};
-    if (const auto moments = state.moments.find(p.name); moments != state.moments.end()) {
-      c.adam_m[p.name] = {p.shape, moments->second.m};
-      c.adam_v[p.name] = {p.shape, moments->second.v};
-    }
-  }
+  CheckpointVisitor visitor(c);
+  trainer.visit_state(visitor);
   return c;
 }
 
@@ -42,23 +98,14 @@ std::string size_notice(const store::Checkpoint& checkpoint) {
                      static_cast<double>(bytes) / 1e6);
 }
 
-void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint) {
-  for (twist::Parameter& p : twist.parameters()) {
-    const auto found = checkpoint.parameters.find(p.name);
-    TWISTOR_CHECK(found != checkpoint.parameters.end() && found->second.shape == p.shape, ErrorKind::data,
-                  "reading the twist from the checkpoint",
-                  fmt::format("the parameter {} is missing or has another shape", p.name),
-                  "the checkpoint belongs to another twist.form or model");
-    p.value = found->second.values;
-  }
-  twist.refresh();
+void restore(learn::Trainer& trainer, const store::Checkpoint& checkpoint) {
+  CheckpointVisitor visitor(checkpoint);
+  trainer.visit_state(visitor);
 }
 
-learn::TrainerState trainer_state(const store::Checkpoint& checkpoint) {
-  learn::TrainerState state{checkpoint.update, checkpoint.adam_step, checkpoint.objective, {}};
-  for (const auto& [name, m] : checkpoint.adam_m) state.moments[name].m = m.values;
-  for (const auto& [name, v] : checkpoint.adam_v) state.moments[name].v = v.values;
-  return state;
+void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint) {
+  CheckpointVisitor visitor(checkpoint);
+  learn::visit_twist(twist, visitor);
 }
 
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {

@@ -102,6 +102,34 @@ void PackedMatrix::pack_transposed(std::span<const float> column_major) {
   }
 }
 
+void PackedMatrix::read_row(std::int64_t row, std::span<float> out) const {
+  TWISTOR_ASSERT(row >= 0 && row < n_ && static_cast<std::int64_t>(out.size()) == k_,
+                 "a row is read that the matrix does not have");
+  using Kind = PanelLayout::Kind;
+  const std::byte* p = panel(row / columns);
+  const std::int64_t c = row % columns, group = layout_.group;
+  for (std::int64_t k = 0; k < k_; ++k) {
+    float& value = out[static_cast<std::size_t>(k)];
+    if (layout_.kind == Kind::float32) {
+      value = reinterpret_cast<const float*>(p)[k * columns + c];
+    } else if (layout_.kind == Kind::bfloat16) {
+      value = from_bfloat16(reinterpret_cast<const std::uint16_t*>(
+          p)[(k / 2) * 2 * columns + (c / 16) * 32 + (c % 16) * 2 + k % 2]);
+    } else {
+      const auto* numbers = reinterpret_cast<const float*>(p + k / group * layout_.group_bytes());
+      const std::int64_t i = k % group;
+      const std::int32_t code =
+          layout_.kind == Kind::codes8
+              ? reinterpret_cast<const std::int8_t*>(numbers + 2 * columns)[i * columns + c]
+              : static_cast<std::int32_t>(
+                    reinterpret_cast<const std::uint32_t*>(numbers + 2 * columns)[i / 8 * columns + c] >>
+                        (i % 8 * 4) &
+                    15u);
+      value = numbers[c] * static_cast<float>(code) + numbers[columns + c];
+    }
+  }
+}
+
 PackedBuffer::PackedBuffer(std::int64_t n, std::int64_t k, PanelLayout layout)
     : storage_(PackedMatrix::bytes_needed(n, k, layout) + 64) {
   const auto address = reinterpret_cast<std::uintptr_t>(storage_.data());

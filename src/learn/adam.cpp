@@ -46,24 +46,23 @@ void adam_step(const AdamOptions& options, std::int64_t step, std::span<const fl
 }
 
 void adam_rows(const AdamOptions& options, std::int64_t step, std::span<const std::int64_t> rows,
-               std::span<const float> row_values, std::span<float> weight, std::span<float> bias,
-               AdamMoments& weight_moments, AdamMoments& bias_moments) {
-  const auto n_rows = static_cast<std::int64_t>(bias.size());
-  const std::int64_t width = static_cast<std::int64_t>(weight.size()) / n_rows;
-  reserve(weight_moments, weight.size());
-  reserve(bias_moments, bias.size());
+               std::span<const float> row_values, std::int64_t width, std::span<float> parameter,
+               AdamMoments& moments) {
+  TWISTOR_ASSERT(row_values.size() == rows.size() * static_cast<std::size_t>(width),
+                 "a row-sparse gradient must have its parameter's width");
+  const auto n_rows = static_cast<std::int64_t>(parameter.size()) / width;
+  reserve(moments, parameter.size());
   const Step s(options, step);
-  std::vector<std::int64_t> place(bias.size(), -1);
+  std::vector<std::int64_t> place(static_cast<std::size_t>(n_rows), -1);
   for (std::size_t i = 0; i < rows.size(); ++i)
     place[static_cast<std::size_t>(rows[i])] = static_cast<std::int64_t>(i);
-  const std::vector<float> zeros(static_cast<std::size_t>(width + 1));
+  const std::vector<float> zeros(static_cast<std::size_t>(width));
 #pragma omp parallel for schedule(static) if (n_rows * width > 100000)
   for (std::int64_t r = 0; r < n_rows; ++r) {
     const std::int64_t at = place[static_cast<std::size_t>(r)];
-    const float* g = at < 0 ? zeros.data() : row_values.data() + at * (width + 1);
-    run(s, g, weight.data() + r * width, weight_moments.m.data() + r * width,
-        weight_moments.v.data() + r * width, width);
-    run(s, g + width, bias.data() + r, bias_moments.m.data() + r, bias_moments.v.data() + r, 1);
+    const float* g = at < 0 ? zeros.data() : row_values.data() + at * width;
+    run(s, g, parameter.data() + r * width, moments.m.data() + r * width, moments.v.data() + r * width,
+        width);
   }
 }
 

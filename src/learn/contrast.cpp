@@ -2,12 +2,10 @@
 #include "twistor/learn/contrast.hpp"
 
 #include <cmath>
-#include <utility>
 
 #include "twistor/base/exact_sum.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/model/absorbing.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -55,15 +53,28 @@ Contrast contrastive_weights(const smc::Population& p, std::span<const double> l
   return out;
 }
 
-void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
-                 std::span<double> weight) {
-  if (end_token < 0) return;
-  const auto length = static_cast<std::size_t>(T);
-  for (std::size_t begin = 0; begin < tokens.size(); begin += length) {
-    const std::size_t n_live = model::until_end(tokens.subspan(begin, length), end_token).size();
-    double& last = weight[begin + n_live - 1];
-    for (std::size_t t = n_live; t < length; ++t) last += std::exchange(weight[begin + t], 0.0);
+double annealed_power(const smc::Population& p, std::span<const double> log_phi, double least_ess,
+                      const comm::Communicator& world) {
+  constexpr int n_powers = 20;
+  std::vector<double> log_ratio(log_phi.size());
+  for (std::size_t i = 0; i < log_ratio.size(); ++i)
+    for (std::int64_t t = 0; t < p.T; ++t) {
+      const std::size_t at = p.at(static_cast<std::int64_t>(i), t);
+      log_ratio[i] += p.log_p0[at] - p.log_q[at];
+    }
+  double best_power = 1, best_ess = 0;
+  for (int i = n_powers; i > 0; --i) {
+    const double power = static_cast<double>(i) / n_powers;
+    WeightSums sums;
+    for (std::size_t k = 0; k < log_ratio.size(); ++k) sums.add(log_ratio[k] + power * log_phi[k]);
+    const double ess = comm::all_reduce(sums, world).ess();
+    if (ess >= least_ess) return power;
+    if (ess > best_ess) {
+      best_ess = ess;
+      best_power = power;
+    }
   }
+  return best_power;
 }
 
 }  // namespace twistor::learn

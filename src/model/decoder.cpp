@@ -98,6 +98,8 @@ class Decoder final : public LanguageModel {
                              static_cast<float>(traits_.logit_cap));
   }
 
+  const device::PackedMatrix* output_matrix() const override { return &weights_.head; }
+
  private:
   /// Hidden states of rows whose cache slots are reserved.
   void pass(std::span<const std::int64_t> tokens, const std::vector<AttentionRow>& rows, KvCache& cache,

@@ -15,26 +15,97 @@ namespace twistor::store {
 namespace {
 
 constexpr const char* kind = "checkpoint";
-constexpr std::string_view number_prefix = "number.";
-constexpr const char* first_objective = "ctl";  // of files from before there was a choice
 
-void add_arrays(ArchiveView& view, const std::string& folder, const NamedArrays& arrays) {
-  for (const auto& [name, array] : arrays) view.datasets.emplace(folder + "/" + name, view_of(array));
+/// Every part of the file beside its member: the one list for writing and for reading. The last argument is
+/// what files stand for that are older than the part.
+template <class Checkpoint, class Visitor>
+void visit(Checkpoint& c, Visitor& v) {
+  v.text("config", c.config_text);
+  v.ids("prompt", c.prompt);
+  v.arrays("parameters", c.parameters);
+  v.arrays("adam_m", c.adam_m);
+  v.arrays("adam_v", c.adam_v);
+  v.attribute("model_fingerprint", c.model_fingerprint);
+  v.attribute("twist_form", c.twist_form);
+  v.attribute("link", c.link, "identity");
+  v.attribute("objective", c.objective, "ctl");
+  v.attribute("update", c.update);
+  v.attribute("seed", c.seed);
+  v.attribute("adam_step", c.adam_step);
+  v.attribute("exact_samples_path", c.exact_samples_path);
+  v.attribute("target_identity", c.target_identity, "");
+  v.numbers("number.", c.numbers);
 }
 
-NamedArrays take_arrays(Archive& archive, const std::string& folder) {
-  NamedArrays arrays;
-  const std::string prefix = folder + "/";
-  for (auto it = archive.datasets.lower_bound(prefix);
-       it != archive.datasets.end() && it->first.starts_with(prefix); ++it) {
-    auto* array = std::get_if<Array<float>>(&it->second);
-    TWISTOR_CHECK(array != nullptr, ErrorKind::data, "reading " + archive.origin,
-                  fmt::format("dataset '{}' is not of type f32", it->first),
-                  "the file was written by another program or another version of twistor");
-    arrays.emplace(it->first.substr(prefix.size()), std::move(*array));
+/// Looks at everything and copies nothing but the prompt. Must not outlive the checkpoint.
+class Writer {
+ public:
+  [[nodiscard]] const ArchiveView& view() const { return view_; }
+
+  void text(const char* name, const std::string& value) { view_.datasets.emplace(name, view_of(value)); }
+  void ids(const char* name, const std::vector<std::int64_t>& value) {
+    ids_ = Array<std::int64_t>::flat(value);
+    view_.datasets.emplace(name, view_of(ids_));
   }
-  return arrays;
-}
+  void arrays(const std::string& folder, const NamedArrays& arrays) {
+    for (const auto& [name, array] : arrays) view_.datasets.emplace(folder + "/" + name, view_of(array));
+  }
+  template <class T>
+  void attribute(const char* name, const T& value, const char* = nullptr) {
+    view_.attributes.emplace(name, value);
+  }
+  void attribute(const char* name, std::uint64_t value) {
+    view_.attributes.emplace(name, std::bit_cast<std::int64_t>(value));
+  }
+  void numbers(const std::string& prefix, const std::map<std::string, double>& numbers) {
+    for (const auto& [name, value] : numbers) view_.attributes.emplace(prefix + name, value);
+  }
+
+ private:
+  ArchiveView view_;
+  Array<std::int64_t> ids_;
+};
+
+/// Takes the arrays out of the archive.
+class Reader {
+ public:
+  explicit Reader(Archive& archive) : archive_(archive) {}
+
+  void text(const char* name, std::string& value) const { value = archive_.dataset<std::string>(name); }
+  void ids(const char* name, std::vector<std::int64_t>& value) const {
+    if (archive_.datasets.contains(name)) value = archive_.dataset<Array<std::int64_t>>(name).values;
+  }
+  void arrays(const std::string& folder, NamedArrays& arrays) {
+    const std::string prefix = folder + "/";
+    for (auto it = archive_.datasets.lower_bound(prefix);
+         it != archive_.datasets.end() && it->first.starts_with(prefix); ++it) {
+      auto* array = std::get_if<Array<float>>(&it->second);
+      TWISTOR_CHECK(array != nullptr, ErrorKind::data, "reading " + archive_.origin,
+                    fmt::format("dataset '{}' is not of type f32", it->first),
+                    "the file was written by another program or another version of twistor");
+      arrays.emplace(it->first.substr(prefix.size()), std::move(*array));
+    }
+  }
+  template <class T>
+  void attribute(const char* name, T& value) const {
+    value = archive_.attribute<T>(name);
+  }
+  void attribute(const char* name, std::string& value, const char* older) const {
+    value = archive_.attributes.contains(name) ? archive_.attribute<std::string>(name) : older;
+  }
+  void attribute(const char* name, std::uint64_t& value) const {
+    value = std::bit_cast<std::uint64_t>(archive_.attribute<std::int64_t>(name));
+  }
+  void numbers(std::string_view prefix, std::map<std::string, double>& numbers) const {
+    for (const auto& [name, value] : archive_.attributes) {
+      const auto* number = std::get_if<double>(&value);
+      if (number != nullptr && name.starts_with(prefix)) numbers.emplace(name.substr(prefix.size()), *number);
+    }
+  }
+
+ private:
+  Archive& archive_;
+};
 
 /// Moments belong to parameters one to one; a run that lost some would go on wrongly without anybody
 /// noticing.
@@ -54,48 +125,15 @@ void check_moments(const Checkpoint& c, const NamedArrays& moments, const char* 
 }  // namespace
 
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& c, const WriteOptions& options) {
-  ArchiveView view;
-  const auto prompt = Array<std::int64_t>::flat(c.prompt);
-  view.datasets.emplace("config", view_of(c.config_text));
-  view.datasets.emplace("prompt", view_of(prompt));
-  add_arrays(view, "parameters", c.parameters);
-  add_arrays(view, "adam_m", c.adam_m);
-  add_arrays(view, "adam_v", c.adam_v);
-  view.attributes = {{"model_fingerprint", c.model_fingerprint},
-                     {"twist_form", c.twist_form},
-                     {"objective", c.objective},
-                     {"update", c.update},
-                     {"seed", std::bit_cast<std::int64_t>(c.seed)},
-                     {"adam_step", c.adam_step},
-                     {"exact_samples_path", c.exact_samples_path},
-                     {"target_identity", c.target_identity}};
-  for (const auto& [name, value] : c.numbers)
-    view.attributes.emplace(std::string(number_prefix) + name, value);
-  write_archive(path, view, kind, options);
+  Writer writer;
+  visit(c, writer);
+  write_archive(path, writer.view(), kind, options);
 }
 
 Checkpoint checkpoint_from(Archive archive) {
   Checkpoint c;
-  c.config_text = archive.dataset<std::string>("config");
-  c.model_fingerprint = archive.attribute<std::string>("model_fingerprint");
-  c.twist_form = archive.attribute<std::string>("twist_form");
-  c.update = archive.attribute<std::int64_t>("update");
-  c.seed = std::bit_cast<std::uint64_t>(archive.attribute<std::int64_t>("seed"));
-  c.adam_step = archive.attribute<std::int64_t>("adam_step");
-  c.exact_samples_path = archive.attribute<std::string>("exact_samples_path");
-  if (archive.attributes.contains("target_identity"))
-    c.target_identity = archive.attribute<std::string>("target_identity");
-  c.objective = archive.attributes.contains("objective") ? archive.attribute<std::string>("objective")
-                                                         : first_objective;
-  if (archive.datasets.contains("prompt")) c.prompt = archive.dataset<Array<std::int64_t>>("prompt").values;
-  for (const auto& [name, value] : archive.attributes) {
-    const auto* number = std::get_if<double>(&value);
-    if (number != nullptr && name.starts_with(number_prefix))
-      c.numbers.emplace(name.substr(number_prefix.size()), *number);
-  }
-  c.parameters = take_arrays(archive, "parameters");
-  c.adam_m = take_arrays(archive, "adam_m");
-  c.adam_v = take_arrays(archive, "adam_v");
+  Reader reader(archive);
+  visit(c, reader);
   TWISTOR_CHECK(
       c.update >= 0 && c.adam_step >= 0, ErrorKind::data, "reading " + archive.origin,
       fmt::format("expected counts of updates, got update {} and adam_step {}", c.update, c.adam_step));

@@ -40,7 +40,7 @@ struct TargetConfig : potential::PotentialOptions {
 };
 
 struct TwistConfig {
-  std::string form = "mlp";  ///< linear | mlp
+  std::string form = "mlp";  ///< linear | mlp | tied_linear | tied_mlp
   double init_scale = 0;     ///< factor on the standard deviation of the output layer's initial weights
   void visit_keys(const config::Visitor& visit);
 };
@@ -57,6 +57,8 @@ struct TrainConfig {
   std::int64_t batch = 64;             ///< negative samples per update
   std::string positives = "weighted";  ///< exact | weighted | both
   std::int64_t positive_batch = 64;    ///< positive samples per update
+  std::int64_t anneal = 0;             ///< first updates in which phi may be annealed
+  double anneal_ess = 8;               ///< effective positives that annealing asks for
   double learning_rate = 1e-3;
   std::string schedule = "fixed";      ///< fixed | doubling; see epoch_ends()
   std::int64_t epochs = 1;             ///< for schedule = fixed

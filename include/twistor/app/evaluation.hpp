@@ -25,7 +25,7 @@ struct Evaluation {
 
 /// Runs all estimators, or what an interrupted evaluation of the same twist in run.output still lacks.
 /// *Collective over the world.* Throws Stopped after a signal; what is done is kept.
-[[nodiscard]] Evaluation evaluate_twist(const Session& session, const twist::HeadTwist& twist,
+[[nodiscard]] Evaluation evaluate_twist(const Session& session, const twist::Trainable& twist,
                                         std::int64_t update, const store::ExactSamples& exact);
 
 /// The same of the base model: psi = 1 and q = p0, what one has without learning at the same K. What it finds

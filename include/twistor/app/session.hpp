@@ -21,7 +21,7 @@
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/text/tokenizer.hpp"
-#include "twistor/twist/head.hpp"
+#include "twistor/twist/trainable.hpp"
 
 namespace twistor::app {
 
@@ -48,7 +48,7 @@ class Session {
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
 
   /// A fresh twist: the same on every rank.
-  [[nodiscard]] std::unique_ptr<twist::HeadTwist> make_twist() const;
+  [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist() const;
   [[nodiscard]] smc::Proposal make_proposal(const twist::Twist& twist) const;
   [[nodiscard]] smc::SweepOptions sweep_options() const;
   /// text::decode_any(); empty without a tokenizer.

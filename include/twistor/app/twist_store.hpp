@@ -9,15 +9,17 @@
 namespace twistor::app {
 
 /// Everything that learning needs to go on.
-[[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::HeadTwist& twist,
-                                              const learn::TrainerState& state);
+[[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
+                                              learn::Trainer& trainer);
 
 /// What to tell people before a checkpoint above 100 MB is written; empty for smaller ones. *Local.*
 [[nodiscard]] std::string size_notice(const store::Checkpoint& checkpoint);
 
-/// Sets the twist's parameters. Throws Error(data) if names or shapes do not fit.
-void set_parameters(twist::HeadTwist& twist, const store::Checkpoint& checkpoint);
-[[nodiscard]] learn::TrainerState trainer_state(const store::Checkpoint& checkpoint);
+/// Gives the trainer the state that was saved, and its twist the parameters. Throws Error(data) if names or
+/// shapes do not fit.
+void restore(learn::Trainer& trainer, const store::Checkpoint& checkpoint);
+/// The twist's parameters alone.
+void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint);
 
 /// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);

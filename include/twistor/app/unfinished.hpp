@@ -11,7 +11,7 @@
 #include "twistor/estimate/draws.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/store/exact_samples.hpp"
-#include "twistor/twist/head.hpp"
+#include "twistor/twist/trainable.hpp"
 
 namespace twistor::app {
 

@@ -57,6 +57,8 @@ class PackedMatrix {
                   std::span<const float> offsets);
   /// The same as pack_rows from a matrix given by columns: (K, N) row-major, whole.
   void pack_transposed(std::span<const float> columns);
+  /// Row `row` as products see it, (K): rounded to bfloat16 or expanded where the layout does that. *Local.*
+  void read_row(std::int64_t row, std::span<float> out) const;
 
   [[nodiscard]] std::int64_t n() const { return n_; }
   [[nodiscard]] std::int64_t k() const { return k_; }

@@ -21,11 +21,11 @@ struct AdamMoments {
 void adam_step(const AdamOptions& options, std::int64_t step, std::span<const float> gradient,
                std::span<float> parameter, AdamMoments& moments);
 
-/// One step of an output layer, weight (V, D) and bias (V), whose gradient is zero but in the given rows
-/// (increasing); row_values: (rows, D + 1), weights then bias. The same result as adam_step with the dense
+/// One step of a matrix whose gradient is zero but in the given rows (increasing); row_values: (rows, width).
+/// Rows without a gradient still move by their moments: the result is that of adam_step with the dense
 /// gradient.
 void adam_rows(const AdamOptions& options, std::int64_t step, std::span<const std::int64_t> rows,
-               std::span<const float> row_values, std::span<float> weight, std::span<float> bias,
-               AdamMoments& weight_moments, AdamMoments& bias_moments);
+               std::span<const float> row_values, std::int64_t width, std::span<float> parameter,
+               AdamMoments& moments);
 
 }  // namespace twistor::learn

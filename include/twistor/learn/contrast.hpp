@@ -24,9 +24,10 @@ struct Contrast {
 [[nodiscard]] Contrast contrastive_weights(const smc::Population& samples, std::span<const double> log_phi,
                                            double positive_share, const comm::Communicator& world);
 
-/// psi stays what it was once a text has ended, so what later steps would teach it is taught at the end
-/// token: moves the weights (n, T) of tokens behind the first `end_token` of each sequence to that token.
-void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
-                 std::span<double> weight);
+/// The power b in {0.05, 0.1, ..., 1} with which phi^b stands for phi in the weights of positives: the
+/// largest for which the weights p0 phi^b / q have an effective sample size of least_ess, or where none has,
+/// the one with the largest. *Collective over world.*
+[[nodiscard]] double annealed_power(const smc::Population& samples, std::span<const double> log_phi,
+                                    double least_ess, const comm::Communicator& world);
 
 }  // namespace twistor::learn

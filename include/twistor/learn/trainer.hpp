@@ -1,44 +1,27 @@
-// Learns twists by contrastive updates (CTL, Zhao et al. 2024, Sec. 4.1), the same bits on any number of
-// ranks.
+// Learns twists: batches -> terms of the objective -> gradient -> Adam, the same bits on any number of ranks.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
+#include <memory>
 #include <string>
-#include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "twistor/comm/communicator.hpp"
-#include "twistor/comm/tree_reduce.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/learn/adam.hpp"
+#include "twistor/learn/batch.hpp"
+#include "twistor/learn/objective.hpp"
+#include "twistor/learn/state.hpp"
 #include "twistor/smc/sampler.hpp"
-#include "twistor/twist/head.hpp"
+#include "twistor/twist/trainable.hpp"
 
 namespace twistor::learn {
 
-/// What an update lowers.
-enum class Objective {
-  ctl,  ///< contrastive twist learning
-};
-[[nodiscard]] Objective objective_from_name(std::string_view name);  ///< throws Error(config)
-[[nodiscard]] std::string_view objective_name(Objective objective);
-
-/// Where positive samples come from.
-enum class Positives {
-  exact,     ///< exact samples of sigma
-  weighted,  ///< samples of q with weights softmax(log p0 phi / q), the negatives' own batch
-  both,      ///< half the weight each
-};
-[[nodiscard]] Positives positives_from_name(std::string_view name);  ///< throws Error(config)
-
 struct TrainOptions {
-  Objective objective = Objective::ctl;
-  std::int64_t length = 1;           ///< T
-  std::int64_t batch = 64;           ///< negative samples per update, all ranks together
-  std::int64_t positive_batch = 64;  ///< exact positives per update
-  Positives positives = Positives::exact;
+  std::int64_t length = 1;    ///< T
   std::int64_t n_shards = 8;  ///< fixed parts of a batch; ranks own whole shards
   AdamOptions adam;
   std::uint64_t seed = 1;
@@ -51,59 +34,50 @@ struct UpdateTimes {
 };
 
 struct UpdateReport {
-  double loss = 0;                      ///< the contrastive objective, to be minimised; NaN if skipped
-  double negative_ess = 0;              ///< effective negatives at T, of `batch`
-  double log_z = 0;                     ///< SIS estimate of log Z from the negatives' batch
-  bool is_skipped = false;              ///< no positive had weight: nothing was learned
-  bool has_weighted_positives = false;  ///< some sample of q had phi > 0
+  double loss = std::numeric_limits<double>::quiet_NaN();  ///< before the update; NaN if skipped
+  /// SIS estimate of log Z from the first batch that is not of exact samples; NaN if there is none.
+  double log_z = std::numeric_limits<double>::quiet_NaN();
+  std::string skipped;  ///< as Terms::skipped: nothing was learned if it says something
+  std::vector<std::pair<std::string, double>> numbers;  ///< as Terms::numbers
   UpdateTimes times;
 };
-
-/// What an optimizer needs to go on, by parameter name.
-struct TrainerState {
-  std::int64_t update = 0;  ///< updates done
-  std::int64_t adam_step = 0;
-  std::string objective;  ///< name of what those updates lowered: its gradients are in the moments
-  std::map<std::string, AdamMoments> moments;
-};
-
-/// Throws Error(config) if there are more ranks than shards. *Local.*
-void require_shards(std::int64_t n_ranks, std::int64_t n_shards);
 
 /// Owns the optimizer; changes the twist in place. Every rank holds the same twist at all times.
 class Trainer {
  public:
-  /// Throws Error(config) if there are more ranks than shards, or exact positives are asked for and there are
-  /// none.
-  Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const TrainOptions& options,
-          const estimate::ExactSource& exact, const comm::Communicator& world);
+  /// References must outlive it. Throws Error(config) if there are more ranks than shards, or the objective
+  /// asks for exact samples and there are none.
+  Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
+          const TrainOptions& options, const estimate::ExactSource& exact, const comm::Communicator& world);
 
-  /// One update: negatives from the twisted proposal without resampling, positives, gradient of each shard,
-  /// sum in a fixed tree, Adam. *Collective over world.* Which samples it sees depends on (seed, update
-  /// number) alone.
+  /// One update: the objective's batches and terms, gradient of each shard, sum in a fixed tree, Adam.
+  /// *Collective over world.* Which samples it sees depends on (seed, update number) and the twist alone.
   UpdateReport update();
 
-  [[nodiscard]] const TrainerState& state() const { return state_; }
-  /// Goes on from a saved state; the twist's parameters must be set before. Throws Error(config) if it was
-  /// learned with another objective, Error(data) on names that do not fit.
-  void resume(TrainerState state);
+  /// Updates done.
+  [[nodiscard]] std::int64_t n_updates() const { return update_; }
+  /// Saves or restores all that learning needs to go on: the twist's parameters too. *Local.* Throws
+  /// Error(config) if what is restored was learned with another objective, and what the visitor throws.
+  void visit_state(StateVisitor& visitor);
 
  private:
-  struct Items;
-  [[nodiscard]] Items negatives(std::uint64_t seed, UpdateReport& report);
-  void exact_positives(std::uint64_t seed, double share, Items& items, UpdateReport& report);
-  void apply(const std::vector<float>& dense, const comm::RowSparse& rows);
-  [[nodiscard]] const at::Tensor& positive_hidden(std::int64_t index,
-                                                  const std::vector<std::int64_t>& tokens);
+  [[nodiscard]] std::vector<Batch> draw(std::uint64_t seed, UpdateReport& report);
+  /// Moves what later steps would teach to the end of a text, and fills in the loss where it is linear.
+  void complete(Terms& terms, std::span<const Batch> batches) const;
+  void descend(std::span<const Batch> batches, const Terms& terms, UpdateTimes& times);
+  void shard_gradient(std::int64_t shard, std::span<const Batch> batches, const Terms& terms,
+                      const twist::GradientSink& sink) const;
+  void adam(const twist::GradientBlock& gradient);
 
   const smc::Problem& problem_;
-  twist::HeadTwist& twist_;
+  twist::Trainable& twist_;
+  std::unique_ptr<Objective> objective_;
   TrainOptions options_;
-  const estimate::ExactSource& exact_;
   const comm::Communicator& world_;
-  TrainerState state_;
-  std::unordered_map<std::int64_t, at::Tensor> hidden_of_exact_;  // (T, D), computed once while it fits
-  std::int64_t kept_bytes_ = 0;
+  Shards shards_;
+  BatchSource source_;
+  std::int64_t update_ = 0, adam_step_ = 0;
+  std::map<std::string, AdamMoments> moments_;  // by parameter
 };
 
 }  // namespace twistor::learn

@@ -34,6 +34,7 @@ class AbsorbingModel final : public LanguageModel {
   at::Tensor forward(std::span<const std::int64_t> tokens, Cache& cache) const override;
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
               at::Tensor& out) const override;
+  [[nodiscard]] const device::PackedMatrix* output_matrix() const override { return base_->output_matrix(); }
   [[nodiscard]] std::int64_t absorbing_token() const override { return end_token_; }
   [[nodiscard]] const LanguageModel& without_end() const override { return *base_; }
 

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "twistor/device/packed_matrix.hpp"
 #include "twistor/model/cache.hpp"
 
 namespace twistor::model {
@@ -47,6 +48,10 @@ class LanguageModel {
   /// Unnormalised log p0(v | ...) for v in [v_begin, v_end) into out, (n, v_end - v_begin). hidden: (n, D).
   virtual void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
                       at::Tensor& out) const = 0;
+
+  /// The output embedding, (V, D), with which logits() multiplies hidden states; nullptr if there is none. It
+  /// lives as long as the model.
+  [[nodiscard]] virtual const device::PackedMatrix* output_matrix() const { return nullptr; }
 };
 
 /// log p0(tokens[i] | tokens[<i]) for i >= 1 of one sequence, float64, (L - 1). Throws Error(usage) on a bad

@@ -18,6 +18,7 @@ struct Checkpoint {
   std::string config_text;        ///< the whole configuration, as INI text
   std::string model_fingerprint;  ///< of the frozen language model
   std::string twist_form;         ///< "linear", "mlp", ...
+  std::string link;               ///< from scores to log psi; "identity" in files that do not say
   std::string objective;          ///< what learning lowered; "ctl" in files that do not say
   std::int64_t update = 0;        ///< updates done
   std::uint64_t seed = 0;         ///< run.seed; random numbers follow from it and `update`

@@ -5,36 +5,30 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "twistor/device/packed_matrix.hpp"
-#include "twistor/twist/twist.hpp"
+#include "twistor/twist/trainable.hpp"
 
 namespace twistor::twist {
 
-/// One named parameter tensor, row-major float32.
-struct Parameter {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  std::vector<float> value;
-};
-
-/// Gradient of a loss that is a weighted sum of log psi at chosen tokens. The output layer's gradient has a
-/// row only for tokens that occur: each row is D weights, then the bias.
-struct HeadGradient {
-  std::vector<float> dense;  ///< hidden layers' parameters, one after the other in the order of parameters()
-  std::vector<std::int64_t> rows;  ///< tokens, increasing
-  std::vector<float> row_values;   ///< (rows, D + 1)
-};
-
-/// log psi = W_out f(h) + b_out, with f the identity (linear) or two ReLU layers of width D (mlp).
-/// Weights are initialised N(0, 2 / (n_in + n_out)), those of the output layer times init_scale, biases 0.
-/// With init_scale = 0 log psi starts at 0: the untrained twist is the base model.
-class HeadTwist final : public Twist {
+/// log psi = W_out f(h) + b_out, with f the identity (linear) or two ReLU layers of width D (mlp); or, tied
+/// to the language model's frozen output embedding E (V, D),
+///
+///     log psi(h, v) = <E_v, A f(h / rms(h)) + a> / (D rms(E))          (tied_linear, tied_mlp)
+///
+/// so that words of like meaning share what is learned, and A (D, D) takes the place of W_out (V, D). The
+/// norms make learning rates fit models of all widths and scales.
+///
+/// Weights are initialised N(0, 2 / (n_in + n_out)), those of the last layer (W_out or A) times init_scale,
+/// biases 0. With init_scale = 0 log psi starts at 0: the untrained twist is the base model.
+class HeadTwist final : public Trainable {
  public:
-  /// form: "linear" or "mlp" (Error(config) otherwise). The same seed gives the same parameters.
+  /// form: one of head_forms() (Error(config) otherwise, or if it is tied and there is no output matrix,
+  /// which must outlive the twist). The same seed gives the same parameters.
   HeadTwist(const std::string& form, std::int64_t width, std::int64_t vocab_size, device::Precision precision,
-            double init_scale, std::uint64_t seed);
+            double init_scale, std::uint64_t seed, const device::PackedMatrix* output_matrix = nullptr);
 
   [[nodiscard]] std::int64_t vocab_size() const override { return vocab_size_; }
   [[nodiscard]] at::Tensor features(const at::Tensor& hidden) const override;
@@ -42,29 +36,41 @@ class HeadTwist final : public Twist {
                at::Tensor& out) const override;
   [[nodiscard]] std::string form() const override { return form_; }
 
-  /// d/d parameters of sum_i weight[i] * log psi(tokens[i] | hidden row i). hidden: (n, D) float32. *Local.*
-  /// Products run in float32 in a fixed order of rows, so equal input gives equal bits.
-  [[nodiscard]] HeadGradient gradient(const at::Tensor& hidden, std::span<const std::int64_t> tokens,
-                                      std::span<const double> weight) const;
-
-  /// Weight and bias of each layer, output layer last. After changing values, call refresh().
-  [[nodiscard]] std::vector<Parameter>& parameters() { return parameters_; }
-  [[nodiscard]] const std::vector<Parameter>& parameters() const { return parameters_; }
-  /// Floats in the parameters of the hidden layers: the length of HeadGradient::dense.
-  [[nodiscard]] std::int64_t n_dense() const;
-  /// Makes the packed copies follow the parameters.
-  void refresh();
+  /// Weight and bias of each layer, the last layer last.
+  [[nodiscard]] std::vector<Parameter>& parameters() override { return parameters_; }
+  [[nodiscard]] const std::vector<Parameter>& parameters() const override { return parameters_; }
+  /// Products run in float32 in a fixed order of rows. The output layer comes first, then the others from the
+  /// last to the first.
+  void gradient(const LogPsiTerms& terms, const GradientSink& sink) const override;
+  void refresh() override;
 
  private:
-  [[nodiscard]] std::size_t n_hidden_layers() const { return parameters_.size() / 2 - 1; }
-  /// Output of each hidden layer, (n, D) each.
-  [[nodiscard]] std::vector<std::vector<float>> hidden_layers(std::span<const float> x, std::int64_t n) const;
+  /// Layers (D, D): hidden ones, then A if the twist is tied.
+  [[nodiscard]] std::size_t n_dense_layers() const {
+    return parameters_.size() / 2 - (tied_ == nullptr ? 1 : 0);
+  }
+  [[nodiscard]] bool has_relu(std::size_t layer) const { return layer < n_relu_; }
+  /// hidden (n, D), each row over its root mean square if the twist is tied.
+  [[nodiscard]] std::vector<float> input(const at::Tensor& hidden) const;
+  /// Output of each dense layer, (n, D) each.
+  [[nodiscard]] std::vector<std::vector<float>> dense_layers(std::span<const float> x, std::int64_t n) const;
+  /// Gradient by the last dense layer's output: a row of the output matrix for each token.
+  [[nodiscard]] std::vector<float> output_rows(std::span<const std::int64_t> tokens,
+                                               std::span<const double> weight) const;
+  void dense_gradient(std::span<const float> x, const std::vector<std::vector<float>>& layers,
+                      std::vector<float> back, const GradientSink& sink) const;
 
   std::string form_;
   std::int64_t width_, vocab_size_;
+  std::size_t n_relu_ = 0;
+  const device::PackedMatrix* tied_ = nullptr;
+  float scale_ = 1;  // of the last dense layer's output; 1 / (D rms(E)) if tied
   std::vector<Parameter> parameters_;
   std::vector<device::PackedBuffer> packed_;      // one a layer
-  std::vector<device::PackedBuffer> transposed_;  // hidden layers, for the way back
+  std::vector<device::PackedBuffer> transposed_;  // dense layers, for the way back
 };
+
+/// Names of the forms, as twist.form takes them.
+[[nodiscard]] std::span<const std::string_view> head_forms();
 
 }  // namespace twistor::twist

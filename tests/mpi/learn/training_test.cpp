@@ -4,115 +4,122 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <filesystem>
 #include <map>
 
 #include "support/tabular_problem.hpp"
+#include "support/tiny_learning.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/learn/contrast.hpp"
-#include "twistor/learn/trainer.hpp"
-#include "twistor/model/load.hpp"
-#include "twistor/potential/base_sampler.hpp"
 
 namespace twistor::learn {
 namespace {
 
-struct TinyTask {
-  explicit TinyTask(device::Precision precision = device::Precision::float32)
-      : lm(model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny",
-                                      {precision, {}})),
-        p(precision) {
-    std::vector<std::int64_t> indices(20);
-    for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);
-    exact_tokens = potential::sample_base(*lm, prompt, T, indices, 4).tokens;
-  }
-  static constexpr std::int64_t T = 5;
-  std::unique_ptr<model::LanguageModel> lm;
-  device::Precision p;
-  std::vector<std::int64_t> prompt{3, 7, 11, 4};
-  test::RoughPotential potential{3.0};
-  std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
-  estimate::ExactSource source{20, [this](std::int64_t i) {
-                                 return std::vector<std::int64_t>(exact_tokens.begin() + i * T,
-                                                                  exact_tokens.begin() + (i + 1) * T);
-                               }};
+using test::Learner;
+using test::TinyTask;
 
-  [[nodiscard]] std::vector<twist::Parameter> learn(const std::string& form, Positives positives,
-                                                    const comm::Communicator& comm, std::int64_t updates,
-                                                    std::vector<double>* losses = nullptr) const {
-    twist::HeadTwist twist(form, lm->hidden_size(), lm->vocab_size(), p, 1.0, 8);
-    TrainOptions options;
-    options.length = T;
-    options.batch = 26;
-    options.positive_batch = 11;
-    options.positives = positives;
-    options.adam.learning_rate = 3e-3;
-    const smc::Problem problem{*lm, prompt, potential};
-    Trainer trainer(problem, twist, options, source, comm);
-    for (std::int64_t i = 0; i < updates; ++i) {
-      const double loss = trainer.update().loss;
-      if (losses != nullptr) losses->push_back(loss);
-    }
-    return twist.parameters();
-  }
-};
+ObjectiveOptions ctl_options(Positives positives) {
+  return {.batch = 26, .positive_batch = 11, .positives = positives, .anneal_ess = 20};  // of 26
+}
 
-void expect_same_bits(const std::vector<twist::Parameter>& a, const std::vector<twist::Parameter>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(a[i].value == b[i].value) << a[i].name;
+std::vector<std::vector<float>> learn(const TinyTask& task, const std::string& form,
+                                      const ObjectiveOptions& options, const comm::Communicator& comm,
+                                      std::int64_t updates) {
+  return test::values_of(Learner(task, form, make_objective("ctl", options), comm).learn(updates));
 }
 
 TEST(Training, IsTheSameToTheLastBitOnEveryNumberOfRanks) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
   for (const auto precision : {device::Precision::float32, device::Precision::bfloat16}) {
     const TinyTask task(precision);
-    for (const char* form : {"linear", "mlp"})
+    for (const char* form : {"linear", "mlp", "tied_linear", "tied_mlp"})
       for (const Positives positives : {Positives::exact, Positives::weighted, Positives::both})
-        expect_same_bits(task.learn(form, positives, world, 4), task.learn(form, positives, self, 4));
+        EXPECT_TRUE(learn(task, form, ctl_options(positives), world, 4) ==
+                    learn(task, form, ctl_options(positives), self, 4))
+            << form;
   }
+}
+
+TEST(Training, WithAnnealingIsTheSameOnEveryNumberOfRanksAndNotTheSameAsWithout) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const TinyTask task;
+  ObjectiveOptions options = ctl_options(Positives::weighted);
+  const auto plain = learn(task, "tied_linear", options, self, 4);
+  options.anneal = 2;
+  const auto annealed = learn(task, "tied_linear", options, self, 4);
+  EXPECT_TRUE(learn(task, "tied_linear", options, world, 4) == annealed);
+  EXPECT_NE(plain[0], annealed[0]);
 }
 
 TEST(Training, ChangesTheTwist) {
   const comm::Communicator self = comm::Communicator::self();
   const TinyTask task;
-  const auto a = task.learn("mlp", Positives::exact, self, 0),
-             b = task.learn("mlp", Positives::exact, self, 1);
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NE(a[i].value, b[i].value) << a[i].name;
+  for (const char* form : {"mlp", "tied_mlp"}) {
+    const auto a = learn(task, form, ctl_options(Positives::exact), self, 0),
+               b = learn(task, form, ctl_options(Positives::exact), self, 1);
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NE(a[i], b[i]) << form << i;
+  }
 }
 
 TEST(Training, RefusesMoreRanksThanShards) {
   const comm::Communicator world = comm::Communicator::world();
   const TinyTask task;
-  twist::HeadTwist twist("linear", task.lm->hidden_size(), task.lm->vocab_size(), task.p, 1.0, 8);
-  TrainOptions options;
-  options.n_shards = world.size() - 1;
-  options.length = TinyTask::T;
-  const smc::Problem problem{*task.lm, task.prompt, task.potential};
-  EXPECT_THROW(Trainer(problem, twist, options, task.source, world), Error);
+  EXPECT_THROW(Learner(task, "linear", make_objective("ctl", {}), world, world.size() - 1), Error);
 }
 
-TEST(Training, GoesOnWithItsOwnObjectiveAlone) {
+TEST(Training, RefusesToLearnFromExactSamplesThatAreNotThere) {
+  const comm::Communicator self = comm::Communicator::self();
+  TinyTask task;
+  task.source.n = 0;
+  EXPECT_THROW(Learner(task, "linear", make_objective("ctl", ctl_options(Positives::both)), self), Error);
+  EXPECT_NO_THROW(Learner(task, "linear", make_objective("ctl", ctl_options(Positives::weighted)), self));
+}
+
+TEST(Training, GoesOnFromItsStateAsIfNothingHadHappened) {
   const comm::Communicator self = comm::Communicator::self();
   const TinyTask task;
-  twist::HeadTwist twist("linear", task.lm->hidden_size(), task.lm->vocab_size(), task.p, 1.0, 8);
-  TrainOptions options;
-  options.objective = objective_from_name("ctl");
-  options.length = TinyTask::T;
-  const smc::Problem problem{*task.lm, task.prompt, task.potential};
-  Trainer trainer(problem, twist, options, task.source, self);
-  (void)trainer.update();
-  TrainerState state = trainer.state();
-  EXPECT_EQ(state.objective, "ctl");
-  EXPECT_NO_THROW(trainer.resume(state));
-  state.objective = "sixo";
-  try {
-    trainer.resume(state);
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::config);
-    EXPECT_THAT(error.what(), testing::HasSubstr("train.objective = sixo, this run has ctl"));
-  }
-  EXPECT_THROW((void)objective_from_name("sixo"), Error);
+  Learner straight(task, "mlp", make_objective("ctl", ctl_options(Positives::both)), self),
+      first(task, "mlp", make_objective("ctl", ctl_options(Positives::both)), self),
+      second(task, "mlp", make_objective("ctl", ctl_options(Positives::both)), self);
+  straight.learn(4);
+  first.learn(2);
+  test::MemoryState state;
+  first.trainer.visit_state(state);
+  state.restores = true;
+  second.trainer.visit_state(state);
+  EXPECT_EQ(second.trainer.n_updates(), 2);
+  second.learn(2);
+  EXPECT_TRUE(test::values_of(straight.twist->parameters()) == test::values_of(second.twist->parameters()));
+  test::MemoryState a, b;
+  straight.trainer.visit_state(a);
+  second.trainer.visit_state(b);
+  EXPECT_TRUE(a.arrays == b.arrays) << "moments";
+  EXPECT_EQ(a.counts, b.counts);
+}
+
+TEST(Training, GoesOnWithItsOwnObjectiveAndLinkAlone) {
+  const comm::Communicator self = comm::Communicator::self();
+  const TinyTask task;
+  Learner learner(task, "linear", make_objective("ctl", ctl_options(Positives::exact)), self);
+  learner.learn(1);
+  test::MemoryState state;
+  learner.trainer.visit_state(state);
+  EXPECT_EQ(state.texts.at("objective"), "ctl");
+  EXPECT_EQ(state.texts.at("link"), "identity");
+  state.restores = true;
+  EXPECT_NO_THROW(learner.trainer.visit_state(state));
+  const auto refuses = [&](const std::string& words) {
+    try {
+      learner.trainer.visit_state(state);
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::config);
+      EXPECT_THAT(error.what(), testing::HasSubstr(words));
+    }
+  };
+  state.texts["link"] = "log_sigmoid";
+  refuses("its link is log_sigmoid");
+  state.texts["objective"] = "sixo";
+  refuses("train.objective = sixo, this run has ctl");
 }
 
 /// All V^T sequences as one population with a flat q: softmaxes over it are exact expectations.

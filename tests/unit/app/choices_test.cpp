@@ -2,8 +2,9 @@
 #include <gmock/gmock.h>
 
 #include "twistor/app/target_options.hpp"
+#include "twistor/learn/registry.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/twist/head.hpp"
+#include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
 namespace {
@@ -14,8 +15,9 @@ TEST(Choices, AreWhatTheRoomsKnow) {
   const auto choices = [&](std::string_view key) { return config::choices(*fields.find(key)); };
   for (const auto name : choices("model.dtype"))
     EXPECT_NO_THROW((void)model::precision_from_name(std::string(name)));
-  for (const auto name : choices("twist.form"))
-    EXPECT_NO_THROW((void)twist::HeadTwist(std::string(name), 32, 32, device::Precision::float32, 1, 1));
+  EXPECT_THAT(choices("train.objective"), testing::ElementsAreArray(learn::objective_names()));
+  for (const auto name : choices("train.positives")) EXPECT_NO_THROW((void)learn::positives_from_name(name));
+  EXPECT_THAT(choices("twist.form"), testing::ElementsAreArray(twist::twist_forms()));
 }
 
 TEST(Choices, OptionsOfTheTargetComeWithTheFilesThatTheyNameFound) {

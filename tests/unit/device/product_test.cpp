@@ -145,5 +145,29 @@ TEST(Product, CodesGiveTheBitsOfTheirExpansion) {
   }
 }
 
+TEST(PackedMatrix, RowsAreReadAsProductsSeeThem) {
+  const std::vector<float> w = random_values(N * K, 1);
+  for (const PanelLayout layout :
+       {PanelLayout(Precision::float32), PanelLayout(Precision::bfloat16), PanelLayout(true, 32),
+        PanelLayout(true, 16), PanelLayout(false, 32), PanelLayout(false, 16)}) {
+    PackedBuffer packed(N, K, layout);
+    std::vector<float> expected = w;
+    if (layout.has_codes()) {
+      const Codes codes(layout);
+      packed.matrix().pack_codes(0, codes.codes, codes.scales, codes.offsets);
+      expected = codes.values;
+    } else {
+      packed.matrix().pack_rows(0, w);
+      if (layout.kind == PanelLayout::Kind::bfloat16)
+        for (float& v : expected) v = from_bfloat16(to_bfloat16(v));
+    }
+    std::vector<float> row(K);
+    for (std::int64_t i = 0; i < N; ++i) {
+      packed.matrix().read_row(i, row);
+      EXPECT_TRUE(std::equal(row.begin(), row.end(), expected.begin() + i * K)) << "row " << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace twistor::device

@@ -74,10 +74,13 @@ TEST(Checkpoint, OfAnOlderVersionLacksPromptAndObjective) {
   const Checkpoint written = checkpoint_at(5);
   write_checkpoint(folder / "c.h5", written);
   Archive archive = read_archive(folder / "c.h5", "checkpoint");
-  ASSERT_EQ(archive.datasets.erase("prompt") + archive.attributes.erase("objective"), 2u);
+  ASSERT_EQ(archive.datasets.erase("prompt") + archive.attributes.erase("objective") +
+                archive.attributes.erase("link"),
+            3u);
   Checkpoint expected = written;
   expected.prompt.clear();
   expected.objective = "ctl";
+  expected.link = "identity";
   EXPECT_EQ(checkpoint_from(std::move(archive)), expected);
 }
 

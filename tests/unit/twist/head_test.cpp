@@ -1,22 +1,45 @@
 // Head twists: gradients against finite differences, chosen tokens against whole rows, reproducible starts.
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
+#include <span>
+#include <utility>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/twist/head.hpp"
+#include "twistor/twist/registry.hpp"
 
 namespace twistor::twist {
 namespace {
 
 constexpr std::int64_t D = 12, V = 40, n = 9;
 
+/// The model's output embedding, for the forms that are tied to it.
+const device::PackedMatrix* output_matrix() {
+  static const device::PackedBuffer packed = [] {
+    Philox random(6, Stream::test, 0, 0);
+    std::vector<float> values;
+    for (std::int64_t i = 0; i < V * D; ++i) values.push_back(0.3f * static_cast<float>(random.normal()));
+    device::PackedBuffer out(V, D, device::Precision::float32);
+    out.matrix().pack_rows(0, values);
+    return out;
+  }();
+  return &packed.matrix();
+}
+
+HeadTwist make_head(const std::string& form, double init_scale, std::uint64_t seed) {
+  return {form, D, V, device::Precision::float32, init_scale, seed, output_matrix()};
+}
+
 class Head : public testing::TestWithParam<const char*> {
  protected:
-  HeadTwist twist{GetParam(), D, V, device::Precision::float32, 1.0, 3};
+  HeadTwist twist = make_head(GetParam(), 1.0, 3);
   at::Tensor hidden = fixed_normal();
 
   static at::Tensor fixed_normal() {
@@ -36,12 +59,47 @@ class Head : public testing::TestWithParam<const char*> {
     for (std::size_t i = 0; i < tokens.size(); ++i) sum += weight[i] * log_psi[i];
     return sum;
   }
+
+  static bool is_tied() { return std::string(GetParam()).starts_with("tied"); }
+
+  /// By parameter; each must come once.
+  [[nodiscard]] std::vector<GradientBlock> gradient() const {
+    std::map<std::size_t, GradientBlock> blocks;
+    twist.gradient({hidden, tokens, weight}, [&](GradientBlock block) {
+      const std::size_t parameter = block.parameter;
+      EXPECT_TRUE(blocks.emplace(parameter, std::move(block)).second) << parameter;
+    });
+    std::vector<GradientBlock> out;
+    for (std::size_t i = 0; i < twist.parameters().size(); ++i) out.push_back(blocks.at(i));
+    return out;
+  }
+
+  static std::vector<float> dense_values(const Parameter& p, const GradientBlock& g) {
+    if (!p.has_row_gradient) return g.values;
+    std::vector<float> out(p.value.size());
+    const auto width = static_cast<std::size_t>(p.width());
+    for (std::size_t r = 0; r < g.rows.size(); ++r)
+      std::copy_n(g.values.begin() + static_cast<std::ptrdiff_t>(r * width), width,
+                  out.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(g.rows[r]) * width));
+    return out;
+  }
 };
 
+TEST_P(Head, RowsOfTheGradientAreTheTokensThatOccur) {
+  const std::vector<std::int64_t> occurring{0, 5, 12, 31, 32, 33, 39};
+  const std::vector<GradientBlock> g = gradient();
+  int n_by_rows = 0;
+  for (std::size_t i = 0; i < g.size(); ++i) {
+    const bool is_by_rows = twist.parameters()[i].has_row_gradient;
+    EXPECT_EQ(g[i].rows, is_by_rows ? occurring : std::vector<std::int64_t>{});
+    n_by_rows += is_by_rows ? 1 : 0;
+  }
+  EXPECT_EQ(n_by_rows, is_tied() ? 0 : 2);
+}
+
 TEST_P(Head, GradientIsThatOfFiniteDifferences) {
-  const HeadGradient g = twist.gradient(hidden, tokens, weight);
+  const std::vector<GradientBlock> g = gradient();
   auto& parameters = twist.parameters();
-  std::size_t at = 0;
   int n_checked = 0, n_kinks = 0;
   const auto check = [&](float& value, double expected, const std::string& name) {
     const float before = value, step = 2e-3f;
@@ -63,21 +121,11 @@ TEST_P(Head, GradientIsThatOfFiniteDifferences) {
     ++n_checked;
     EXPECT_NEAR((above - below) / (2.0 * h), expected, 4e-3) << name;
   };
-  for (std::size_t i = 0; i + 2 < parameters.size(); ++i) {
-    for (std::size_t e = 0; e < parameters[i].value.size(); e += 5)
-      check(parameters[i].value[e], static_cast<double>(g.dense[at + e]), parameters[i].name);
-    at += parameters[i].value.size();
-  }
-  EXPECT_EQ(at, g.dense.size());
-  for (std::int64_t v = 0; v < V; ++v) {
-    const auto found = std::lower_bound(g.rows.begin(), g.rows.end(), v);
-    const bool occurs = found != g.rows.end() && *found == v;
-    EXPECT_EQ(occurs, std::count(tokens.begin(), tokens.end(), v) > 0);
-    const float* row = occurs ? g.row_values.data() + (found - g.rows.begin()) * (D + 1) : nullptr;
-    check(parameters[parameters.size() - 2].value[static_cast<std::size_t>(v * D + 3)],
-          occurs ? static_cast<double>(row[3]) : 0.0, "output.weight");
-    check(parameters.back().value[static_cast<std::size_t>(v)], occurs ? static_cast<double>(row[D]) : 0.0,
-          "output.bias");
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    Parameter& p = parameters[i];
+    const std::vector<float> dense = dense_values(p, g[i]);
+    for (std::size_t e = 0; e < p.value.size(); e += 5)  // at least two of each row
+      check(p.value[e], static_cast<double>(dense[e]), p.name);
   }
   EXPECT_GT(n_checked, 4 * n_kinks) << "too little was checked";
 }
@@ -92,29 +140,68 @@ TEST_P(Head, ChosenTokensHaveTheBitsOfWholeRows) {
 
 TEST_P(Head, StartsNearZeroAndTheSameForASeed) {
   EXPECT_LT(log_psi_next(twist, hidden).abs().mean().item<double>(), 3.0);
-  const HeadTwist again(GetParam(), D, V, device::Precision::float32, 1.0, 3),
-      other(GetParam(), D, V, device::Precision::float32, 1.0, 4);
+  const HeadTwist again = make_head(GetParam(), 1.0, 3), other = make_head(GetParam(), 1.0, 4);
   EXPECT_EQ(twist.parameters()[0].value, again.parameters()[0].value);
   EXPECT_NE(twist.parameters()[0].value, other.parameters()[0].value);
 }
 
 TEST_P(Head, AScaleOfZeroStartsAtOneAndCanLearn) {
-  twist = HeadTwist(GetParam(), D, V, device::Precision::float32, 0.0, 3);
+  twist = make_head(GetParam(), 0.0, 3);
   for (const double log_psi : log_psi_at(twist, twist.features(hidden), tokens)) EXPECT_EQ(log_psi, 0.0);
-  // The output layer sees features that differ from row to row, so its gradient is more than its bias's.
-  const HeadGradient g = twist.gradient(hidden, tokens, weight);
-  const auto is_weight = [](std::size_t i) { return i % (D + 1) != D; };
-  double largest = 0;
-  for (std::size_t i = 0; i < g.row_values.size(); ++i)
-    if (is_weight(i)) largest = std::max(largest, std::abs(static_cast<double>(g.row_values[i])));
-  EXPECT_GT(largest, 0.1);
+  // The last layer sees features that differ from row to row, so its gradient is more than its bias's.
+  const std::vector<float> last = gradient()[twist.parameters().size() - 2].values;
+  const auto size = [](float a, float b) { return std::abs(a) < std::abs(b); };
+  EXPECT_GT(std::abs(std::ranges::max(last, size)), is_tied() ? 1e-3f : 0.1f);
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, Head, testing::Values("linear", "mlp"),
+INSTANTIATE_TEST_SUITE_P(Forms, Head, testing::Values("linear", "mlp", "tied_linear", "tied_mlp"),
                          [](const auto& test) { return std::string(test.param); });
+
+TEST(Registry, MakesEveryForm) {
+  const TwistOptions options{.width = D, .vocab_size = V, .output_matrix = output_matrix()};
+  for (const std::string_view form : twist_forms()) {
+    const auto twist = make_twist(form, options);
+    EXPECT_EQ(twist->form(), form);
+    EXPECT_EQ(twist->link(), "identity");
+  }
+  try {
+    (void)make_twist("cubic", options);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::config);
+    EXPECT_THAT(error.what(), testing::HasSubstr("\"cubic\", expected linear, mlp"));
+  }
+}
 
 TEST(HeadTwist, RefusesUnknownForms) {
   EXPECT_THROW(HeadTwist("cubic", D, V, device::Precision::float32, 1.0, 3), Error);
+}
+
+TEST(HeadTwist, ATiedOneNeedsAnOutputEmbedding) {
+  try {
+    HeadTwist("tied_linear", D, V, device::Precision::float32, 1.0, 3);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::config);
+    EXPECT_THAT(error.what(),
+                testing::HasSubstr("twist.form = tied_linear needs the language model's output"));
+  }
+}
+
+TEST(HeadTwist, ATiedOneDoesNotChangeWithTheScaleOfItsModel) {
+  const HeadTwist twist = make_head("tied_mlp", 1.0, 3);
+  device::PackedBuffer larger(V, D, device::Precision::float32);
+  std::vector<float> values(V * D);
+  for (std::int64_t v = 0; v < V; ++v) output_matrix()->read_row(v, std::span(values).subspan(v * D, D));
+  for (float& value : values) value *= 4;
+  larger.matrix().pack_rows(0, values);
+  const HeadTwist other("tied_mlp", D, V, device::Precision::float32, 1.0, 3, &larger.matrix());
+  at::Tensor hidden = at::empty({2, D}, at::kFloat);
+  for (std::int64_t i = 0; i < 2 * D; ++i)
+    hidden.mutable_data_ptr<float>()[i] = static_cast<float>(i % 5) - 1.5f;
+  const at::Tensor a = log_psi_next(twist, hidden), b = log_psi_next(other, hidden * 8.0);
+  EXPECT_GT(a.abs().max().item<float>(), 1e-3f);
+  EXPECT_LT((a - b).abs().max().item<float>(), 1e-5f);
 }
 
 }  // namespace

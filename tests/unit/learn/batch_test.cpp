@@ -1,5 +1,5 @@
-// Where the contrast's weights go when a text ends early.
-#include "twistor/learn/contrast.hpp"
+// Where derivatives go when a text ends early.
+#include "twistor/learn/batch.hpp"
 
 #include <gmock/gmock.h>
 

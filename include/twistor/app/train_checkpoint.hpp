@@ -1,0 +1,46 @@
+// The checkpoint that a run of learning goes on from, and those that it writes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "twistor/app/evaluation.hpp"
+#include "twistor/app/session.hpp"
+#include "twistor/learn/trainer.hpp"
+#include "twistor/store/checkpoint.hpp"
+#include "twistor/twist/trainable.hpp"
+
+namespace twistor::app {
+
+/// Evaluations that travel in checkpoints, because a run that goes on does not repeat them.
+struct EarlierEvaluations {
+  std::optional<Evaluation> base;   ///< of psi = 1, where learning starts elsewhere
+  std::optional<Evaluation> first;  ///< before the first update
+};
+
+/// checkpoint.h5 in run.output.
+class TrainCheckpoint {
+ public:
+  /// Reads it on every rank, so that all fail alike if it does not fit. Replaces nothing. `session` must
+  /// outlive this. *Collective over the world.*
+  explicit TrainCheckpoint(const Session& session);
+
+  /// Gives the trainer the state that was read, if any: then learning goes on, else it begins anew. Once.
+  [[nodiscard]] EarlierEvaluations resume(learn::Trainer& trainer);
+
+  /// Nothing if the state is saved already: an equal generation would push out the one before. Rank 0 writes.
+  void save(const twist::Trainable& twist, learn::Trainer& trainer, const EarlierEvaluations& evaluations);
+
+ private:
+  [[nodiscard]] bool is_there() const;
+  void put_aside() const;
+
+  const Session& session_;
+  std::filesystem::path file_;
+  std::optional<store::Checkpoint> found_;  // until resume() has taken it over
+  std::int64_t saved_at_ = -1;              // update of the newest
+  bool has_said_size_ = false;
+};
+
+}  // namespace twistor::app

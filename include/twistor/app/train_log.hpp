@@ -1,0 +1,42 @@
+// What learning tells while it runs: progress line, metrics.jsonl, counters, warnings.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "twistor/app/counters.hpp"
+#include "twistor/app/evaluation.hpp"
+#include "twistor/app/session.hpp"
+#include "twistor/learn/trainer.hpp"
+#include "twistor/report/metrics.hpp"
+#include "twistor/report/progress.hpp"
+
+namespace twistor::app {
+
+/// Every rank counts, rank 0 writes. *Local.*
+class TrainLog {
+ public:
+  /// After `n_updates` updates of an earlier run: what metrics.jsonl says of later ones is removed. `session`
+  /// must outlive this.
+  TrainLog(const Session& session, std::int64_t n_updates);
+
+  void updated(const learn::UpdateReport& report, std::int64_t n_updates, double seconds);
+  void evaluated(const Evaluation& evaluation);
+  /// Of an evaluation that is not of this run's twist.
+  void count(const Evaluation& evaluation) { counters_.add(evaluation.bounds.counters); }
+  /// Ends the progress line: something else is going to be shown.
+  void pause() { progress_.reset(); }
+
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  void count(const learn::UpdateReport& report);
+
+  const Session& session_;
+  Counters counters_;
+  std::optional<report::MetricsWriter> metrics_;
+  std::optional<report::ProgressLine> progress_;
+  bool has_warned_ = false;
+};
+
+}  // namespace twistor::app

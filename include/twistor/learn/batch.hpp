@@ -1,0 +1,86 @@
+// The samples that an update learns from: where they come from, and how they are divided over the ranks.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "twistor/comm/communicator.hpp"
+#include "twistor/estimate/log_z.hpp"
+#include "twistor/smc/population.hpp"
+#include "twistor/smc/sampler.hpp"
+#include "twistor/twist/twist.hpp"
+
+namespace twistor::learn {
+
+enum class Source {
+  proposal,  ///< q, the twist-induced proposal, without resampling
+  base,      ///< p0
+  exact,     ///< exact samples of sigma, with replacement from those that there are
+};
+
+struct Request {
+  Source source = Source::proposal;
+  std::int64_t n = 1;  ///< sequences, all ranks together
+};
+
+/// What a request brings; arrays are this rank's part of it.
+struct Batch {
+  Request request;
+  /// Tokens and log psi under the current twist (once a text has ended psi stays what it was); log p0 and log
+  /// q but for exact samples.
+  smc::Population samples;
+  std::vector<double> log_phi;     ///< (k); empty for exact samples
+  std::vector<at::Tensor> hidden;  ///< (k) times (T, D): the states before each token
+  double log_z = 0;                ///< log Z_hat of all ranks' samples; NaN for exact samples
+};
+
+/// Which parts of a batch a rank holds: [n s / S, n (s + 1) / S) is shard s of S, whoever computes it.
+struct Shards {
+  std::int64_t first = 0, n_local = 0, n_all = 1;
+  /// Those of this rank. Throws Error(config) if there are more ranks than shards. *Local.*
+  Shards(std::int64_t n_shards, const comm::Communicator& world);
+  /// Where local shard i of a batch of n begins among this rank's sequences; i = n_local: where the last
+  /// ends.
+  [[nodiscard]] std::int64_t begin(std::int64_t n, std::int64_t i) const {
+    return n * (first + i) / n_all - n * first / n_all;
+  }
+};
+
+/// Draws batches. Which samples they hold depends on the seed alone. References must outlive it.
+class BatchSource {
+ public:
+  BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
+              const estimate::ExactSource& exact, const comm::Communicator& world);
+
+  /// The n-th request of the same kind in an update is `number` n. *Collective over world.*
+  [[nodiscard]] Batch draw(const Request& request, std::int64_t number, const twist::Twist& twist,
+                           std::uint64_t seed, smc::SweepCounters& counters);
+  /// Makes the samples' log psi that of a twist that has changed. *Local.*
+  void rescore(Batch& batch, const twist::Twist& twist) const;
+
+ private:
+  [[nodiscard]] Batch sweep(const Request& request, std::int64_t number, const twist::Twist& twist,
+                            std::uint64_t seed, smc::SweepCounters& counters) const;
+  [[nodiscard]] Batch exact_samples(const Request& request, std::int64_t number, std::uint64_t seed);
+  [[nodiscard]] const at::Tensor& hidden_of_exact(std::int64_t index, std::span<const std::int64_t> tokens);
+
+  const smc::Problem& problem_;
+  std::int64_t length_;
+  Shards shards_;
+  const estimate::ExactSource& exact_;
+  const comm::Communicator& world_;
+  std::unordered_map<std::int64_t, at::Tensor>
+      kept_;  // (T, D) of exact samples, computed once while they fit
+  std::int64_t kept_bytes_ = 0;
+};
+
+/// psi stays what it was once a text has ended, so what later steps would teach it is taught at the end
+/// token: moves the derivatives (n, T) at tokens after the first `end_token` of each sequence to that token.
+void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
+                 std::span<double> on_log_psi);
+
+}  // namespace twistor::learn

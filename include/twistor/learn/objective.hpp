@@ -1,0 +1,60 @@
+// What an update of learning lowers: which samples it asks for, and what each of their steps counts.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "twistor/base/exact_sum.hpp"
+#include "twistor/comm/communicator.hpp"
+#include "twistor/learn/batch.hpp"
+#include "twistor/smc/sampler.hpp"
+#include "twistor/twist/twist.hpp"
+
+namespace twistor::learn {
+
+/// Where learning stands when an objective is asked for its terms.
+struct Current {
+  const smc::Problem& problem;
+  const twist::Twist& twist;
+  std::int64_t update = 0;  ///< updates done before this one
+};
+
+/// The loss as its derivatives, from which the trainer makes a gradient. Samples carry none.
+struct Terms {
+  /// For each batch the derivative of the loss by log psi_t of each sample, (k, T) row-major: the local ones.
+  std::vector<std::vector<double>> on_log_psi;
+  /// This rank's part of the loss. Empty: sum on_log_psi * log psi, as for losses that are linear in log psi.
+  std::optional<FixedPointSum> loss;
+  /// What else is worth watching, for metrics.jsonl. The same on every rank.
+  std::vector<std::pair<std::string, double>> numbers;
+  /// Why there is nothing to learn from these samples, and what to do about it; empty if there is something.
+  /// The same on every rank.
+  std::string skipped;
+};
+
+/// One source in src/learn/objectives/ and one line in the table of src/learn/registry.cpp each. Holds
+/// options alone: what changes from update to update is in `Current`.
+class Objective {
+ public:
+  virtual ~Objective() = default;
+  /// As in train.objective.
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  /// The samples of every update, in the order in which terms() gets them.
+  [[nodiscard]] virtual std::vector<Request> wants() const = 0;
+  /// Steps of the optimizer with the same samples; before each, terms() sees them under the twist as it is
+  /// then.
+  [[nodiscard]] virtual int inner_epochs() const { return 1; }
+  /// Whether sweeps under its twists may resample. False where the loss fixes psi_t but for a factor
+  /// c(s_{1:t-1}), which leaves the proposal alone and spoils the weights between steps.
+  [[nodiscard]] virtual bool may_resample() const { return true; }
+  /// *Collective over world.* Sums over samples that decide anything run over all ranks and are order-free.
+  [[nodiscard]] virtual Terms terms(std::span<const Batch> batches, const Current& current,
+                                    const comm::Communicator& world) const = 0;
+};
+
+}  // namespace twistor::learn

@@ -1,0 +1,78 @@
+// Reading and writing the checkpoint of a run.
+#include "twistor/app/train_checkpoint.hpp"
+
+#include <fmt/format.h>
+
+#include <span>
+#include <string>
+#include <system_error>
+
+#include "twistor/app/twist_store.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/base/log.hpp"
+#include "twistor/comm/collectives.hpp"
+
+namespace twistor::app {
+
+TrainCheckpoint::TrainCheckpoint(const Session& session)
+    : session_(session), file_(session.output("checkpoint.h5")) {
+  const std::string& mode = session_.config().run.resume;
+  if (mode == "never") return;
+  const std::string doing = "resuming the run in " + session_.config().run.output;
+  const bool is_found = is_there();
+  TWISTOR_CHECK(is_found || mode != "require", ErrorKind::no_input, doing, "there is no checkpoint",
+                "set run.resume = auto to start anew");
+  if (!is_found) return;
+  found_ = store::load_checkpoint(file_);
+  require_fits(session_, *found_, Purpose::go_on_learning);
+  const std::int64_t wanted = session_.config().train.updates;
+  TWISTOR_CHECK(found_->update <= wanted, ErrorKind::config, doing,
+                fmt::format("its checkpoint has {} updates, train.updates is {}", found_->update, wanted),
+                "raise train.updates, or set run.resume = never to start anew");
+}
+
+bool TrainCheckpoint::is_there() const {
+  std::int64_t found = 0;
+  if (session_.is_root())
+    found =
+        std::filesystem::exists(file_) || std::filesystem::exists(session_.output("checkpoint.previous.h5"));
+  comm::broadcast(std::span(&found, 1), 0, session_.world());
+  return found != 0;
+}
+
+EarlierEvaluations TrainCheckpoint::resume(learn::Trainer& trainer) {
+  if (session_.config().run.resume == "never") put_aside();
+  if (!found_) return {};
+  restore(trainer, *found_);
+  const EarlierEvaluations earlier{from_numbers(found_->numbers, "base"),
+                                   from_numbers(found_->numbers, "before")};
+  saved_at_ = found_->update;
+  if (session_.is_root()) log_info(fmt::format("resuming after update {}", found_->update));
+  found_.reset();
+  return earlier;
+}
+
+/// A run that starts anew must not find the old one's state when it is interrupted before its first
+/// checkpoint.
+void TrainCheckpoint::put_aside() const {
+  if (!session_.is_root()) return;
+  std::error_code ignored;
+  std::filesystem::rename(file_, session_.output("checkpoint.replaced.h5"), ignored);
+  std::filesystem::remove(session_.output("checkpoint.previous.h5"), ignored);
+}
+
+void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& trainer,
+                           const EarlierEvaluations& evaluations) {
+  if (saved_at_ == trainer.n_updates()) return;
+  saved_at_ = trainer.n_updates();
+  if (!session_.is_root()) return;
+  store::Checkpoint checkpoint = to_checkpoint(session_, twist, trainer);
+  if (evaluations.first) checkpoint.numbers = to_numbers(*evaluations.first, "before");
+  if (evaluations.base) checkpoint.numbers.merge(to_numbers(*evaluations.base, "base"));
+  if (const std::string notice = size_notice(checkpoint); !notice.empty() && !has_said_size_)
+    log_info(notice);
+  has_said_size_ = true;
+  store::write_checkpoint(file_, checkpoint);
+}
+
+}  // namespace twistor::app

@@ -1,0 +1,59 @@
+// Reports of updates and evaluations.
+#include "twistor/app/train_log.hpp"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "twistor/base/log.hpp"
+
+namespace twistor::app {
+
+TrainLog::TrainLog(const Session& session, std::int64_t n_updates) : session_(session) {
+  counters_.sums["skipped_updates"] = 0;  // said also by a run that finds nothing left to learn
+  if (session_.is_root())
+    metrics_.emplace(session_.output("metrics.jsonl"),
+                     n_updates > 0 ? std::optional(n_updates) : std::nullopt);
+}
+
+void TrainLog::updated(const learn::UpdateReport& report, std::int64_t n_updates, double seconds) {
+  count(report);
+  if (session_.is_root() && !report.skipped.empty() && !has_warned_)
+    log_warning("an update was skipped: " + report.skipped);
+  has_warned_ |= !report.skipped.empty();
+  const std::int64_t wanted = session_.config().train.updates;
+  std::string text =
+      fmt::format("update {} of {}  loss {:.4f}  log Z {:.3f}", n_updates, wanted, report.loss, report.log_z);
+  for (const auto& [name, value] : report.numbers) text += fmt::format("  {} {:.1f}", name, value);
+  if (!progress_) progress_.emplace(session_.progress());
+  progress_->update(fmt::format("{}  {:.3f} s each", text, seconds), {n_updates, wanted});
+  if (!metrics_) return;
+  report::JsonLine line;
+  line.add("update", n_updates).add("loss", report.loss).add("log_z_hat", report.log_z);
+  for (const auto& [name, value] : report.numbers) line.add(name, value);
+  line.add("skipped", !report.skipped.empty()).add("seconds", seconds);
+  metrics_->write(line);
+}
+
+void TrainLog::count(const learn::UpdateReport& report) {
+  counters_.add(report.times.sweep);
+  counters_.seconds["sample_s"] += report.times.sample_s;
+  counters_.seconds["positives_s"] += report.times.positives_s;
+  counters_.seconds["gradient_s"] += report.times.gradient_s;
+  counters_.seconds["reduce_s"] += report.times.reduce_s;
+  counters_.seconds["step_s"] += report.times.step_s;
+  // Every rank skips alike: counted once, on the first.
+  counters_.sums["skipped_updates"] += session_.is_root() && !report.skipped.empty() ? 1 : 0;
+}
+
+void TrainLog::evaluated(const Evaluation& evaluation) {
+  count(evaluation);
+  if (!metrics_) return;
+  report::JsonLine line;
+  line.add("update", evaluation.update)
+      .add("event", "evaluation")
+      .add_all(to_numbers(evaluation, "evaluation"));
+  metrics_->write(line);
+}
+
+}  // namespace twistor::app

@@ -1,0 +1,132 @@
+// Drawing the samples of an update.
+#include "twistor/learn/batch.hpp"
+
+#include <ATen/ops/cat.h>
+#include <fmt/format.h>
+
+#include <limits>
+#include <utility>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/philox.hpp"
+#include "twistor/model/absorbing.hpp"
+#include "twistor/smc/proposal.hpp"
+
+namespace twistor::learn {
+namespace {
+
+constexpr std::int64_t hidden_budget_bytes = std::int64_t{256}
+                                             << 20;  // hidden states of exact samples kept on a rank
+
+}  // namespace
+
+Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n_shards) {
+  TWISTOR_CHECK(world.size() <= n_shards, ErrorKind::config, "starting to learn",
+                fmt::format("{} ranks share {} shards of a batch", world.size(), n_shards),
+                "raise train.shards (the learned bits depend on it) or use fewer ranks");
+  const std::int64_t P = world.size(), r = world.rank();
+  first = n_shards * r / P;
+  n_local = n_shards * (r + 1) / P - first;
+}
+
+BatchSource::BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
+                         const estimate::ExactSource& exact, const comm::Communicator& world)
+    : problem_(problem), length_(length), shards_(shards), exact_(exact), world_(world) {}
+
+Batch BatchSource::draw(const Request& request, std::int64_t number, const twist::Twist& twist,
+                        std::uint64_t seed, smc::SweepCounters& counters) {
+  if (request.source != Source::exact) return sweep(request, number, twist, seed, counters);
+  Batch batch = exact_samples(request, number, seed);
+  rescore(batch, twist);
+  return batch;
+}
+
+Batch BatchSource::sweep(const Request& request, std::int64_t number, const twist::Twist& twist,
+                         std::uint64_t seed, smc::SweepCounters& counters) const {
+  const smc::Proposal proposal(
+      problem_.lm, twist,
+      request.source == Source::base ? smc::ProposalKind::base : smc::ProposalKind::twisted);
+  smc::SweepOptions options;
+  options.particles = request.n;
+  options.length = length_;
+  options.trigger = smc::Trigger::never;
+  options.n_shards = shards_.n_all;
+  options.keep_hidden = true;
+  options.seed = derive_seed(seed, Stream::negatives, static_cast<std::uint64_t>(number));
+  smc::Sweep sweep = smc::sweep(problem_, proposal, options, world_);
+  counters.add(sweep.counters);
+  Batch batch{request, std::move(sweep.particles), std::move(sweep.log_phi), {}, sweep.log_z};
+  batch.samples.cache.reset();
+  for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(sweep.hidden.select(0, i));
+  return batch;
+}
+
+Batch BatchSource::exact_samples(const Request& request, std::int64_t number, std::uint64_t seed) {
+  const std::int64_t begin = request.n * shards_.first / shards_.n_all,
+                     end = begin + shards_.begin(request.n, shards_.n_local);
+  std::vector<std::int64_t> ids, tokens;
+  std::vector<at::Tensor> hidden;
+  for (std::int64_t j = begin; j < end; ++j) {
+    Philox random(seed, Stream::exact_choice, static_cast<std::uint32_t>(number),
+                  static_cast<std::uint64_t>(j));
+    const auto index = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(exact_.n)));
+    const std::vector<std::int64_t> sample = exact_.sample(index);
+    ids.push_back(j);
+    hidden.push_back(hidden_of_exact(index, sample));
+    tokens.insert(tokens.end(), sample.begin(), sample.end());
+  }
+  Batch batch{request,
+              smc::Population(length_, std::move(ids)),
+              {},
+              std::move(hidden),
+              std::numeric_limits<double>::quiet_NaN()};
+  batch.samples.tokens = std::move(tokens);
+  return batch;
+}
+
+const at::Tensor& BatchSource::hidden_of_exact(std::int64_t index, std::span<const std::int64_t> tokens) {
+  if (const auto found = kept_.find(index); found != kept_.end()) return found->second;
+  at::Tensor hidden = estimate::hidden_states(problem_, length_, tokens).select(0, 0);
+  kept_bytes_ += static_cast<std::int64_t>(hidden.nbytes());
+  if (kept_bytes_ > hidden_budget_bytes) {
+    kept_.clear();
+    kept_bytes_ = static_cast<std::int64_t>(hidden.nbytes());
+  }
+  return kept_[index] = std::move(hidden);
+}
+
+void BatchSource::rescore(Batch& batch, const twist::Twist& twist) const {
+  const std::int64_t T = length_, end_token = problem_.lm.absorbing_token();
+  smc::Population& p = batch.samples;
+  for (std::int64_t s = 0; s < shards_.n_local; ++s) {  // one at a time, so that no copy of the batch is made
+    const std::int64_t begin = shards_.begin(batch.request.n, s), end = shards_.begin(batch.request.n, s + 1);
+    if (begin == end) continue;
+    const auto tokens = std::span<const std::int64_t>(p.tokens).subspan(p.at(begin, 0), p.at(end - begin, 0));
+    const auto hidden = std::span<const at::Tensor>(batch.hidden)
+                            .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    const std::vector<double> log_psi =
+        twist::log_psi_at(twist, twist.features(at::cat({hidden.data(), hidden.size()})), tokens);
+    std::copy(log_psi.begin(), log_psi.end(),
+              p.log_psi.begin() + static_cast<std::ptrdiff_t>(p.at(begin, 0)));
+  }
+  if (end_token < 0) return;
+  for (std::int64_t i = 0; i < p.size(); ++i) {
+    const auto tokens =
+        std::span<const std::int64_t>(p.tokens).subspan(p.at(i, 0), static_cast<std::size_t>(T));
+    const auto n_live = static_cast<std::int64_t>(model::until_end(tokens, end_token).size());
+    for (std::int64_t t = n_live; t < T; ++t) p.log_psi[p.at(i, t)] = p.log_psi[p.at(i, n_live - 1)];
+  }
+}
+
+void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
+                 std::span<double> on_log_psi) {
+  if (end_token < 0) return;
+  const auto length = static_cast<std::size_t>(T);
+  for (std::size_t begin = 0; begin < tokens.size(); begin += length) {
+    const std::size_t n_live = model::until_end(tokens.subspan(begin, length), end_token).size();
+    double& last = on_log_psi[begin + n_live - 1];
+    for (std::size_t t = n_live; t < length; ++t) last += std::exchange(on_log_psi[begin + t], 0.0);
+  }
+}
+
+}  // namespace twistor::learn

@@ -1,0 +1,52 @@
+// The registry of objectives. A new one: one source in objectives/, its maker and its line here.
+#include "twistor/learn/registry.hpp"
+
+#include <array>
+#include <string>
+
+#include "twistor/base/names.hpp"
+
+namespace twistor::learn {
+
+// Defined in objectives/NAME.cpp.
+std::unique_ptr<Objective> make_ctl(const ObjectiveOptions& options);
+
+namespace {
+
+constexpr ObjectiveKind all_kinds[] = {
+    {"ctl", make_ctl},
+};
+
+std::vector<std::string_view> names_of(std::span<const ObjectiveKind> kinds) {
+  std::vector<std::string_view> out;
+  for (const ObjectiveKind& kind : kinds) out.push_back(kind.name);
+  return out;
+}
+
+}  // namespace
+
+std::span<const ObjectiveKind> objective_kinds() {
+  return all_kinds;
+}
+
+std::vector<std::string_view> objective_names() {
+  return names_of(objective_kinds());
+}
+
+std::unique_ptr<Objective> make_objective(std::string_view name, const ObjectiveOptions& options,
+                                          std::span<const ObjectiveKind> kinds) {
+  for (const ObjectiveKind& kind : kinds)
+    if (kind.name == name) return kind.make(options);
+  fail_unknown_name(name, names_of(kinds), "reading train.objective");
+}
+
+constexpr auto name_table(Positives) {
+  return std::array{Named{Positives::exact, "exact"}, Named{Positives::weighted, "weighted"},
+                    Named{Positives::both, "both"}};
+}
+
+Positives positives_from_name(std::string_view name) {
+  return from_name<Positives>(name, "reading train.positives");
+}
+
+}  // namespace twistor::learn

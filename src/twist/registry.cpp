@@ -1,0 +1,49 @@
+// The registry of trainable twists. A new kind: one header, one source, one line in the table here.
+#include "twistor/twist/registry.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <span>
+#include <string>
+
+#include "twistor/base/error.hpp"
+#include "twistor/twist/head.hpp"
+
+namespace twistor::twist {
+namespace {
+
+struct Kind {
+  std::span<const std::string_view> forms;
+  std::unique_ptr<Trainable> (*make)(std::string_view form, const TwistOptions& options);
+};
+
+std::unique_ptr<Trainable> make_head(std::string_view form, const TwistOptions& o) {
+  return std::make_unique<HeadTwist>(std::string(form), o.width, o.vocab_size, o.precision, o.init_scale,
+                                     o.seed, o.output_matrix);
+}
+
+const std::vector<Kind>& kinds() {
+  static const std::vector<Kind> table = {
+      {head_forms(), make_head},
+  };
+  return table;
+}
+
+}  // namespace
+
+std::vector<std::string_view> twist_forms() {
+  std::vector<std::string_view> out;
+  for (const Kind& kind : kinds()) out.insert(out.end(), kind.forms.begin(), kind.forms.end());
+  return out;
+}
+
+std::unique_ptr<Trainable> make_twist(std::string_view form, const TwistOptions& options) {
+  for (const Kind& kind : kinds())
+    if (std::ranges::find(kind.forms, form) != kind.forms.end()) return kind.make(form, options);
+  throw Error(ErrorKind::config, "making the twist",
+              fmt::format("twist.form is \"{}\", expected {}", form, fmt::join(twist_forms(), ", ")));
+}
+
+}  // namespace twistor::twist

@@ -1,0 +1,99 @@
+// Something to learn with the tiny model, in milliseconds for each update.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/tabular_problem.hpp"
+#include "twistor/learn/registry.hpp"
+#include "twistor/learn/trainer.hpp"
+#include "twistor/model/load.hpp"
+#include "twistor/potential/base_sampler.hpp"
+#include "twistor/twist/registry.hpp"
+
+namespace twistor::test {
+
+struct TinyTask {
+  explicit TinyTask(device::Precision precision = device::Precision::float32)
+      : lm(model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny",
+                                      {precision, {}})),
+        p(precision) {
+    std::vector<std::int64_t> indices(20);
+    for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);
+    exact_tokens = potential::sample_base(*lm, prompt, T, indices, 4).tokens;
+  }
+  static constexpr std::int64_t T = 5;
+  std::unique_ptr<model::LanguageModel> lm;
+  device::Precision p;
+  std::vector<std::int64_t> prompt{3, 7, 11, 4};
+  RoughPotential potential{3.0};
+  std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
+  estimate::ExactSource source{20, [this](std::int64_t i) {
+                                 return std::vector<std::int64_t>(exact_tokens.begin() + i * T,
+                                                                  exact_tokens.begin() + (i + 1) * T);
+                               }};
+  smc::Problem problem{*lm, prompt, potential};
+};
+
+/// A twist and its trainer. `task` and `comm` must outlive it.
+struct Learner {
+  Learner(const TinyTask& task, const std::string& form, std::unique_ptr<learn::Objective> objective,
+          const comm::Communicator& comm, std::int64_t n_shards = 8)
+      : twist(twist::make_twist(form, {.width = task.lm->hidden_size(),
+                                       .vocab_size = task.lm->vocab_size(),
+                                       .precision = task.p,
+                                       .init_scale = 1.0,
+                                       .seed = 8,
+                                       .output_matrix = task.lm->output_matrix()})),
+        trainer(task.problem, *twist, std::move(objective),
+                {.length = TinyTask::T, .n_shards = n_shards, .adam = {.learning_rate = 3e-3}}, task.source,
+                comm) {}
+
+  const std::vector<twist::Parameter>& learn(std::int64_t updates) {
+    for (std::int64_t i = 0; i < updates; ++i) last = trainer.update();
+    return twist->parameters();
+  }
+
+  std::unique_ptr<twist::Trainable> twist;
+  learn::Trainer trainer;
+  learn::UpdateReport last;
+};
+
+/// A state in memory.
+class MemoryState final : public learn::StateVisitor {
+ public:
+  bool is_restoring() const override { return restores; }
+  void count(std::string_view name, std::int64_t& value) override { pass(counts, name, value); }
+  void text(std::string_view name, std::string& value) override { pass(texts, name, value); }
+  void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
+    pass(arrays, std::string(folder) + "/" + p.name, values);
+  }
+
+  bool restores = false;
+  std::map<std::string, std::int64_t, std::less<>> counts;
+  std::map<std::string, std::string, std::less<>> texts;
+  std::map<std::string, std::vector<float>, std::less<>> arrays;
+
+ private:
+  template <class T>
+  void pass(std::map<std::string, T, std::less<>>& stored, std::string_view name, T& value) {
+    if (restores) {
+      value = stored.find(name)->second;
+    } else {
+      stored[std::string(name)] = value;
+    }
+  }
+};
+
+inline std::vector<std::vector<float>> values_of(const std::vector<twist::Parameter>& parameters) {
+  std::vector<std::vector<float>> out;
+  for (const twist::Parameter& p : parameters) out.push_back(p.value);
+  return out;
+}
+
+}  // namespace twistor::test
