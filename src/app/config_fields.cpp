@@ -56,10 +56,10 @@ std::vector<Field> make_fields() {
       {TWISTOR_FIELD(target, words), "contains: any of these words or phrases, separated by commas", {}, {}},
       {TWISTOR_FIELD(target, table), "tokens: file of scores", {}, {}},
       {TWISTOR_FIELD(target, mode),
-       "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), the mean "
-       "(lexicon)",
+       "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), each entry's once "
+       "or the mean (lexicon)",
        {},
-       {"bag", "last", "mean"}},
+       {"bag", "distinct", "last", "mean"}},
       {TWISTOR_FIELD(target, lexicon), "lexicon: file of words and their valences", {}, {}},
       {TWISTOR_FIELD(target, cap),
        "lexicon: the valence of a text counts up to here",

@@ -36,7 +36,7 @@ struct TargetConfig {
   std::vector<std::int64_t> ids;           ///< continuation: o as ids; contains: any of these tokens
   std::string words;                       ///< contains: any of these words or phrases, comma-separated
   std::string table;                       ///< tokens: file of scores; see input_path()
-  std::string mode = "bag";                ///< tokens: bag | last; lexicon: bag | mean
+  std::string mode = "bag";                ///< tokens: bag | last; lexicon: bag | distinct | mean
   std::string lexicon;                     ///< lexicon: file of valences; see input_path()
   double cap = std::numeric_limits<double>::infinity();  ///< lexicon: highest valence of a text that counts
   std::string pattern;                                   ///< regex: what must match
