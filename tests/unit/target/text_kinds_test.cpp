@@ -126,7 +126,7 @@ TEST(Lexicon, RefusesUnfitOptions) {
   options.lexicon = folder.write("lexicon", "a\t1\n");
   options.mode = "last";
   EXPECT_THAT(error_of([&] { (void)make_text_scorer(options, {}); }).text(),
-              HasSubstr("expected bag or mean"));
+              HasSubstr("expected bag, distinct or mean"));
 }
 
 }  // namespace
