@@ -141,6 +141,7 @@ std::vector<Field> make_fields() {
        {},
        {"exact", "weighted", "both"}},
       {TWISTOR_FIELD(train, positive_batch), "positive samples per update", {1, most_particles}, {}},
+      {TWISTOR_FIELD(train, inner_epochs), "steps of Adam on each batch", {1, 1000000}, {}},
       {TWISTOR_FIELD(train, anneal), "first updates in which phi may be annealed", count_from(0), {}},
       {TWISTOR_FIELD(train, anneal_ess), "effective positives that annealing asks for", positive, {}},
       {TWISTOR_FIELD(train, learning_rate), "Adam's step size", positive, {}},

@@ -32,6 +32,7 @@ learn::TrainOptions train_options(const Config& config) {
   options.positives = learn::positives_from_name(config.train.positives);
   options.anneal = config.train.anneal;
   options.anneal_ess = config.train.anneal_ess;
+  options.inner_epochs = config.train.inner_epochs;
   options.n_shards = config.train.shards;
   options.adam.learning_rate = config.train.learning_rate;
   options.seed = config.run.seed;

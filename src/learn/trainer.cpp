@@ -87,7 +87,7 @@ Trainer::Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const Tra
                 "set train.positives = weighted, or raise exact.budget");
 }
 
-Trainer::Items Trainer::negatives(std::uint64_t seed, UpdateReport& report) {
+smc::Sweep Trainer::sample(std::uint64_t seed, UpdateReport& report) {
   const smc::Proposal proposal(problem_.lm, twist_, smc::ProposalKind::twisted);
   smc::SweepOptions sweep_options;
   sweep_options.particles = options_.batch;
@@ -96,11 +96,23 @@ Trainer::Items Trainer::negatives(std::uint64_t seed, UpdateReport& report) {
   sweep_options.n_shards = options_.n_shards;
   sweep_options.keep_hidden = true;
   sweep_options.seed = derive_seed(seed, Stream::negatives, 0);
-  const smc::Sweep sweep =
+  smc::Sweep sweep =
       timed(report.times.sample_s, [&] { return smc::sweep(problem_, proposal, sweep_options, world_); });
   report.times.sweep = sweep.counters;
   report.log_z = sweep.log_z;
+  if (options_.positives != Positives::exact && state_.update < options_.anneal) {
+    report.power = annealed_power(sweep.particles, sweep.log_phi, options_.anneal_ess, world_);
+    for (double& value : sweep.log_phi) value *= report.power;
+  }
+  return sweep;
+}
 
+void Trainer::rescore(smc::Sweep& sweep) const {
+  smc::Population& p = sweep.particles;
+  p.log_psi = twist::log_psi_at(twist_, twist_.features(sweep.hidden.flatten(0, 1)), p.tokens);
+}
+
+Trainer::Items Trainer::negatives(const smc::Sweep& sweep, UpdateReport& report) {
   const smc::Population& p = sweep.particles;
   const std::int64_t T = options_.length, k = p.size(), S = options_.n_shards, P = world_.size(),
                      r = world_.rank();
@@ -110,12 +122,7 @@ Trainer::Items Trainer::negatives(std::uint64_t seed, UpdateReport& report) {
   const double share = options_.positives == Positives::exact  ? 0.0
                        : options_.positives == Positives::both ? 0.5
                                                                : 1.0;
-  std::vector<double> log_phi = sweep.log_phi;
-  if (share > 0 && state_.update < options_.anneal) {
-    report.power = annealed_power(p, log_phi, options_.anneal_ess, world_);
-    for (double& value : log_phi) value *= report.power;
-  }
-  Contrast contrast = contrastive_weights(p, log_phi, share, world_);
+  Contrast contrast = contrastive_weights(p, sweep.log_phi, share, world_);
   move_to_end(p.tokens, T, problem_.lm.absorbing_token(), contrast.weight);
   report.negative_ess = contrast.negative_ess;
   report.has_weighted_positives = contrast.has_positives;
@@ -179,15 +186,28 @@ UpdateReport Trainer::update() {
   UpdateReport report;
   const std::uint64_t seed =
       derive_seed(options_.seed, Stream::update, static_cast<std::uint64_t>(state_.update));
-  Items items = negatives(seed, report);
+  smc::Sweep sweep = sample(seed, report);
+  step(sweep, seed, report);
+  // What is reported is the batch under the twist that drew it.
+  UpdateReport later = report;
+  for (std::int64_t epoch = 1; epoch < options_.inner_epochs && !report.is_skipped; ++epoch) {
+    timed(later.times.gradient_s, [&] { rescore(sweep); });
+    step(sweep, seed, later);
+  }
+  report.times = later.times;
+  ++state_.update;
+  return report;
+}
+
+void Trainer::step(const smc::Sweep& sweep, std::uint64_t seed, UpdateReport& report) {
+  Items items = negatives(sweep, report);
   // Where no sample of q has phi > 0, the exact positives carry the whole weight.
   if (options_.positives != Positives::weighted)
     exact_positives(seed, options_.positives == Positives::both && report.has_weighted_positives ? 0.5 : 1.0,
                     items, report);
-  ++state_.update;
   comm::all_reduce(std::span(&items.loss, 1), world_);
   report.loss = report.is_skipped ? std::numeric_limits<double>::quiet_NaN() : items.loss.value();
-  if (report.is_skipped) return report;
+  if (report.is_skipped) return;
 
   std::vector<twist::HeadGradient> gradients = timed(report.times.gradient_s, [&] {
     std::vector<twist::HeadGradient> out;
@@ -214,7 +234,6 @@ UpdateReport Trainer::update() {
                      comm::tree_all_reduce(std::move(sparse), items.first_shard, options_.n_shards, world_));
   });
   timed(report.times.step_s, [&] { apply(dense, rows); });
-  return report;
 }
 
 void Trainer::apply(const std::vector<float>& dense, const comm::RowSparse& rows) {

@@ -84,6 +84,7 @@ struct TrainConfig {
   std::int64_t batch = 64;             ///< negative samples per update
   std::string positives = "weighted";  ///< exact | weighted | both
   std::int64_t positive_batch = 64;    ///< positive samples per update
+  std::int64_t inner_epochs = 1;       ///< steps of Adam on each batch
   std::int64_t anneal = 0;             ///< first updates in which phi may be annealed
   double anneal_ess = 8;               ///< effective positives that annealing asks for
   double learning_rate = 1e-3;

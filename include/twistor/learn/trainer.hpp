@@ -39,9 +39,10 @@ struct TrainOptions {
   std::int64_t batch = 64;           ///< negative samples per update, all ranks together
   std::int64_t positive_batch = 64;  ///< exact positives per update
   Positives positives = Positives::exact;
-  std::int64_t anneal = 0;    ///< first updates in which annealed_power() may lower phi's exponent
-  double anneal_ess = 8;      ///< its least_ess
-  std::int64_t n_shards = 8;  ///< fixed parts of a batch; ranks own whole shards
+  std::int64_t anneal = 0;        ///< first updates in which annealed_power() may lower phi's exponent
+  double anneal_ess = 8;          ///< its least_ess
+  std::int64_t inner_epochs = 1;  ///< steps of Adam on each batch; its weights follow the twist
+  std::int64_t n_shards = 8;      ///< fixed parts of a batch; ranks own whole shards
   AdamOptions adam;
   std::uint64_t seed = 1;
 };
@@ -93,7 +94,13 @@ class Trainer {
 
  private:
   struct Items;
-  [[nodiscard]] Items negatives(std::uint64_t seed, UpdateReport& report);
+  /// A batch from the current twist's proposal, log phi annealed.
+  [[nodiscard]] smc::Sweep sample(std::uint64_t seed, UpdateReport& report);
+  /// Makes the batch's log psi that of the current twist.
+  void rescore(smc::Sweep& sweep) const;
+  /// One step of Adam on a batch whose log psi is up to date.
+  void step(const smc::Sweep& sweep, std::uint64_t seed, UpdateReport& report);
+  [[nodiscard]] Items negatives(const smc::Sweep& sweep, UpdateReport& report);
   void exact_positives(std::uint64_t seed, double share, Items& items, UpdateReport& report);
   void apply(const std::vector<float>& dense, const comm::RowSparse& rows);
   [[nodiscard]] const at::Tensor& positive_hidden(std::int64_t index,

@@ -29,7 +29,7 @@ struct TinyTask {
   static constexpr std::int64_t T = 5;
   std::unique_ptr<model::LanguageModel> lm;
   device::Precision p;
-  std::int64_t anneal = 0;
+  std::int64_t anneal = 0, inner_epochs = 1;
   std::vector<std::int64_t> prompt{3, 7, 11, 4};
   test::RoughPotential potential{3.0};
   std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
@@ -48,6 +48,7 @@ struct TinyTask {
     options.positive_batch = 11;
     options.positives = positives;
     options.anneal = anneal;
+    options.inner_epochs = inner_epochs;
     options.anneal_ess = 20;  // of 26
     options.adam.learning_rate = 3e-3;
     const smc::Problem problem{*lm, prompt, potential};
@@ -83,6 +84,16 @@ TEST(Training, WithAnnealingIsTheSameOnEveryNumberOfRanksAndNotTheSameAsWithout)
   const auto annealed = task.learn("tied_linear", Positives::weighted, self, 4);
   expect_same_bits(task.learn("tied_linear", Positives::weighted, world, 4), annealed);
   EXPECT_NE(plain[0].value, annealed[0].value);
+}
+
+TEST(Training, WithInnerEpochsIsTheSameOnEveryNumberOfRanksAndTakesAsManySteps) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  TinyTask task;
+  const auto once = task.learn("mlp", Positives::both, self, 2);
+  task.inner_epochs = 3;
+  const auto thrice = task.learn("mlp", Positives::both, self, 2);
+  expect_same_bits(task.learn("mlp", Positives::both, world, 2), thrice);
+  EXPECT_NE(once[0].value, thrice[0].value);
 }
 
 TEST(Training, ChangesTheTwist) {
