@@ -14,9 +14,9 @@ namespace {
 
 /// What learning depends on, besides what identifies model, prompt and target.
 constexpr std::string_view learning_keys[] = {
-    "train.batch",      "train.positives", "train.positive_batch", "train.learning_rate", "train.shards",
-    "twist.init_scale", "train.anneal",    "train.anneal_ess",     "exact.source",        "exact.count",
-    "run.seed"};
+    "train.batch",      "train.positives",  "train.positive_batch", "train.learning_rate",
+    "train.shards",     "twist.init_scale", "train.inner_epochs",   "train.anneal",
+    "train.anneal_ess", "exact.source",     "exact.count",          "run.seed"};
 
 bool is_compared(std::string_view key, Purpose purpose) {
   if (key == "model.dtype" || key.starts_with("target.")) return true;
@@ -90,7 +90,7 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
     differences.compare("train.objective", checkpoint.objective, expected.config.train.objective);
   differences.compare_keys(purpose);
   // Then every exact sample measures, and the twist must have learned from none of them.
-  if (purpose == Purpose::use && expected.config.train.positives == "weighted")
+  if (purpose == Purpose::use && expected.config.train.samples.positives == learn::Positives::weighted)
     differences.compare_key("train.positives");
   TWISTOR_CHECK(differences.text().empty(), ErrorKind::config, "resuming from a checkpoint",
                 differences.text(), "set these back, or choose another run.output to start anew");

@@ -2,6 +2,8 @@
 #include <limits>
 
 #include "twistor/app/config.hpp"
+#include "twistor/learn/registry.hpp"
+#include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
 namespace {
@@ -10,9 +12,7 @@ using config::Key;
 using config::Range;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double most_particles = 2147483646.0;  // the resampling schemes count in 31 bits
-constexpr Range positive{0, infinity, false, false}, non_negative{0, infinity, true, false},
-    tokens{1, 1048576};
+constexpr Range non_negative{0, infinity, true, false}, tokens{1, 1048576};
 
 constexpr Range count_from(double low) {
   constexpr double most_counted = 1e15;  // well inside what a double counts exactly
@@ -49,7 +49,7 @@ void TargetConfig::visit_keys(const config::Visitor& visit) {
 }
 
 void TwistConfig::visit_keys(const config::Visitor& visit) {
-  visit(choice("form", "head on the model's hidden states", {"linear", "mlp", "tied_linear", "tied_mlp"}), &form);
+  visit(choice("form", "head on the model's hidden states", twist::twist_forms()), &form);
   visit(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
             non_negative),
         &init_scale);
@@ -61,18 +61,12 @@ void SmcConfig::visit_keys(const config::Visitor& visit) {
 }
 
 void TrainConfig::visit_keys(const config::Visitor& visit) {
-  visit(choice("objective", "loss", {"ctl"}), &objective);
+  visit(choice("objective", "loss", learn::objective_names()), &objective);
   visit(key("updates", "updates in all", count_from(0)), &updates);
-  visit(key("batch", "negative samples per update", {1, most_particles}), &batch);
-  visit(choice("positives", "where positive samples come from", {"exact", "weighted", "both"}), &positives);
-  visit(key("positive_batch", "positive samples per update", {1, most_particles}), &positive_batch);
-  visit(key("anneal", "first updates in which phi may be annealed", count_from(0)), &anneal);
-  visit(key("anneal_ess", "effective positives that annealing asks for", positive), &anneal_ess);
-  visit(key("learning_rate", "Adam's step size", positive), &learning_rate);
+  samples.visit_keys(visit);
+  trainer.visit_keys(visit);
   visit(choice("schedule", "lengths of epochs", {"fixed", "doubling"}), &schedule);
   visit(key("epochs", "schedule = fixed: number of epochs", {1, 1000000}), &epochs);
-  visit(key("shards", "fixed parts of a batch, for the same sums on any number of ranks", {1, 65536}),
-        &shards);
   visit(key("checkpoint_every", "updates between checkpoints, 0: only at the end", count_from(0)),
         &checkpoint_every);
   visit(key("evaluate", "evaluate before each epoch and at the end"), &evaluate);

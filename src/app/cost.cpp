@@ -70,7 +70,8 @@ std::vector<Work> work_of_training(const Config& config, std::int64_t first_upda
   const TrainConfig& train = config.train;
   const std::int64_t updates = std::max<std::int64_t>(0, train.updates - first_update);
   if (updates > 0)
-    work.push_back(sequences(fmt::format("learning ({} updates)", updates), updates * train.batch, config));
+    work.push_back(
+        sequences(fmt::format("learning ({} updates)", updates), updates * train.samples.batch, config));
   std::int64_t n = 1;  // at the end; before each epoch that has not begun; of the base model
   if (train.evaluate) {
     std::int64_t begin = 0;

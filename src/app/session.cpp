@@ -189,7 +189,7 @@ ExactSplit split(const store::ExactSamples& samples, const Config& config) {
           return std::vector<std::int64_t>(at, at + samples.length);
         }};
   };
-  if (config.train.positives == "weighted") return {every(1, 0), {}};
+  if (config.train.samples.positives == learn::Positives::weighted) return {every(1, 0), {}};
   TWISTOR_CHECK(
       samples.n() != 1, ErrorKind::config, "dividing the exact samples between learning and evaluation",
       "there is one, and both need their own", "set train.positives = weighted, or make more exact samples");

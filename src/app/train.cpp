@@ -15,19 +15,9 @@
 namespace twistor::app {
 namespace {
 
-std::unique_ptr<learn::Objective> make_objective(const TrainConfig& train) {
-  return learn::make_objective(train.objective, {.batch = train.batch,
-                                                 .positive_batch = train.positive_batch,
-                                                 .positives = learn::positives_from_name(train.positives),
-                                                 .anneal = train.anneal,
-                                                 .anneal_ess = train.anneal_ess});
-}
-
 learn::TrainOptions train_options(const Config& config) {
-  learn::TrainOptions options;
+  learn::TrainOptions options = config.train.trainer;
   options.length = config.target.length;
-  options.n_shards = config.train.shards;
-  options.adam.learning_rate = config.train.learning_rate;
   options.seed = config.run.seed;
   return options;
 }
@@ -36,15 +26,16 @@ class Training {
  public:
   explicit Training(const Invocation& invocation)
       : session_(invocation.config, invocation.config_file),
-        shards_(session_.config().train.shards, session_.world()),
+        shards_(session_.config().train.trainer.n_shards, session_.world()),
         checkpoint_(session_),
         exact_(session_.exact_samples(
             [this](const store::ExactSamples& samples) { (void)split(samples, session_.config()); })),
         source_(split(exact_, session_.config()).for_learning),
         problem_(session_.problem()),
         twist_(session_.make_twist()),
-        trainer_(problem_, *twist_, make_objective(session_.config().train), train_options(session_.config()),
-                 source_, session_.world()),
+        trainer_(problem_, *twist_,
+                 learn::make_objective(session_.config().train.objective, session_.config().train.samples),
+                 train_options(session_.config()), source_, session_.world()),
         // Up to here nothing of an earlier run was replaced: all checks are done.
         earlier_(checkpoint_.resume(trainer_)),
         log_(session_, trainer_.n_updates()) {}

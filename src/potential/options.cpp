@@ -47,9 +47,10 @@ void PotentialOptions::visit_keys(const config::Visitor& visit) {
   visit(key("words", "contains: any of these words or phrases, separated by commas"), &words);
   visit(input("table", "tokens: file of scores"), &table);
   visit(choice("mode",
-               "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), the mean "
-               "(lexicon)",
-               {"bag", "last", "mean"}),
+               "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), each "
+               "entry's once "
+               "or the mean (lexicon)",
+               {"bag", "distinct", "last", "mean"}),
         &mode);
   visit(input("lexicon", "lexicon: file of words and their valences"), &lexicon);
   visit(key("cap", "lexicon: the valence of a text counts up to here", any_number), &cap);

@@ -20,7 +20,7 @@ ROOMS = {  # room: rooms whose headers it may include
     "twist": ["base", "device", "model"],
     "smc": ["base", "config", "comm", "model", "potential", "twist"],
     "estimate": ["base", "comm", "smc"],
-    "learn": ["base", "comm", "model", "twist", "smc", "estimate"],
+    "learn": ["base", "config", "comm", "model", "twist", "smc", "estimate"],
     "store": ["base"],
     "report": ["base", "store"],
     "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "twist", "smc", "estimate", "learn", "store", "report"],

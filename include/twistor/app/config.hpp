@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "twistor/config/ini.hpp"
+#include "twistor/learn/options.hpp"
 #include "twistor/potential/options.hpp"
 #include "twistor/smc/options.hpp"
 
@@ -40,8 +41,8 @@ struct TargetConfig : potential::PotentialOptions {
 };
 
 struct TwistConfig {
-  std::string form = "mlp";  ///< linear | mlp | tied_linear | tied_mlp
-  double init_scale = 0;     ///< factor on the standard deviation of the output layer's initial weights
+  std::string form = "mlp";  ///< see twist::twist_forms()
+  double init_scale = 0;     ///< as twist::TwistOptions
   void visit_keys(const config::Visitor& visit);
 };
 
@@ -52,17 +53,12 @@ struct SmcConfig {
 };
 
 struct TrainConfig {
-  std::string objective = "ctl";       ///< ctl
+  std::string objective = "ctl";  ///< see learn::objective_names()
+  learn::ObjectiveOptions samples;
+  learn::TrainOptions trainer;         ///< the run's length and seed are filled in later
   std::int64_t updates = 200;          ///< in all
-  std::int64_t batch = 64;             ///< negative samples per update
-  std::string positives = "weighted";  ///< exact | weighted | both
-  std::int64_t positive_batch = 64;    ///< positive samples per update
-  std::int64_t anneal = 0;             ///< first updates in which phi may be annealed
-  double anneal_ess = 8;               ///< effective positives that annealing asks for
-  double learning_rate = 1e-3;
   std::string schedule = "fixed";      ///< fixed | doubling; see epoch_ends()
   std::int64_t epochs = 1;             ///< for schedule = fixed
-  std::int64_t shards = 8;             ///< fixed parts of a batch whose gradients are added in a fixed tree
   std::int64_t checkpoint_every = 50;  ///< updates; 0: only at the end
   bool evaluate = true;                ///< before each epoch and at the end
   void visit_keys(const config::Visitor& visit);

@@ -11,21 +11,14 @@
 
 #include "twistor/comm/communicator.hpp"
 #include "twistor/estimate/log_z.hpp"
-#include "twistor/learn/adam.hpp"
 #include "twistor/learn/batch.hpp"
 #include "twistor/learn/objective.hpp"
+#include "twistor/learn/options.hpp"
 #include "twistor/learn/state.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::learn {
-
-struct TrainOptions {
-  std::int64_t length = 1;    ///< T
-  std::int64_t n_shards = 8;  ///< fixed parts of a batch; ranks own whole shards
-  AdamOptions adam;
-  std::uint64_t seed = 1;
-};
 
 /// Seconds of one update on this rank.
 struct UpdateTimes {

@@ -18,7 +18,7 @@ struct PotentialOptions {
   std::vector<std::int64_t> ids;           ///< tokens by id
   std::string words;                       ///< comma-separated words or phrases
   std::string table;                       ///< file of lines "id score"
-  std::string mode = "bag";                ///< "bag", "last" or "mean"
+  std::string mode = "bag";                ///< "bag", "distinct", "last" or "mean"
   std::string lexicon;                     ///< file of lines "token TAB valence"
   double cap = -log_zero;                  ///< the highest valence of a text that counts
   std::string pattern;                     ///< regular expression

@@ -16,7 +16,6 @@ TEST(Choices, AreWhatTheRoomsKnow) {
   for (const auto name : choices("model.dtype"))
     EXPECT_NO_THROW((void)model::precision_from_name(std::string(name)));
   EXPECT_THAT(choices("train.objective"), testing::ElementsAreArray(learn::objective_names()));
-  for (const auto name : choices("train.positives")) EXPECT_NO_THROW((void)learn::positives_from_name(name));
   EXPECT_THAT(choices("twist.form"), testing::ElementsAreArray(twist::twist_forms()));
 }
 

@@ -111,7 +111,8 @@ TEST(CommandLine, HelpListsTheKeysOfTheCommandBySections) {
   EXPECT_THAT(sample, HasSubstr("--evaluate.checkpoint "));
   EXPECT_THAT(sample, Not(HasSubstr("--evaluate.repeats")));
   // What it does not read is understood all the same: a configuration serves several commands.
-  EXPECT_EQ(read_command_line(Words{"sample", reference, "--train.batch", "9"}).invocation.config.train.batch,
+  EXPECT_EQ(read_command_line(Words{"sample", reference, "--train.batch", "9"})
+                .invocation.config.train.samples.batch,
             9);
 }
 

@@ -13,7 +13,7 @@ Config small() {
   config.target.length = 10;
   config.smc.sweep.particles = 8;
   config.train.updates = 6;
-  config.train.batch = 4;
+  config.train.samples.batch = 4;
   config.evaluate.repeats = 3;
   config.evaluate.samples = 20;
   config.exact.count = 5;

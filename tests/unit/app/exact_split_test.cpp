@@ -35,8 +35,8 @@ using Numbers = std::vector<std::int64_t>;
 TEST(ExactSplit, EverySecondSampleIsLearnedFrom) {
   const store::ExactSamples five = samples(5);
   Config config;
-  for (const char* positives : {"exact", "both"}) {
-    config.train.positives = positives;
+  for (const auto positives : {learn::Positives::exact, learn::Positives::both}) {
+    config.train.samples.positives = positives;
     EXPECT_EQ(first_tokens(split(five, config).for_estimates), (Numbers{0, 2, 4}));
     EXPECT_EQ(first_tokens(split(five, config).for_learning), (Numbers{1, 3}));
   }
@@ -45,7 +45,7 @@ TEST(ExactSplit, EverySecondSampleIsLearnedFrom) {
 TEST(ExactSplit, AllMeasureWhereNoneIsLearnedFrom) {
   const store::ExactSamples five = samples(5), one = samples(1), none = samples(0);
   Config config;
-  config.train.positives = "weighted";
+  config.train.samples.positives = learn::Positives::weighted;
   EXPECT_EQ(first_tokens(split(five, config).for_estimates), (Numbers{0, 1, 2, 3, 4}));
   EXPECT_EQ(split(five, config).for_learning.n, 0);
   EXPECT_EQ(first_tokens(split(one, config).for_estimates), (Numbers{0}));
@@ -55,7 +55,7 @@ TEST(ExactSplit, AllMeasureWhereNoneIsLearnedFrom) {
 TEST(ExactSplit, OneSampleCannotServeBoth) {
   const store::ExactSamples one = samples(1);
   Config config;
-  config.train.positives = "exact";
+  config.train.samples.positives = learn::Positives::exact;
   EXPECT_THROW((void)split(one, config), Error);
 }
 
