@@ -56,10 +56,10 @@ std::vector<Field> make_fields() {
       {TWISTOR_FIELD(target, words), "contains: any of these words or phrases, separated by commas", {}, {}},
       {TWISTOR_FIELD(target, table), "tokens: file of scores", {}, {}},
       {TWISTOR_FIELD(target, mode),
-       "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), the mean "
-       "(lexicon)",
+       "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), each entry's once "
+       "or the mean (lexicon)",
        {},
-       {"bag", "last", "mean"}},
+       {"bag", "distinct", "last", "mean"}},
       {TWISTOR_FIELD(target, lexicon), "lexicon: file of words and their valences", {}, {}},
       {TWISTOR_FIELD(target, cap),
        "lexicon: the valence of a text counts up to here",
@@ -141,6 +141,7 @@ std::vector<Field> make_fields() {
        {},
        {"exact", "weighted", "both"}},
       {TWISTOR_FIELD(train, positive_batch), "positive samples per update", {1, most_particles}, {}},
+      {TWISTOR_FIELD(train, inner_epochs), "steps of Adam on each batch", {1, 1000000}, {}},
       {TWISTOR_FIELD(train, anneal), "first updates in which phi may be annealed", count_from(0), {}},
       {TWISTOR_FIELD(train, anneal_ess), "effective positives that annealing asks for", positive, {}},
       {TWISTOR_FIELD(train, learning_rate), "Adam's step size", positive, {}},

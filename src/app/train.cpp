@@ -19,6 +19,7 @@ std::unique_ptr<learn::Objective> make_objective(const TrainConfig& train) {
   return learn::make_objective(train.objective, {.batch = train.batch,
                                                  .positive_batch = train.positive_batch,
                                                  .positives = learn::positives_from_name(train.positives),
+                                                 .inner_epochs = train.inner_epochs,
                                                  .anneal = train.anneal,
                                                  .anneal_ess = train.anneal_ess});
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
@@ -79,12 +80,14 @@ LexiconScorer::LexiconScorer(Lexicon lexicon, Options options)
   TWISTOR_CHECK(options.cap > -std::numeric_limits<double>::infinity(), ErrorKind::config, making,
                 fmt::format("target.cap is {} (expected a finite number or inf)", options.cap));
   double highest = 0;  // of a text without words
-  for (const auto& [token, valence] : lexicon_) highest = std::max(highest, valence);
+  for (const auto& [token, valence] : lexicon_)
+    highest =
+        options.mode == LexiconMode::distinct ? highest + std::max(valence, 0.0) : std::max(highest, valence);
   if (options.mode == LexiconMode::bag && highest > 0) highest = std::numeric_limits<double>::infinity();
   bound_ = options.beta * std::min(highest, options.cap);
 }
 
-double LexiconScorer::valence_of_word(std::string_view word) const {
+const Lexicon::value_type* LexiconScorer::entry_of(std::string_view word) const {
   for (const std::string_view form : {word, without_punctuation(word)}) {
     if (form.empty()) continue;
     auto found = lexicon_.find(form);
@@ -93,19 +96,23 @@ double LexiconScorer::valence_of_word(std::string_view word) const {
       text::to_lower_case(lower);
       found = lexicon_.find(lower);
     }
-    if (found != lexicon_.end()) return found->second;
+    if (found != lexicon_.end()) return &*found;
   }
-  return 0;
+  return nullptr;
 }
 
 double LexiconScorer::valence_of_text(std::string_view text) const {
   double sum = 0;
   std::int64_t n_words = 0;
   std::size_t begin = 0;
+  std::set<std::string_view> seen;  // where each entry counts once
   const auto end_word = [&](std::size_t end) {
     if (end == begin) return;
-    sum += valence_of_word(text.substr(begin, end - begin));
     ++n_words;
+    const Lexicon::value_type* entry = entry_of(text.substr(begin, end - begin));
+    if (entry == nullptr) return;
+    if (options_.mode == LexiconMode::distinct && !seen.insert(entry->first).second) return;
+    sum += entry->second;
   };
   for (std::size_t at = 0; at < text.size();) {
     const CodePoint point = next_code_point(text, at);
@@ -128,21 +135,25 @@ std::vector<double> LexiconScorer::log_phi(std::span<const std::string> texts) c
 }
 
 std::string LexiconScorer::description() const {
-  return fmt::format("lexicon: valences of words {} ({} entries)",
-                     options_.mode == LexiconMode::bag ? "added up" : "averaged", lexicon_.size());
+  constexpr const char* how[] = {"added up", "added up once each", "averaged"};
+  return fmt::format("lexicon: valences of words {} ({} entries)", how[static_cast<int>(options_.mode)],
+                     lexicon_.size());
 }
 
 std::unique_ptr<TextScorer> make_lexicon(const PotentialOptions& options, const TargetContext&) {
   TWISTOR_CHECK(!options.lexicon.empty(), ErrorKind::config, making, "there is no lexicon",
                 "set target.lexicon; launch/get_model.sh vader fetches one");
-  TWISTOR_CHECK(options.mode == "bag" || options.mode == "mean", ErrorKind::config, making,
-                fmt::format("target.mode is '{}' (expected bag or mean)", options.mode));
+  TWISTOR_CHECK(options.mode == "bag" || options.mode == "distinct" || options.mode == "mean",
+                ErrorKind::config, making,
+                fmt::format("target.mode is '{}' (expected bag, distinct or mean)", options.mode));
   const MappedFile file(options.lexicon);
   const std::string_view contents(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   return std::make_unique<LexiconScorer>(
       parse_lexicon(contents, "reading the lexicon " + options.lexicon),
-      LexiconScorer::Options{options.mode == "bag" ? LexiconMode::bag : LexiconMode::mean, options.beta,
-                             options.cap});
+      LexiconScorer::Options{options.mode == "bag"    ? LexiconMode::bag
+                             : options.mode == "mean" ? LexiconMode::mean
+                                                      : LexiconMode::distinct,
+                             options.beta, options.cap});
 }
 
 }  // namespace twistor::potential

@@ -36,7 +36,7 @@ struct TargetConfig {
   std::vector<std::int64_t> ids;           ///< continuation: o as ids; contains: any of these tokens
   std::string words;                       ///< contains: any of these words or phrases, comma-separated
   std::string table;                       ///< tokens: file of scores; see input_path()
-  std::string mode = "bag";                ///< tokens: bag | last; lexicon: bag | mean
+  std::string mode = "bag";                ///< tokens: bag | last; lexicon: bag | distinct | mean
   std::string lexicon;                     ///< lexicon: file of valences; see input_path()
   double cap = std::numeric_limits<double>::infinity();  ///< lexicon: highest valence of a text that counts
   std::string pattern;                                   ///< regex: what must match
@@ -84,6 +84,7 @@ struct TrainConfig {
   std::int64_t batch = 64;             ///< negative samples per update
   std::string positives = "weighted";  ///< exact | weighted | both
   std::int64_t positive_batch = 64;    ///< positive samples per update
+  std::int64_t inner_epochs = 1;       ///< steps of Adam on each batch
   std::int64_t anneal = 0;             ///< first updates in which phi may be annealed
   double anneal_ess = 8;               ///< effective positives that annealing asks for
   double learning_rate = 1e-3;

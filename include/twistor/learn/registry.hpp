@@ -24,8 +24,9 @@ struct ObjectiveOptions {
   std::int64_t batch = 64;           ///< samples of q per update, all ranks together
   std::int64_t positive_batch = 64;  ///< exact samples per update
   Positives positives = Positives::exact;
-  std::int64_t anneal = 0;  ///< first updates in which annealed_power() may lower phi's exponent
-  double anneal_ess = 8;    ///< its least_ess
+  std::int64_t inner_epochs = 1;  ///< steps of Adam with each batch
+  std::int64_t anneal = 0;        ///< first updates in which annealed_power() may lower phi's exponent
+  double anneal_ess = 8;          ///< its least_ess
 };
 
 struct ObjectiveKind {

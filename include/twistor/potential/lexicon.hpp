@@ -21,8 +21,9 @@ using Lexicon = std::map<std::string, double, std::less<>>;
 /// Throws Error(data) naming the line: no TAB, no token, a token that is no UTF-8, no finite number.
 [[nodiscard]] Lexicon parse_lexicon(std::string_view file, const std::string& doing);
 
-/// How the valences of the words become one: added up, or their mean over all words.
-enum class LexiconMode { bag, mean };
+/// How the valences of the words become one: added up, added up with each entry counted once, or their mean
+/// over all words.
+enum class LexiconMode { bag, distinct, mean };
 
 class LexiconScorer final : public TextScorer {
  public:
@@ -39,12 +40,13 @@ class LexiconScorer final : public TextScorer {
   /// in the lexicon: the word, the word in lower case, the word without punctuation at its ends, that in
   /// lower case; else 0. So emoticons count where the lexicon has them. A text without words has valence 0.
   [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
-  /// beta times the highest valence that a text can have: finite for means, and where there is a cap.
+  /// beta times the highest valence that a text can have: infinite only for bags without a cap.
   [[nodiscard]] double log_phi_bound() const override { return bound_; }
   [[nodiscard]] std::string description() const override;
 
  private:
-  [[nodiscard]] double valence_of_word(std::string_view word) const;
+  /// nullptr if none is for this word.
+  [[nodiscard]] const Lexicon::value_type* entry_of(std::string_view word) const;
   [[nodiscard]] double valence_of_text(std::string_view text) const;
 
   Lexicon lexicon_;
@@ -52,7 +54,7 @@ class LexiconScorer final : public TextScorer {
   double bound_;
 };
 
-/// Reads `lexicon` (a file), `mode` (bag or mean), `cap` and `beta`.
+/// Reads `lexicon` (a file), `mode` (bag, distinct or mean), `cap` and `beta`.
 [[nodiscard]] std::unique_ptr<TextScorer> make_lexicon(const PotentialOptions& options,
                                                        const TargetContext& context);
 

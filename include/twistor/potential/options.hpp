@@ -23,7 +23,7 @@ struct PotentialOptions {
   double log_floor = log_zero;       ///< log phi where an indicator is 0
   std::vector<double> scores;        ///< (V) score of each token; no key
   std::string table;                 ///< file of lines "id score"
-  std::string mode = "bag";          ///< "bag", "last" or "mean"
+  std::string mode = "bag";          ///< "bag", "distinct", "last" or "mean"
   std::string lexicon;               ///< file of lines "token TAB valence"
   double cap = -log_zero;            ///< the highest valence of a text that counts
   std::string pattern;               ///< regular expression

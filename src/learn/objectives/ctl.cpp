@@ -20,6 +20,8 @@ class Ctl final : public Objective {
     return out;
   }
 
+  std::int64_t inner_epochs() const override { return options_.inner_epochs; }
+
   Terms terms(std::span<const Batch> batches, const Current& current,
               const comm::Communicator& world) const override {
     const Batch& q = batches[0];

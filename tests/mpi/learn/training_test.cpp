@@ -50,6 +50,17 @@ TEST(Training, WithAnnealingIsTheSameOnEveryNumberOfRanksAndNotTheSameAsWithout)
   EXPECT_NE(plain[0], annealed[0]);
 }
 
+TEST(Training, WithInnerEpochsIsTheSameOnEveryNumberOfRanksAndTakesAsManySteps) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const TinyTask task;
+  ObjectiveOptions options = ctl_options(Positives::both);
+  const auto once = learn(task, "mlp", options, self, 2);
+  options.inner_epochs = 3;
+  const auto thrice = learn(task, "mlp", options, self, 2);
+  EXPECT_TRUE(learn(task, "mlp", options, world, 2) == thrice);
+  EXPECT_NE(once[0], thrice[0]);
+}
+
 TEST(Training, ChangesTheTwist) {
   const comm::Communicator self = comm::Communicator::self();
   const TinyTask task;

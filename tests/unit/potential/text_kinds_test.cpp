@@ -102,9 +102,11 @@ TEST(Lexicon, MeansAndCaps) {
   EXPECT_THAT(with(LexiconMode::mean, 2, infinity).log_phi(texts), ElementsAre(3, 0, -3));
   EXPECT_THAT(with(LexiconMode::bag, 2, 2.5).log_phi(texts), ElementsAre(5, 0, -3));
   EXPECT_THAT(with(LexiconMode::bag, 1, -1).log_phi(texts), ElementsAre(-1, -1, -1.5));
+  EXPECT_THAT(with(LexiconMode::distinct, 2, infinity).log_phi(texts), ElementsAre(10, 0, -3));
   EXPECT_EQ(with(LexiconMode::mean, 2, infinity).log_phi_bound(), 18);
   EXPECT_EQ(with(LexiconMode::bag, 2, infinity).log_phi_bound(), infinity);
   EXPECT_EQ(with(LexiconMode::bag, 2, 2.5).log_phi_bound(), 5);
+  EXPECT_EQ(LexiconScorer({{"a", -1}, {"b", 2}, {"c", 3}}, {LexiconMode::distinct, 2}).log_phi_bound(), 10);
   EXPECT_EQ(LexiconScorer({{"a", -1.0}}, {}).log_phi_bound(), 0) << "a text without words";
 }
 
@@ -124,7 +126,7 @@ TEST(Lexicon, RefusesUnfitOptions) {
   options.lexicon = folder.write("lexicon", "a\t1\n");
   options.mode = "last";
   EXPECT_THAT(error_of([&] { (void)make_text_scorer(options, {}); }).text(),
-              HasSubstr("expected bag or mean"));
+              HasSubstr("expected bag, distinct or mean"));
 }
 
 }  // namespace
