@@ -52,9 +52,12 @@ UpdateReport Trainer::update() {
   UpdateReport report;
   const std::uint64_t seed = derive_seed(options_.seed, Stream::update, static_cast<std::uint64_t>(update_));
   std::vector<Batch> batches = draw(seed, report);
-  for (int epoch = 0; epoch < objective_->inner_epochs(); ++epoch) {
+  // What is reported is the batch under the twist that drew it.
+  for (std::int64_t epoch = 0; epoch < objective_->inner_epochs(); ++epoch) {
     if (epoch > 0)
-      for (Batch& batch : batches) source_.rescore(batch, twist_);
+      timed(report.times.gradient_s, [&] {
+        for (Batch& batch : batches) source_.rescore(batch, twist_);
+      });
     Terms terms = objective_->terms(batches, {problem_, twist_, update_}, world_);
     if (epoch == 0) report.numbers = std::move(terms.numbers);
     report.skipped = std::move(terms.skipped);

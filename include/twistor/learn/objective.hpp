@@ -48,7 +48,7 @@ class Objective {
   [[nodiscard]] virtual std::vector<Request> wants() const = 0;
   /// Steps of the optimizer with the same samples; before each, terms() sees them under the twist as it is
   /// then.
-  [[nodiscard]] virtual int inner_epochs() const { return 1; }
+  [[nodiscard]] virtual std::int64_t inner_epochs() const { return 1; }
   /// Whether sweeps under its twists may resample. False where the loss fixes psi_t but for a factor
   /// c(s_{1:t-1}), which leaves the proposal alone and spoils the weights between steps.
   [[nodiscard]] virtual bool may_resample() const { return true; }

@@ -20,7 +20,7 @@ class Ctl final : public Objective {
     return out;
   }
 
-  int inner_epochs() const override { return static_cast<int>(options_.inner_epochs); }
+  std::int64_t inner_epochs() const override { return options_.inner_epochs; }
 
   Terms terms(std::span<const Batch> batches, const Current& current,
               const comm::Communicator& world) const override {

@@ -20,7 +20,7 @@ class Regression final : public Objective {
 
   std::string_view name() const override { return "regression"; }
   std::vector<Request> wants() const override { return {{Source::base, n_}}; }
-  int inner_epochs() const override { return 2; }
+  std::int64_t inner_epochs() const override { return 2; }
 
   Terms terms(std::span<const Batch> batches, const Current&,
               const comm::Communicator& world) const override {
