@@ -42,10 +42,15 @@ endfunction()
 twistor_pch(twistor_pch LIBRARIES fmt::fmt LibTorch::cpu HEADERS ${TWISTOR_PCH_STD} ${TWISTOR_PCH_TORCH})
 twistor_pch(twistor_light_pch LIBRARIES fmt::fmt nlohmann_json::nlohmann_json HEADERS ${TWISTOR_PCH_STD} ${TWISTOR_PCH_LIGHT})
 
-# twistor_room(NAME [USES rooms...] [LIBRARIES public...] [PRIVATE_LIBRARIES ...] [EXCLUDE files...] [TENSORS])
+# twistor_room(NAME [USES rooms...] [LIBRARIES public...] [PRIVATE_LIBRARIES ...] [FOLDERS folders...] [EXCLUDE files...]
+#   [TENSORS]): the sources of src/NAME and of the FOLDERS in it
 function(twistor_room name)
-  cmake_parse_arguments(ARG "TENSORS" "" "USES;LIBRARIES;PRIVATE_LIBRARIES;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(ARG "TENSORS" "" "USES;LIBRARIES;PRIVATE_LIBRARIES;FOLDERS;EXCLUDE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  foreach(folder IN LISTS ARG_FOLDERS)
+    file(GLOB more CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/${folder}/*.cpp)
+    list(APPEND sources ${more})
+  endforeach()
   foreach(file IN LISTS ARG_EXCLUDE)
     list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/${name}/${file})
   endforeach()

@@ -10,6 +10,9 @@
 
 #include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/names.hpp"
+#include "twistor/base/strings.hpp"
+#include "twistor/device/packed_matrix.hpp"
 
 namespace twistor::app {
 namespace {
@@ -116,7 +119,7 @@ po::options_description make_options(const Description& command, bool with_all_k
   }
   if (command.name == "score") {
     add_option(own, "ids", "I,J,...", "token ids, in place of a text");
-    add_option(own, "dtype", "D", "float32 or bfloat16 [float32]");
+    add_option(own, "dtype", "D", join_alternatives(choices_of<device::Precision>()) + " [float32]");
   }
   own.add_options()("help", "print this");
   options.add(own);
@@ -201,8 +204,9 @@ void set_option(const Override& setting, Invocation& invocation) {
   } else if (setting.key == "special") {
     invocation.is_special = true;
   } else {
-    TWISTOR_CHECK(setting.value == "float32" || setting.value == "bfloat16", ErrorKind::usage, doing,
-                  fmt::format("--dtype: expected float32 or bfloat16, got '{}'", setting.value));
+    TWISTOR_CHECK(find_name<device::Precision>(setting.value), ErrorKind::usage, doing,
+                  fmt::format("--dtype: expected {}, got '{}'",
+                              join_alternatives(choices_of<device::Precision>()), setting.value));
     invocation.dtype = setting.value;
   }
 }

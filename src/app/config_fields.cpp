@@ -9,6 +9,11 @@
 #include <numeric>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/names.hpp"
+#include "twistor/estimate/draws.hpp"
+#include "twistor/learn/trainer.hpp"
+#include "twistor/potential/option_values.hpp"
+#include "twistor/potential/registry.hpp"
 
 namespace twistor::app {
 namespace {
@@ -33,16 +38,12 @@ std::vector<Field> make_fields() {
        "language model: a folder in Hugging Face layout or a .gguf file (required)",
        {},
        {}},
-      {TWISTOR_FIELD(model, dtype), "arithmetic of its matrix products", {}, {"float32", "bfloat16"}},
+      {TWISTOR_FIELD(model, dtype), "arithmetic of its matrix products", {}, choices_of<device::Precision>()},
 
       {TWISTOR_FIELD(prompt, text), "prompt as text (this or prompt.ids is required)", {}, {}},
       {TWISTOR_FIELD(prompt, ids), "prompt as token ids", {}, {}},
 
-      {TWISTOR_FIELD(target, potential),
-       "what makes a sequence good",
-       {},
-       {"continuation", "contains", "tokens", "lexicon", "regex", "classifier", "linear_head", "similarity",
-        "toxicity_bilstm", "judge", "process"}},
+      {TWISTOR_FIELD(target, potential), "what makes a sequence good", {}, potential::potential_names()},
       {TWISTOR_FIELD(target, length), "T, tokens to generate", {1, 1048576}, {}},
       {TWISTOR_FIELD(target, beta), "exponent of phi", positive, {}},
       {TWISTOR_FIELD(target, text),
@@ -59,7 +60,7 @@ std::vector<Field> make_fields() {
        "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), the mean "
        "(lexicon)",
        {},
-       {"bag", "last", "mean"}},
+       choices_of<potential::ScoreMode, potential::LexiconMode>()},
       {TWISTOR_FIELD(target, lexicon), "lexicon: file of words and their valences", {}, {}},
       {TWISTOR_FIELD(target, cap),
        "lexicon: the valence of a text counts up to here",
@@ -73,7 +74,10 @@ std::vector<Field> make_fields() {
       {TWISTOR_FIELD(target, classifier), "classifiers: folder of the model", {}, {}},
       {TWISTOR_FIELD(target, encoder), "similarity, linear_head: folder of a sentence encoder", {}, {}},
       {TWISTOR_FIELD(target, head), "linear_head: file of the head", {}, {}},
-      {TWISTOR_FIELD(target, dtype), "arithmetic of the potential's own model", {}, {"float32", "bfloat16"}},
+      {TWISTOR_FIELD(target, dtype),
+       "arithmetic of the potential's own model",
+       {},
+       choices_of<device::Precision>()},
       {"target.class",
        [](Config& c) -> FieldPointer { return &c.target.class_name; },
        "classifiers: the class whose probability counts",
@@ -83,7 +87,10 @@ std::vector<Field> make_fields() {
        "classifiers: the probability that it is not this class counts",
        {},
        {}},
-      {TWISTOR_FIELD(target, rule), "classifiers: how phi follows from it", {}, {"probability", "threshold"}},
+      {TWISTOR_FIELD(target, rule),
+       "classifiers: how phi follows from it",
+       {},
+       choices_of<potential::RuleKind>()},
       {TWISTOR_FIELD(target, threshold),
        "classifiers: log-odds to exceed, for rule = threshold",
        {-infinity, infinity, false, false},
@@ -99,7 +106,7 @@ std::vector<Field> make_fields() {
       {TWISTOR_FIELD(target, scope),
        "kinds that read text: prompt and generation or the latter alone",
        {},
-       {"all", "generation"}},
+       choices_of<potential::TextScope>()},
       {TWISTOR_FIELD(target, stop_at_eos), "whether a generated end-of-text token ends the text", {}, {}},
       {TWISTOR_FIELD(target, end_token), "end-of-text token, where the model's files name none", {}, {}},
       {TWISTOR_FIELD(target, observation_length),
@@ -114,29 +121,23 @@ std::vector<Field> make_fields() {
        {}},
 
       {TWISTOR_FIELD(smc, particles), "K, particles in one population", {1, most_particles}, {}},
-      {TWISTOR_FIELD(smc, resampling),
-       "resampling scheme",
-       {},
-       {"multinomial", "stratified", "systematic", "residual"}},
-      {TWISTOR_FIELD(smc, trigger), "when to resample", {}, {"every_step", "ess", "never"}},
+      {TWISTOR_FIELD(smc, resampling), "resampling scheme", {}, choices_of<smc::SchemeKind>()},
+      {TWISTOR_FIELD(smc, trigger), "when to resample", {}, choices_of<smc::Trigger>()},
       {TWISTOR_FIELD(smc, ess_threshold),
        "trigger = ess: resample below this share of K",
        {0, 1, false, true},
        {}},
-      {TWISTOR_FIELD(smc, proposal), "what draws the tokens", {}, {"base", "twisted", "tempered"}},
+      {TWISTOR_FIELD(smc, proposal), "what draws the tokens", {}, choices_of<smc::ProposalKind>()},
       {TWISTOR_FIELD(smc, proposal_beta), "proposal = tempered: factor on log psi", non_negative, {}},
-      {TWISTOR_FIELD(smc, order),
-       "twisted proposal: order within a step",
-       {},
-       {"resample_first", "draw_first"}},
+      {TWISTOR_FIELD(smc, order), "twisted proposal: order within a step", {}, choices_of<smc::Order>()},
 
-      {TWISTOR_FIELD(train, objective), "loss", {}, {"ctl"}},
+      {TWISTOR_FIELD(train, objective), "loss", {}, choices_of<learn::Objective>()},
       {TWISTOR_FIELD(train, updates), "updates in all", count_from(0), {}},
       {TWISTOR_FIELD(train, batch), "negative samples per update", {1, most_particles}, {}},
       {TWISTOR_FIELD(train, positives),
        "where positive samples come from",
        {},
-       {"exact", "weighted", "both"}},
+       choices_of<learn::Positives>()},
       {TWISTOR_FIELD(train, positive_batch), "positive samples per update", {1, most_particles}, {}},
       {TWISTOR_FIELD(train, learning_rate), "Adam's step size", positive, {}},
       {TWISTOR_FIELD(train, schedule), "lengths of epochs", {}, {"fixed", "doubling"}},
@@ -173,7 +174,7 @@ std::vector<Field> make_fields() {
       {TWISTOR_FIELD(sample, from),
        "one particle of each of count populations, or all particles with weights",
        {},
-       {"draws", "population"}},
+       choices_of<estimate::DrawFrom>()},
       {TWISTOR_FIELD(sample, unique), "write repeated texts once, with their number", {}, {}},
       {TWISTOR_FIELD(sample, top),
        "write only so many, the best by log phi (draws) or weight (population); 0: all",

@@ -62,8 +62,8 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   if (is_root()) {
     const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
     if (!warning.empty()) log_warning(warning);
-    log_info(fmt::format("model: {}; instruction set: {}", lm_->description(),
-                         device::isa_name(device::isa_in_use())));
+    log_info(
+        fmt::format("model: {}; instruction set: {}", lm_->description(), name_of(device::isa_in_use())));
     log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(),
                          config.target.length));
   }
@@ -74,7 +74,8 @@ void Session::load_model(const std::filesystem::path& config_file) {
   if (is_root())
     log_info(fmt::format("loading the language model from {}, {:.1f} MB", path.string(),
                          static_cast<double>(bytes_of(path)) * 1e-6));
-  lm_ = model::load_language_model(path, {model::precision_from_name(config_.model.dtype), weight_memory()});
+  lm_ = model::load_language_model(
+      path, {from_name<device::Precision>(config_.model.dtype, "model.dtype"), weight_memory()});
   tokenizer_ = text::load_tokenizer(path);
 }
 
@@ -129,22 +130,23 @@ void Session::make_potential(const std::filesystem::path& config_file) {
 
 std::unique_ptr<twist::HeadTwist> Session::make_twist() const {
   return std::make_unique<twist::HeadTwist>(config_.twist.form, lm_->hidden_size(), lm_->vocab_size(),
-                                            model::precision_from_name(config_.model.dtype),
+                                            from_name<device::Precision>(config_.model.dtype, "model.dtype"),
                                             config_.twist.init_scale, config_.run.seed);
 }
 
 smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
-  return {*lm_, twist, smc::proposal_from_name(config_.smc.proposal), config_.smc.proposal_beta};
+  return {*lm_, twist, from_name<smc::ProposalKind>(config_.smc.proposal, "smc.proposal"),
+          config_.smc.proposal_beta};
 }
 
 smc::SweepOptions Session::sweep_options() const {
   smc::SweepOptions options;
   options.particles = config_.smc.particles;
   options.length = config_.target.length;
-  options.scheme = smc::scheme_from_name(config_.smc.resampling);
-  options.trigger = smc::trigger_from_name(config_.smc.trigger);
+  options.scheme = from_name<smc::SchemeKind>(config_.smc.resampling, "smc.resampling");
+  options.trigger = from_name<smc::Trigger>(config_.smc.trigger, "smc.trigger");
   options.ess_threshold = config_.smc.ess_threshold;
-  options.order = smc::order_from_name(config_.smc.order);
+  options.order = from_name<smc::Order>(config_.smc.order, "smc.order");
   options.seed = config_.run.seed;
   return options;
 }

@@ -1,7 +1,6 @@
 // `twistor train`: exact samples, evaluation, contrastive learning with checkpoints, evaluation.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 
 #include "twistor/app/commands.hpp"
@@ -10,6 +9,7 @@
 #include "twistor/app/twist_store.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/report/metrics.hpp"
 #include "twistor/report/progress.hpp"
@@ -17,19 +17,13 @@
 namespace twistor::app {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
 learn::TrainOptions train_options(const Config& config) {
   learn::TrainOptions options;
-  options.objective = learn::objective_from_name(config.train.objective);
+  options.objective = from_name<learn::Objective>(config.train.objective, "train.objective");
   options.length = config.target.length;
   options.batch = config.train.batch;
   options.positive_batch = config.train.positive_batch;
-  options.positives = learn::positives_from_name(config.train.positives);
+  options.positives = from_name<learn::Positives>(config.train.positives, "train.positives");
   options.n_shards = config.train.shards;
   options.adam.learning_rate = config.train.learning_rate;
   options.seed = config.run.seed;
@@ -64,7 +58,7 @@ class Training {
     }
     const Counters counters = all_reduce(counters_, session_.world());
     if (session_.is_root())
-      publish(session_, {base(), first_ ? &*first_ : nullptr, &last_}, counters, seconds_since(begin_));
+      publish(session_, {base(), first_ ? &*first_ : nullptr, &last_}, counters, watch_.seconds());
     return 0;
   }
 
@@ -152,13 +146,13 @@ class Training {
     const TrainConfig& train = session_.config().train;
     report::ProgressLine progress(session_.progress());
     while (trainer_.state().update < end) {
-      const auto begin = Clock::now();
+      const Stopwatch watch;
       const learn::UpdateReport report = trainer_.update();
-      record(report, seconds_since(begin));
+      record(report, watch.seconds());
       const std::int64_t done = trainer_.state().update;
       progress.update(
           fmt::format("update {} of {}  loss {:.4f}  log Z {:.3f}  ESS {:.1f}  {:.3f} s each", done,
-                      train.updates, report.loss, report.log_z, report.negative_ess, seconds_since(begin)),
+                      train.updates, report.loss, report.log_z, report.negative_ess, watch.seconds()),
           {done, train.updates});
       const int signal = agreed_signal(session_.world());
       const bool is_due = train.checkpoint_every > 0 && done % train.checkpoint_every == 0;
@@ -217,7 +211,7 @@ class Training {
     metrics_->write(line);
   }
 
-  Clock::time_point begin_ = Clock::now();
+  Stopwatch watch_;
   Session session_;
   std::optional<store::Checkpoint> checkpoint_;  // until resume() has taken it over
   store::ExactSamples exact_;

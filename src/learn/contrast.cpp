@@ -4,8 +4,8 @@
 #include <cmath>
 #include <utility>
 
-#include "twistor/base/exact_sum.hpp"
 #include "twistor/base/log_space.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/model/absorbing.hpp"
 

@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/learn/contrast.hpp"
 
@@ -19,44 +19,7 @@ namespace {
 constexpr std::int64_t hidden_budget_bytes = std::int64_t{256}
                                              << 20;  // hidden states of exact samples kept on a rank
 
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// Runs body and adds its seconds.
-template <class Body>
-auto timed(double& seconds, Body body) {
-  struct Stop {
-    double& seconds;
-    double begin = seconds_now();
-    ~Stop() { seconds += seconds_now() - begin; }
-  } const stop{seconds};
-  return body();
-}
-
 }  // namespace
-
-Objective objective_from_name(std::string_view name) {
-  TWISTOR_CHECK(name == objective_name(Objective::ctl), ErrorKind::config, "reading train.objective",
-                fmt::format("\"{}\" is not known, expected ctl", name));
-  return Objective::ctl;
-}
-
-std::string_view objective_name(Objective objective) {
-  switch (objective) {
-    case Objective::ctl:
-      return "ctl";
-  }
-  TWISTOR_ASSERT(false, "every objective has a name");
-}
-
-Positives positives_from_name(std::string_view name) {
-  if (name == "exact") return Positives::exact;
-  if (name == "weighted") return Positives::weighted;
-  TWISTOR_CHECK(name == "both", ErrorKind::config, "reading train.positives",
-                fmt::format("\"{}\" is not known, expected exact, weighted or both", name));
-  return Positives::both;
-}
 
 /// Terms g log psi(token | hidden row) of the loss, by the shards that this rank owns.
 struct Trainer::Items {
@@ -79,7 +42,7 @@ void require_shards(std::int64_t n_ranks, std::int64_t n_shards) {
 Trainer::Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const TrainOptions& options,
                  const estimate::ExactSource& exact, const comm::Communicator& world)
     : problem_(problem), twist_(twist), options_(options), exact_(exact), world_(world) {
-  state_.objective = objective_name(options.objective);
+  state_.objective = name_of(options.objective);
   require_shards(world.size(), options.n_shards);
   TWISTOR_CHECK(options.positives == Positives::weighted || exact.n > 0, ErrorKind::config,
                 "starting to learn",
@@ -230,9 +193,9 @@ void Trainer::apply(const std::vector<float>& dense, const comm::RowSparse& rows
 }
 
 void Trainer::resume(TrainerState state) {
-  TWISTOR_CHECK(state.objective == objective_name(options_.objective), ErrorKind::config, "resuming learning",
+  TWISTOR_CHECK(state.objective == name_of(options_.objective), ErrorKind::config, "resuming learning",
                 fmt::format("the saved state was learned with train.objective = {}, this run has {}",
-                            state.objective, objective_name(options_.objective)),
+                            state.objective, name_of(options_.objective)),
                 "set train.objective back, or choose another run.output to start anew");
   for (const twist::Parameter& parameter : twist_.parameters()) {
     if (state.adam_step == 0) continue;

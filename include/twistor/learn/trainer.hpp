@@ -2,13 +2,14 @@
 // ranks.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/tree_reduce.hpp"
 #include "twistor/estimate/log_z.hpp"
@@ -22,8 +23,9 @@ namespace twistor::learn {
 enum class Objective {
   ctl,  ///< contrastive twist learning
 };
-[[nodiscard]] Objective objective_from_name(std::string_view name);  ///< throws Error(config)
-[[nodiscard]] std::string_view objective_name(Objective objective);
+constexpr auto names_of(Objective) {
+  return std::array{Named{Objective::ctl, "ctl"}};
+}
 
 /// Where positive samples come from.
 enum class Positives {
@@ -31,7 +33,10 @@ enum class Positives {
   weighted,  ///< samples of q with weights softmax(log p0 phi / q), the negatives' own batch
   both,      ///< half the weight each
 };
-[[nodiscard]] Positives positives_from_name(std::string_view name);  ///< throws Error(config)
+constexpr auto names_of(Positives) {
+  using enum Positives;
+  return std::array{Named{exact, "exact"}, Named{weighted, "weighted"}, Named{both, "both"}};
+}
 
 struct TrainOptions {
   Objective objective = Objective::ctl;

@@ -3,11 +3,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/twist/twist.hpp"
 
@@ -18,9 +19,10 @@ enum class ProposalKind {
   twisted,   ///< q(v) = p0(v) psi_t(v) / Zq_t, the twist-induced proposal
   tempered,  ///< q(v) proportional to p0(v) psi_t(v)^beta
 };
-
-/// "base", "twisted" or "tempered"; throws Error(config) for any other name.
-[[nodiscard]] ProposalKind proposal_from_name(std::string_view name);
+constexpr auto names_of(ProposalKind) {
+  using enum ProposalKind;
+  return std::array{Named{base, "base"}, Named{twisted, "twisted"}, Named{tempered, "tempered"}};
+}
 
 /// What one forward pass tells about each row (unique prefix).
 struct RowScores {

@@ -3,14 +3,15 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "twistor/base/interrupt.hpp"
+#include "twistor/base/names.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/potential/potential.hpp"
@@ -23,15 +24,19 @@
 namespace twistor::smc {
 
 enum class Trigger { every_step, ess, never };
+constexpr auto names_of(Trigger) {
+  using enum Trigger;
+  return std::array{Named{every_step, "every_step"}, Named{ess, "ess"}, Named{never, "never"}};
+}
 enum class Order {
   resample_first,  ///< weigh, resample, then draw; for the twist-induced proposal, whose weights are known
                    ///< before the draw
   draw_first,      ///< the order of Zhao et al. 2024, Alg. 1
 };
-
-/// Throw Error(config) for unknown names.
-[[nodiscard]] Trigger trigger_from_name(std::string_view name);
-[[nodiscard]] Order order_from_name(std::string_view name);
+constexpr auto names_of(Order) {
+  using enum Order;
+  return std::array{Named{resample_first, "resample_first"}, Named{draw_first, "draw_first"}};
+}
 
 struct SweepOptions {
   std::int64_t particles = 64;  ///< K, all ranks of the group together

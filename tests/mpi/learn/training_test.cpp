@@ -96,7 +96,7 @@ TEST(Training, GoesOnWithItsOwnObjectiveAlone) {
   const TinyTask task;
   twist::HeadTwist twist("linear", task.lm->hidden_size(), task.lm->vocab_size(), task.p, 1.0, 8);
   TrainOptions options;
-  options.objective = objective_from_name("ctl");
+  options.objective = from_name<Objective>("ctl", "train.objective");
   options.length = TinyTask::T;
   const smc::Problem problem{*task.lm, task.prompt, task.potential};
   Trainer trainer(problem, twist, options, task.source, self);
@@ -112,7 +112,7 @@ TEST(Training, GoesOnWithItsOwnObjectiveAlone) {
     EXPECT_EQ(error.kind(), ErrorKind::config);
     EXPECT_THAT(error.what(), testing::HasSubstr("train.objective = sixo, this run has ctl"));
   }
-  EXPECT_THROW((void)objective_from_name("sixo"), Error);
+  EXPECT_THROW((void)from_name<Objective>("sixo", "train.objective"), Error);
 }
 
 /// All V^T sequences as one population with a flat q: softmaxes over it are exact expectations.

@@ -3,7 +3,6 @@
 
 #include "twistor/app/config_fields.hpp"
 #include "twistor/app/target_options.hpp"
-#include "twistor/model/load.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/head.hpp"
@@ -13,15 +12,9 @@ namespace {
 
 TEST(Choices, AreWhatTheRoomsKnow) {
   const auto choices = [](std::string_view key) { return find_field(key)->choices; };
-  const std::vector<std::string> potentials = potential::potential_names();
-  EXPECT_THAT(choices("target.potential"), testing::UnorderedElementsAreArray(potentials));
-  for (const auto name : choices("smc.resampling")) EXPECT_NO_THROW((void)smc::scheme_from_name(name));
-  for (const auto name : choices("smc.trigger")) EXPECT_NO_THROW((void)smc::trigger_from_name(name));
-  for (const auto name : choices("smc.order")) EXPECT_NO_THROW((void)smc::order_from_name(name));
-  for (const auto name : choices("smc.proposal")) EXPECT_NO_THROW((void)smc::proposal_from_name(name));
-  for (const auto name : choices("model.dtype")) {
-    EXPECT_NO_THROW((void)model::precision_from_name(std::string(name)));
-  }
+  EXPECT_EQ(choices("target.potential"), potential::potential_names());
+  EXPECT_EQ(choices("smc.resampling"), choices_of<smc::SchemeKind>());
+  EXPECT_THAT(choices("target.mode"), testing::ElementsAre("bag", "last", "mean"));
   for (const auto name : choices("twist.form")) {
     EXPECT_NO_THROW((void)twist::HeadTwist(std::string(name), 32, 32, device::Precision::float32, 1, 1));
   }

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "support/error_of.hpp"
 #include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
 
@@ -17,13 +18,7 @@ using Words = std::vector<std::string>;
 const std::string reference = std::string(TWISTOR_SOURCE_DIR) + "/configs/reference.cfg";
 
 Error error_of(const Words& words) {
-  try {
-    (void)read_command_line(words);
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "expected an Error";
-  return {ErrorKind::internal, "", ""};
+  return test::error_of([&] { return read_command_line(words); });
 }
 
 TEST(CommandLine, ReadsAConfigurationWithOverrides) {
