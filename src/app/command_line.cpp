@@ -13,6 +13,7 @@
 #include "twistor/base/names.hpp"
 #include "twistor/base/strings.hpp"
 #include "twistor/device/packed_matrix.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
@@ -253,7 +254,7 @@ void read_options(const Arguments& arguments, Invocation& invocation) {
 CommandLine read_command_line(std::span<const std::string> words) {
   TWISTOR_CHECK(!words.empty(), ErrorKind::usage, doing, "expected a command, got nothing", usage());
   if (words[0] == "--help" || words[0] == "help") return {usage(), {}};
-  if (words[0] == "--version") return {fmt::format("twistor {}\n", version()), {}};
+  if (words[0] == "--version") return {store::program_name() + "\n", {}};
   const Description* command = find_description(words[0]);
   TWISTOR_CHECK(command != nullptr, ErrorKind::usage, doing, fmt::format("unknown command '{}'", words[0]),
                 usage());

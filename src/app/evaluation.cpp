@@ -6,7 +6,6 @@
 #include <cmath>
 #include <limits>
 
-#include "twistor/app/command_line.hpp"
 #include "twistor/app/signals.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/base/error.hpp"
@@ -15,6 +14,7 @@
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/table.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
@@ -147,7 +147,8 @@ estimate::Findings find(const Session& session, const smc::Proposal& proposal, c
 
 report::JsonLine versions() {
   report::JsonLine json;
-  json.add("twistor", version()).add("libtorch", TWISTOR_LIBTORCH_VERSION).add("hdf5", TWISTOR_HDF5_VERSION);
+  json.add("twistor", store::program_version()).add("revision", store::program_revision());
+  json.add("libtorch", TWISTOR_LIBTORCH_VERSION).add("hdf5", TWISTOR_HDF5_VERSION);
   return json.add("mpi", comm::mpi_version()).add("compiler", __VERSION__);
 }
 

@@ -6,6 +6,7 @@
 #include "support/error_of.hpp"
 #include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
@@ -126,7 +127,7 @@ TEST(CommandLine, HelpNamesEveryCommandAndEveryKey) {
     EXPECT_THAT(keys, HasSubstr(std::string(field.meaning).substr(0, 20)));
   }
   EXPECT_THAT(keys, HasSubstr("K, particles in one population [64]"));
-  EXPECT_EQ(read_command_line(Words{"--version"}).printout, "twistor " + std::string(version()) + "\n");
+  EXPECT_EQ(read_command_line(Words{"--version"}).printout, store::program_name() + "\n");
 }
 
 TEST(CommandLine, RefusesWrongWords) {
