@@ -147,11 +147,11 @@ void print_select(const model::LanguageModel& lm, std::int64_t K, std::int64_t l
     const std::vector<std::int64_t> parents = half_ess_ancestors(K, repeat);
     // In place, as the sweep does it: a parent's last child writes into the parent's own block.
     const std::int64_t before = cache->use().copied_blocks;
-    select.push_back(bench::time_of([&] { cache->select(parents); }));
-    write.push_back(bench::time_of([&] { dynamic_cast<model::KvCache&>(*cache).reserve(1); }));
+    select.push_back(seconds_of([&] { cache->select(parents); }));
+    write.push_back(seconds_of([&] { dynamic_cast<model::KvCache&>(*cache).reserve(1); }));
     copied = cache->use().copied_blocks - before;
-    if (repeat < 3) message.push_back(bench::time_of([&] { copy_by_message(*cache, parents); }));
-    bare.push_back(bench::time_of([&] { dense.copy(parents); }));
+    if (repeat < 3) message.push_back(seconds_of([&] { copy_by_message(*cache, parents); }));
+    bare.push_back(seconds_of([&] { dense.copy(parents); }));
   }
   const double ours = bench::median(select) + bench::median(write);
   fmt::print("{:>8}{:>11.1f}{:>11.2f}{:>11.2f}{:>9}{:>15.2f}{:>10.2f}{:>10.1f}{:>8.1f}\n", length,

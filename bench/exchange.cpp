@@ -16,7 +16,7 @@
 
 #include "bench_tools.hpp"
 #include "support/pmpi_count.hpp"
-#include "twistor/base/exact_sum.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/smc/sampler.hpp"

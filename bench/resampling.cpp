@@ -11,8 +11,8 @@
 #include <limits>
 #include <vector>
 
-#include "twistor/base/exact_sum.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/smc/placement.hpp"
 #include "twistor/smc/scheme.hpp"
 

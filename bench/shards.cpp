@@ -30,7 +30,7 @@ struct Learner {
                 options, exact, world) {}
   void update() {
     learn::UpdateReport report;
-    total_s.push_back(bench::time_of([&] { report = trainer.update(); }));
+    total_s.push_back(seconds_of([&] { report = trainer.update(); }));
     sample_s.push_back(report.times.sample_s);
     gradient_s.push_back(report.times.gradient_s);
     reduce_s.push_back(report.times.reduce_s);

@@ -9,7 +9,11 @@
 #include <sstream>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/names.hpp"
+#include "twistor/base/strings.hpp"
 #include "twistor/config/paths.hpp"
+#include "twistor/device/packed_matrix.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
@@ -113,7 +117,7 @@ po::options_description make_options(const Description& command, bool with_all_k
   }
   if (command.name == "score") {
     add_option(own, "ids", "I,J,...", "token ids, in place of a text");
-    add_option(own, "dtype", "D", "float32 or bfloat16 [float32]");
+    add_option(own, "dtype", "D", join_alternatives(choices_of<device::Precision>()) + " [float32]");
   }
   own.add_options()("help", "print this");
   options.add(own);
@@ -200,8 +204,9 @@ void set_option(const config::Override& setting, Invocation& invocation) {
   } else if (setting.key == "special") {
     invocation.is_special = true;
   } else {
-    TWISTOR_CHECK(setting.value == "float32" || setting.value == "bfloat16", ErrorKind::usage, doing,
-                  fmt::format("--dtype: expected float32 or bfloat16, got '{}'", setting.value));
+    TWISTOR_CHECK(find_name<device::Precision>(setting.value), ErrorKind::usage, doing,
+                  fmt::format("--dtype: expected {}, got '{}'",
+                              join_alternatives(choices_of<device::Precision>()), setting.value));
     invocation.dtype = setting.value;
   }
 }
@@ -248,7 +253,7 @@ void read_options(const Arguments& arguments, Invocation& invocation) {
 CommandLine read_command_line(std::span<const std::string> words) {
   TWISTOR_CHECK(!words.empty(), ErrorKind::usage, doing, "expected a command, got nothing", usage());
   if (words[0] == "--help" || words[0] == "help") return {usage(), {}};
-  if (words[0] == "--version") return {fmt::format("twistor {}\n", version()), {}};
+  if (words[0] == "--version") return {store::program_name() + "\n", {}};
   const Description* command = find_description(words[0]);
   TWISTOR_CHECK(command != nullptr, ErrorKind::usage, doing, fmt::format("unknown command '{}'", words[0]),
                 usage());

@@ -2,6 +2,8 @@
 #include <limits>
 
 #include "twistor/app/config.hpp"
+#include "twistor/device/packed_matrix.hpp"
+#include "twistor/estimate/draws.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/twist/registry.hpp"
 
@@ -31,7 +33,7 @@ Key choice(std::string_view name, std::string_view meaning, std::vector<std::str
 
 void ModelConfig::visit_keys(const config::Visitor& visit) {
   visit(key("path", "language model: a folder in Hugging Face layout or a .gguf file (required)"), &path);
-  visit(choice("dtype", "arithmetic of its matrix products", {"float32", "bfloat16"}), &dtype);
+  visit(choice("dtype", "arithmetic of its matrix products", choices_of<device::Precision>()), &dtype);
 }
 
 void PromptConfig::visit_keys(const config::Visitor& visit) {
@@ -92,7 +94,7 @@ void ExactConfig::visit_keys(const config::Visitor& visit) {
 void SampleConfig::visit_keys(const config::Visitor& visit) {
   visit(key("count", "sequences to draw", count_from(1)), &count);
   visit(choice("from", "one particle of each of count populations, or all particles with weights",
-               {"draws", "population"}),
+               choices_of<estimate::DrawFrom>()),
         &from);
   visit(key("unique", "write repeated texts once, with their number"), &unique);
   visit(key("top", "write only so many, the best by log phi (draws) or weight (population); 0: all",

@@ -1,16 +1,16 @@
 // `twistor evaluate`: the estimators on the twist of a checkpoint.
-#include <chrono>
 #include <optional>
 
 #include "twistor/app/commands.hpp"
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/twist_store.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/config/paths.hpp"
 
 namespace twistor::app {
 
 int evaluate(const Invocation& invocation) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const Session session(invocation.config, invocation.config_file);
   const std::string& given = session.config().evaluate.checkpoint;
   const store::Checkpoint checkpoint =
@@ -31,7 +31,7 @@ int evaluate(const Invocation& invocation) {
     const auto before = from_numbers(checkpoint.numbers, "before");
     keep_earlier_results(session);
     publish(session, {base ? &*base : nullptr, before ? &*before : nullptr, &result}, counters,
-            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+            watch.seconds());
   }
   return 0;
 }

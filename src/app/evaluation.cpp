@@ -3,18 +3,18 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <limits>
 
-#include "twistor/app/command_line.hpp"
 #include "twistor/app/signals.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/table.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
@@ -118,18 +118,17 @@ void print_table(const Session& session, const Comparison& c, double total_secon
 /// Everything the estimators find, saved now and then and when a signal comes. *Collective over the world.*
 estimate::Findings find(const Session& session, const smc::Proposal& proposal, const Unfinished& unfinished,
                         const estimate::ExactSource& source, smc::SweepCounters& counters) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::seconds save_every(10);
+  constexpr double save_every_s = 10;
   const Config& config = session.config();
   const smc::Problem problem = session.problem();
   estimate::Findings found = unfinished.load_findings();
   report::ProgressLine progress(session.progress());
-  auto last_save = Clock::now();
+  Stopwatch since_save;
   const Observer observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
     progress.update(fmt::format("evaluation: {}: {} of {}", what, done, wanted), {done, wanted});
-    if (Clock::now() - last_save < save_every) return;
+    if (since_save.seconds() < save_every_s) return;
     unfinished.save(found);
-    last_save = Clock::now();
+    since_save.restart();
   };
   const Steering steering{session.interrupt(), observer, [] { return pending_signal() != 0; }};
   const bool is_done =
@@ -148,7 +147,8 @@ estimate::Findings find(const Session& session, const smc::Proposal& proposal, c
 
 report::JsonLine versions() {
   report::JsonLine json;
-  json.add("twistor", version()).add("libtorch", TWISTOR_LIBTORCH_VERSION).add("hdf5", TWISTOR_HDF5_VERSION);
+  json.add("twistor", store::program_version()).add("revision", store::program_revision());
+  json.add("libtorch", TWISTOR_LIBTORCH_VERSION).add("hdf5", TWISTOR_HDF5_VERSION);
   return json.add("mpi", comm::mpi_version()).add("compiler", __VERSION__);
 }
 
@@ -158,7 +158,7 @@ namespace {
 
 Evaluation evaluate_proposal(const Session& session, const smc::Proposal& proposal, std::int64_t update,
                              const store::ExactSamples& exact, const Unfinished& unfinished) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const estimate::ExactSource source = split(exact, session.config()).for_estimates;
   Evaluation e;
   e.update = update;
@@ -171,7 +171,7 @@ Evaluation evaluate_proposal(const Session& session, const smc::Proposal& propos
   e.proposal = estimate::proposal_kl_of(found);
   if (!e.proposal.has_g) e.proposal.g_q = {not_a_number, not_a_number, 0};
   e.kl = estimate::kl_from_log_z(e.proposal, estimate::best_log_z(e.bounds, e.exact_log_z));
-  e.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  e.seconds = watch.seconds();
   return e;
 }
 

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -10,6 +9,7 @@
 #include "twistor/app/signals.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/potential/enumeration.hpp"
@@ -138,10 +138,10 @@ store::ExactSamples by_rejection(const Session& session, const std::filesystem::
                                             session.config().run.seed);
   const Interrupt interrupt = session.interrupt();
   report::ProgressLine progress(session.progress());
-  auto last_save = std::chrono::steady_clock::now();
+  Stopwatch since_save;
   const auto save = [&] {
     if (session.is_root()) store::write_exact_samples(partial, out);
-    last_save = std::chrono::steady_clock::now();
+    since_save.restart();
   };
   while (out.n() < exact.count && out.n_draws < exact.budget) {
     if (interrupt()) {
@@ -152,7 +152,7 @@ store::ExactSamples by_rejection(const Session& session, const std::filesystem::
     }
     add_round(session, sampler, out);
     progress.update(rejection_text(out, exact.count), {out.n(), exact.count});
-    if (std::chrono::steady_clock::now() - last_save > std::chrono::duration<double>(save_every_s)) save();
+    if (since_save.seconds() > save_every_s) save();
   }
   progress.finish();
   if (session.is_root() && out.n() < exact.count)

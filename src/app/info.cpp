@@ -10,6 +10,7 @@
 #include "info_run.hpp"
 #include "twistor/app/commands.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/strings.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/store/archive.hpp"
 #include "twistor/store/checkpoint.hpp"
@@ -51,8 +52,7 @@ std::string describe_values(std::string_view title, const Values& values) {
 std::string describe_config(std::string_view text) {
   std::string out = "configuration:\n";
   while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    const std::string_view line = take_line(text);
     out += fmt::format("{}{}\n", line.empty() ? "" : "  ", line);
   }
   return out;

@@ -11,6 +11,7 @@
 #include "twistor/app/signals.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/app/unfinished.hpp"
+#include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/log_space.hpp"
@@ -20,7 +21,6 @@
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/table.hpp"
-#include "twistor/store/atomic_file.hpp"
 #include "twistor/text/decode.hpp"
 
 namespace twistor::app {
@@ -41,7 +41,7 @@ LoadedTwist load_twist(const Session& session) {
   const auto file = given.empty() ? session.output("checkpoint.h5") : config::output_path(given);
   std::int64_t is_there = 0;
   if (session.is_root())
-    is_there = std::filesystem::exists(file) || std::filesystem::exists(store::previous_generation(file));
+    is_there = std::filesystem::exists(file) || std::filesystem::exists(previous_generation(file));
   comm::broadcast(std::span(&is_there, 1), 0, session.world());
   if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && is_there == 0) {
     if (session.is_root())
@@ -66,7 +66,7 @@ LoadedTwist load_twist(const Session& session) {
 estimate::Draws draw(const Session& session, const twist::Twist& twist, const Unfinished& unfinished) {
   const Config& config = session.config();
   estimate::DrawOptions options{session.sweep_options(), config.sample.count,
-                                config.sample.from == "draws" ? DrawFrom::draws : DrawFrom::population};
+                                from_name<DrawFrom>(config.sample.from, "sample.from")};
   // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
   if (twist.form() == "none") options.sweep.trigger = smc::Trigger::never;
   report::ProgressLine progress(session.progress());
@@ -196,7 +196,7 @@ void write(const Session& session, std::vector<SampleRow> rows, DrawFrom from) {
 
 int sample(const Invocation& invocation) {
   const Session session(invocation.config, invocation.config_file);
-  const DrawFrom from = session.config().sample.from == "draws" ? DrawFrom::draws : DrawFrom::population;
+  const auto from = from_name<DrawFrom>(session.config().sample.from, "sample.from");
   const LoadedTwist loaded = load_twist(session);
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   const estimate::Draws draws = draw(session, *loaded.twist, unfinished);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "twistor/base/log_space.hpp"
+#include "twistor/format/json.hpp"
 #include "twistor/report/csv.hpp"
 #include "twistor/report/json_line.hpp"
 
@@ -21,7 +22,7 @@ using estimate::DrawFrom;
 using estimate::WeightedSequence;
 
 std::string valid_utf8(const std::string& text) {
-  return nlohmann::json::parse(report::json_string(text)).get<std::string>();
+  return nlohmann::json::parse(format::json_string(text)).get<std::string>();
 }
 
 std::string joined(const std::vector<std::int64_t>& ids) {

@@ -87,7 +87,7 @@ class Scoring {
                   "put the model's tokenizer.json beside it");
     if (!with_lm) return;
     model::LoadOptions options;
-    options.precision = model::precision_from_name(config_.model.dtype);
+    options.precision = from_name<device::Precision>(config_.model.dtype, "model.dtype");
     lm_ = model::load_language_model(path, options);
   }
 

@@ -65,8 +65,8 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   if (is_root()) {
     const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
     if (!warning.empty()) log_warning(warning);
-    log_info(fmt::format("model: {}; instruction set: {}", lm_->description(),
-                         device::isa_name(device::isa_in_use())));
+    log_info(
+        fmt::format("model: {}; instruction set: {}", lm_->description(), name_of(device::isa_in_use())));
     log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(),
                          config.target.length));
   }
@@ -77,7 +77,8 @@ void Session::load_model(const std::filesystem::path& config_file) {
   if (is_root())
     log_info(fmt::format("loading the language model from {}, {:.1f} MB", path.string(),
                          static_cast<double>(bytes_of(path)) * 1e-6));
-  lm_ = model::load_language_model(path, {model::precision_from_name(config_.model.dtype), weight_memory()});
+  lm_ = model::load_language_model(
+      path, {from_name<device::Precision>(config_.model.dtype, "model.dtype"), weight_memory()});
   tokenizer_ = text::load_tokenizer(path);
 }
 
@@ -131,12 +132,13 @@ void Session::make_potential(const std::filesystem::path& config_file) {
 }
 
 std::unique_ptr<twist::Trainable> Session::make_twist() const {
-  return twist::make_twist(config_.twist.form, {.width = lm_->hidden_size(),
-                                                .vocab_size = lm_->vocab_size(),
-                                                .precision = model::precision_from_name(config_.model.dtype),
-                                                .init_scale = config_.twist.init_scale,
-                                                .seed = config_.run.seed,
-                                                .output_matrix = lm_->output_matrix()});
+  return twist::make_twist(config_.twist.form,
+                           {.width = lm_->hidden_size(),
+                            .vocab_size = lm_->vocab_size(),
+                            .precision = from_name<device::Precision>(config_.model.dtype, "model.dtype"),
+                            .init_scale = config_.twist.init_scale,
+                            .seed = config_.run.seed,
+                            .output_matrix = lm_->output_matrix()});
 }
 
 smc::Proposal Session::make_proposal(const twist::Twist& twist) const {

@@ -1,7 +1,6 @@
 // `twistor train`: exact samples, evaluation, learning with checkpoints, evaluation.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
 
 #include "twistor/app/commands.hpp"
@@ -9,6 +8,7 @@
 #include "twistor/app/signals.hpp"
 #include "twistor/app/train_checkpoint.hpp"
 #include "twistor/app/train_log.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
 
@@ -46,13 +46,11 @@ class Training {
     const Counters counters = all_reduce(log_.counters(), session_.world());
     if (session_.is_root())
       publish(session_, {base(), earlier_.first ? &*earlier_.first : nullptr, &last_}, counters,
-              std::chrono::duration<double>(Clock::now() - begin_).count());
+              watch_.seconds());
     return 0;
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   /// Throws Stopped after a signal; the checkpoint is written then.
   void learn() {
     const TrainConfig& train = session_.config().train;
@@ -95,7 +93,7 @@ class Training {
     if (!earlier_.first && last_.update == 0) earlier_.first = last_;
   }
 
-  Clock::time_point begin_ = Clock::now();
+  Stopwatch watch_;
   Session session_;
   learn::Shards shards_;  // refuses too many ranks before anything is read
   TrainCheckpoint checkpoint_;

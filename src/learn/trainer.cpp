@@ -4,34 +4,15 @@
 #include <ATen/ops/cat.h>
 #include <fmt/format.h>
 
-#include <chrono>
 #include <utility>
 
 #include "gradient_sum.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 
 namespace twistor::learn {
-namespace {
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// Runs body and adds its seconds.
-template <class Body>
-auto timed(double& seconds, Body body) {
-  struct Stop {
-    double& seconds;
-    double begin = seconds_now();
-    ~Stop() { seconds += seconds_now() - begin; }
-  } const stop{seconds};
-  return body();
-}
-
-}  // namespace
-
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
                  const TrainOptions& options, const estimate::ExactSource& exact,
                  const comm::Communicator& world)

@@ -8,9 +8,9 @@
 #include <cmath>
 
 #include "twistor/base/error.hpp"
-#include "twistor/base/exact_sum.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/model/log_prob.hpp"
 #include "twistor/potential/prefill.hpp"
 

@@ -11,6 +11,8 @@
 #include "twistor/base/digest.hpp"
 #include "twistor/base/mapped_file.hpp"
 #include "twistor/config/fields.hpp"
+#include "twistor/model/load.hpp"
+#include "twistor/potential/option_values.hpp"
 #include "twistor/potential/registry.hpp"
 
 namespace twistor::potential {
@@ -50,7 +52,7 @@ void PotentialOptions::visit_keys(const config::Visitor& visit) {
                "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), each "
                "entry's once "
                "or the mean (lexicon)",
-               {"bag", "distinct", "last", "mean"}),
+               choices_of<ScoreMode, LexiconMode>()),
         &mode);
   visit(input("lexicon", "lexicon: file of words and their valences"), &lexicon);
   visit(key("cap", "lexicon: the valence of a text counts up to here", any_number), &cap);
@@ -59,17 +61,17 @@ void PotentialOptions::visit_keys(const config::Visitor& visit) {
   visit(input("classifier", "classifiers: folder of the model"), &classifier);
   visit(input("encoder", "similarity, linear_head: folder of a sentence encoder"), &encoder);
   visit(input("head", "linear_head: file of the head"), &head);
-  visit(choice("dtype", "arithmetic of the potential's own model", {"float32", "bfloat16"}), &dtype);
+  visit(choice("dtype", "arithmetic of the potential's own model", choices_of<device::Precision>()), &dtype);
   visit(key("class", "classifiers: the class whose probability counts"), &class_name);
   visit(key("negate", "classifiers: the probability that it is not this class counts"), &negate);
-  visit(choice("rule", "classifiers: how phi follows from it", {"probability", "threshold"}), &rule);
+  visit(choice("rule", "classifiers: how phi follows from it", choices_of<RuleKind>()), &rule);
   visit(key("threshold", "classifiers: log-odds to exceed, for rule = threshold", finite), &threshold);
   visit(key("template", "judge: what the model is asked about a text, with {text} in it"), &template_text);
   visit(key("answer", "judge: the answer whose probability counts"), &answer);
   visit(key("command", "process: command that reads texts and writes numbers"), &command);
   visit(key("timeout_s", "process: longest silence", positive), &timeout_s);
   visit(choice("scope", "kinds that read text: prompt and generation or the latter alone",
-               {"all", "generation"}),
+               choices_of<TextScope>()),
         &scope);
 }
 

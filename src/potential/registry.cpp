@@ -10,20 +10,20 @@
 #include <string_view>
 #include <variant>
 
+#include "kinds/classifier.hpp"
+#include "kinds/contains.hpp"
+#include "kinds/continuation.hpp"
+#include "kinds/judge.hpp"
+#include "kinds/lexicon.hpp"
+#include "kinds/linear_head.hpp"
+#include "kinds/process.hpp"
+#include "kinds/regex.hpp"
+#include "kinds/similarity.hpp"
+#include "kinds/token_scores.hpp"
+#include "kinds/toxicity_bilstm.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/potential/checked_potential.hpp"
-#include "twistor/potential/classifier.hpp"
-#include "twistor/potential/contains.hpp"
-#include "twistor/potential/continuation.hpp"
-#include "twistor/potential/judge.hpp"
-#include "twistor/potential/lexicon.hpp"
-#include "twistor/potential/linear_head.hpp"
-#include "twistor/potential/process.hpp"
-#include "twistor/potential/regex.hpp"
-#include "twistor/potential/similarity.hpp"
-#include "twistor/potential/token_scores.hpp"
-#include "twistor/potential/toxicity_bilstm.hpp"
 
 namespace twistor::potential {
 namespace {
@@ -106,7 +106,8 @@ std::int64_t TargetContext::end_token() const {
 }
 
 model::LoadOptions TargetContext::load_options(const PotentialOptions& options) const {
-  return {model::precision_from_name(options.dtype), weight_memory ? weight_memory() : model::WeightMemory{}};
+  return {from_name<device::Precision>(options.dtype, "target.dtype"),
+          weight_memory ? weight_memory() : model::WeightMemory{}};
 }
 
 std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const TargetContext& context) {
@@ -118,8 +119,9 @@ std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const
     TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config, doing_with(kind.name),
                   "it reads text, and the model has no tokenizer",
                   "put the model's tokenizer.json beside it, or choose a potential of tokens");
-    potential = std::make_unique<TextPotential>(make_text_scorer(options, context), *context.tokenizer,
-                                                text_scope_from_name(options.scope), context.end_token());
+    potential = std::make_unique<TextPotential>(
+        make_text_scorer(options, context), *context.tokenizer,
+        from_name<TextScope>(options.scope, "target.scope", doing_with(kind.name)), context.end_token());
   }
   return std::make_unique<CheckedPotential>(std::string(kind.name), std::move(potential),
                                             context.vocab_size());

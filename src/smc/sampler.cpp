@@ -5,33 +5,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <unordered_map>
 
 #include "select_rows.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/base/exact_sum.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/reproducible_sum.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 
 namespace twistor::smc {
 namespace {
-
-/// Adds the seconds of its life to a counter.
-class StageTimer {
- public:
-  explicit StageTimer(double& seconds) : seconds_(seconds), begin_(Clock::now()) {}
-  ~StageTimer() { seconds_ += std::chrono::duration<double>(Clock::now() - begin_).count(); }
-  StageTimer(const StageTimer&) = delete;
-  StageTimer& operator=(const StageTimer&) = delete;
-
- private:
-  using Clock = std::chrono::steady_clock;
-  double& seconds_;
-  Clock::time_point begin_;
-};
 
 /// Weights of the whole population in the order of ids. *Collective over comm*: one gather.
 std::vector<double> gather_by_id(std::span<const double> local, const Layout& layout,

@@ -86,6 +86,10 @@ struct TabularProblem {
   TableTwist optimal_twist{lm, 1, [this](const Tokens& prefix) { return exact.log_optimal_twist(prefix); }};
 
   [[nodiscard]] smc::Problem problem() const { return {lm, prompt, potential}; }
+  /// Defaults for K particles over this problem's T tokens.
+  [[nodiscard]] static smc::SweepOptions sweep_options(std::int64_t K) {
+    return {.particles = K, .length = T};
+  }
 };
 
 }  // namespace twistor::test

@@ -22,7 +22,7 @@ ROOMS = {  # room: rooms whose headers it may include
     "estimate": ["base", "comm", "smc"],
     "learn": ["base", "config", "comm", "model", "twist", "smc", "estimate"],
     "store": ["base"],
-    "report": ["base", "store"],
+    "report": ["base", "format"],
     "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "twist", "smc", "estimate", "learn", "store", "report"],
 }
 # (what is included, rooms where it may stand, whether public headers of those rooms may show it)
@@ -55,6 +55,8 @@ def check_include(room, is_public, quote, name):
         return None
     if ".." in name.split("/"):
         return "climbs out of its folder; name the header from twistor/ on"
+    if quote == '"' and name.split("/")[0] in set(ROOMS) - {room}:
+        return f"a private header of room '{name.split('/')[0]}'"
     if quote == '"' and is_public:
         return "public headers include others from twistor/ on"
     if TORCH.fullmatch(name) and is_public and name != LIGHT_TORCH_HEADER:
@@ -138,6 +140,8 @@ PLANTED = [  # (file, its text, part of the message expected; None: no message m
     ("src/smc/o.cpp", "#include <torch/nn.h>\n", "belongs to room model"),
     ("include/twistor/smc/p.hpp", "#pragma once\n#include <ATen/ATen.h>\n", "no Torch header but"),
     ("src/model/q.cpp", '#include "../text/bpe.hpp"\n', "climbs out"),
+    ("src/potential/kinds/q2.cpp", '#include "q2.hpp"\n#include "twistor/store/x.hpp"\n', "may not use room 'store'"),
+    ("src/app/q3.cpp", '#include "potential/kinds/q2.hpp"\n', "a private header of room 'potential'"),
     ("include/twistor/text/r.hpp", '#pragma once\n#include "bpe.hpp"\n', "from twistor/ on"),
     ("src/attic/s.cpp", "", "is in no room"),
     ("src/smc/t.cpp", '#include "twistor/attic/x.hpp"\n', "there is no room 'attic'"),

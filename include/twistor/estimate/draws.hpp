@@ -1,11 +1,13 @@
 // Draws from the sampler's approximation of sigma: one particle of each of many populations, or whole ones.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "twistor/base/interrupt.hpp"
+#include "twistor/base/names.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/smc/sampler.hpp"
 
@@ -27,6 +29,9 @@ enum class DrawFrom {
   draws,       ///< one particle of each population, chosen by the final weights: independent draws
   population,  ///< all particles of each population: correlated, with weights
 };
+constexpr auto names_of(DrawFrom) {
+  return std::array{Named{DrawFrom::draws, "draws"}, Named{DrawFrom::population, "population"}};
+}
 
 struct DrawOptions {
   smc::SweepOptions sweep;  ///< seed: the run's; every population derives its own

@@ -1,6 +1,7 @@
 // Learns twists: batches -> terms of the objective -> gradient -> Adam, the same bits on any number of ranks.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/learn/batch.hpp"

@@ -15,8 +15,6 @@ namespace twistor::report {
 [[nodiscard]] std::string json_number(double value);
 /// The same for people: without quotes, and "nan".
 [[nodiscard]] std::string plain_number(double value);
-/// With quotes and escapes; bytes that are not UTF-8 become U+FFFD.
-[[nodiscard]] std::string json_string(std::string_view text);
 
 /// A mean with its standard error over n repeats.
 struct Estimate {
@@ -36,7 +34,8 @@ class JsonLine {
   JsonLine& add(std::string_view name, std::integral auto value) {
     return add_json(name, std::to_string(value));
   }
-  JsonLine& add(std::string_view name, std::string_view text) { return add_json(name, json_string(text)); }
+  /// Bytes that are not UTF-8 become U+FFFD.
+  JsonLine& add(std::string_view name, std::string_view text);
   JsonLine& add(std::string_view name, const char* text) { return add(name, std::string_view(text)); }
   JsonLine& add(std::string_view name, const JsonLine& object) { return add_json(name, object.text()); }
   JsonLine& add(std::string_view name, const Estimate& estimate);

@@ -3,10 +3,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/smc/options.hpp"
 #include "twistor/twist/twist.hpp"

@@ -38,13 +38,11 @@ struct EndingProblem {
 class Ending : public testing::TestWithParam<std::tuple<ProposalKind, Order, Trigger>> {
  protected:
   [[nodiscard]] SweepOptions options(std::int64_t K) const {
-    SweepOptions o;
-    o.particles = K;
-    o.length = EndingProblem::T;
-    o.scheme = SchemeKind::systematic;
-    o.order = std::get<1>(GetParam());
-    o.trigger = std::get<2>(GetParam());
-    return o;
+    return {.particles = K,
+            .length = EndingProblem::T,
+            .scheme = SchemeKind::systematic,
+            .trigger = std::get<2>(GetParam()),
+            .order = std::get<1>(GetParam())};
   }
   EndingProblem ending;
   Proposal proposal{ending.lm, ending.rough_twist, std::get<0>(GetParam()), 0.5};

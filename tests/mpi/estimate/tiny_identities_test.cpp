@@ -3,12 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 
-#include "support/tabular_problem.hpp"
+#include "support/tiny_problem.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/estimate/log_z.hpp"
-#include "twistor/model/load.hpp"
 #include "twistor/potential/enumeration.hpp"
 #include "twistor/twist/head.hpp"
 
@@ -18,24 +16,15 @@ namespace {
 constexpr double limit_se = 4.5;  // one false alarm in 150,000 a comparison; seeds are fixed
 constexpr std::int64_t T = 3;
 
-struct Tiny {
-  std::unique_ptr<model::LanguageModel> lm =
-      model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny");
-  std::vector<std::int64_t> prompt{2, 3, 4, 5, 6, 7, 4, 32, 42, 8, 14, 15, 10, 42, 16, 4, 47, 8};
-  test::RoughPotential potential{1.5};
+struct Tiny : test::TinyProblem {
+  Tiny() : TinyProblem(1.5, {2, 3, 4, 5, 6, 7, 4, 32, 42, 8, 14, 15, 10, 42, 16, 4, 47, 8}) {}
   potential::Enumeration exact = potential::enumerate(*lm, potential, prompt, T);
   twist::HeadTwist twist{"mlp", lm->hidden_size(), lm->vocab_size(), device::Precision::float32, 0.4, 3};
   smc::Proposal proposal{*lm, twist, smc::ProposalKind::twisted};
-  [[nodiscard]] smc::Problem problem() const { return {*lm, prompt, potential}; }
 };
 
 smc::SweepOptions options(smc::SchemeKind scheme, std::uint64_t seed) {
-  smc::SweepOptions o;
-  o.particles = 4;
-  o.length = T;
-  o.scheme = scheme;
-  o.seed = seed;
-  return o;
+  return {.particles = 4, .length = T, .scheme = scheme, .seed = seed};
 }
 
 double deviation(const std::vector<double>& log_ratio) {

@@ -3,7 +3,7 @@
 
 #include "twistor/app/target_options.hpp"
 #include "twistor/learn/registry.hpp"
-#include "twistor/model/load.hpp"
+#include "twistor/potential/registry.hpp"
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
@@ -13,8 +13,7 @@ TEST(Choices, AreWhatTheRoomsKnow) {
   Config config;
   const config::Fields fields = fields_of(config);
   const auto choices = [&](std::string_view key) { return config::choices(*fields.find(key)); };
-  for (const auto name : choices("model.dtype"))
-    EXPECT_NO_THROW((void)model::precision_from_name(std::string(name)));
+  EXPECT_EQ(choices("target.potential"), potential::potential_names());
   EXPECT_THAT(choices("train.objective"), testing::ElementsAreArray(learn::objective_names()));
   EXPECT_THAT(choices("twist.form"), testing::ElementsAreArray(twist::twist_forms()));
 }

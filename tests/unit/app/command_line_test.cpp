@@ -3,7 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
@@ -16,13 +18,7 @@ using Words = std::vector<std::string>;
 const std::string reference = std::string(TWISTOR_SOURCE_DIR) + "/configs/reference.cfg";
 
 Error error_of(const Words& words) {
-  try {
-    (void)read_command_line(words);
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "expected an Error";
-  return {ErrorKind::internal, "", ""};
+  return test::error_of([&] { return read_command_line(words); });
 }
 
 TEST(CommandLine, ReadsAConfigurationWithOverrides) {
@@ -132,7 +128,7 @@ TEST(CommandLine, HelpNamesEveryCommandAndEveryKey) {
     EXPECT_THAT(keys, HasSubstr(std::string(field.about.meaning).substr(0, 20)));
   }
   EXPECT_THAT(keys, HasSubstr("K, particles in one population [64]"));
-  EXPECT_EQ(read_command_line(Words{"--version"}).printout, "twistor " + std::string(version()) + "\n");
+  EXPECT_EQ(read_command_line(Words{"--version"}).printout, store::program_name() + "\n");
 }
 
 TEST(CommandLine, RefusesWrongWords) {

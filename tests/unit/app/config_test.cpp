@@ -14,29 +14,20 @@
 #include <set>
 #include <sstream>
 
+#include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 
 namespace twistor::app {
 namespace {
 
+using test::error_of;
 using testing::ElementsAre;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
 const fs::path source_dir = TWISTOR_SOURCE_DIR;
 const std::string minimal = "model.path = m\nprompt.ids = 1\n";
-
-template <class Action>
-Error error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "expected an Error";
-  return {ErrorKind::internal, "", ""};
-}
 
 TEST(Config, DefaultsStandWhereNothingIsSaid) {
   Config expected;

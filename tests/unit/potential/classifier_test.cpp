@@ -8,12 +8,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "potential/kinds/classifier.hpp"
+#include "potential/kinds/linear_head.hpp"
+#include "potential/kinds/similarity.hpp"
 #include "support/encoder_golden.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/potential/classifier.hpp"
-#include "twistor/potential/linear_head.hpp"
-#include "twistor/potential/similarity.hpp"
 
 namespace twistor::potential {
 namespace {

@@ -128,8 +128,13 @@ TEST_P(PotentialContract, SaysWhatItIs) {
   EXPECT_THAT(potential->description(), testing::HasSubstr(GetParam()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Registered, PotentialContract, testing::ValuesIn(potential_names()),
-                         [](const auto& kind) { return std::string(kind.param); });
+std::vector<std::string> registered() {
+  const auto names = potential_names();
+  return {names.begin(), names.end()};
+}
+
+INSTANTIATE_TEST_SUITE_P(Registered, PotentialContract, testing::ValuesIn(registered()),
+                         [](const auto& kind) { return kind.param; });
 
 TEST(Registry, AnUnknownNameListsTheKnown) {
   PotentialOptions options;

@@ -7,10 +7,10 @@
 #include <map>
 #include <numeric>
 
+#include "potential/kinds/token_scores.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/potential/base_sampler.hpp"
 #include "twistor/potential/rejection.hpp"
-#include "twistor/potential/token_scores.hpp"
 #include "unit/potential/brute_force.hpp"
 
 namespace twistor::potential {

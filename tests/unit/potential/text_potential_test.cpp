@@ -72,9 +72,9 @@ TEST(TextPotential, ATextEndsBeforeItsEndToken) {
 }
 
 TEST(TextPotential, ScopesHaveNames) {
-  EXPECT_EQ(text_scope_from_name("all"), TextScope::all);
-  EXPECT_EQ(text_scope_from_name("generation"), TextScope::generation);
-  EXPECT_THROW((void)text_scope_from_name("prompt"), Error);
+  EXPECT_EQ(from_name<TextScope>("all", "target.scope"), TextScope::all);
+  EXPECT_EQ(from_name<TextScope>("generation", "target.scope"), TextScope::generation);
+  EXPECT_THROW((void)from_name<TextScope>("prompt", "target.scope"), Error);
 }
 
 TEST(CheckedScorer, NamesTheTextOfABadValue) {

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/report/metrics.hpp"
@@ -128,13 +129,9 @@ TEST_F(Files, MetricsResumesWithoutAFile) {
 }
 
 TEST_F(Files, MetricsNeedsAFolder) {
-  try {
-    const MetricsWriter metrics(folder_ / "none" / "metrics.jsonl");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::io);
-    EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl"));
-  }
+  const Error error = test::error_of([&] { return MetricsWriter(folder_ / "none" / "metrics.jsonl"); });
+  EXPECT_EQ(error.kind(), ErrorKind::io);
+  EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl"));
 }
 
 TEST_F(Files, MetricsReportsAFullDisk) {

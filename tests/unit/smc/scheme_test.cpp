@@ -40,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(Scheme, PlainForm,
                          [](const auto& param) { return std::string(name_of(param.param)); });
 
 TEST_P(PlainForm, NameReadsBack) {
-  EXPECT_EQ(find_name<SchemeKind>(name_of(GetParam())), GetParam());
+  EXPECT_EQ(from_name<SchemeKind>(name_of(GetParam()), "smc.resampling"), GetParam());
 }
 
 TEST_P(PlainForm, OneParticleIsItsOwnAncestor) {
@@ -199,7 +199,7 @@ TEST(Relabel, FirstOffspringKeepsTheIdOthersTakeTheFreedOnes) {
 }
 
 TEST(SchemeNames, UnknownNameIsAnError) {
-  EXPECT_EQ(find_name<SchemeKind>("systemic"), std::nullopt);
+  EXPECT_THROW((void)from_name<SchemeKind>("systemic", "smc.resampling"), Error);
 }
 
 // E[Z_hat] = Z with 40000 sweeps each: 4 x 2 x 3 averages at 4.5 standard errors, a false alarm in 6000
