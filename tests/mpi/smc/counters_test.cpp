@@ -1,15 +1,15 @@
 // Counters over time on one rank, and over ranks in one reduction for each kind.
-#include "twistor/app/counters.hpp"
-
 #include <gtest/gtest.h>
 
 #include "support/pmpi_count.hpp"
+#include "twistor/comm/counters.hpp"
+#include "twistor/smc/sampler.hpp"
 
-namespace twistor::app {
+namespace twistor::smc {
 namespace {
 
-smc::SweepCounters sweep_of(std::int64_t x) {
-  smc::SweepCounters s;
+SweepCounters sweep_of(std::int64_t x) {
+  SweepCounters s;
   s.token_forwards = x;
   s.rows_scored = 2 * x;
   s.resamplings = 3 * x;
@@ -39,6 +39,18 @@ TEST(Counters, AddUpOverTimeByTheirKinds) {
       .maxima = {{"live_blocks_peak", 18}, {"dense_blocks_peak", 99}},
       .seconds = {{"forward_s", 2}, {"heads_s", 2}, {"resample_s", 4}, {"potential_s", 8}}};
   EXPECT_EQ(c, expected);
+  // The same as sweeps added first, and as counters added to counters.
+  SweepCounters both = sweep_of(3);
+  add_counters(both, sweep_of(1));
+  Counters at_once, twice;
+  at_once.add(both);
+  EXPECT_EQ(at_once, expected);
+  for (const std::int64_t x : {3, 1}) {
+    Counters one;
+    one.add(sweep_of(x));
+    twice.add(one);
+  }
+  EXPECT_EQ(twice, expected);
 }
 
 TEST(Counters, OfAllRanksAreSumsAndMaximaInThreeReductions) {
@@ -47,7 +59,7 @@ TEST(Counters, OfAllRanksAreSumsAndMaximaInThreeReductions) {
   Counters mine;
   mine.add(sweep_of(r + 1));
   pmpi::reset();
-  const Counters all = all_reduce(mine, world);
+  const Counters all = comm::all_reduce(mine, world);
   const pmpi::Counts counts = pmpi::read();
   EXPECT_EQ(counts.collectives(), 3);
   EXPECT_EQ(counts.messages(), 0);
@@ -62,4 +74,4 @@ TEST(Counters, OfAllRanksAreSumsAndMaximaInThreeReductions) {
 }
 
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::smc
