@@ -12,6 +12,7 @@
 #include "twistor/base/philox.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/learn/contrast.hpp"
+#include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -77,7 +78,7 @@ void require_shards(std::int64_t n_ranks, std::int64_t n_shards) {
 }
 
 Trainer::Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const TrainOptions& options,
-                 const estimate::ExactSource& exact, const comm::Communicator& world)
+                 const exact::Source& exact, const comm::Communicator& world)
     : problem_(problem), twist_(twist), options_(options), exact_(exact), world_(world) {
   state_.objective = objective_name(options.objective);
   require_shards(world.size(), options.n_shards);
@@ -133,7 +134,7 @@ Trainer::Items Trainer::negatives(std::uint64_t seed, UpdateReport& report) {
 
 const at::Tensor& Trainer::positive_hidden(std::int64_t index, const std::vector<std::int64_t>& tokens) {
   if (const auto found = hidden_of_exact_.find(index); found != hidden_of_exact_.end()) return found->second;
-  at::Tensor hidden = estimate::hidden_states(problem_, options_.length, tokens).select(0, 0);
+  at::Tensor hidden = smc::hidden_states(problem_, options_.length, tokens).select(0, 0);
   kept_bytes_ += static_cast<std::int64_t>(hidden.nbytes());
   if (kept_bytes_ > hidden_budget_bytes) {
     hidden_of_exact_.clear();

@@ -16,13 +16,14 @@ ROOMS = {  # room: rooms whose headers it may include
     "device": ["base"],
     "model": ["base", "format", "text", "device"],
     "potential": ["base", "format", "text", "model"],
+    "store": ["base"],
+    "exact": ["base", "comm", "model", "potential", "store"],
     "twist": ["base", "device", "model"],
     "smc": ["base", "comm", "model", "potential", "twist"],
-    "estimate": ["base", "comm", "smc"],
-    "learn": ["base", "comm", "model", "twist", "smc", "estimate"],
-    "store": ["base"],
-    "report": ["base", "store"],
-    "app": ["base", "comm", "format", "text", "device", "model", "potential", "twist", "smc", "estimate", "learn", "store", "report"],
+    "estimate": ["base", "comm", "smc", "exact"],
+    "learn": ["base", "comm", "model", "twist", "smc", "exact"],
+    "report": ["base", "estimate", "store"],
+    "app": ["base", "comm", "format", "text", "device", "model", "potential", "store", "exact", "twist", "smc", "estimate", "learn", "report"],
 }
 # (what is included, rooms where it may stand, whether public headers of those rooms may show it)
 THIRD_PARTY = [

@@ -11,7 +11,7 @@
 
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/tree_reduce.hpp"
-#include "twistor/estimate/log_z.hpp"
+#include "twistor/exact/source.hpp"
 #include "twistor/learn/adam.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/head.hpp"
@@ -76,7 +76,7 @@ class Trainer {
   /// Throws Error(config) if there are more ranks than shards, or exact positives are asked for and there are
   /// none.
   Trainer(const smc::Problem& problem, twist::HeadTwist& twist, const TrainOptions& options,
-          const estimate::ExactSource& exact, const comm::Communicator& world);
+          const exact::Source& exact, const comm::Communicator& world);
 
   /// One update: negatives from the twisted proposal without resampling, positives, gradient of each shard,
   /// sum in a fixed tree, Adam. *Collective over world.* Which samples it sees depends on (seed, update
@@ -99,7 +99,7 @@ class Trainer {
   const smc::Problem& problem_;
   twist::HeadTwist& twist_;
   TrainOptions options_;
-  const estimate::ExactSource& exact_;
+  const exact::Source& exact_;
   const comm::Communicator& world_;
   TrainerState state_;
   std::unordered_map<std::int64_t, at::Tensor> hidden_of_exact_;  // (T, D), computed once while it fits

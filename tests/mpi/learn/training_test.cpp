@@ -9,10 +9,11 @@
 
 #include "support/tabular_problem.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/exact/base_sampler.hpp"
 #include "twistor/learn/contrast.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/potential/base_sampler.hpp"
+#include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -24,7 +25,7 @@ struct TinyTask {
         p(precision) {
     std::vector<std::int64_t> indices(20);
     for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);
-    exact_tokens = potential::sample_base(*lm, prompt, T, indices, 4).tokens;
+    exact_tokens = exact::sample_base(*lm, prompt, T, indices, 4).tokens;
   }
   static constexpr std::int64_t T = 5;
   std::unique_ptr<model::LanguageModel> lm;
@@ -32,10 +33,10 @@ struct TinyTask {
   std::vector<std::int64_t> prompt{3, 7, 11, 4};
   test::RoughPotential potential{3.0};
   std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
-  estimate::ExactSource source{20, [this](std::int64_t i) {
-                                 return std::vector<std::int64_t>(exact_tokens.begin() + i * T,
-                                                                  exact_tokens.begin() + (i + 1) * T);
-                               }};
+  exact::Source source{20, [this](std::int64_t i) {
+                         return std::vector<std::int64_t>(exact_tokens.begin() + i * T,
+                                                          exact_tokens.begin() + (i + 1) * T);
+                       }};
 
   [[nodiscard]] std::vector<twist::Parameter> learn(const std::string& form, Positives positives,
                                                     const comm::Communicator& comm, std::int64_t updates,
@@ -127,7 +128,7 @@ smc::Population every_sequence(const test::TabularProblem& tabular, const twist:
     for (std::int64_t t = tabular.T - 1, code = i; t >= 0; --t, code /= tabular.V)
       p.tokens[p.at(i, t)] = code % tabular.V;
   const smc::Proposal proposal(tabular.lm, twist, smc::ProposalKind::base);
-  const estimate::ForcedPass pass = estimate::forced_pass(tabular.problem(), proposal, tabular.T, p.tokens);
+  const smc::ForcedPass pass = smc::forced_pass(tabular.problem(), proposal, tabular.T, p.tokens);
   p.log_p0 = pass.log_p0;
   p.log_psi = pass.log_psi;
   std::fill(p.log_q.begin(), p.log_q.end(), -std::log(static_cast<double>(tabular.V)));

@@ -9,7 +9,7 @@
 #include "twistor/model/language_model.hpp"
 #include "twistor/potential/prefill.hpp"
 
-namespace twistor::potential {
+namespace twistor::exact {
 
 /// n sequences of T tokens.
 struct BaseSamples {
@@ -47,7 +47,7 @@ class BaseSampler {
   [[nodiscard]] Walk start(std::size_t n) const;
 
   const model::LanguageModel& lm_;
-  Prefill prompt_;
+  potential::Prefill prompt_;
 };
 
 /// BaseSampler(lm, prompt).sample(T, indices, seed, stream).
@@ -59,4 +59,4 @@ class BaseSampler {
 [[nodiscard]] JointDraws joint_draw(const model::LanguageModel& lm, std::span<const std::int64_t> prompt,
                                     std::int64_t T, std::int64_t c, std::int64_t index, std::uint64_t seed);
 
-}  // namespace twistor::potential
+}  // namespace twistor::exact

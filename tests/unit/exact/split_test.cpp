@@ -1,10 +1,10 @@
 // Which exact samples measure and which are learned from.
 #include <gtest/gtest.h>
 
-#include "twistor/app/session.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/exact/source.hpp"
 
-namespace twistor::app {
+namespace twistor::exact {
 namespace {
 
 /// Samples of two tokens: (0, 100), (1, 101), ...
@@ -19,7 +19,7 @@ store::ExactSamples samples(std::int64_t n) {
   return out;
 }
 
-std::vector<std::int64_t> first_tokens(const estimate::ExactSource& source) {
+std::vector<std::int64_t> first_tokens(const Source& source) {
   std::vector<std::int64_t> out;
   for (std::int64_t i = 0; i < source.n; ++i) {
     const std::vector<std::int64_t> s = source.sample(i);
@@ -34,30 +34,23 @@ using Numbers = std::vector<std::int64_t>;
 
 TEST(ExactSplit, EverySecondSampleIsLearnedFrom) {
   const store::ExactSamples five = samples(5);
-  Config config;
-  for (const char* positives : {"exact", "both"}) {
-    config.train.positives = positives;
-    EXPECT_EQ(first_tokens(split(five, config).for_estimates), (Numbers{0, 2, 4}));
-    EXPECT_EQ(first_tokens(split(five, config).for_learning), (Numbers{1, 3}));
-  }
+  EXPECT_EQ(first_tokens(split(five, true).for_estimates), (Numbers{0, 2, 4}));
+  EXPECT_EQ(first_tokens(split(five, true).for_learning), (Numbers{1, 3}));
 }
 
 TEST(ExactSplit, AllMeasureWhereNoneIsLearnedFrom) {
   const store::ExactSamples five = samples(5), one = samples(1), none = samples(0);
-  Config config;
-  config.train.positives = "weighted";
-  EXPECT_EQ(first_tokens(split(five, config).for_estimates), (Numbers{0, 1, 2, 3, 4}));
-  EXPECT_EQ(split(five, config).for_learning.n, 0);
-  EXPECT_EQ(first_tokens(split(one, config).for_estimates), (Numbers{0}));
-  EXPECT_EQ(split(none, config).for_estimates.n, 0);
+  EXPECT_EQ(first_tokens(split(five, false).for_estimates), (Numbers{0, 1, 2, 3, 4}));
+  EXPECT_EQ(split(five, false).for_learning.n, 0);
+  EXPECT_EQ(first_tokens(split(one, false).for_estimates), (Numbers{0}));
+  EXPECT_EQ(split(none, false).for_estimates.n, 0);
+  EXPECT_EQ(split(none, true).for_estimates.n, 0);
 }
 
 TEST(ExactSplit, OneSampleCannotServeBoth) {
   const store::ExactSamples one = samples(1);
-  Config config;
-  config.train.positives = "exact";
-  EXPECT_THROW((void)split(one, config), Error);
+  EXPECT_THROW((void)split(one, true), Error);
 }
 
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::exact

@@ -1,5 +1,5 @@
 // Enumeration against plain sums over all sequences, and its samples and optimal twists.
-#include "twistor/potential/enumeration.hpp"
+#include "twistor/exact/enumeration.hpp"
 
 #include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
@@ -9,14 +9,16 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
+#include "twistor/exact/rejection.hpp"
 #include "twistor/potential/contains.hpp"
 #include "twistor/potential/continuation.hpp"
-#include "twistor/potential/rejection.hpp"
 #include "twistor/potential/token_scores.hpp"
 #include "unit/potential/brute_force.hpp"
 
-namespace twistor::potential {
+namespace twistor::exact {
 namespace {
+
+using namespace potential;  // potentials and what tests of them share
 
 const Tokens prompt = {0, 0};
 
@@ -193,4 +195,4 @@ TEST(Enumeration, FourTokensOfFortyFourAreQuick) {
 }
 
 }  // namespace
-}  // namespace twistor::potential
+}  // namespace twistor::exact

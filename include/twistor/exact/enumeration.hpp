@@ -9,7 +9,7 @@
 #include "twistor/model/language_model.hpp"
 #include "twistor/potential/potential.hpp"
 
-namespace twistor::potential {
+namespace twistor::exact {
 
 struct EnumerationOptions {
   std::int64_t limit = 20'000'000;  ///< most sequences V^T to go through; at most 2^32
@@ -60,8 +60,8 @@ class Enumeration {
 
 /// Goes through all V^T sequences behind the prompt, one forward per prefix of fewer than T tokens, a bounded
 /// number of prefixes at a time. *Local.* Throws Error(config) if V^T exceeds the limit.
-[[nodiscard]] Enumeration enumerate(const model::LanguageModel& lm, const Potential& potential,
+[[nodiscard]] Enumeration enumerate(const model::LanguageModel& lm, const potential::Potential& potential,
                                     std::span<const std::int64_t> prompt, std::int64_t T,
                                     const EnumerationOptions& options = {});
 
-}  // namespace twistor::potential
+}  // namespace twistor::exact

@@ -1,5 +1,5 @@
 // Ancestral sampling: one forward a token, the prompt shared.
-#include "twistor/potential/base_sampler.hpp"
+#include "twistor/exact/base_sampler.hpp"
 
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
@@ -10,7 +10,7 @@
 #include "twistor/base/philox.hpp"
 #include "twistor/model/log_prob.hpp"
 
-namespace twistor::potential {
+namespace twistor::exact {
 namespace {
 
 void append(BaseSamples& all, const BaseSamples& part) {
@@ -41,7 +41,7 @@ struct BaseSampler::Walk {
 };
 
 BaseSampler::BaseSampler(const model::LanguageModel& lm, std::span<const std::int64_t> prompt)
-    : lm_(lm), prompt_(prefill(lm, prompt)) {}
+    : lm_(lm), prompt_(potential::prefill(lm, prompt)) {}
 
 BaseSampler::Walk BaseSampler::start(std::size_t n) const {
   return {prompt_.fork(static_cast<std::int64_t>(n)), prompt_.hidden, {}};
@@ -102,4 +102,4 @@ JointDraws joint_draw(const model::LanguageModel& lm, std::span<const std::int64
   return BaseSampler(lm, prompt).joint(T, c, {&index, 1}, seed);
 }
 
-}  // namespace twistor::potential
+}  // namespace twistor::exact

@@ -1,5 +1,5 @@
-// Rejection sampling over numbered draws.
-#include "twistor/potential/rejection.hpp"
+// Rejection sampling over numbered draws, alone and on many ranks.
+#include "twistor/exact/rejection.hpp"
 
 #include <fmt/format.h>
 
@@ -8,9 +8,34 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/comm/collectives.hpp"
 #include "twistor/model/log_prob.hpp"
 
-namespace twistor::potential {
+namespace twistor::exact {
+namespace {
+
+/// All ranks' accepted draws of one round, in order of draw number. *Collective over comm.*
+std::vector<AcceptedDraw> gather(const std::vector<AcceptedDraw>& mine, std::int64_t T,
+                                 const comm::Communicator& comm) {
+  std::vector<std::int64_t> integers;
+  std::vector<double> reals;
+  for (const AcceptedDraw& a : mine) {
+    integers.push_back(a.draw);
+    integers.insert(integers.end(), a.tokens.begin(), a.tokens.end());
+    reals.insert(reals.end(), {a.log_p0, a.log_phi});
+  }
+  const auto all_integers = comm::all_gather(std::span<const std::int64_t>(integers), comm);
+  const auto all_reals = comm::all_gather(std::span<const double>(reals), comm);
+  std::vector<AcceptedDraw> out;
+  for (std::size_t i = 0; 2 * i < all_reals.size(); ++i) {
+    const auto at = all_integers.begin() + static_cast<std::ptrdiff_t>(i) * (T + 1);
+    out.push_back({*at, {at + 1, at + 1 + T}, all_reals[2 * i], all_reals[2 * i + 1]});
+  }
+  std::ranges::sort(out, {}, &AcceptedDraw::draw);
+  return out;
+}
+
+}  // namespace
 
 std::int64_t next_round(const RoundPlan& plan) {
   TWISTOR_ASSERT(plan.n_accepted < plan.n_wanted && plan.n_draws < plan.max_draws,
@@ -31,7 +56,7 @@ std::int64_t next_round(const RoundPlan& plan) {
   return std::min(static_cast<std::int64_t>(draws), plan.max_draws - plan.n_draws);
 }
 
-RejectionSampler::RejectionSampler(const model::LanguageModel& lm, const Potential& potential,
+RejectionSampler::RejectionSampler(const model::LanguageModel& lm, const potential::Potential& potential,
                                    std::vector<std::int64_t> prompt, std::int64_t T, std::uint64_t seed)
     : sampler_(lm, prompt),
       potential_(potential),
@@ -67,33 +92,29 @@ std::vector<AcceptedDraw> RejectionSampler::accepted(const DrawRange& range) con
   return result;
 }
 
-RejectionResult RejectionSampler::run(const RejectionOptions& options,
-                                      const std::function<bool(const RejectionProgress&)>& progress) const {
-  TWISTOR_CHECK(options.n_wanted >= 1 && options.max_draws >= 1 && options.batch >= 1, ErrorKind::usage,
-                "rejection sampling",
-                fmt::format("n_wanted = {}, max_draws = {}, batch = {} (expected at least 1 each)",
-                            options.n_wanted, options.max_draws, options.batch));
-  RejectionResult result;
-  while (!result.is_complete && result.n_draws < options.max_draws) {
-    const std::int64_t end =
-        result.n_draws + next_round({.n_wanted = options.n_wanted,
-                                     .n_accepted = static_cast<std::int64_t>(result.samples.size()),
-                                     .n_draws = result.n_draws,
-                                     .max_draws = options.max_draws,
-                                     .most = options.batch});
-    auto fresh = accepted({result.n_draws, end, 1});
-    result.n_draws = end;
-    const auto missing = static_cast<std::size_t>(options.n_wanted) - result.samples.size();
-    if (fresh.size() >= missing) {
-      fresh.resize(missing);
-      result.n_draws = fresh.back().draw + 1;
-      result.is_complete = true;
-    }
-    result.samples.insert(result.samples.end(), fresh.begin(), fresh.end());
-    if (progress && !progress({result.n_draws, fresh, static_cast<std::int64_t>(result.samples.size())}))
-      break;
-  }
-  return result;
+void append(store::ExactSamples& set, std::span<const std::int64_t> tokens, double log_p0, double log_phi) {
+  set.tokens.values.insert(set.tokens.values.end(), tokens.begin(), tokens.end());
+  ++set.tokens.shape[0];
+  set.log_p0.push_back(log_p0);
+  set.log_phi.push_back(log_phi);
 }
 
-}  // namespace twistor::potential
+void add_round(const RejectionSampler& sampler, const RejectionLimits& limits, store::ExactSamples& set,
+               const comm::Communicator& comm) {
+  const std::int64_t end = set.n_draws + next_round({.n_wanted = limits.count,
+                                                     .n_accepted = set.n(),
+                                                     .n_draws = set.n_draws,
+                                                     .max_draws = limits.budget,
+                                                     .least = limits.least_per_rank * comm.size(),
+                                                     .most = limits.most_per_rank * comm.size()});
+  const auto accepted =
+      gather(sampler.accepted({set.n_draws + comm.rank(), end, comm.size()}), set.length, comm);
+  set.n_draws = end;
+  for (const AcceptedDraw& a : accepted) {
+    if (set.n() == limits.count) break;
+    append(set, a.tokens, a.log_p0, a.log_phi);
+    if (set.n() == limits.count) set.n_draws = a.draw + 1;
+  }
+}
+
+}  // namespace twistor::exact

@@ -2,14 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
-#include "twistor/potential/base_sampler.hpp"
+#include "twistor/comm/communicator.hpp"
+#include "twistor/exact/base_sampler.hpp"
 #include "twistor/potential/potential.hpp"
+#include "twistor/store/exact_samples.hpp"
 
-namespace twistor::potential {
+namespace twistor::exact {
 
 /// An exact sample of sigma.
 struct AcceptedDraw {
@@ -43,47 +44,41 @@ struct RoundPlan {
 /// else. Pure.
 [[nodiscard]] std::int64_t next_round(const RoundPlan& plan);
 
-struct RejectionOptions {
-  std::int64_t n_wanted = 1;
-  std::int64_t max_draws = 1'000'000;  ///< the budget; sampling stops there with what it has
-  std::int64_t batch = 1024;           ///< most draws between two reports of progress
-};
-
-struct RejectionProgress {
-  std::int64_t n_draws = 0;
-  std::span<const AcceptedDraw> fresh;  ///< accepted since the last report, so that they can be saved
-  std::int64_t n_accepted = 0;          ///< in all
-};
-
-struct RejectionResult {
-  std::vector<AcceptedDraw> samples;  ///< in order of draw number, at most n_wanted
-  std::int64_t n_draws = 0;           ///< draws up to the last sample wanted, or all that were made
-  bool is_complete = false;           ///< n_wanted were found within the budget
-};
-
 /// *Local.* Whether draw i is accepted, and as what, depends on (seed, i) alone: the accepted set of a range
 /// of draw numbers is the union of those of its parts, however they are dealt out.
 class RejectionSampler {
  public:
   /// Both references must outlive this. Throws Error(config) if the potential knows no finite bound.
-  RejectionSampler(const model::LanguageModel& lm, const Potential& potential,
+  RejectionSampler(const model::LanguageModel& lm, const potential::Potential& potential,
                    std::vector<std::int64_t> prompt, std::int64_t T, std::uint64_t seed);
 
   /// The accepted among these draws, in increasing order. Pure.
   [[nodiscard]] std::vector<AcceptedDraw> accepted(const DrawRange& range) const;
 
-  /// Draws 0, 1, ... until enough are accepted, the budget is spent, or `progress` (after every round) says
-  /// false.
-  [[nodiscard]] RejectionResult run(const RejectionOptions& options,
-                                    const std::function<bool(const RejectionProgress&)>& progress = {}) const;
-
  private:
   BaseSampler sampler_;
-  const Potential& potential_;
+  const potential::Potential& potential_;
   std::vector<std::int64_t> prompt_;
   std::int64_t T_;
   std::uint64_t seed_;
   double log_bound_;
 };
 
-}  // namespace twistor::potential
+struct RejectionLimits {
+  std::int64_t count = 1;           ///< samples wanted
+  std::int64_t budget = 1'000'000;  ///< most draws
+  std::int64_t least_per_rank = 32,
+               most_per_rank = 256;  ///< draws of one round; 256 fill a batch of the model
+};
+
+/// One more round: its draws are dealt out to the ranks, and the accepted ones join `set` in the order of
+/// their numbers until it has `count`. set.n_draws says where the next round begins; with the last sample it
+/// becomes the number of draws up to that one. `set` must be the same on every rank, and stays so.
+/// *Collective over comm.*
+void add_round(const RejectionSampler& sampler, const RejectionLimits& limits, store::ExactSamples& set,
+               const comm::Communicator& comm);
+
+/// Appends one sequence to a set. *Local.*
+void append(store::ExactSamples& set, std::span<const std::int64_t> tokens, double log_p0, double log_phi);
+
+}  // namespace twistor::exact

@@ -1,5 +1,5 @@
 // Enumeration: depth-first over chunks of prefixes, breadth within a chunk.
-#include "twistor/potential/enumeration.hpp"
+#include "twistor/exact/enumeration.hpp"
 
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
@@ -14,7 +14,7 @@
 #include "twistor/model/log_prob.hpp"
 #include "twistor/potential/prefill.hpp"
 
-namespace twistor::potential {
+namespace twistor::exact {
 namespace {
 
 constexpr std::size_t block = 256;  // sequences between two entries of the cumulative weights
@@ -58,8 +58,8 @@ struct Prefixes {
 
 class Enumerator {
  public:
-  Enumerator(const model::LanguageModel& lm, const Potential& potential, std::span<const std::int64_t> prompt,
-             std::int64_t T, const EnumerationOptions& options)
+  Enumerator(const model::LanguageModel& lm, const potential::Potential& potential,
+             std::span<const std::int64_t> prompt, std::int64_t T, const EnumerationOptions& options)
       : lm_(lm),
         potential_(potential),
         prompt_(prompt),
@@ -77,7 +77,7 @@ class Enumerator {
   }
 
   Enumeration run() {
-    Prefill prompt = prefill(lm_, prompt_);
+    potential::Prefill prompt = potential::prefill(lm_, prompt_);
     expand({std::move(prompt.cache), std::move(prompt.hidden), {0}, {0.0}}, 0);
     result_.log_z_ = sum_.log();
     result_.finish();
@@ -141,7 +141,7 @@ class Enumerator {
   }
 
   const model::LanguageModel& lm_;
-  const Potential& potential_;
+  const potential::Potential& potential_;
   std::span<const std::int64_t> prompt_;
   std::int64_t V_;
   std::int64_t n_together_;
@@ -150,7 +150,7 @@ class Enumerator {
   Enumeration result_;
 };
 
-Enumeration enumerate(const model::LanguageModel& lm, const Potential& potential,
+Enumeration enumerate(const model::LanguageModel& lm, const potential::Potential& potential,
                       std::span<const std::int64_t> prompt, std::int64_t T,
                       const EnumerationOptions& options) {
   check_size(lm.vocab_size(), T, options.limit);
@@ -226,4 +226,4 @@ double Enumeration::log_optimal_twist(std::span<const std::int64_t> prefix) cons
   return log_sum_exp(below) - log_p0;
 }
 
-}  // namespace twistor::potential
+}  // namespace twistor::exact
