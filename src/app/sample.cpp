@@ -8,14 +8,13 @@
 
 #include "twistor/app/commands.hpp"
 #include "twistor/app/sample_file.hpp"
-#include "twistor/app/signals.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/potential/base_sampler.hpp"
+#include "twistor/exact/base_sampler.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/table.hpp"
@@ -69,18 +68,12 @@ estimate::Draws draw(const Session& session, const twist::Twist& twist, const Un
   // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
   if (twist.form() == "none") options.sweep.trigger = smc::Trigger::never;
   report::ProgressLine progress(session.progress());
-  Steering steering;
-  steering.interrupt = session.interrupt();
-  steering.wish = [] { return pending_signal() != 0; };
-  steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
-    progress.update(fmt::format("{}: {} of {} populations", what, done, wanted), {done, wanted});
-  };
-  estimate::Draws draws =
-      estimate::draw_sequences(session.problem(), session.make_proposal(twist), options, session.world(),
-                               session.groups(), unfinished.load_draws(), steering);
+  estimate::Draws draws = estimate::draw_sequences(
+      session.problem(), session.make_proposal(twist), options, session.world(), session.groups(),
+      estimate::draws_from_numbers(unfinished.load()), session.steering(progress, "", " populations"));
   progress.finish();
   if (draws.n_done() < options.n_populations()) {
-    unfinished.save(draws);
+    unfinished.save(estimate::to_numbers(draws));
     session.stop(fmt::format("{} of {} populations of samples are kept; run again to go on", draws.n_done(),
                              options.n_populations()));
   }
@@ -99,8 +92,8 @@ BaseDraws draw_base(const Session& session, std::int64_t n) {
   for (std::int64_t i = n * r / P; i < n * (r + 1) / P; ++i) indices.push_back(i);
   BaseDraws mine;
   if (!indices.empty()) {
-    mine.tokens = potential::sample_base(session.lm(), session.prompt(), T, indices,
-                                         session.config().run.seed, Stream::base_check)
+    mine.tokens = exact::sample_base(session.lm(), session.prompt(), T, indices, session.config().run.seed,
+                                     Stream::base_check)
                       .tokens;
     mine.log_phi = session.potential().log_phi({session.prompt(), mine.tokens, T});
   }

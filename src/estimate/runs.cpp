@@ -1,37 +1,19 @@
-// The sandwich on log Z and the KL estimators.
-#include "twistor/estimate/log_z.hpp"
-
-#include <ATen/ops/empty.h>
+// Repeats dealt out to groups, samples dealt out to ranks.
+#include "twistor/estimate/runs.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <numeric>
 #include <optional>
 #include <string_view>
 
-#include "twistor/base/error.hpp"
-#include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::estimate {
 namespace {
 
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-constexpr std::int64_t sequences_at_once = 64;  // bounds the cache of a teacher-forced pass
-constexpr std::int64_t samples_at_once = 256;   // and of a sweep of independent samples
-
-template <class T>
-std::vector<double> column(const std::vector<T>& rows, double T::*member) {
-  std::vector<double> out;
-  for (const T& row : rows) out.push_back(row.*member);
-  return out;
-}
-
-double mean_of(const std::vector<double>& x) {
-  return std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
-}
+constexpr std::int64_t samples_at_once = 256;  // bounds the cache of a sweep of independent samples
 
 /// The repeats of one round in their order, on every rank: the first rank of each group that has one gives
 /// it.
@@ -56,7 +38,7 @@ std::vector<BoundRun> gather_round(const BoundRun& mine, bool is_speaker, std::i
 class Repeat {
  public:
   Repeat(const smc::Problem& problem, const smc::Proposal& proposal, const BoundOptions& options,
-         const ExactSource& exact, const comm::Communicator& group, std::int64_t index)
+         const exact::Source& exact, const comm::Communicator& group, std::int64_t index)
       : problem_(problem),
         proposal_(proposal),
         options_(options),
@@ -93,14 +75,14 @@ class Repeat {
         derive_seed(options_.sweep.seed, Stream::repeat, 4 * static_cast<std::uint64_t>(index_) + which);
     smc::Sweep result =
         smc::sweep(problem_, proposal_, options, group_, path.empty() ? std::nullopt : std::optional(path));
-    counters.add(result.counters);
+    add_counters(counters, result.counters);
     return result;
   }
 
   const smc::Problem& problem_;
   const smc::Proposal& proposal_;
   const BoundOptions& options_;
-  const ExactSource& exact_;
+  const exact::Source& exact_;
   const comm::Communicator& group_;
   std::int64_t index_;
 };
@@ -149,7 +131,7 @@ bool measure_q(const smc::Problem& problem, const smc::Proposal& proposal, const
 
 /// Adds the next samples_at_once exact samples. *Collective over world.*
 void measure_g(const smc::Problem& problem, const smc::Proposal& proposal, const SampleOptions& options,
-               const ExactSource& exact, const comm::Communicator& world, std::vector<double>& g) {
+               const exact::Source& exact, const comm::Communicator& world, std::vector<double>& g) {
   const auto begin = static_cast<std::int64_t>(g.size());
   const Part part = part_of(std::min(samples_at_once, std::min(options.n, exact.n) - begin), world);
   std::vector<std::int64_t> tokens;
@@ -157,7 +139,7 @@ void measure_g(const smc::Problem& problem, const smc::Proposal& proposal, const
     const std::vector<std::int64_t> s = exact.sample(begin + i);
     tokens.insert(tokens.end(), s.begin(), s.end());
   }
-  const ForcedPass pass = forced_pass(problem, proposal, options.length, tokens);
+  const smc::ForcedPass pass = smc::forced_pass(problem, proposal, options.length, tokens);
   const std::vector<double> log_phi = problem.potential.log_phi({problem.prompt, tokens, options.length});
   std::vector<double> mine;
   for (std::int64_t i = 0; i < part.end - part.begin; ++i)
@@ -170,7 +152,7 @@ void measure_g(const smc::Problem& problem, const smc::Proposal& proposal, const
 }  // namespace
 
 bool run_repeats(const smc::Problem& problem, const smc::Proposal& proposal, const BoundOptions& options,
-                 const ExactSource& exact, const comm::Communicator& world, const comm::Groups& groups,
+                 const exact::Source& exact, const comm::Communicator& world, const comm::Groups& groups,
                  Findings& found, smc::SweepCounters& counters) {
   const std::size_t n_sweeps = exact.n > 0 ? 4 : 2;
   while (static_cast<std::int64_t>(found.repeats.size()) < options.repeats) {
@@ -195,89 +177,8 @@ bool run_repeats(const smc::Problem& problem, const smc::Proposal& proposal, con
   return true;
 }
 
-LogZBounds bounds_of(const Findings& found, bool has_upper) {
-  const std::vector<BoundRun>& runs = found.repeats;
-  LogZBounds out;
-  out.sis_lower_runs = column(runs, &BoundRun::sis_lower);
-  out.smc_lower_runs = column(runs, &BoundRun::smc_lower);
-  out.sis_lower = mean_estimate(out.sis_lower_runs);
-  out.smc_lower = mean_estimate(out.smc_lower_runs);
-  out.has_upper = has_upper;
-  if (out.has_upper) {
-    out.sis_upper_runs = column(runs, &BoundRun::sis_upper);
-    out.smc_upper_runs = column(runs, &BoundRun::smc_upper);
-    out.sis_upper = mean_estimate(out.sis_upper_runs);
-    out.smc_upper = mean_estimate(out.smc_upper_runs);
-  }
-  out.genealogical_variance = mean_of(column(runs, &BoundRun::variance));
-  out.mean_final_ess = mean_of(column(runs, &BoundRun::final_ess));
-  for (std::size_t t = 0; !runs.empty() && t < runs.front().ess.size(); ++t) {
-    FixedPointSum sum;
-    for (const BoundRun& run : runs) sum.add(run.ess[t]);
-    out.mean_ess.push_back(sum.value() / static_cast<double>(runs.size()));
-  }
-  return out;
-}
-
-LogZBounds bound_log_z(const smc::Problem& problem, const smc::Proposal& proposal,
-                       const BoundOptions& options, const ExactSource& exact, const comm::Communicator& world,
-                       const comm::Groups& groups) {
-  Findings found;
-  smc::SweepCounters counters;
-  TWISTOR_CHECK(run_repeats(problem, proposal, options, exact, world, groups, found, counters),
-                ErrorKind::usage, "bounding log Z", "it was interrupted", "run_repeats() keeps what is done");
-  LogZBounds out = bounds_of(found, exact.n > 0);
-  out.counters = counters;
-  return out;
-}
-
-at::Tensor hidden_states(const smc::Problem& problem, std::int64_t length,
-                         std::span<const std::int64_t> tokens) {
-  const std::int64_t n = static_cast<std::int64_t>(tokens.size()) / length;
-  auto prompt_cache = problem.lm.make_cache(1);
-  const at::Tensor prompt = problem.lm.forward(problem.prompt, *prompt_cache);
-  const std::int64_t d = prompt.size(2);
-  at::Tensor out = at::empty({n, length, d}, prompt.options());
-  out.select(1, 0).copy_(prompt.select(1, prompt.size(1) - 1).expand({n, d}));
-  for (std::int64_t begin = 0; begin < n && length > 1; begin += sequences_at_once) {
-    const std::int64_t end = std::min(n, begin + sequences_at_once);
-    std::vector<std::int64_t> heads;  // all but the last token of each sequence
-    for (std::int64_t i = begin; i < end; ++i)
-      heads.insert(heads.end(), tokens.begin() + i * length, tokens.begin() + (i + 1) * length - 1);
-    auto cache = prompt_cache->fork();
-    cache->select(std::vector<std::int64_t>(static_cast<std::size_t>(end - begin), 0));
-    out.slice(0, begin, end).slice(1, 1, length).copy_(problem.lm.forward(heads, *cache));
-  }
-  return out;
-}
-
-ForcedPass forced_pass(const smc::Problem& problem, const smc::Proposal& proposal, std::int64_t length,
-                       std::span<const std::int64_t> tokens) {
-  ForcedPass out{std::vector<double>(tokens.size()), std::vector<double>(tokens.size()),
-                 std::vector<double>(tokens.size())};
-  const at::Tensor hidden = hidden_states(problem, length, tokens);
-  const at::Tensor rows = hidden.view({-1, hidden.size(2)});
-  constexpr std::int64_t rows_at_once = 512;
-  for (std::int64_t begin = 0; begin < rows.size(0); begin += rows_at_once) {
-    const at::Tensor h = rows.slice(0, begin, std::min(rows.size(0), begin + rows_at_once));
-    std::vector<std::int64_t> identity(static_cast<std::size_t>(h.size(0)));
-    std::iota(identity.begin(), identity.end(), std::int64_t{0});
-    const smc::Draws scored = proposal.score_tokens(
-        proposal.score(h), h, identity, tokens.subspan(static_cast<std::size_t>(begin), identity.size()));
-    std::copy(scored.log_q.begin(), scored.log_q.end(), out.log_q.begin() + begin);
-    std::copy(scored.log_p0.begin(), scored.log_p0.end(), out.log_p0.begin() + begin);
-    std::copy(scored.log_psi.begin(), scored.log_psi.end(), out.log_psi.begin() + begin);
-  }
-  // psi stays what it was at the end of a text.
-  const std::int64_t end = problem.lm.absorbing_token();
-  for (std::size_t i = 0; end >= 0 && i < tokens.size(); ++i)
-    if (i % static_cast<std::size_t>(length) != 0 && tokens[i - 1] == end)
-      out.log_psi[i] = out.log_psi[i - 1];
-  return out;
-}
-
 bool run_samples(const smc::Problem& problem, const smc::Proposal& proposal, const SampleOptions& options,
-                 const ExactSource& exact, const comm::Communicator& world, Findings& found) {
+                 const exact::Source& exact, const comm::Communicator& world, Findings& found) {
   while (static_cast<std::int64_t>(found.q.size()) < options.n) {
     options.steering.observe("samples of the proposal (F_q)", static_cast<std::int64_t>(found.q.size()),
                              options.n);
@@ -292,44 +193,6 @@ bool run_samples(const smc::Problem& problem, const smc::Proposal& proposal, con
   }
   options.steering.observe("samples", options.n, options.n);
   return true;
-}
-
-ProposalKl proposal_kl_of(const Findings& found) {
-  ProposalKl out;
-  out.f_q = mean_estimate(column(found.q, &ProposalSample::ratio));
-  out.log_phi = mean_estimate(column(found.q, &ProposalSample::log_phi));
-  out.kl_q_p0 = mean_estimate(column(found.q, &ProposalSample::kl_q_p0));
-  out.has_g = !found.g.empty();
-  if (out.has_g) out.g_q = mean_estimate(found.g);
-  return out;
-}
-
-ProposalKl proposal_kl(const smc::Problem& problem, const smc::Proposal& proposal, std::int64_t length,
-                       std::int64_t n, std::uint64_t seed, const ExactSource& exact,
-                       const comm::Communicator& world) {
-  Findings found;
-  (void)run_samples(problem, proposal, {length, n, seed}, exact, world, found);
-  return proposal_kl_of(found);
-}
-
-KlFromLogZ kl_from_log_z(const ProposalKl& kl, double log_z) {
-  const Estimate unknown{not_a_number, not_a_number, 0};
-  KlFromLogZ out{{log_z - kl.f_q.mean, kl.f_q.se, kl.f_q.n}, unknown, unknown};
-  if (kl.has_g) {
-    out.sigma_q = {kl.g_q.mean - log_z, kl.g_q.se, kl.g_q.n};
-    out.symmetrised = {kl.g_q.mean - kl.f_q.mean, std::hypot(kl.g_q.se, kl.f_q.se),
-                       std::min(kl.g_q.n, kl.f_q.n)};
-  }
-  return out;
-}
-
-double best_log_z(const LogZBounds& bounds, double exact) {
-  if (!std::isnan(exact)) return exact;
-  if (!bounds.has_upper) return std::max(bounds.sis_lower.mean, bounds.smc_lower.mean);
-  const double sis_gap = bounds.sis_upper.mean - bounds.sis_lower.mean,
-               smc_gap = bounds.smc_upper.mean - bounds.smc_lower.mean;
-  return smc_gap <= sis_gap ? 0.5 * (bounds.smc_lower.mean + bounds.smc_upper.mean)
-                            : 0.5 * (bounds.sis_lower.mean + bounds.sis_upper.mean);
 }
 
 }  // namespace twistor::estimate
