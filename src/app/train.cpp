@@ -11,7 +11,6 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/report/metrics.hpp"
 #include "twistor/report/progress.hpp"
 
 namespace twistor::app {
@@ -50,9 +49,11 @@ class Training {
     counters_.sums["skipped_updates"] = 0;  // said also by a run that finds nothing left to learn
     // Up to here nothing of an earlier run was replaced: all checks are done.
     resume();
-    if (session_.is_root())
-      metrics_.emplace(session_.output("metrics.jsonl"),
-                       trainer_.state().update > 0 ? std::optional(trainer_.state().update) : std::nullopt);
+    const std::int64_t at = trainer_.state().update;
+    sinks_ = make_sinks(session_, session_.is_root()
+                                      ? report::json_lines(session_.output("metrics.jsonl"),
+                                                           at > 0 ? std::optional(at) : std::nullopt)
+                                      : nullptr);
   }
 
   int run() {
@@ -62,17 +63,15 @@ class Training {
       if (trainer_.state().update > 0) save();
       throw;
     }
-    const Counters counters = all_reduce(counters_, session_.world());
-    if (session_.is_root())
-      publish(session_, {base(), first_ ? &*first_ : nullptr, &last_}, counters, seconds_since(begin_));
+    finish(session_, sinks_, base(), first_ ? &*first_ : nullptr, last_, counters_, seconds_since(begin_));
     return 0;
   }
 
  private:
   /// Learning that starts from psi = 1 has evaluated the base model before its first update.
   [[nodiscard]] bool starts_from_base() const { return session_.config().twist.init_scale == 0; }
-  [[nodiscard]] const Evaluation* base() const {
-    const std::optional<Evaluation>& found = starts_from_base() ? first_ : base_;
+  [[nodiscard]] const estimate::Evaluation* base() const {
+    const std::optional<estimate::Evaluation>& found = starts_from_base() ? first_ : base_;
     return found ? &*found : nullptr;
   }
 
@@ -87,7 +86,7 @@ class Training {
       if (config.train.evaluate && at == begin && at < end) {
         if (config.evaluate.base && !starts_from_base() && !base_) {
           base_ = evaluate_base(session_, exact_);
-          counters_.add(base_->bounds.counters);
+          counters_.add(base_->counters);
         }
         evaluate();
       }
@@ -131,8 +130,8 @@ class Training {
     if (!checkpoint_) return;
     set_parameters(*twist_, *checkpoint_);
     trainer_.resume(trainer_state(*checkpoint_));
-    first_ = from_numbers(checkpoint_->numbers, "before");
-    base_ = from_numbers(checkpoint_->numbers, "base");
+    first_ = estimate::evaluation_from_numbers(checkpoint_->numbers, "before");
+    base_ = estimate::evaluation_from_numbers(checkpoint_->numbers, "base");
     saved_at_ = checkpoint_->update;
     if (session_.is_root()) log_info(fmt::format("resuming after update {}", checkpoint_->update));
     checkpoint_.reset();
@@ -186,11 +185,12 @@ class Training {
           "target.log_floor, "
           "or a larger train.batch");
     has_warned_ |= report.is_skipped;
-    if (!metrics_) return;
-    report::JsonLine line;
-    line.add("update", trainer_.state().update).add("loss", report.loss).add("log_z_hat", report.log_z);
-    line.add("negative_ess", report.negative_ess).add("skipped", report.is_skipped).add("seconds", seconds);
-    metrics_->write(line);
+    sinks_.update({.update = trainer_.state().update,
+                   .loss = report.loss,
+                   .log_z_hat = report.log_z,
+                   .negative_ess = report.negative_ess,
+                   .is_skipped = report.is_skipped,
+                   .seconds = seconds});
   }
 
   /// Nothing if the state is saved already: an equal generation would push out the one before.
@@ -199,8 +199,8 @@ class Training {
     saved_at_ = trainer_.state().update;
     if (!session_.is_root()) return;
     store::Checkpoint checkpoint = to_checkpoint(session_, *twist_, trainer_.state());
-    if (first_) checkpoint.numbers = to_numbers(*first_, "before");
-    if (base_) checkpoint.numbers.merge(to_numbers(*base_, "base"));
+    if (first_) checkpoint.numbers = estimate::to_numbers(*first_, "before");
+    if (base_) checkpoint.numbers.merge(estimate::to_numbers(*base_, "base"));
     if (const std::string notice = size_notice(checkpoint); !notice.empty() && !has_said_size_)
       log_info(notice);
     has_said_size_ = true;
@@ -209,26 +209,23 @@ class Training {
 
   void evaluate() {
     last_ = evaluate_twist(session_, *twist_, trainer_.state().update, exact_);
-    counters_.add(last_.bounds.counters);
+    counters_.add(last_.counters);
     if (!first_ && last_.update == 0) first_ = last_;
-    if (!metrics_) return;
-    report::JsonLine line;
-    line.add("update", last_.update).add("event", "evaluation").add_all(to_numbers(last_, "evaluation"));
-    metrics_->write(line);
+    sinks_.evaluation(last_);
   }
 
   Clock::time_point begin_ = Clock::now();
   Session session_;
   std::optional<store::Checkpoint> checkpoint_;  // until resume() has taken it over
   store::ExactSamples exact_;
-  estimate::ExactSource source_;
+  exact::Source source_;
   smc::Problem problem_;
   std::unique_ptr<twist::HeadTwist> twist_;
   learn::Trainer trainer_;
-  std::optional<report::MetricsWriter> metrics_;
-  std::optional<Evaluation> base_,
+  report::Sinks sinks_;
+  std::optional<estimate::Evaluation> base_,
       first_;  // of psi = 1 where learning starts elsewhere; before the first update
-  Evaluation last_;
+  estimate::Evaluation last_;
   Counters counters_;
   std::int64_t saved_at_ = -1;  // update of the newest checkpoint
   bool has_warned_ = false, has_said_size_ = false;

@@ -59,7 +59,8 @@ JsonLine& JsonLine::add_json(std::string_view name, std::string_view json) {
   return *this;
 }
 
-JsonLine& JsonLine::add(std::string_view name, const Estimate& estimate) {
+JsonLine& JsonLine::add(std::string_view name, const estimate::Estimate& estimate) {
+  if (estimate.n == 0) return add_json(name, "null");
   return add(name, JsonLine().add("mean", estimate.mean).add("se", estimate.se).add("n", estimate.n));
 }
 
