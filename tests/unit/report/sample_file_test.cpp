@@ -1,15 +1,14 @@
 // Rows of `twistor sample`: weights, repeats, the best ones, and what the lines hold.
-#include "twistor/app/sample_file.hpp"
+#include "twistor/report/sample_file.hpp"
 
 #include <gmock/gmock.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "twistor/app/twist_store.hpp"
 #include "twistor/base/log_space.hpp"
 
-namespace twistor::app {
+namespace twistor::report {
 namespace {
 
 using estimate::DrawFrom;
@@ -97,13 +96,5 @@ TEST(SampleFile, CsvHasTheSameColumns) {
             "7 8,1 2,-3,-1,-2,-2.3025850929940455,0.25,1,0,0\n");
 }
 
-TEST(CheckpointSize, IsSaidAboveAHundredMegabytes) {
-  store::Checkpoint checkpoint;
-  checkpoint.parameters["w"].values.resize(25'000'000);  // 100 MB
-  EXPECT_EQ(size_notice(checkpoint), "");
-  checkpoint.adam_m["w"].values.resize(2'500'000);
-  EXPECT_THAT(size_notice(checkpoint), HasSubstr("takes 110 MB on disk"));
-}
-
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::report

@@ -1,5 +1,5 @@
 // Rows of samples: weights, repeats, order, and the two formats.
-#include "twistor/app/sample_file.hpp"
+#include "twistor/report/sample_file.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,14 +14,14 @@
 #include "twistor/report/csv.hpp"
 #include "twistor/report/json_line.hpp"
 
-namespace twistor::app {
+namespace twistor::report {
 namespace {
 
 using estimate::DrawFrom;
 using estimate::WeightedSequence;
 
 std::string valid_utf8(const std::string& text) {
-  return nlohmann::json::parse(report::json_string(text)).get<std::string>();
+  return nlohmann::json::parse(json_string(text)).get<std::string>();
 }
 
 std::string joined(const std::vector<std::int64_t>& ids) {
@@ -77,7 +77,7 @@ std::string to_jsonl(const std::vector<SampleRow>& rows, const SampleHead& head)
   std::string out;
   for (const SampleRow& row : rows) {
     const WeightedSequence& s = row.sequence;
-    report::JsonLine line;
+    JsonLine line;
     if (head.prompt_text)
       line.add("prompt", *head.prompt_text).add("text", row.text);
     else
@@ -101,7 +101,7 @@ std::string to_csv(const std::vector<SampleRow>& rows, const SampleHead& head) {
     names.emplace_back(name);
   if (head.has_count) names.emplace_back("count");
   names.insert(names.end(), {"population", "id"});
-  std::string out = report::csv_line(names);
+  std::string out = csv_line(names);
   for (const SampleRow& row : rows) {
     const WeightedSequence& s = row.sequence;
     std::vector<std::string> fields{head.prompt_text ? valid_utf8(*head.prompt_text)
@@ -109,12 +109,12 @@ std::string to_csv(const std::vector<SampleRow>& rows, const SampleHead& head) {
     if (head.prompt_text) fields.push_back(valid_utf8(row.text));
     fields.push_back(joined(s.tokens));
     for (const double x : {s.log_phi, s.log_p0, s.log_q, s.log_weight, row.weight})
-      fields.push_back(report::plain_number(x));
+      fields.push_back(plain_number(x));
     if (head.has_count) fields.push_back(std::to_string(row.count));
     fields.insert(fields.end(), {std::to_string(s.population), std::to_string(s.id)});
-    out += report::csv_line(fields);
+    out += csv_line(fields);
   }
   return out;
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::report

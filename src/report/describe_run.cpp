@@ -1,5 +1,5 @@
 // Summaries, metrics, samples and the folder that holds them, in people's words.
-#include "info_run.hpp"
+#include "describe_run.hpp"
 
 #include <fmt/format.h>
 
@@ -13,11 +13,11 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/app/commands.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/report/csv.hpp"
+#include "twistor/report/describe.hpp"
 
-namespace twistor::app {
+namespace twistor::report {
 namespace {
 
 namespace fs = std::filesystem;
@@ -185,7 +185,7 @@ std::string describe_samples(const Lines& lines) {
 
 std::string describe_csv(const std::string& text) {
   const std::string header = text.substr(0, text.find('\n'));
-  return fmt::format("{} sampled sequences\ncolumns: {}\n", report::count_csv_records(text) - 1, header);
+  return fmt::format("{} sampled sequences\ncolumns: {}\n", count_csv_records(text) - 1, header);
 }
 
 std::string first_line(const std::string& text) {
@@ -237,4 +237,4 @@ std::optional<std::string> describe_text_file(const fs::path& path) {
   return describe_summary(whole);
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::report

@@ -8,7 +8,7 @@
 
 #include "twistor/estimate/draws.hpp"
 
-namespace twistor::app {
+namespace twistor::report {
 
 /// One line of the file.
 struct SampleRow {
@@ -43,4 +43,4 @@ struct SampleHead {
 [[nodiscard]] std::string to_jsonl(const std::vector<SampleRow>& rows, const SampleHead& head);
 [[nodiscard]] std::string to_csv(const std::vector<SampleRow>& rows, const SampleHead& head);
 
-}  // namespace twistor::app
+}  // namespace twistor::report

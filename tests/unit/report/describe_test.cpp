@@ -4,13 +4,13 @@
 #include <filesystem>
 #include <fstream>
 
-#include "twistor/app/commands.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/report/describe.hpp"
 #include "twistor/store/checkpoint.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/store/results.hpp"
 
-namespace twistor::app {
+namespace twistor::report {
 namespace {
 
 using testing::HasSubstr;
@@ -115,4 +115,4 @@ TEST_F(Info, RefusesWhatIsMissingDamagedOrForeign) {
 }
 
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::report
