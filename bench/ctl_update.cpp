@@ -89,12 +89,11 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
   const LastToken potential;
   const std::vector<std::int64_t> prompt{7454, 2402, 257, 640, 11, 612, 373, 257};
   const smc::Problem problem{*lm, prompt, potential};
-  const estimate::ExactSource exact{K, [](std::int64_t i) {
-                                      std::vector<std::int64_t> s;
-                                      for (std::int64_t t = 0; t < T; ++t)
-                                        s.push_back((i * 977 + t * 131) % V);
-                                      return s;
-                                    }};
+  const exact::Source exact{K, [](std::int64_t i) {
+                              std::vector<std::int64_t> s;
+                              for (std::int64_t t = 0; t < T; ++t) s.push_back((i * 977 + t * 131) % V);
+                              return s;
+                            }};
   twist::HeadTwist twist("mlp", D, V, precision, 1.0, 1);
   learn::TrainOptions options;
   options.length = T;

@@ -37,7 +37,7 @@ struct Learner {
     step_s.push_back(report.times.step_s);
   }
 
-  estimate::ExactSource exact;  // none: positives are the weighted samples
+  twistor::exact::Source exact;  // none: positives are the weighted samples
   twist::HeadTwist twist;
   learn::Trainer trainer;
   std::vector<double> total_s, sample_s, gradient_s, reduce_s, step_s;

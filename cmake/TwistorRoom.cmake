@@ -74,6 +74,7 @@ function(twistor_room name)
     endif()
   endif()
   add_library(twistor::${name} ALIAS twistor_${name})
+  set_property(GLOBAL APPEND PROPERTY TWISTOR_ROOMS ${name})
 endfunction()
 
 # twistor_kernels(ISA flags...): src/device/cpu/ISA/*.cpp join the room device, those flags in place of

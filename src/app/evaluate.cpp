@@ -19,20 +19,17 @@ int evaluate(const Invocation& invocation) {
   const auto twist = session.make_twist();
   restore(*twist, checkpoint);
   const store::ExactSamples exact = session.exact_samples();
-  std::optional<Evaluation> base;
+  std::optional<estimate::Evaluation> base;
   if (session.config().evaluate.base) base = evaluate_base(session, exact);
-  const Evaluation result = evaluate_twist(session, *twist, checkpoint.update, exact);
+  const estimate::Evaluation result = evaluate_twist(session, *twist, checkpoint.update, exact);
   forget_base(session);
   Counters mine;
-  if (base) mine.add(base->bounds.counters);
-  mine.add(result.bounds.counters);
-  const Counters counters = all_reduce(mine, session.world());
-  if (session.is_root()) {
-    const auto before = from_numbers(checkpoint.numbers, "before");
-    keep_earlier_results(session);
-    publish(session, {base ? &*base : nullptr, before ? &*before : nullptr, &result}, counters,
-            watch.seconds());
-  }
+  if (base) mine.add(base->counters);
+  mine.add(result.counters);
+  const auto before = estimate::evaluation_from_numbers(checkpoint.numbers, "before");
+  if (session.is_root()) report::keep_earlier_results(session.output(""));
+  report::Sinks sinks = make_sinks(session);
+  finish(session, sinks, base ? &*base : nullptr, before ? &*before : nullptr, result, mine, watch.seconds());
   return 0;
 }
 

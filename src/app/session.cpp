@@ -9,10 +9,10 @@
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/device/isa.hpp"
+#include "twistor/exact/base_sampler.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/potential/base_sampler.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/text/decode.hpp"
 #include "twistor/twist/registry.hpp"
@@ -116,9 +116,8 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
     // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
     const std::int64_t index = 0;
-    const potential::JointDraws draw =
-        potential::BaseSampler(*lm_, prompt_)
-            .joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
+    const exact::JointDraws draw = exact::BaseSampler(*lm_, prompt_)
+                                       .joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
     joint_sample_ = draw.sequences.tokens;
     observation_ = options.ids = draw.observations.tokens;
     if (is_root())
@@ -177,26 +176,23 @@ void Session::stop_if_interrupted(const std::string& what_is_kept) const {
   if (agreed_signal(world_) != 0) stop(what_is_kept);
 }
 
+Steering Session::steering(report::ProgressLine& progress, const std::string& before,
+                           const std::string& after) const {
+  const Observer show = [&progress, before, after](std::string_view what, std::int64_t done,
+                                                   std::int64_t wanted) {
+    progress.update(fmt::format("{}{}: {} of {}{}", before, what, done, wanted, after), {done, wanted});
+  };
+  return {interrupt(), show, [] { return pending_signal() != 0; }};
+}
+
 report::ProgressOptions Session::progress() const {
   report::ProgressOptions options;
   options.enabled = is_root() && config_.run.progress;
   return options;
 }
 
-ExactSplit split(const store::ExactSamples& samples, const Config& config) {
-  const auto every = [&samples](std::int64_t step, std::int64_t first) {
-    return estimate::ExactSource{
-        (samples.n() + step - 1 - first) / step, [&samples, step, first](std::int64_t i) {
-          const auto at = samples.tokens.values.begin() + (first + step * i) * samples.length;
-          return std::vector<std::int64_t>(at, at + samples.length);
-        }};
-  };
-  if (config.train.samples.positives == learn::Positives::weighted) return {every(1, 0), {}};
-  TWISTOR_CHECK(
-      samples.n() != 1, ErrorKind::config, "dividing the exact samples between learning and evaluation",
-      "there is one, and both need their own", "set train.positives = weighted, or make more exact samples");
-  // Every second sample: the division does not depend on how many there are, nor on who learns from them.
-  return {every(2, 0), every(2, 1)};
+exact::Split split(const store::ExactSamples& samples, const Config& config) {
+  return exact::split(samples, config.train.samples.positives != learn::Positives::weighted);
 }
 
 }  // namespace twistor::app

@@ -43,10 +43,8 @@ class Training {
   int run() {
     learn();
     forget_base(session_);
-    const Counters counters = all_reduce(log_.counters(), session_.world());
-    if (session_.is_root())
-      publish(session_, {base(), earlier_.first ? &*earlier_.first : nullptr, &last_}, counters,
-              watch_.seconds());
+    finish(session_, log_.sinks(), base(), earlier_.first ? &*earlier_.first : nullptr, last_,
+           log_.counters(), watch_.seconds());
     return 0;
   }
 
@@ -74,8 +72,8 @@ class Training {
 
   /// Learning that starts from psi = 1 has evaluated the base model before its first update.
   [[nodiscard]] bool starts_from_base() const { return session_.config().twist.init_scale == 0; }
-  [[nodiscard]] const Evaluation* base() const {
-    const std::optional<Evaluation>& found = starts_from_base() ? earlier_.first : earlier_.base;
+  [[nodiscard]] const estimate::Evaluation* base() const {
+    const std::optional<estimate::Evaluation>& found = starts_from_base() ? earlier_.first : earlier_.base;
     return found ? &*found : nullptr;
   }
 
@@ -98,13 +96,13 @@ class Training {
   learn::Shards shards_;  // refuses too many ranks before anything is read
   TrainCheckpoint checkpoint_;
   store::ExactSamples exact_;
-  estimate::ExactSource source_;
+  exact::Source source_;
   smc::Problem problem_;
   std::unique_ptr<twist::Trainable> twist_;
   learn::Trainer trainer_;
   EarlierEvaluations earlier_;
   TrainLog log_;
-  Evaluation last_;
+  estimate::Evaluation last_;
 };
 
 }  // namespace

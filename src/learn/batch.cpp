@@ -10,6 +10,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/model/absorbing.hpp"
+#include "twistor/smc/forced_pass.hpp"
 #include "twistor/smc/proposal.hpp"
 
 namespace twistor::learn {
@@ -30,7 +31,7 @@ Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n
 }
 
 BatchSource::BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
-                         const estimate::ExactSource& exact, const comm::Communicator& world)
+                         const exact::Source& exact, const comm::Communicator& world)
     : problem_(problem), length_(length), shards_(shards), exact_(exact), world_(world) {}
 
 Batch BatchSource::draw(const Request& request, std::int64_t number, const twist::Twist& twist,
@@ -86,7 +87,7 @@ Batch BatchSource::exact_samples(const Request& request, std::int64_t number, st
 
 const at::Tensor& BatchSource::hidden_of_exact(std::int64_t index, std::span<const std::int64_t> tokens) {
   if (const auto found = kept_.find(index); found != kept_.end()) return found->second;
-  at::Tensor hidden = estimate::hidden_states(problem_, length_, tokens).select(0, 0);
+  at::Tensor hidden = smc::hidden_states(problem_, length_, tokens).select(0, 0);
   kept_bytes_ += static_cast<std::int64_t>(hidden.nbytes());
   if (kept_bytes_ > hidden_budget_bytes) {
     kept_.clear();

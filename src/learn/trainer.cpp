@@ -14,8 +14,7 @@
 
 namespace twistor::learn {
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
-                 const TrainOptions& options, const estimate::ExactSource& exact,
-                 const comm::Communicator& world)
+                 const TrainOptions& options, const exact::Source& exact, const comm::Communicator& world)
     : problem_(problem),
       twist_(twist),
       objective_(std::move(objective)),

@@ -60,7 +60,8 @@ JsonLine& JsonLine::add(std::string_view name, std::string_view text) {
   return add_json(name, format::json_string(text));
 }
 
-JsonLine& JsonLine::add(std::string_view name, const Estimate& estimate) {
+JsonLine& JsonLine::add(std::string_view name, const estimate::Estimate& estimate) {
+  if (estimate.n == 0) return add_json(name, "null");
   return add(name, JsonLine().add("mean", estimate.mean).add("se", estimate.se).add("n", estimate.n));
 }
 

@@ -295,21 +295,6 @@ class Sweeper {
 
 }  // namespace
 
-void SweepCounters::add(const SweepCounters& o) {
-  token_forwards += o.token_forwards;
-  rows_scored += o.rows_scored;
-  resamplings += o.resamplings;
-  moved_copies += o.moved_copies;
-  sent_messages += o.sent_messages;
-  sent_bytes += o.sent_bytes;
-  peak_live_blocks = std::max(peak_live_blocks, o.peak_live_blocks);
-  dense_blocks = std::max(dense_blocks, o.dense_blocks);
-  forward_s += o.forward_s;
-  heads_s += o.heads_s;
-  resample_s += o.resample_s;
-  potential_s += o.potential_s;
-}
-
 Sweep sweep(const Problem& problem, const Proposal& proposal, const SweepOptions& options,
             const comm::Communicator& comm, std::optional<std::span<const std::int64_t>> pinned) {
   TWISTOR_CHECK(!problem.prompt.empty(), ErrorKind::usage, "starting a sweep", "the prompt is empty",

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "twistor/base/philox.hpp"
+#include "twistor/exact/enumeration.hpp"
 #include "twistor/model/tabular.hpp"
-#include "twistor/potential/enumeration.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/twist.hpp"
 
@@ -81,7 +81,8 @@ struct TabularProblem {
   model::TabularModel lm = model::TabularModel::random(V, 1 + T, 11, 0.7);
   Tokens prompt{2};
   RoughPotential potential;
-  potential::Enumeration exact = potential::enumerate(lm, potential, prompt, T, {.keep_twists = true});
+  twistor::exact::Enumeration exact =
+      twistor::exact::enumerate(lm, potential, prompt, T, {.keep_twists = true});
   TableTwist rough_twist{lm, 1, [](const Tokens& prefix) { return 1.2 * rough(prefix, 9); }};
   TableTwist optimal_twist{lm, 1, [this](const Tokens& prefix) { return exact.log_optimal_twist(prefix); }};
 

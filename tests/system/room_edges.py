@@ -17,13 +17,14 @@ ROOMS = {  # room: rooms whose headers it may include
     "device": ["base"],
     "model": ["base", "format", "text", "device"],
     "potential": ["base", "config", "format", "text", "model"],
+    "store": ["base"],
+    "exact": ["base", "comm", "model", "potential", "store"],
     "twist": ["base", "device", "model"],
     "smc": ["base", "config", "comm", "model", "potential", "twist"],
-    "estimate": ["base", "comm", "smc"],
-    "learn": ["base", "config", "comm", "model", "twist", "smc", "estimate"],
-    "store": ["base"],
-    "report": ["base", "format"],
-    "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "twist", "smc", "estimate", "learn", "store", "report"],
+    "estimate": ["base", "comm", "smc", "exact"],
+    "learn": ["base", "config", "comm", "model", "twist", "smc", "exact"],
+    "report": ["base", "format", "estimate", "store"],
+    "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "store", "exact", "twist", "smc", "estimate", "learn", "report"],
 }
 # (what is included, rooms where it may stand, whether public headers of those rooms may show it)
 THIRD_PARTY = [

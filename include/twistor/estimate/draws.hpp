@@ -56,6 +56,11 @@ struct Draws {
   [[nodiscard]] double mean_final_ess() const;  ///< over populations
 };
 
+/// As numbers, for a file, and back; no numbers are no draws. *Local.* Throws Error(data) if their number is
+/// not what the first of them say.
+[[nodiscard]] std::vector<double> to_numbers(const Draws& draws);
+[[nodiscard]] Draws draws_from_numbers(std::span<const double> numbers);
+
 /// Adds to `found` the populations that it lacks. Groups take turns; the result depends neither on them nor
 /// on ranks nor on where the work was interrupted. A sweep that was cut short is thrown away. *Collective
 /// over world*, of which groups are parts.

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "twistor/comm/communicator.hpp"
-#include "twistor/estimate/log_z.hpp"
+#include "twistor/exact/source.hpp"
 #include "twistor/smc/population.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/twist.hpp"
@@ -54,7 +54,7 @@ struct Shards {
 class BatchSource {
  public:
   BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
-              const estimate::ExactSource& exact, const comm::Communicator& world);
+              const exact::Source& exact, const comm::Communicator& world);
 
   /// The n-th request of the same kind in an update is `number` n. *Collective over world.*
   [[nodiscard]] Batch draw(const Request& request, std::int64_t number, const twist::Twist& twist,
@@ -71,7 +71,7 @@ class BatchSource {
   const smc::Problem& problem_;
   std::int64_t length_;
   Shards shards_;
-  const estimate::ExactSource& exact_;
+  const exact::Source& exact_;
   const comm::Communicator& world_;
   std::unordered_map<std::int64_t, at::Tensor>
       kept_;  // (T, D) of exact samples, computed once while they fit

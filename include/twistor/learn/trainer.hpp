@@ -12,7 +12,7 @@
 
 #include "twistor/base/names.hpp"
 #include "twistor/comm/communicator.hpp"
-#include "twistor/estimate/log_z.hpp"
+#include "twistor/exact/source.hpp"
 #include "twistor/learn/batch.hpp"
 #include "twistor/learn/objective.hpp"
 #include "twistor/learn/options.hpp"
@@ -43,7 +43,7 @@ class Trainer {
   /// References must outlive it. Throws Error(config) if there are more ranks than shards, or the objective
   /// asks for exact samples and there are none.
   Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
-          const TrainOptions& options, const estimate::ExactSource& exact, const comm::Communicator& world);
+          const TrainOptions& options, const exact::Source& exact, const comm::Communicator& world);
 
   /// One update: the objective's batches and terms, gradient of each shard, sum in a fixed tree, Adam.
   /// *Collective over world.* Which samples it sees depends on (seed, update number) and the twist alone.

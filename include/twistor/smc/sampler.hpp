@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "twistor/base/counters.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/potential/potential.hpp"
@@ -28,7 +29,24 @@ struct SweepCounters {
                sent_bytes = 0;
   std::int64_t peak_live_blocks = 0, dense_blocks = 0;
   double forward_s = 0, heads_s = 0, resample_s = 0, potential_s = 0;
-  void add(const SweepCounters& other);
+
+  /// See base/counters.hpp.
+  template <class Visit>
+  static void each_counter(Visit visit) {
+    using C = SweepCounters;
+    visit(CounterKind::sum, "token_forwards", &C::token_forwards);
+    visit(CounterKind::sum, "rows_scored", &C::rows_scored);
+    visit(CounterKind::sum, "resamplings", &C::resamplings);
+    visit(CounterKind::sum, "moved_copies", &C::moved_copies);
+    visit(CounterKind::sum, "sent_messages", &C::sent_messages);
+    visit(CounterKind::sum, "sent_bytes", &C::sent_bytes);
+    visit(CounterKind::max, "live_blocks_peak", &C::peak_live_blocks);
+    visit(CounterKind::max, "dense_blocks_peak", &C::dense_blocks);
+    visit(CounterKind::seconds, "forward_s", &C::forward_s);
+    visit(CounterKind::seconds, "heads_s", &C::heads_s);
+    visit(CounterKind::seconds, "resample_s", &C::resample_s);
+    visit(CounterKind::seconds, "potential_s", &C::potential_s);
+  }
 };
 
 /// One finished sweep. Arrays over particles are this rank's shard.

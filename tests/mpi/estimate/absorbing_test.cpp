@@ -10,8 +10,8 @@
 
 #include "support/tabular_problem.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/estimate/log_z.hpp"
 #include "twistor/estimate/statistics.hpp"
+#include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::smc {
 namespace {
@@ -26,7 +26,8 @@ struct EndingProblem {
   model::AbsorbingModel lm{base, end_token, 1};
   test::Tokens prompt{end_token};
   test::RoughPotential potential{2.0};
-  potential::Enumeration exact = potential::enumerate(lm, potential, prompt, T, {.keep_twists = true});
+  twistor::exact::Enumeration exact =
+      twistor::exact::enumerate(lm, potential, prompt, T, {.keep_twists = true});
   test::TableTwist rough_twist{*base, 1,
                                [](const test::Tokens& prefix) { return 1.2 * test::rough(prefix, 9); }};
   test::TableTwist optimal_twist{
@@ -83,8 +84,8 @@ TEST_P(Ending, TextsThatHaveEndedKeepTheirTwistAndTheirWeight) {
       EXPECT_EQ(s.particles.log_psi[at], s.particles.log_psi[at - 1]);
     }
   EXPECT_GT(comm::all_reduce_max(n_ended, world), 0) << "the case must occur";
-  const estimate::ForcedPass forced =
-      estimate::forced_pass(ending.problem(), proposal, EndingProblem::T, s.particles.tokens);
+  const smc::ForcedPass forced =
+      smc::forced_pass(ending.problem(), proposal, EndingProblem::T, s.particles.tokens);
   EXPECT_EQ(forced.log_q, s.particles.log_q);
   EXPECT_EQ(forced.log_psi, s.particles.log_psi);
 }

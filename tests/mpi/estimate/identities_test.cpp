@@ -10,8 +10,8 @@
 
 #include "support/tabular_problem.hpp"
 #include "twistor/base/log_space.hpp"
-#include "twistor/estimate/log_z.hpp"
 #include "twistor/estimate/statistics.hpp"
+#include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::smc {
 namespace {
@@ -211,8 +211,7 @@ TEST(TeacherForcing, GivesTheSamplersLogProbabilitiesToTheLastBit) {
   const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
   const SweepOptions o{.particles = 10, .length = test::TabularProblem::T, .scheme = SchemeKind::systematic};
   const Sweep s = sweep(tabular.problem(), proposal, o, world);
-  const estimate::ForcedPass forced =
-      estimate::forced_pass(tabular.problem(), proposal, o.length, s.particles.tokens);
+  const smc::ForcedPass forced = smc::forced_pass(tabular.problem(), proposal, o.length, s.particles.tokens);
   EXPECT_EQ(forced.log_q, s.particles.log_q);
   EXPECT_EQ(forced.log_p0, s.particles.log_p0);
   EXPECT_EQ(forced.log_psi, s.particles.log_psi);

@@ -3,8 +3,8 @@
 
 #include "twistor/app/command_line.hpp"
 #include "twistor/base/names.hpp"
+#include "twistor/exact/enumeration.hpp"
 #include "twistor/model/tabular.hpp"
-#include "twistor/potential/enumeration.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/smc/scheme.hpp"
 #include "twistor/store/version.hpp"
@@ -17,7 +17,7 @@ int main() {
   options.ids = {1};
   const auto phi = potential::make_potential(options, {.lm = &lm});
   const std::vector<std::int64_t> prompt = {0};
-  const double log_z = potential::enumerate(lm, *phi, prompt, 4).log_z();
+  const double log_z = exact::enumerate(lm, *phi, prompt, 4).log_z();
   const std::vector<std::string> words = {"--version"};
   std::printf("%s with %s: log Z = %.6f\n%s", store::program_name().c_str(),
               std::string(name_of(smc::SchemeKind::stratified)).c_str(), log_z,

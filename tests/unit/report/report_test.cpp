@@ -77,7 +77,8 @@ TEST(JsonLine, KeepsOrderAndTypes) {
                                .add("done", true)
                                .add("text", "a \"b\"\n\xC3\xA4\xFF")
                                .add("values", std::span<const double>(values))
-                               .add("smc_lower", Estimate{-6.5, 0.25, 4})
+                               .add("smc_lower", estimate::Estimate{-6.5, 0.25, 4})
+                               .add("smc_upper", estimate::Estimate{})
                                .add_all(std::map<std::string, double>{{"x", 1.0}, {"y", 0.5}})
                                .add_json("exact", "null")
                                .text();
@@ -85,7 +86,7 @@ TEST(JsonLine, KeepsOrderAndTypes) {
       text,
       R"({"update":3,"loss":0.1,"big":18446744073709551615,"done":true,"text":"a \"b\"\nä)"
       "\xEF\xBF\xBD"
-      R"(","values":[1.5,"-inf"],"smc_lower":{"mean":-6.5,"se":0.25,"n":4},"x":1,"y":0.5,"exact":null})");
+      R"(","values":[1.5,"-inf"],"smc_lower":{"mean":-6.5,"se":0.25,"n":4},"smc_upper":null,"x":1,"y":0.5,"exact":null})");
   EXPECT_TRUE(nlohmann::json::accept(text));
   EXPECT_EQ(JsonLine().text(), "{}");
   EXPECT_THROW((void)JsonLine().add("a", 1).add("a", 2), Error);
