@@ -112,7 +112,7 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
                           sum.gradient_s += t.gradient_s;
                           sum.reduce_s += t.reduce_s;
                           sum.step_s += t.step_s;
-                          sum.sweep.add(t.sweep);
+                          add_counters(sum.sweep, t.sweep);
                         }
                       }) /
                       updates;
