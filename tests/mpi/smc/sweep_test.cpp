@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <numeric>
 
-#include "../bench/random_model.hpp"
 #include "support/pmpi_count.hpp"
+#include "support/random_model.hpp"
 #include "support/tabular_problem.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -56,7 +56,7 @@ struct Stage {
     }
     // A vocabulary of three tiles, for the paths that small models do not reach.
     const auto folder = std::string_view(c.model) == "wide"
-                            ? bench::make_random_gpt2(folder_of_wide.path() / "wide", 5000, 32, 2, 4, 64)
+                            ? test::make_random_gpt2(folder_of_wide.path() / "wide", 5000, 32, 2, 4, 64)
                             : std::filesystem::path(TWISTOR_SOURCE_DIR) / c.model;
     owned = model::load_language_model(folder, {c.precision, {}});
     lm = owned.get();
