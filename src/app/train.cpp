@@ -193,6 +193,8 @@ class Training {
     report::JsonLine line;
     line.add("update", trainer_.state().update).add("loss", report.loss).add("log_z_hat", report.log_z);
     line.add("negative_ess", report.negative_ess)
+        .add("f_q", report.f_q)
+        .add("log_phi", report.log_phi)
         .add("phi_power", report.power)
         .add("skipped", report.is_skipped)
         .add("seconds", seconds);

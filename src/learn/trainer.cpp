@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/learn/contrast.hpp"
@@ -100,11 +101,34 @@ smc::Sweep Trainer::sample(std::uint64_t seed, UpdateReport& report) {
       timed(report.times.sample_s, [&] { return smc::sweep(problem_, proposal, sweep_options, world_); });
   report.times.sweep = sweep.counters;
   report.log_z = sweep.log_z;
+  report_batch(sweep, report);
   if (options_.positives != Positives::exact && state_.update < options_.anneal) {
     report.power = annealed_power(sweep.particles, sweep.log_phi, options_.anneal_ess, world_);
     for (double& value : sweep.log_phi) value *= report.power;
   }
   return sweep;
+}
+
+void Trainer::report_batch(const smc::Sweep& sweep, UpdateReport& report) const {
+  const smc::Population& p = sweep.particles;
+  FixedPointSum sums[2];
+  std::int64_t n_zero = 0;  // samples with phi = 0
+  for (std::int64_t i = 0; i < p.size(); ++i) {
+    const double log_phi = sweep.log_phi[static_cast<std::size_t>(i)];
+    n_zero += log_phi == log_zero;
+    if (log_phi == log_zero) continue;
+    double log_ratio = log_phi;
+    for (std::int64_t t = 0; t < p.T; ++t) log_ratio += p.log_p0[p.at(i, t)] - p.log_q[p.at(i, t)];
+    sums[0].add(log_ratio);
+    sums[1].add(log_phi);
+  }
+  comm::all_reduce(sums, world_);
+  const bool has_zero = comm::all_reduce_sum(n_zero, world_) > 0;
+  const auto mean = [&](const FixedPointSum& sum) {
+    return has_zero ? log_zero : sum.value() / static_cast<double>(options_.batch);
+  };
+  report.f_q = mean(sums[0]);
+  report.log_phi = mean(sums[1]);
 }
 
 void Trainer::rescore(smc::Sweep& sweep) const {

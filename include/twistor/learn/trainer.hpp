@@ -54,11 +54,13 @@ struct UpdateTimes {
 };
 
 struct UpdateReport {
-  double loss = 0;                      ///< the contrastive objective, to be minimised; NaN if skipped
-  double negative_ess = 0;              ///< effective negatives at T, of `batch`
-  double log_z = 0;                     ///< SIS estimate of log Z from the negatives' batch
-  double power = 1;                     ///< exponent of phi in the weights of positives
-  bool is_skipped = false;              ///< no positive had weight: nothing was learned
+  double loss = 0;          ///< the contrastive objective, to be minimised; NaN if skipped
+  double negative_ess = 0;  ///< effective negatives at T, of `batch`
+  double log_z = 0;         ///< SIS estimate of log Z from the negatives' batch
+  double power = 1;         ///< exponent of phi in the weights of positives
+  double f_q = 0;           ///< mean of log(p0 phi / q) over the batch: log Z - KL(q || sigma), from below
+  double log_phi = 0;       ///< mean of log phi over the batch
+  bool is_skipped = false;  ///< no positive had weight: nothing was learned
   bool has_weighted_positives = false;  ///< some sample of q had phi > 0
   UpdateTimes times;
 };
@@ -96,6 +98,7 @@ class Trainer {
   struct Items;
   /// A batch from the current twist's proposal, log phi annealed.
   [[nodiscard]] smc::Sweep sample(std::uint64_t seed, UpdateReport& report);
+  void report_batch(const smc::Sweep& sweep, UpdateReport& report) const;
   /// Makes the batch's log psi that of the current twist.
   void rescore(smc::Sweep& sweep) const;
   /// One step of Adam on a batch whose log psi is up to date.
