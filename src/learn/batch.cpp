@@ -8,7 +8,10 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/reproducible_sum.hpp"
+#include "twistor/comm/collectives.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/smc/forced_pass.hpp"
 #include "twistor/smc/proposal.hpp"
@@ -20,6 +23,27 @@ constexpr std::int64_t hidden_budget_bytes = std::int64_t{256}
                                              << 20;  // hidden states of exact samples kept on a rank
 
 }  // namespace
+
+BatchMeans means_of(const Batch& batch, const comm::Communicator& world) {
+  const smc::Population& p = batch.samples;
+  FixedPointSum sums[2];
+  std::int64_t n_zero = 0;  // samples with phi = 0
+  for (std::int64_t i = 0; i < p.size(); ++i) {
+    const double log_phi = batch.log_phi[static_cast<std::size_t>(i)];
+    n_zero += log_phi == log_zero ? 1 : 0;
+    if (log_phi == log_zero) continue;
+    double log_ratio = log_phi;
+    for (std::int64_t t = 0; t < p.T; ++t) log_ratio += p.log_p0[p.at(i, t)] - p.log_q[p.at(i, t)];
+    sums[0].add(log_ratio);
+    sums[1].add(log_phi);
+  }
+  comm::all_reduce(sums, world);
+  const bool has_zero = comm::all_reduce_sum(n_zero, world) > 0;
+  const auto mean = [&](const FixedPointSum& sum) {
+    return has_zero ? log_zero : sum.value() / static_cast<double>(batch.request.n);
+  };
+  return {mean(sums[0]), mean(sums[1])};
+}
 
 Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n_shards) {
   TWISTOR_CHECK(world.size() <= n_shards, ErrorKind::config, "starting to learn",
@@ -55,7 +79,7 @@ Batch BatchSource::sweep(const Request& request, std::int64_t number, const twis
   options.keep_hidden = true;
   options.seed = derive_seed(seed, Stream::negatives, static_cast<std::uint64_t>(number));
   smc::Sweep sweep = smc::sweep(problem_, proposal, options, world_);
-  counters.add(sweep.counters);
+  add_counters(counters, sweep.counters);
   Batch batch{request, std::move(sweep.particles), std::move(sweep.log_phi), {}, sweep.log_z};
   batch.samples.cache.reset();
   for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(sweep.hidden.select(0, i));

@@ -39,7 +39,7 @@ UpdateReport Trainer::update() {
         for (Batch& batch : batches) source_.rescore(batch, twist_);
       });
     Terms terms = objective_->terms(batches, {problem_, twist_, update_}, world_);
-    if (epoch == 0) report.numbers = std::move(terms.numbers);
+    if (epoch == 0) report.numbers.insert(report.numbers.end(), terms.numbers.begin(), terms.numbers.end());
     report.skipped = std::move(terms.skipped);
     if (!report.skipped.empty()) break;
     complete(terms, batches);
@@ -60,6 +60,10 @@ std::vector<Batch> Trainer::draw(std::uint64_t seed, UpdateReport& report) {
     batches.push_back(timed(is_exact ? report.times.positives_s : report.times.sample_s,
                             [&] { return source_.draw(request, number, twist_, seed, report.times.sweep); }));
     if (!is_exact && number == 0) report.log_z = batches.back().log_z;
+    if (request.source == Source::proposal && report.numbers.empty()) {
+      const BatchMeans means = means_of(batches.back(), world_);
+      report.numbers = {{"f_q", means.f_q}, {"log_phi", means.log_phi}};
+    }
   }
   return batches;
 }

@@ -38,6 +38,14 @@ struct Batch {
   double log_z = 0;                ///< log Z_hat of all ranks' samples; NaN for exact samples
 };
 
+/// What a batch of the proposal tells about it: f_q, the mean of log(p0 phi / q), which is log Z - KL(q ||
+/// sigma) on average, and log_phi, the mean of log phi. Both are -inf if phi is 0 for a sample.
+struct BatchMeans {
+  double f_q = 0, log_phi = 0;
+};
+/// The same bits on every number of ranks. *Collective over world.*
+[[nodiscard]] BatchMeans means_of(const Batch& batch, const comm::Communicator& world);
+
 /// Which parts of a batch a rank holds: [n s / S, n (s + 1) / S) is shard s of S, whoever computes it.
 struct Shards {
   std::int64_t first = 0, n_local = 0, n_all = 1;

@@ -33,7 +33,7 @@ struct UpdateReport {
   /// SIS estimate of log Z from the first batch that is not of exact samples; NaN if there is none.
   double log_z = std::numeric_limits<double>::quiet_NaN();
   std::string skipped;  ///< as Terms::skipped: nothing was learned if it says something
-  std::vector<std::pair<std::string, double>> numbers;  ///< as Terms::numbers
+  std::vector<std::pair<std::string, double>> numbers;  ///< means_of() q's batch, then Terms::numbers
   UpdateTimes times;
 };
 
