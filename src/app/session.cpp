@@ -129,7 +129,7 @@ void Session::make_potential(const std::filesystem::path& config_file) {
 }
 
 std::unique_ptr<twist::HeadTwist> Session::make_twist() const {
-  return std::make_unique<twist::HeadTwist>(config_.twist.form, lm_->hidden_size(), lm_->vocab_size(),
+  return std::make_unique<twist::HeadTwist>(config_.twist.form, lm_->feature_size(), lm_->vocab_size(),
                                             model::precision_from_name(config_.model.dtype),
                                             config_.twist.init_scale, config_.run.seed);
 }

@@ -2,12 +2,11 @@
 #include "twistor/learn/contrast.hpp"
 
 #include <cmath>
-#include <utility>
 
 #include "twistor/base/exact_sum.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/model/absorbing.hpp"
+#include "twistor/model/end_rule.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -57,13 +56,7 @@ Contrast contrastive_weights(const smc::Population& p, std::span<const double> l
 
 void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
                  std::span<double> weight) {
-  if (end_token < 0) return;
-  const auto length = static_cast<std::size_t>(T);
-  for (std::size_t begin = 0; begin < tokens.size(); begin += length) {
-    const std::size_t n_live = model::until_end(tokens.subspan(begin, length), end_token).size();
-    double& last = weight[begin + n_live - 1];
-    for (std::size_t t = n_live; t < length; ++t) last += std::exchange(weight[begin + t], 0.0);
-  }
+  model::EndRule(end_token).move_to_end(tokens, T, weight);
 }
 
 }  // namespace twistor::learn

@@ -202,7 +202,7 @@ UpdateReport Trainer::update() {
     std::vector<comm::RowSparse> sparse;
     for (twist::HeadGradient& g : gradients) {
       leaves.emplace_back(g.dense);
-      sparse.push_back({std::move(g.rows), std::move(g.row_values), problem_.lm.hidden_size() + 1});
+      sparse.push_back({std::move(g.rows), std::move(g.row_values), problem_.lm.feature_size() + 1});
     }
     if (!sum.empty()) comm::tree_all_reduce(leaves, items.first_shard, options_.n_shards, sum, world_);
     return std::pair(std::move(sum),

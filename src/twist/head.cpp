@@ -99,8 +99,9 @@ std::vector<std::vector<float>> HeadTwist::hidden_layers(std::span<const float> 
 }
 
 at::Tensor HeadTwist::features(const at::Tensor& hidden) const {
-  if (n_hidden_layers() == 0) return hidden;
-  const at::Tensor x = hidden.contiguous();
+  const at::Tensor own = hidden.narrow(1, 0, width_);
+  if (n_hidden_layers() == 0) return own;
+  const at::Tensor x = own.contiguous();
   const auto layers =
       hidden_layers({x.const_data_ptr<float>(), static_cast<std::size_t>(x.numel())}, x.size(0));
   at::Tensor out = at::empty(x.sizes(), x.options());
@@ -117,7 +118,7 @@ void HeadTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::i
 
 HeadGradient HeadTwist::gradient(const at::Tensor& hidden, std::span<const std::int64_t> tokens,
                                  std::span<const double> weight) const {
-  const at::Tensor contiguous = hidden.contiguous();
+  const at::Tensor contiguous = hidden.narrow(1, 0, width_).contiguous();
   const std::int64_t n = contiguous.size(0), d = width_;
   TWISTOR_ASSERT(static_cast<std::int64_t>(tokens.size()) == n && tokens.size() == weight.size(),
                  "a gradient needs one token and one weight a row");

@@ -27,7 +27,8 @@ struct HeadGradient {
   std::vector<float> row_values;   ///< (rows, D + 1)
 };
 
-/// log psi = W_out f(h) + b_out, with f the identity (linear) or two ReLU layers of width D (mlp).
+/// log psi = W_out f(h) + b_out, with f the identity (linear) or two ReLU layers of width D (mlp); h are the
+/// first D columns of a hidden state, whatever stands beside them.
 /// Weights are initialised N(0, 2 / (n_in + n_out)), those of the output layer times init_scale, biases 0.
 /// With init_scale = 0 log psi starts at 0: the untrained twist is the base model.
 class HeadTwist final : public Twist {
