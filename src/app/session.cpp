@@ -132,7 +132,7 @@ void Session::make_potential(const std::filesystem::path& config_file) {
 
 std::unique_ptr<twist::Trainable> Session::make_twist() const {
   return twist::make_twist(config_.twist.form,
-                           {.width = lm_->hidden_size(),
+                           {.width = lm_->feature_size(),
                             .vocab_size = lm_->vocab_size(),
                             .precision = from_name<device::Precision>(config_.model.dtype, "model.dtype"),
                             .init_scale = config_.twist.init_scale,

@@ -12,7 +12,6 @@
 #include "twistor/base/philox.hpp"
 #include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/model/absorbing.hpp"
 #include "twistor/smc/forced_pass.hpp"
 #include "twistor/smc/proposal.hpp"
 
@@ -37,7 +36,7 @@ BatchMeans means_of(const Batch& batch, const comm::Communicator& world) {
     sums[0].add(log_ratio);
     sums[1].add(log_phi);
   }
-  comm::all_reduce(sums, world);
+  comm::all_reduce(std::span(sums), world);
   const bool has_zero = comm::all_reduce_sum(n_zero, world) > 0;
   const auto mean = [&](const FixedPointSum& sum) {
     return has_zero ? log_zero : sum.value() / static_cast<double>(batch.request.n);
@@ -121,7 +120,6 @@ const at::Tensor& BatchSource::hidden_of_exact(std::int64_t index, std::span<con
 }
 
 void BatchSource::rescore(Batch& batch, const twist::Twist& twist) const {
-  const std::int64_t T = length_, end_token = problem_.lm.absorbing_token();
   smc::Population& p = batch.samples;
   for (std::int64_t s = 0; s < shards_.n_local; ++s) {  // one at a time, so that no copy of the batch is made
     const std::int64_t begin = shards_.begin(batch.request.n, s), end = shards_.begin(batch.request.n, s + 1);
@@ -134,24 +132,7 @@ void BatchSource::rescore(Batch& batch, const twist::Twist& twist) const {
     std::copy(log_psi.begin(), log_psi.end(),
               p.log_psi.begin() + static_cast<std::ptrdiff_t>(p.at(begin, 0)));
   }
-  if (end_token < 0) return;
-  for (std::int64_t i = 0; i < p.size(); ++i) {
-    const auto tokens =
-        std::span<const std::int64_t>(p.tokens).subspan(p.at(i, 0), static_cast<std::size_t>(T));
-    const auto n_live = static_cast<std::int64_t>(model::until_end(tokens, end_token).size());
-    for (std::int64_t t = n_live; t < T; ++t) p.log_psi[p.at(i, t)] = p.log_psi[p.at(i, n_live - 1)];
-  }
-}
-
-void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
-                 std::span<double> on_log_psi) {
-  if (end_token < 0) return;
-  const auto length = static_cast<std::size_t>(T);
-  for (std::size_t begin = 0; begin < tokens.size(); begin += length) {
-    const std::size_t n_live = model::until_end(tokens.subspan(begin, length), end_token).size();
-    double& last = on_log_psi[begin + n_live - 1];
-    for (std::size_t t = n_live; t < length; ++t) last += std::exchange(on_log_psi[begin + t], 0.0);
-  }
+  problem_.lm.end_rule().carry(p.tokens, length_, p.log_psi);
 }
 
 }  // namespace twistor::learn

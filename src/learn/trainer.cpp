@@ -75,7 +75,7 @@ void Trainer::complete(Terms& terms, std::span<const Batch> batches) const {
     const smc::Population& p = batches[b].samples;
     std::vector<double>& on_log_psi = terms.on_log_psi[b];
     TWISTOR_ASSERT(on_log_psi.size() == p.tokens.size(), "an objective has a term for each token");
-    move_to_end(p.tokens, p.T, problem_.lm.absorbing_token(), on_log_psi);
+    problem_.lm.end_rule().move_to_end(p.tokens, p.T, on_log_psi);
     for (std::size_t i = 0; i < on_log_psi.size(); ++i) linear.add(on_log_psi[i] * p.log_psi[i]);
   }
   if (!terms.loss) terms.loss = linear;

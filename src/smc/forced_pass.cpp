@@ -49,11 +49,7 @@ ForcedPass forced_pass(const Problem& problem, const Proposal& proposal, std::in
     std::copy(scored.log_p0.begin(), scored.log_p0.end(), out.log_p0.begin() + begin);
     std::copy(scored.log_psi.begin(), scored.log_psi.end(), out.log_psi.begin() + begin);
   }
-  // psi stays what it was at the end of a text.
-  const std::int64_t end = problem.lm.absorbing_token();
-  for (std::size_t i = 0; end >= 0 && i < tokens.size(); ++i)
-    if (i % static_cast<std::size_t>(length) != 0 && tokens[i - 1] == end)
-      out.log_psi[i] = out.log_psi[i - 1];
+  problem.lm.end_rule().carry(tokens, length, out.log_psi);
   return out;
 }
 

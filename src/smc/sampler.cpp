@@ -43,6 +43,7 @@ class Sweeper {
         options_(options),
         comm_(comm),
         pinned_(pinned),
+        end_(problem.lm.end_rule()),
         layout_(options.n_shards > 0 ? Layout::sharded(options.particles, options.n_shards, comm.size())
                                      : Layout::blocks(options.particles, comm.size())),
         names_(options.particles, static_cast<std::int64_t>(problem.prompt.size())),
@@ -86,8 +87,8 @@ class Sweeper {
   /// Whether the text had ended before s_t: then s_t is the end token again, psi stays what it was, and the
   /// step leaves the weight alone.
   [[nodiscard]] bool has_ended(std::int64_t i, std::int64_t t) const {
-    const std::int64_t end = problem_.lm.absorbing_token();
-    return end >= 0 && t > 0 && out_.particles.tokens[out_.particles.at(i, t - 1)] == end;
+    return end_.can_end() &&
+           end_.has_ended(std::span(out_.particles.tokens).subspan(out_.particles.at(i, 0)), t);
   }
 
   /// The prompt, once on every rank; all particles stand at its end.
@@ -286,6 +287,7 @@ class Sweeper {
   const SweepOptions& options_;
   const comm::Communicator& comm_;
   std::optional<std::span<const std::int64_t>> pinned_;
+  model::EndRule end_;
   Layout layout_;
   BlockNames names_;
   Genealogy genealogy_;

@@ -30,9 +30,7 @@ class TableTwist final : public twist::Twist {
                at::Tensor& out) const override {
     for (std::int64_t r = 0; r < features.size(0); ++r) {
       Tokens prefix = lm_.prefix_of(features.const_data_ptr<double>()[r * features.stride(0)]);
-      // The zero row of an ended text has no prefix, and its psi counts nowhere.
-      prefix.erase(prefix.begin(),
-                   prefix.begin() + static_cast<std::ptrdiff_t>(std::min(prompt_length_, prefix.size())));
+      prefix.erase(prefix.begin(), prefix.begin() + static_cast<std::ptrdiff_t>(prompt_length_));
       prefix.push_back(0);
       for (std::int64_t v = v_begin; v < v_end; ++v) {
         prefix.back() = v;

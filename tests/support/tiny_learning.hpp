@@ -44,7 +44,7 @@ struct TinyTask {
 struct Learner {
   Learner(const TinyTask& task, const std::string& form, std::unique_ptr<learn::Objective> objective,
           const comm::Communicator& comm, std::int64_t n_shards = 8)
-      : twist(twist::make_twist(form, {.width = task.lm->hidden_size(),
+      : twist(twist::make_twist(form, {.width = task.lm->feature_size(),
                                        .vocab_size = task.lm->vocab_size(),
                                        .precision = task.p,
                                        .init_scale = 1.0,

@@ -86,9 +86,4 @@ class BatchSource {
   std::int64_t kept_bytes_ = 0;
 };
 
-/// psi stays what it was once a text has ended, so what later steps would teach it is taught at the end
-/// token: moves the derivatives (n, T) at tokens after the first `end_token` of each sequence to that token.
-void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
-                 std::span<double> on_log_psi);
-
 }  // namespace twistor::learn
