@@ -101,14 +101,13 @@ TEST_P(Ending, TheMaskMarksExactlyTheStepsThatCarryPsi) {
   o.keep_hidden = true;
   const Sweep s = sweep(ending.problem(), proposal, o, world);
   const test::Tokens& tokens = s.particles.tokens;
-  const estimate::ForcedPass forced =
-      estimate::forced_pass(ending.problem(), proposal, EndingProblem::T, tokens);
+  const smc::ForcedPass forced = smc::forced_pass(ending.problem(), proposal, EndingProblem::T, tokens);
   const auto mask_of = [&](const at::Tensor& hidden) {
     return ending.lm.mask_of(hidden.reshape({-1, ending.lm.hidden_size()}));
   };
   const std::vector<char> mask = mask_of(s.hidden);
   EXPECT_EQ(mask, ending.lm.end_rule().mask(tokens, EndingProblem::T));
-  EXPECT_EQ(mask, mask_of(estimate::hidden_states(ending.problem(), EndingProblem::T, tokens)));
+  EXPECT_EQ(mask, mask_of(smc::hidden_states(ending.problem(), EndingProblem::T, tokens)));
   for (std::size_t at = 0; at < mask.size(); ++at) {
     const bool is_first = at % EndingProblem::T == 0;
     EXPECT_EQ(mask[at] != 0, !is_first && s.particles.log_psi[at] == s.particles.log_psi[at - 1]) << at;

@@ -7,14 +7,14 @@
 #include <memory>
 #include <string>
 
-#include "../bench/random_model.hpp"
+#include "support/random_model.hpp"
 #include "support/tabular_problem.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/estimate/log_z.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/joined_model.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/smc/forced_pass.hpp"
 #include "twistor/twist/head.hpp"
 
 namespace twistor::smc {
@@ -125,9 +125,9 @@ TEST_P(JoinedPair, KeepsHiddenStatesAndPassesTokensAsItsFirstMember) {
               b = sweep(pair.with(*pair.first), of_first, o, world);
   expect_same(a, b);
   EXPECT_TRUE(a.hidden.narrow(2, 0, joined.feature_size()).equal(b.hidden));
-  EXPECT_TRUE(a.hidden.equal(estimate::hidden_states(pair.with(joined), o.length, a.particles.tokens)));
-  const auto forced = estimate::forced_pass(pair.with(joined), of_pair, o.length, a.particles.tokens),
-             expected = estimate::forced_pass(pair.with(*pair.first), of_first, o.length, a.particles.tokens);
+  EXPECT_TRUE(a.hidden.equal(hidden_states(pair.with(joined), o.length, a.particles.tokens)));
+  const auto forced = forced_pass(pair.with(joined), of_pair, o.length, a.particles.tokens),
+             expected = forced_pass(pair.with(*pair.first), of_first, o.length, a.particles.tokens);
   EXPECT_EQ(forced.log_q, expected.log_q);
   EXPECT_EQ(forced.log_p0, expected.log_p0);
   EXPECT_EQ(forced.log_psi, expected.log_psi);

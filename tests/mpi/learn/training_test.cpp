@@ -10,6 +10,7 @@
 #include "support/tiny_learning.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/learn/contrast.hpp"
+#include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::learn {
 namespace {

@@ -72,11 +72,11 @@ std::unique_ptr<Potential> make(const std::string& name, const TargetContext& co
   return make_potential(options, context);
 }
 
-class PotentialContract : public testing::TestWithParam<std::string_view> {
+class PotentialContract : public testing::TestWithParam<std::string> {
  protected:
   const model::TabularModel lm = model::TabularModel::random(V, 12, 5);
   const std::unique_ptr<Potential> potential =
-      make(std::string(GetParam()), {.lm = &lm, .tokenizer = &tokenizer, .read_arrays = test::random_arrays});
+      make(GetParam(), {.lm = &lm, .tokenizer = &tokenizer, .read_arrays = test::random_arrays});
   const Tokens prompt = {1, 2};
   const std::vector<Tokens> sequences = all_sequences(V, T);
 
