@@ -1,18 +1,42 @@
 // Sums of gradients over shards.
 #include "gradient_sum.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "twistor/base/error.hpp"
-#include "twistor/comm/tree_reduce.hpp"
 
 namespace twistor::learn {
+namespace {
 
-GradientSum::GradientSum(std::span<const twist::Parameter> parameters, std::size_t n_local,
-                         std::int64_t first_shard, std::int64_t n_shards)
-    : parameters_(parameters), first_shard_(first_shard), n_shards_(n_shards), blocks_(parameters.size()) {
-  TWISTOR_ASSERT(n_local > 0, "every rank owns a shard");
-  for (auto& shards : blocks_) shards.resize(n_local);
+constexpr std::size_t most_joined = std::size_t{1} << 20;  // floats of a message that is worth waiting for
+
+/// Floats of a parameter in each row of a message; a dense gradient is one row.
+std::size_t row_size(const twist::Parameter& p) {
+  return p.has_row_gradient ? static_cast<std::size_t>(p.width()) : p.value.size();
+}
+
+}  // namespace
+
+GradientSum::GradientSum(std::span<const twist::Parameter> parameters, const Shards& shards,
+                         const comm::Communicator& world)
+    : parameters_(parameters), shards_(shards), world_(world), blocks_(parameters.size()) {
+  TWISTOR_ASSERT(shards.n_local > 0, "every rank owns a shard");
+  for (auto& of_shards : blocks_) of_shards.resize(static_cast<std::size_t>(shards.n_local));
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (groups_.empty() || !joins(groups_.back(), i)) groups_.push_back({i, i});
+    ++groups_.back().end;
+  }
+}
+
+bool GradientSum::joins(const Group& group, std::size_t parameter) const {
+  if (world_.size() == 1) return false;
+  const twist::Parameter &first = parameters_[group.begin], &p = parameters_[parameter];
+  if (first.has_row_gradient != p.has_row_gradient) return false;
+  if (p.has_row_gradient) return first.shape.front() == p.shape.front();
+  std::size_t n = p.value.size();
+  for (std::size_t i = group.begin; i < group.end; ++i) n += parameters_[i].value.size();
+  return n <= most_joined;
 }
 
 twist::GradientSink GradientSum::sink(std::size_t i) {
@@ -22,24 +46,76 @@ twist::GradientSink GradientSum::sink(std::size_t i) {
   };
 }
 
-twist::GradientBlock GradientSum::take(std::size_t parameter, const comm::Communicator& world) {
-  const twist::Parameter& p = parameters_[parameter];
-  std::vector<twist::GradientBlock> mine = std::move(blocks_[parameter]);
-  if (p.has_row_gradient) {
+std::int64_t GradientSum::width_of(const Group& group) const {
+  std::size_t width = 0;
+  for (std::size_t p = group.begin; p < group.end; ++p) width += row_size(parameters_[p]);
+  return static_cast<std::int64_t>(width);
+}
+
+std::vector<float> GradientSum::joined(const Group& group, std::size_t i, std::size_t n_rows) {
+  const auto width = static_cast<std::size_t>(width_of(group));
+  if (group.end - group.begin == 1) {
+    std::vector<float> only = std::move(blocks_[group.begin][i].values);
+    only.resize(n_rows * width);
+    return only;
+  }
+  std::size_t at = 0;
+  std::vector<float> out(n_rows * width);
+  for (std::size_t p = group.begin; p < group.end; ++p) {
+    twist::GradientBlock& block = blocks_[p][i];
+    TWISTOR_ASSERT(block.rows == blocks_[group.begin][i].rows, "neighbours have the same rows");
+    const std::size_t size = row_size(parameters_[p]);
+    for (std::size_t r = 0; r * size < block.values.size(); ++r)
+      std::copy_n(block.values.begin() + static_cast<std::ptrdiff_t>(r * size), size,
+                  out.begin() + static_cast<std::ptrdiff_t>(r * width + at));
+    block.values = {};
+    at += size;
+  }
+  return out;
+}
+
+std::vector<twist::GradientBlock> GradientSum::take(std::size_t index) {
+  const Group group = groups_[index];
+  const std::size_t n_local = blocks_[group.begin].size();
+  const bool has_rows = parameters_[group.begin].has_row_gradient;
+  const std::int64_t width = width_of(group);
+  comm::RowSparse sum;
+  if (has_rows) {
     std::vector<comm::RowSparse> leaves;
-    for (twist::GradientBlock& block : mine)
-      leaves.push_back({std::move(block.rows), std::move(block.values), p.width()});
-    comm::RowSparse sum = comm::tree_all_reduce(std::move(leaves), first_shard_, n_shards_, world);
-    return {parameter, std::move(sum.rows), std::move(sum.values)};
+    for (std::size_t i = 0; i < n_local; ++i) {
+      const std::vector<std::int64_t>& rows = blocks_[group.begin][i].rows;
+      leaves.push_back({rows, joined(group, i, rows.size()), width});
+    }
+    sum = comm::tree_all_reduce(std::move(leaves), shards_.first, shards_.n_all, world_);
+  } else {
+    std::vector<std::vector<float>> values;
+    for (std::size_t i = 0; i < n_local; ++i) values.push_back(joined(group, i, 1));
+    comm::tree_all_reduce({values.begin(), values.end()}, shards_.first, shards_.n_all, values.front(),
+                          world_);
+    sum = {{}, std::move(values.front()), width};
   }
-  std::vector<std::span<float>> leaves;
-  for (twist::GradientBlock& block : mine) {
-    block.values.resize(p.value.size());
-    leaves.emplace_back(block.values);
+  return split(group, std::move(sum));
+}
+
+std::vector<twist::GradientBlock> GradientSum::split(const Group& group, comm::RowSparse sum) const {
+  std::vector<twist::GradientBlock> out;
+  if (group.end - group.begin == 1) {
+    out.push_back({group.begin, std::move(sum.rows), std::move(sum.values)});
+    return out;
   }
-  const std::span<float> sum = leaves.front();
-  comm::tree_all_reduce(std::move(leaves), first_shard_, n_shards_, sum, world);
-  return {parameter, {}, std::move(mine.front().values)};
+  const auto width = static_cast<std::size_t>(sum.width);
+  std::size_t at = 0;
+  for (std::size_t p = group.begin; p < group.end; ++p) {
+    const std::size_t size = row_size(parameters_[p]);
+    twist::GradientBlock block{p, sum.rows, {}};
+    for (std::size_t begin = at; begin < sum.values.size(); begin += width) {
+      const auto row = sum.values.begin() + static_cast<std::ptrdiff_t>(begin);
+      block.values.insert(block.values.end(), row, row + static_cast<std::ptrdiff_t>(size));
+    }
+    out.push_back(std::move(block));
+    at += size;
+  }
+  return out;
 }
 
 }  // namespace twistor::learn

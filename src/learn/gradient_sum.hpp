@@ -7,26 +7,44 @@
 #include <vector>
 
 #include "twistor/comm/communicator.hpp"
+#include "twistor/comm/tree_reduce.hpp"
+#include "twistor/learn/batch.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::learn {
 
-/// Takes what Trainable::gradient gives for each shard of this rank, and gives the sums block by block.
+/// Takes what Trainable::gradient gives for each shard of this rank, and gives the sums group by group:
+/// neighbours travel together while they are small, because a sum over ranks costs time however little it
+/// adds.
 class GradientSum {
  public:
-  /// `parameters` are those of the twist and outlive this. This rank holds the shards first_shard, ...
-  GradientSum(std::span<const twist::Parameter> parameters, std::size_t n_local, std::int64_t first_shard,
-              std::int64_t n_shards);
+  /// `parameters` are those of the twist; they and `world` outlive this.
+  GradientSum(std::span<const twist::Parameter> parameters, const Shards& shards,
+              const comm::Communicator& world);
 
   /// Of local shard i. A shard whose sink is never called adds zero.
   [[nodiscard]] twist::GradientSink sink(std::size_t i);
 
-  /// The sum over all shards by one parameter; what it was made of is given free. *Collective over world.*
-  [[nodiscard]] twist::GradientBlock take(std::size_t parameter, const comm::Communicator& world);
+  [[nodiscard]] std::size_t n_groups() const { return groups_.size(); }
+  /// The sums over all shards by the parameters of one group; what they were made of is given free.
+  /// *Collective over world.*
+  [[nodiscard]] std::vector<twist::GradientBlock> take(std::size_t group);
 
  private:
+  struct Group {
+    std::size_t begin, end;  // parameters
+  };
+  [[nodiscard]] std::int64_t width_of(const Group& group) const;
+  [[nodiscard]] bool joins(const Group& group, std::size_t parameter) const;
+  /// Local shard i of a group as one matrix: each row has those of the group's parameters one after another.
+  /// A dense gradient is one row.
+  [[nodiscard]] std::vector<float> joined(const Group& group, std::size_t i, std::size_t n_rows);
+  [[nodiscard]] std::vector<twist::GradientBlock> split(const Group& group, comm::RowSparse sum) const;
+
   std::span<const twist::Parameter> parameters_;
-  std::int64_t first_shard_, n_shards_;
+  Shards shards_;
+  const comm::Communicator& world_;
+  std::vector<Group> groups_;
   std::vector<std::vector<twist::GradientBlock>> blocks_;  // by parameter and local shard
 };
 

@@ -82,18 +82,20 @@ void Trainer::complete(Terms& terms, std::span<const Batch> batches) const {
   if (!terms.loss) terms.loss = linear;
 }
 
-/// Gradient of each shard, sum in a fixed tree and Adam, parameter by parameter.
+/// Gradient of each shard; sum in a fixed tree and Adam, a few parameters at a time.
 void Trainer::descend(std::span<const Batch> batches, const Terms& terms, UpdateTimes& times) {
   const std::vector<twist::Parameter>& parameters = twist_.parameters();
-  GradientSum gradient(parameters, static_cast<std::size_t>(shards_.n_local), shards_.first, shards_.n_all);
+  GradientSum gradient(parameters, shards_, world_);
   timed(times.gradient_s, [&] {
     for (std::int64_t s = 0; s < shards_.n_local; ++s)
       shard_gradient(s, batches, terms, gradient.sink(static_cast<std::size_t>(s)));
   });
   ++adam_step_;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const twist::GradientBlock sum = timed(times.reduce_s, [&] { return gradient.take(i, world_); });
-    timed(times.step_s, [&] { adam(sum); });
+  for (std::size_t group = 0; group < gradient.n_groups(); ++group) {
+    const auto sums = timed(times.reduce_s, [&] { return gradient.take(group); });
+    timed(times.step_s, [&] {
+      for (const twist::GradientBlock& sum : sums) adam(sum);
+    });
   }
   timed(times.step_s, [&] { twist_.refresh(); });
 }

@@ -21,7 +21,8 @@ struct Parameter {
   std::vector<std::int64_t> shape;
   std::vector<float> value;
   /// Its gradient comes as the rows of the first dimension that are not zero: a (V, D) matrix of which a
-  /// batch touches the tokens that occur in it.
+  /// batch touches the tokens that occur in it. Neighbours with as many rows (a weight and its bias) have the
+  /// same rows.
   bool has_row_gradient = false;
   /// Length of a row.
   [[nodiscard]] std::int64_t width() const { return static_cast<std::int64_t>(value.size()) / shape.front(); }
