@@ -154,7 +154,7 @@ TEST_P(OptimalTwist, BoundsAreExactForAnyNumberOfParticles) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Schemes, OptimalTwist, testing::ValuesIn(schemes),
-                         [](const auto& test) { return std::string(name_of(test.param)); });
+                         [](const auto& test) { return std::string(twistor::name_of(test.param)); });
 
 TEST(Limits, OneStepIsImportanceSampling) {
   const comm::Communicator world = comm::Communicator::world();
