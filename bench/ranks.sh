@@ -27,15 +27,17 @@ verdict() { awk "BEGIN {print ($1) ? \"met\" : \"missed\"}"; }
 
 echo "Sweeps of K = 64, T = 10, resampling at every step, model: $model"
 "$program" --header
-line 1 1 "$model" float32 64 10; one=$(field 3) pss_one=$(field 11) model_one=$(field 12) bits=${last##* }
+line 1 1 "$model" float32 64 10; one=$(field 3) cpu_one=$(field 13) pss_one=$(field 11) model_one=$(field 12) bits=${last##* }
 line 1 2 "$model" float32 64 10; threads=$(field 3)
-line 2 1 "$model" float32 64 10; two=$(field 3) bits_two=${last##* }
-line 8 1 "$model" float32 64 10; eight=$(field 3) pss_eight=$(field 11) model_eight=$(field 12) bits_eight=${last##* }
+line 2 1 "$model" float32 64 10; two=$(field 3) cpu_two=$(field 13) bits_two=${last##* }
+line 8 1 "$model" float32 64 10; eight=$(field 3) cpu_eight=$(field 13) pss_eight=$(field 11) model_eight=$(field 12) bits_eight=${last##* }
 efficiency=$(awk -v a="$one" -v b="$two" 'BEGIN {printf "%.3f", a / (2 * b)}')
 over=$(ratio "$eight" "$two")
 echo "efficiency of 2 ranks against 1, one thread each: $efficiency; 1 rank with 2 threads: $(awk -v a="$one" -v b="$threads" \
   'BEGIN {printf "%.3f", a / (2 * b)}')   (G17: >= 0.90, $(verdict "$efficiency >= 0.90"))"
 echo "8 ranks against 2 on the same cores: $over   (G10: <= 1.5, $(verdict "$over <= 1.5"))"
+echo "the same by processor time, which other work on the machine disturbs less: efficiency $(ratio "$cpu_one" "$cpu_two")," \
+  "8 ranks against 2 $(ratio "$cpu_eight" "$cpu_two")"
 echo "memory that loading the model takes, 8 ranks against 8 times one: $(awk -v a="$model_eight" -v b="$model_one" \
   'BEGIN {printf "%.3f", a / (8 * b)}') (0.125: weights exist once; 1: once a rank); all memory: $(awk -v a="$pss_eight" \
   -v b="$pss_one" 'BEGIN {printf "%.3f", a / (8 * b)}')"

@@ -60,6 +60,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
                 "shorten the prompt or target.length");
   if (config.target.stop_at_eos) make_end_absorbing();
   make_potential(config_file);
+  start_ = std::make_shared<potential::Prefill>(potential::prefill(*lm_, prompt_));
   if (is_root()) {
     const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
     if (!warning.empty()) log_warning(warning);

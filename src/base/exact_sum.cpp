@@ -36,7 +36,7 @@ void LogSum::raise_to(std::int64_t top) noexcept {
   }
 }
 
-void LogSum::add(double x) {
+void LogSum::add(double x, std::int64_t times) {
   TWISTOR_CHECK(!std::isnan(x) && x < std::numeric_limits<double>::infinity(), ErrorKind::internal,
                 "adding weights in log space", "a log weight is NaN or +inf",
                 "look for non-finite twist parameters or potentials");
@@ -60,7 +60,8 @@ void LogSum::add(double x) {
   for (int i = 0; i < 3; ++i) {
     const std::int64_t index = top_ - (grid + i);
     if (index < 3)
-      digits_[static_cast<std::size_t>(index)] += static_cast<std::int64_t>((wide >> (32 * i)) & 0xFFFFFFFFu);
+      digits_[static_cast<std::size_t>(index)] +=
+          times * static_cast<std::int64_t>((wide >> (32 * i)) & 0xFFFFFFFFu);
   }
 }
 

@@ -13,6 +13,11 @@ PhiloxKey key_of(std::uint64_t seed) noexcept {
   return {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
 }
 
+/// 52 bits, open at both ends. Signed, because processors before AVX-512 convert no unsigned lanes.
+inline double uniform_of(std::uint64_t word) noexcept {
+  return (static_cast<double>(static_cast<std::int64_t>(word >> 12)) + 0.5) * 0x1p-52;
+}
+
 }  // namespace
 
 PhiloxCounter philox4x32_10(PhiloxCounter c, PhiloxKey k) noexcept {
@@ -58,7 +63,7 @@ std::uint64_t Philox::next_u64() noexcept {
 }
 
 double Philox::uniform() noexcept {
-  return (static_cast<double>(next_u64() >> 12) + 0.5) * 0x1p-52;
+  return uniform_of(next_u64());
 }
 
 std::uint64_t Philox::below(std::uint64_t n) noexcept {
@@ -70,28 +75,48 @@ double Philox::normal() noexcept {
   return radius * std::cos(2.0 * std::numbers::pi * uniform());
 }
 
+namespace {
+
+struct Pair {
+  std::uint64_t first, second;
+};
+
+/// The same rounds as above in 64-bit lanes, so that the compiler computes eight ids side by side.
+inline Pair pair_of(PhiloxKey key, std::uint64_t stream, std::uint32_t step, std::uint64_t id) noexcept {
+  constexpr std::uint64_t m0 = 0xD2511F53u, m1 = 0xCD9E8D57u, low = 0xFFFFFFFFu;
+  std::uint64_t c0 = 0, c1 = step, c2 = id & low;
+  std::uint64_t c3 = (stream << 16) | ((id >> 32) & 0xFFFFu);
+  std::uint32_t k0 = key[0], k1 = key[1];
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t p0 = m0 * c0, p1 = m1 * c2;
+    c0 = (p1 >> 32) ^ c1 ^ k0;
+    c2 = (p0 >> 32) ^ c3 ^ k1;
+    c1 = p1 & low;
+    c3 = p0 & low;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  return {(c1 << 32) | c0, (c3 << 32) | c2};
+}
+
+}  // namespace
+
 void philox_pairs(std::uint64_t seed, Stream stream, std::uint32_t step, std::uint64_t first_id,
                   std::span<std::uint64_t> first, std::span<std::uint64_t> second) noexcept {
-  // The same rounds as above in 64-bit lanes, so that the compiler computes eight ids side by side.
-  constexpr std::uint64_t m0 = 0xD2511F53u, m1 = 0xCD9E8D57u, low = 0xFFFFFFFFu;
   const PhiloxKey key = key_of(seed);
   for (std::size_t i = 0; i < first.size(); ++i) {
-    const std::uint64_t id = first_id + i;
-    std::uint64_t c0 = 0, c1 = step, c2 = id & low;
-    std::uint64_t c3 = (static_cast<std::uint64_t>(stream) << 16) | ((id >> 32) & 0xFFFFu);
-    std::uint32_t k0 = key[0], k1 = key[1];
-    for (int round = 0; round < 10; ++round) {
-      const std::uint64_t p0 = m0 * c0, p1 = m1 * c2;
-      c0 = (p1 >> 32) ^ c1 ^ k0;
-      c2 = (p0 >> 32) ^ c3 ^ k1;
-      c1 = p1 & low;
-      c3 = p0 & low;
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
-    }
-    first[i] = (c1 << 32) | c0;
-    second[i] = (c3 << 32) | c2;
+    const Pair pair = pair_of(key, static_cast<std::uint64_t>(stream), step, first_id + i);
+    first[i] = pair.first;
+    second[i] = pair.second;
   }
+}
+
+void philox_uniforms(std::uint64_t seed, Stream stream, std::uint32_t step, std::span<const std::int64_t> ids,
+                     std::span<double> out) noexcept {
+  const PhiloxKey key = key_of(seed);
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    out[i] = uniform_of(
+        pair_of(key, static_cast<std::uint64_t>(stream), step, static_cast<std::uint64_t>(ids[i])).first);
 }
 
 }  // namespace twistor

@@ -234,18 +234,16 @@ LogZBounds bound_log_z(const smc::Problem& problem, const smc::Proposal& proposa
 at::Tensor hidden_states(const smc::Problem& problem, std::int64_t length,
                          std::span<const std::int64_t> tokens) {
   const std::int64_t n = static_cast<std::int64_t>(tokens.size()) / length;
-  auto prompt_cache = problem.lm.make_cache(1);
-  const at::Tensor prompt = problem.lm.forward(problem.prompt, *prompt_cache);
-  const std::int64_t d = prompt.size(2);
-  at::Tensor out = at::empty({n, length, d}, prompt.options());
-  out.select(1, 0).copy_(prompt.select(1, prompt.size(1) - 1).expand({n, d}));
+  const auto prompt = problem.start != nullptr ? problem.start : problem.with_start().start;
+  const std::int64_t d = prompt->hidden.size(1);
+  at::Tensor out = at::empty({n, length, d}, prompt->hidden.options());
+  out.select(1, 0).copy_(prompt->hidden.expand({n, d}));
   for (std::int64_t begin = 0; begin < n && length > 1; begin += sequences_at_once) {
     const std::int64_t end = std::min(n, begin + sequences_at_once);
     std::vector<std::int64_t> heads;  // all but the last token of each sequence
     for (std::int64_t i = begin; i < end; ++i)
       heads.insert(heads.end(), tokens.begin() + i * length, tokens.begin() + (i + 1) * length - 1);
-    auto cache = prompt_cache->fork();
-    cache->select(std::vector<std::int64_t>(static_cast<std::size_t>(end - begin), 0));
+    const auto cache = prompt->fork(end - begin);
     out.slice(0, begin, end).slice(1, 1, length).copy_(problem.lm.forward(heads, *cache));
   }
   return out;

@@ -6,7 +6,7 @@
 #include <ATen/ops/index_select.h>
 
 #include <algorithm>
-#include <numeric>
+#include <utility>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/parallel.hpp"
@@ -17,16 +17,21 @@ namespace twistor::model {
 std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows,
                                   std::span<const std::int64_t> tokens, std::int64_t vocab_size) {
   constexpr std::int64_t width = device::PackedMatrix::panel_columns;
-  std::vector<std::int64_t> order(tokens.size());
-  std::iota(order.begin(), order.end(), std::int64_t{0});
   const auto panel_of = [&](std::int64_t i) { return tokens[static_cast<std::size_t>(i)] / width; };
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return panel_of(a) < panel_of(b); });
-  for (const std::int64_t token : tokens)
+  std::vector<std::size_t> ends(static_cast<std::size_t>((vocab_size + width - 1) / width));
+  for (const std::int64_t token : tokens) {
     TWISTOR_ASSERT(token >= 0 && token < vocab_size, "a token is out of the vocabulary");
-  std::vector<std::size_t> begins;  // where the tokens of each panel begin, and the end
+    ++ends[static_cast<std::size_t>(token / width)];
+  }
+  std::vector<std::size_t> begins;  // where the tokens of each panel that occurs begin, and the end
+  for (std::size_t sum = 0; std::size_t & end : ends) {
+    if (end > 0) begins.push_back(sum);
+    sum += std::exchange(end, sum);  // for now where the panel begins
+  }
+  begins.push_back(tokens.size());
+  std::vector<std::int64_t> order(tokens.size());
   for (std::size_t i = 0; i < order.size(); ++i)
-    if (i == 0 || panel_of(order[i]) != panel_of(order[i - 1])) begins.push_back(i);
-  begins.push_back(order.size());
+    order[ends[static_cast<std::size_t>(tokens[i] / width)]++] = static_cast<std::int64_t>(i);
 
   std::vector<double> out(tokens.size());
   const auto n_panels = static_cast<std::int64_t>(begins.size()) - 1;

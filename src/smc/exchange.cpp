@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <unordered_map>
 
 #include "twistor/base/error.hpp"
@@ -48,21 +47,6 @@ class Reader {
   std::span<const std::byte> rest_;
 };
 
-/// One particle's rows of the (k, T) arrays.
-struct History {
-  std::vector<std::int64_t> tokens;
-  std::vector<double> log_p0, log_q, log_psi;
-};
-
-/// Calls visit(mine, yours) for each of the (k, T) arrays and the members of History that belong to it.
-template <class P, class H, class Visit>
-void for_each_column(P& population, H& history, Visit visit) {
-  visit(population.tokens, history.tokens);
-  visit(population.log_p0, history.log_p0);
-  visit(population.log_q, history.log_q);
-  visit(population.log_psi, history.log_psi);
-}
-
 /// Places of all particles of this rank; -1 for those of other ranks. // (K)
 std::vector<std::int64_t> places(const Population& p, std::int64_t K) {
   std::vector<std::int64_t> out(static_cast<std::size_t>(K), -1);
@@ -90,51 +74,115 @@ std::vector<std::span<const Copy>> by_peer(std::span<const Copy> copies, Peer pe
   return out;
 }
 
+/// A row of a tensor as bytes.
+std::span<const std::byte> row_bytes(const at::Tensor& rows, std::int64_t row) {
+  const at::Tensor one = rows.select(0, row);
+  TWISTOR_ASSERT(one.is_contiguous(), "rows travel whole");
+  return {static_cast<const std::byte*>(one.const_data_ptr()), static_cast<std::size_t>(one.nbytes())};
+}
+
+/// Of each copy: the tokens with their log-probabilities, the hidden row, the scores where there are some,
+/// and the cache's blocks.
 std::vector<std::byte> pack(const Population& p, std::span<const Copy> copies,
                             std::span<const BlockNames::Shared> shared,
-                            std::span<const std::int64_t> place_of) {
+                            std::span<const std::int64_t> place_of, ExchangeCount& count) {
   Writer out;
   for (std::size_t c = 0; c < copies.size(); ++c) {
     const std::int64_t i = place_of[static_cast<std::size_t>(copies[c].ancestor)];
-    for_each_column(p, p, [&](const auto& column, const auto&) {
-      out.add_values(column.data() + i * p.T, static_cast<std::size_t>(p.T));
-    });
     const std::int64_t node = p.node[static_cast<std::size_t>(i)];
-    const auto row_bytes = static_cast<std::size_t>(p.hidden.size(1) * p.hidden.element_size());
-    out.add({static_cast<const std::byte*>(p.hidden.const_data_ptr()) +
-                 static_cast<std::size_t>(node) * row_bytes,
-             row_bytes});
+    const std::vector<Step> path = p.history.path(p.leaf[static_cast<std::size_t>(node)]);
+    for (const Step& step : path) {
+      out.add_values(&step.token, 1);
+      for (const double* value : {&step.log_p0, &step.log_q, &step.log_psi}) out.add_values(value, 1);
+    }
+    out.add(row_bytes(p.hidden, node));
+    if (p.has_scores) {
+      const auto row = static_cast<std::size_t>(node);
+      const std::span<const double> blocks = p.scores.blocks_of(node);
+      const auto n_blocks = static_cast<std::int64_t>(blocks.size());
+      out.add_values(&p.scores.log_sum_p0[row], 1);
+      out.add_values(&p.scores.log_sum_q[row], 1);
+      out.add_values(&n_blocks, 1);
+      out.add_values(blocks.data(), blocks.size());
+      out.add(row_bytes(p.scores.features, node));
+    }
     const std::vector<std::byte> blocks = p.cache->export_sequence(node, shared[c].n_blocks);
     const auto n_bytes = static_cast<std::int64_t>(blocks.size());
     out.add_values(&n_bytes, 1);
     out.add(blocks);
+    count.cache_bytes += n_bytes;
   }
   return out.take();
 }
 
-/// An ancestor that arrived: its node here and its history.
-struct Arrival {
-  std::int64_t node = 0;
-  History history;
+/// Rows that arrive for a tensor, in their order.
+class ArrivingRows {
+ public:
+  ArrivingRows(const at::Tensor& rows, std::int64_t n)
+      : rows_(at::empty({n, rows.size(1)}, rows.options())),
+        next_(static_cast<std::byte*>(rows_.mutable_data_ptr())) {}
+  void read_one(Reader& in) {
+    const auto n_bytes = static_cast<std::size_t>(rows_.size(1) * rows_.element_size());
+    in.read_values(next_, n_bytes);
+    next_ += n_bytes;
+  }
+  void append_to(at::Tensor& rows) const {
+    if (rows_.size(0) > 0) rows = at::cat({rows, rows_});
+  }
+
+ private:
+  at::Tensor rows_;
+  std::byte* next_;
 };
 
-Arrival unpack_one(Population& p, Reader& in, const BlockNames::Shared& shared, std::int64_t donor_node,
-                   std::byte* hidden_row) {
-  const auto T = static_cast<std::size_t>(p.T);
-  Arrival a{
-      0,
-      {std::vector<std::int64_t>(T), std::vector<double>(T), std::vector<double>(T), std::vector<double>(T)}};
-  in.read_values(a.history.tokens.data(), T);
-  in.read_values(a.history.log_p0.data(), T);
-  in.read_values(a.history.log_q.data(), T);
-  in.read_values(a.history.log_psi.data(), T);
-  in.read_values(hidden_row, static_cast<std::size_t>(p.hidden.size(1) * p.hidden.element_size()));
-  std::int64_t n_bytes = 0;
-  in.read_values(&n_bytes, 1);
-  const std::vector<std::int64_t> donors(static_cast<std::size_t>(shared.n_blocks), donor_node);
-  a.node = p.cache->import_sequence(donors, shared.n_blocks, in.take(static_cast<std::size_t>(n_bytes)));
-  return a;
-}
+/// Turns what arrives into new nodes. Nodes that are there already keep their numbers.
+class Unpacker {
+ public:
+  Unpacker(Population& p, std::int64_t n)
+      : p_(p),
+        hidden_(p.hidden, n),
+        features_(p.has_scores ? p.scores.features : p.hidden, p.has_scores ? n : 0),
+        path_(static_cast<std::size_t>(p.history.depth())) {}
+
+  /// The next node. The donor is the node that shares its first blocks.
+  std::int64_t unpack(Reader& in, const BlockNames::Shared& shared, std::int64_t donor) {
+    for (Step& step : path_) {
+      in.read_values(&step.token, 1);
+      for (double* value : {&step.log_p0, &step.log_q, &step.log_psi}) in.read_values(value, 1);
+    }
+    p_.leaf.push_back(path_.empty() ? -1 : p_.history.add(path_));
+    hidden_.read_one(in);
+    if (p_.has_scores) unpack_scores(in);
+    std::int64_t n_bytes = 0;
+    in.read_values(&n_bytes, 1);
+    const std::vector<std::int64_t> donors(static_cast<std::size_t>(shared.n_blocks), donor);
+    return p_.cache->import_sequence(donors, shared.n_blocks, in.take(static_cast<std::size_t>(n_bytes)));
+  }
+
+  /// Puts the rows of tensors behind those of the nodes that were there.
+  void finish() {
+    hidden_.append_to(p_.hidden);
+    if (p_.has_scores) features_.append_to(p_.scores.features);
+  }
+
+ private:
+  void unpack_scores(Reader& in) {
+    RowScores& scores = p_.scores;
+    in.read_values(&scores.log_sum_p0.emplace_back(), 1);
+    in.read_values(&scores.log_sum_q.emplace_back(), 1);
+    std::int64_t n_blocks = 0;
+    in.read_values(&n_blocks, 1);
+    const auto bytes = in.take(static_cast<std::size_t>(n_blocks) * sizeof(double));
+    const std::size_t before = scores.block_log_sums.size();
+    scores.block_log_sums.resize(before + static_cast<std::size_t>(n_blocks));
+    std::memcpy(scores.block_log_sums.data() + before, bytes.data(), bytes.size());
+    features_.read_one(in);
+  }
+
+  Population& p_;
+  ArrivingRows hidden_, features_;
+  std::vector<Step> path_;
+};
 
 }  // namespace
 
@@ -150,7 +198,7 @@ ExchangeCount exchange(Population& population, std::span<const std::int64_t> anc
   for (const auto copies : by_peer(placement.sends_of(me), [](const Copy& c) { return c.to; })) {
     const int to = copies.front().to;
     const auto shared = names.shared_with(ancestors_of(copies), before.ids_of(to));
-    outgoing.push_back({to, pack(population, copies, shared, place_of)});
+    outgoing.push_back({to, pack(population, copies, shared, place_of, count)});
     count.sent_messages += static_cast<std::int64_t>(copies.size());
     count.sent_bytes += static_cast<std::int64_t>(outgoing.back().bytes.size());
   }
@@ -159,10 +207,8 @@ ExchangeCount exchange(Population& population, std::span<const std::int64_t> anc
   for (const auto copies : incoming_copies) sources.push_back(copies.front().from);
   const std::vector<comm::Parcel> incoming = comm::sparse_exchange(outgoing, sources, comm);
 
-  std::unordered_map<std::int64_t, Arrival> arrivals;
-  const auto n_arrivals = static_cast<std::int64_t>(placement.receives_of(me).size());
-  at::Tensor arrived_hidden = at::empty({n_arrivals, population.hidden.size(1)}, population.hidden.options());
-  auto* hidden_row = static_cast<std::byte*>(arrived_hidden.mutable_data_ptr());
+  std::unordered_map<std::int64_t, std::int64_t> node_of_arrival;  // by ancestor
+  Unpacker unpacker(population, static_cast<std::int64_t>(placement.receives_of(me).size()));
   for (std::size_t s = 0; s < incoming.size(); ++s) {
     const auto copies = incoming_copies[s];
     const auto shared = names.shared_with(ancestors_of(copies), population.ids);
@@ -173,35 +219,22 @@ ExchangeCount exchange(Population& population, std::span<const std::int64_t> anc
               ? 0
               : population
                     .node[static_cast<std::size_t>(place_of[static_cast<std::size_t>(shared[c].donor_id)])];
-      arrivals.emplace(copies[c].ancestor, unpack_one(population, in, shared[c], donor, hidden_row));
-      hidden_row += population.hidden.size(1) * population.hidden.element_size();
+      node_of_arrival.emplace(copies[c].ancestor, unpacker.unpack(in, shared[c], donor));
     }
     TWISTOR_CHECK(in.is_empty(), ErrorKind::peer, "receiving particles from another rank",
                   "the message is too long");
   }
-  if (n_arrivals > 0) population.hidden = at::cat({population.hidden, arrived_hidden});
+  unpacker.finish();
 
-  Population next(population.T, placement.after.ids_of(me));
-  for (std::int64_t to = 0; to < next.size(); ++to) {
-    const std::int64_t ancestor =
-        ancestor_of_id[static_cast<std::size_t>(next.ids[static_cast<std::size_t>(to)])];
-    const std::int64_t from = place_of[static_cast<std::size_t>(ancestor)];
-    if (from >= 0) {
-      next.node[static_cast<std::size_t>(to)] = population.node[static_cast<std::size_t>(from)];
-      for_each_column(next, population, [&](auto& mine, const auto& theirs) {
-        std::copy_n(theirs.begin() + from * next.T, next.T, mine.begin() + to * next.T);
-      });
-    } else {
-      const Arrival& arrival = arrivals.at(ancestor);
-      next.node[static_cast<std::size_t>(to)] = arrival.node;
-      for_each_column(next, arrival.history, [&](auto& mine, const auto& theirs) {
-        std::copy_n(theirs.begin(), next.T, mine.begin() + to * next.T);
-      });
-    }
+  std::vector<std::int64_t> ids = placement.after.ids_of(me), node(ids.size());
+  for (std::size_t to = 0; to < ids.size(); ++to) {
+    const std::int64_t ancestor = ancestor_of_id[static_cast<std::size_t>(ids[to])],
+                       from = place_of[static_cast<std::size_t>(ancestor)];
+    node[to] = from >= 0 ? population.node[static_cast<std::size_t>(from)] : node_of_arrival.at(ancestor);
   }
-  next.cache = std::move(population.cache);
-  next.hidden = std::move(population.hidden);
-  population = std::move(next);
+  population.ids = std::move(ids);
+  population.node = std::move(node);
+  population.log_w.assign(population.ids.size(), 0.0);
   return count;
 }
 

@@ -88,6 +88,7 @@ Placement plan(std::span<const std::int64_t> ancestor_of_id, const Layout& befor
                  "one ancestor per particle");
   TWISTOR_ASSERT(before.size() < std::numeric_limits<std::int32_t>::max(), "a placement needs K < 2^31 - 1");
   const Balance balance = count(ancestor_of_id, before);
+  if (before.n_ranks() == 1) return {before, {}, 0};
   std::vector<Leaving> leaving = choose_leaving(balance, before);
   std::vector<Copy> copies;
   std::vector<std::int32_t> destinations;                          // of every leaving child, family by family

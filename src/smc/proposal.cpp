@@ -1,7 +1,6 @@
 // Scoring rows over the vocabulary in tiles, and drawing from them.
 #include "twistor/smc/proposal.hpp"
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <fmt/format.h>
@@ -9,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <type_traits>
 #include <utility>
 
 #include "select_rows.hpp"
@@ -22,9 +22,8 @@ namespace twistor::smc {
 
 /// A particle whose token lies in a block, and what is left of its uniform number there.
 struct Proposal::Drawer {
-  std::int64_t block = 0, row = 0;
-  std::size_t particle = 0;
   double u = 0;
+  std::int32_t block = -1, row = 0, particle = 0;
 };
 
 namespace {
@@ -64,95 +63,122 @@ void sum_tile(const at::Tensor& tile, std::int64_t width, std::int64_t first, st
   });
 }
 
-/// body(i) for i in [0, n), in pieces of many: a particle's work is too small to be handed out by itself.
-template <class Body>
-void for_each_particle(std::size_t n, const Body& body) {
-  constexpr std::size_t piece = 1024;
-  const auto n_pieces = static_cast<std::int64_t>((n + piece - 1) / piece);
-  parallel_for(n_pieces, n_pieces > 1, [&](std::int64_t number) {
-    const std::size_t begin = static_cast<std::size_t>(number) * piece;
-    for (std::size_t i = begin; i < std::min(n, begin + piece); ++i) body(i);
-  });
+/// The particles of each row: those of row r are order[begin[r]] ... order[begin[r + 1] - 1], increasing.
+struct ByRow {
+  ByRow(std::span<const std::int64_t> row_of, std::int64_t n_rows)
+      : begin(static_cast<std::size_t>(n_rows) + 1), order(row_of.size()) {
+    for (const std::int64_t r : row_of) ++begin[static_cast<std::size_t>(r) + 1];
+    std::partial_sum(begin.begin(), begin.end(), begin.begin());
+    std::vector<std::int32_t> next(begin.begin(), begin.end() - 1);
+    for (std::size_t i = 0; i < row_of.size(); ++i)
+      order[static_cast<std::size_t>(next[static_cast<std::size_t>(row_of[i])]++)] =
+          static_cast<std::int32_t>(i);
+  }
+  std::vector<std::int32_t> begin, order;
+};
+
+/// Chooses the block of one row's particles, which stand in `order`, into `out`. Who does not draw (because
+/// its token is forced, or its row is without weight) keeps block -1.
+void choose_blocks_of_row(const RowScores& rows, std::int64_t row, std::span<const std::int32_t> order,
+                          std::span<const double> u, std::span<const std::int64_t> forced,
+                          std::span<Drawer> out) {
+  const double log_sum = rows.log_sum_q[static_cast<std::size_t>(row)];
+  if (order.empty() || log_sum == log_zero) return;
+  const std::span<const double> sums = rows.blocks_of(row);
+  const model::TokenCdf blocks(sums, log_sum);
+  for (std::size_t j = 0; j < order.size(); ++j) {
+    const auto i = static_cast<std::size_t>(order[j]);
+    if (!forced.empty() && forced[i] >= 0) continue;
+    const model::BlockDraw draw = model::draw_block(blocks, u[i]);
+    out[j] = {draw.u, static_cast<std::int32_t>(draw.block), static_cast<std::int32_t>(row), order[j]};
+  }
 }
 
-/// Stable, by a key in [0, n_keys), without comparisons.
-template <class Key>
-std::vector<Drawer> sorted_by(const std::vector<Drawer>& in, std::int64_t n_keys, const Key& key) {
-  std::vector<std::size_t> place(static_cast<std::size_t>(n_keys) + 1);
-  for (const Drawer& d : in) ++place[static_cast<std::size_t>(key(d)) + 1];
-  std::partial_sum(place.begin(), place.end(), place.begin());
-  std::vector<Drawer> out(in.size());
-  for (const Drawer& d : in) out[place[static_cast<std::size_t>(key(d))]++] = d;
-  return out;
+/// The blocks of all particles, in the order of rows; some may keep block -1.
+std::vector<Drawer> choose_blocks(const RowScores& rows, const ByRow& particles, std::span<const double> u,
+                                  std::span<const std::int64_t> forced) {
+  std::vector<Drawer> all(particles.order.size());
+  constexpr std::int64_t rows_together = 16;  // a row's particles are too little work to be handed out
+  const std::int64_t n_rows = rows.size(), n_parts = (n_rows + rows_together - 1) / rows_together;
+  parallel_for(n_parts, n_parts > 1, [&](std::int64_t part) {
+    for (std::int64_t r = part * rows_together; r < std::min(n_rows, (part + 1) * rows_together); ++r) {
+      const auto begin = static_cast<std::size_t>(particles.begin[static_cast<std::size_t>(r)]),
+                 size = static_cast<std::size_t>(particles.begin[static_cast<std::size_t>(r) + 1]) - begin;
+      choose_blocks_of_row(rows, r, std::span(particles.order).subspan(begin, size), u, forced,
+                           std::span(all).subspan(begin, size));
+    }
+  });
+  return all;
 }
 
-/// Who draws, in the order of blocks, rows and particles. Tokens of the others: as forced, or 0 for rows
-/// without weight, where the particle is dead whatever it draws.
-std::vector<Drawer> choose_blocks(const RowScores& rows, std::span<const std::int64_t> row_of,
-                                  std::span<const double> u, std::span<const std::int64_t> forced,
-                                  std::span<std::int64_t> tokens) {
-  const auto draws = [&](std::size_t i) {
-    return forced[i] < 0 && rows.log_sum_q[static_cast<std::size_t>(row_of[i])] != log_zero;
-  };
-  std::vector<char> is_asked(rows.log_sum_q.size());
-  for (std::size_t i = 0; i < row_of.size(); ++i)
-    if (draws(i)) is_asked[static_cast<std::size_t>(row_of[i])] = 1;
-  std::vector<model::TokenCdf> blocks(is_asked.size());
-  for_each_particle(blocks.size(), [&](std::size_t r) {
-    if (is_asked[r] != 0)
-      blocks[r] = model::TokenCdf(rows.blocks_of(static_cast<std::int64_t>(r)), rows.log_sum_q[r]);
-  });
-  std::vector<Drawer> all(row_of.size());
-  for_each_particle(all.size(), [&](std::size_t i) {
-    tokens[i] = std::max<std::int64_t>(forced[i], 0);
-    all[i].row = -1;
-    if (!draws(i)) return;
-    const auto r = static_cast<std::size_t>(row_of[i]);
-    const model::BlockDraw draw =
-        model::draw_block(blocks[r], rows.blocks_of(row_of[i]), rows.log_sum_q[r], u[i]);
-    all[i] = {draw.block, row_of[i], i, draw.u};
-  });
-  std::erase_if(all, [](const Drawer& d) { return d.row < 0; });
-  if (all.empty()) return all;
-  const auto n_blocks = static_cast<std::int64_t>(rows.blocks_of(0).size());
-  all = sorted_by(all, rows.size(), [](const Drawer& d) { return d.row; });
-  return sorted_by(all, n_blocks, [](const Drawer& d) { return d.block; });
-}
+/// Those that draw, in the order of blocks, rows and particles, and where the drawers of each block begin.
+struct ByBlock {
+  ByBlock(const std::vector<Drawer>& by_row, std::int64_t n_blocks)
+      : begin(static_cast<std::size_t>(n_blocks) + 1) {
+    for (const Drawer& d : by_row)
+      if (d.block >= 0) ++begin[static_cast<std::size_t>(d.block) + 1];
+    std::partial_sum(begin.begin(), begin.end(), begin.begin());
+    std::vector<std::size_t> next(begin.begin(), begin.end() - 1);
+    drawers.resize(begin.back());
+    for (const Drawer& d : by_row)
+      if (d.block >= 0) drawers[next[static_cast<std::size_t>(d.block)]++] = d;
+  }
+  std::vector<std::size_t> begin;
+  std::vector<Drawer> drawers;
+};
 
-/// Rows with a token each, every pair once, and the pair of each particle.
-struct Pairs {
-  explicit Pairs(std::size_t n) : of(n, -1) {}
-  void add(std::int64_t row, std::int64_t token) {
+/// The branches of particles, and which of them each particle takes.
+struct BranchList {
+  explicit BranchList(std::size_t n) : of(n, -1) {}
+  std::int64_t add(std::int64_t row, std::int64_t token) {
     rows.push_back(row);
     tokens.push_back(token);
+    return static_cast<std::int64_t>(rows.size()) - 1;
   }
-  [[nodiscard]] std::int64_t last() const { return static_cast<std::int64_t>(rows.size()) - 1; }
   std::vector<std::int64_t> rows, tokens, of;
 };
 
-/// The particles of one block share the pairs of their rows. drawn: tokens within the block.
-void add_pairs(std::span<const Drawer> drawers, std::span<const std::int64_t> drawn, std::int64_t block_begin,
-               Pairs& pairs) {
-  std::array<std::int64_t, static_cast<std::size_t>(model::vocabulary_block)> pair_of{};
+/// The particles of one block share the branches of their rows. drawn: tokens within the block.
+void add_drawn(std::span<const Drawer> drawers, std::span<const std::int32_t> drawn, std::int64_t block_begin,
+               BranchList& list) {
+  constexpr auto width = static_cast<std::size_t>(model::vocabulary_block);
+  std::array<std::int64_t, width> branch_of{};
+  std::array<std::int32_t, width> seen_in;  // the row that branch_of belongs to
+  seen_in.fill(-1);
   for (std::size_t i = 0; i < drawers.size(); ++i) {
-    if (i == 0 || drawers[i].row != drawers[i - 1].row) pair_of.fill(-1);
-    std::int64_t& pair = pair_of[static_cast<std::size_t>(drawn[i])];
-    if (pair < 0) {
-      pairs.add(drawers[i].row, block_begin + drawn[i]);
-      pair = pairs.last();
+    const auto token = static_cast<std::size_t>(drawn[i]);
+    if (seen_in[token] != drawers[i].row) {
+      seen_in[token] = drawers[i].row;
+      branch_of[token] = list.add(drawers[i].row, block_begin + drawn[i]);
     }
-    pairs.of[drawers[i].particle] = pair;
+    list.of[static_cast<std::size_t>(drawers[i].particle)] = branch_of[token];
+  }
+}
+
+/// Those that did not draw: as forced, or token 0 of rows without weight, where a particle is dead whatever
+/// it takes.
+void add_others(std::span<const std::int64_t> row_of, std::span<const std::int64_t> forced,
+                std::int64_t n_rows, BranchList& list) {
+  std::vector<std::int64_t> dead_branch(static_cast<std::size_t>(n_rows), -1);
+  const auto find = [&](std::int64_t row,
+                        std::int64_t token) {  // few are forced: one, where a path is pinned
+    for (std::size_t j = 0; j < list.rows.size(); ++j)
+      if (list.rows[j] == row && list.tokens[j] == token) return static_cast<std::int64_t>(j);
+    return list.add(row, token);
+  };
+  for (std::size_t i = 0; i < row_of.size(); ++i) {
+    if (list.of[i] >= 0) continue;
+    if (!forced.empty() && forced[i] >= 0) {
+      list.of[i] = find(row_of[i], forced[i]);
+      continue;
+    }
+    std::int64_t& branch = dead_branch[static_cast<std::size_t>(row_of[i])];
+    if (branch < 0) branch = find(row_of[i], 0);
+    list.of[i] = branch;
   }
 }
 
 }  // namespace
-
-void RowScores::append(const RowScores& other) {
-  log_sum_p0.insert(log_sum_p0.end(), other.log_sum_p0.begin(), other.log_sum_p0.end());
-  log_sum_q.insert(log_sum_q.end(), other.log_sum_q.begin(), other.log_sum_q.end());
-  features = at::cat({features, other.features});
-  block_log_sums.insert(block_log_sums.end(), other.block_log_sums.begin(), other.block_log_sums.end());
-}
 
 void RowScores::select(std::span<const std::int64_t> rows) {
   const auto pick = [&](const std::vector<double>& x) {
@@ -210,14 +236,16 @@ RowScores Proposal::score(const at::Tensor& hidden) const {
              part(rows.block_log_sums));
   }
   if (kind_ == ProposalKind::base) rows.block_log_sums = blocks_p0;
-  for (std::int64_t r = 0; r < n; ++r) {
+  rows.log_sum_p0.resize(static_cast<std::size_t>(n));
+  rows.log_sum_q.resize(rows.log_sum_p0.size());
+  parallel_for(n, n * n_blocks > 4096, [&](std::int64_t r) {
     const auto row = [&](const std::vector<double>& sums) {
       return log_sum_exp(std::span(sums).subspan(static_cast<std::size_t>(r * n_blocks),
                                                  static_cast<std::size_t>(n_blocks)));
     };
-    rows.log_sum_p0.push_back(row(blocks_p0));
-    rows.log_sum_q.push_back(row(rows.block_log_sums));
-  }
+    rows.log_sum_p0[static_cast<std::size_t>(r)] = row(blocks_p0);
+    rows.log_sum_q[static_cast<std::size_t>(r)] = row(rows.block_log_sums);
+  });
   return rows;
 }
 
@@ -235,60 +263,63 @@ void Proposal::sum_rows(const at::Tensor& hidden, const at::Tensor& features, st
   }
 }
 
-Draws Proposal::draw(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
-                     std::span<const double> u, std::span<const std::int64_t> forced) const {
-  std::vector<std::int64_t> tokens(row_of.size());
-  const std::vector<Drawer> drawers = choose_blocks(rows, row_of, u, forced, tokens);
-  Pairs pairs(row_of.size());
-  for (std::size_t first = 0, next = 0; first < drawers.size(); first = next) {
-    while (next < drawers.size() && drawers[next].block == drawers[first].block) ++next;
-    const std::span<const Drawer> part = std::span(drawers).subspan(first, next - first);
-    const std::int64_t begin = part[0].block * model::vocabulary_block;
-    const std::vector<std::int64_t> drawn = draw_in_block(rows, hidden, part);
-    for (std::size_t i = 0; i < part.size(); ++i) tokens[part[i].particle] = begin + drawn[i];
-    add_pairs(part, drawn, begin, pairs);
+Branches Proposal::branch(const RowScores& rows, const at::Tensor& hidden,
+                          std::span<const std::int64_t> row_of, std::span<const double> u,
+                          std::span<const std::int64_t> forced) const {
+  const ByBlock by_block(choose_blocks(rows, ByRow(row_of, rows.size()), u, forced),
+                         model::n_vocabulary_blocks(lm_.vocab_size()));
+  std::vector<std::int32_t> drawn(by_block.drawers.size());
+  BranchList list(row_of.size());
+  for (std::size_t block = 0; block + 1 < by_block.begin.size(); ++block) {
+    const std::size_t begin = by_block.begin[block], size = by_block.begin[block + 1] - begin;
+    if (size == 0) continue;
+    const auto drawers = std::span(by_block.drawers).subspan(begin, size);
+    const auto tokens = std::span(drawn).subspan(begin, size);
+    draw_in_block(rows, hidden, drawers, tokens);
+    add_drawn(drawers, tokens, static_cast<std::int64_t>(block) * model::vocabulary_block, list);
   }
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (pairs.of[i] >= 0) continue;
-    pairs.add(row_of[i], tokens[i]);
-    pairs.of[i] = pairs.last();
-  }
-  const Draws of_pairs = score_tokens(rows, hidden, pairs.rows, pairs.tokens);
-  Draws draws{std::move(tokens), {}, {}, {}};
-  for (const auto member : {&Draws::log_p0, &Draws::log_q, &Draws::log_psi}) {
-    (draws.*member).resize(row_of.size());
-    for_each_particle(row_of.size(), [&](std::size_t i) {
-      (draws.*member)[i] = (of_pairs.*member)[static_cast<std::size_t>(pairs.of[i])];
-    });
-  }
-  return draws;
+  add_others(row_of, forced, rows.size(), list);
+  Draws tokens = score_tokens(rows, hidden, list.rows, list.tokens);
+  return {std::move(list.rows), std::move(tokens), std::move(list.of)};
 }
 
-std::vector<std::int64_t> Proposal::draw_in_block(const RowScores& rows, const at::Tensor& hidden,
-                                                  std::span<const Drawer> drawers) const {
+Draws Proposal::draw(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
+                     std::span<const double> u, std::span<const std::int64_t> forced) const {
+  const Branches drawn = branch(rows, hidden, row_of, u, forced);
+  const auto by_particle = [&](const auto& of_branches) {
+    std::decay_t<decltype(of_branches)> out(drawn.of.size());
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = of_branches[static_cast<std::size_t>(drawn.of[i])];
+    return out;
+  };
+  return {by_particle(drawn.tokens.tokens), by_particle(drawn.tokens.log_p0), by_particle(drawn.tokens.log_q),
+          by_particle(drawn.tokens.log_psi)};
+}
+
+void Proposal::draw_in_block(const RowScores& rows, const at::Tensor& hidden, std::span<const Drawer> drawers,
+                             std::span<std::int32_t> drawn) const {
   const std::int64_t block = drawers[0].block, begin = block * model::vocabulary_block,
                      width = std::min(model::vocabulary_block, lm_.vocab_size() - begin);
   std::vector<std::int64_t> distinct;  // rows that are drawn from
-  std::vector<std::size_t> place;      // of each drawer's row among them
-  for (const Drawer& d : drawers) {
-    if (distinct.empty() || distinct.back() != d.row) distinct.push_back(d.row);
-    place.push_back(distinct.size() - 1);
+  std::vector<std::size_t> first;      // where the drawers of each begin, and the end
+  for (std::size_t i = 0; i < drawers.size(); ++i) {
+    if (i > 0 && drawers[i].row == drawers[i - 1].row) continue;
+    distinct.push_back(drawers[i].row);
+    first.push_back(i);
   }
+  first.push_back(drawers.size());
   at::Tensor logits = at::empty({static_cast<std::int64_t>(distinct.size()), width}, hidden.options()),
              scores = at::empty_like(logits);
   score_tile(select_rows(hidden, distinct), select_rows(rows.features, distinct), begin, begin + width,
              logits, scores);
-  std::vector<model::TokenCdf> cdf(distinct.size());
   const bool is_double = scores.scalar_type() == at::kDouble;
-  parallel_for(static_cast<std::int64_t>(cdf.size()), cdf.size() > 16, [&](std::int64_t r) {
-    const auto i = static_cast<std::size_t>(r);
-    const double log_sum = rows.blocks_of(distinct[i])[static_cast<std::size_t>(block)];
-    cdf[i] = is_double ? model::TokenCdf(row_of_tensor<double>(scores, r, width), log_sum)
-                       : model::TokenCdf(row_of_tensor<float>(scores, r, width), log_sum);
+  parallel_for(static_cast<std::int64_t>(distinct.size()), distinct.size() > 16, [&](std::int64_t r) {
+    const auto place = static_cast<std::size_t>(r);
+    const double log_sum = rows.blocks_of(distinct[place])[static_cast<std::size_t>(block)];
+    const model::TokenCdf cdf = is_double ? model::TokenCdf(row_of_tensor<double>(scores, r, width), log_sum)
+                                          : model::TokenCdf(row_of_tensor<float>(scores, r, width), log_sum);
+    for (std::size_t i = first[place]; i < first[place + 1]; ++i)
+      drawn[i] = static_cast<std::int32_t>(cdf.draw(drawers[i].u));
   });
-  std::vector<std::int64_t> drawn(drawers.size());
-  for_each_particle(drawn.size(), [&](std::size_t i) { drawn[i] = cdf[place[i]].draw(drawers[i].u); });
-  return drawn;
 }
 
 Draws Proposal::score_tokens(const RowScores& rows, const at::Tensor& hidden,

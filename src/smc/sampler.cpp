@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <unordered_map>
 
 #include "select_rows.hpp"
 #include "twistor/base/error.hpp"
@@ -38,7 +37,8 @@ std::vector<double> gather_by_id(std::span<const double> local, const Layout& la
                                  const comm::Communicator& comm) {
   std::vector<std::int64_t> counts;
   for (int r = 0; r < layout.n_ranks(); ++r) counts.push_back(layout.size_of(r));
-  const std::vector<double> by_rank = comm::all_gather_v(local, counts, comm);
+  std::vector<double> by_rank = comm::all_gather_v(local, counts, comm);
+  if (layout.n_ranks() == 1) return by_rank;
   std::vector<std::size_t> next(counts.size());
   for (std::size_t r = 1; r < counts.size(); ++r)
     next[r] = next[r - 1] + static_cast<std::size_t>(counts[r - 1]);
@@ -69,13 +69,14 @@ class Sweeper {
     start();
     for (std::int64_t t = 0; t < options_.length; ++t) {
       if (t > 0 && is_stopped()) return std::move(out_);
-      RowScores rows = score_nodes();
-      if (is_weight_of_row()) weigh_by_rows(rows, t);
+      score_nodes();
+      if (is_weight_of_row()) weigh_by_rows();
       // Before the first draw all particles are one; afterwards offspring draw from their parents' rows.
-      if (resamples_before_draw() && reduce_weights() && t > 0) resample(t, &rows);
-      draw(rows, t);
-      if (t + 1 == options_.length) break;
-      if (!resamples_before_draw() && reduce_weights()) resample(t, nullptr);
+      if (resamples_before_draw() && reduce_weights() && t > 0) resample(t);
+      const bool is_last = t + 1 == options_.length;
+      draw(t, is_last);
+      if (is_last) break;
+      if (!resamples_before_draw() && reduce_weights()) resample(t);
       forward(t);
     }
     finish();
@@ -98,43 +99,52 @@ class Sweeper {
     return pinned_ && out_.particles.ids[static_cast<std::size_t>(i)] == out_.pinned_id;
   }
 
-  /// Whether the text had ended before s_t: then s_t is the end token again, psi stays what it was, and the
-  /// step leaves the weight alone.
-  [[nodiscard]] bool has_ended(std::int64_t i, std::int64_t t) const {
-    return end_.can_end() &&
-           end_.has_ended(std::span(out_.particles.tokens).subspan(out_.particles.at(i, 0)), t);
+  /// Whether the texts of a node have ended: then the next token is the end token again, psi stays what it
+  /// was, and the step leaves the weights alone.
+  [[nodiscard]] bool has_ended(std::int64_t node) const {
+    const Population& p = out_.particles;
+    const std::int64_t leaf = p.leaf[static_cast<std::size_t>(node)];
+    return leaf >= 0 && end_.is_end(p.history.leaf(leaf).token);
   }
 
-  /// The prompt, once on every rank; all particles stand at its end.
+  /// All particles stand at the end of the prompt, which is read once on every rank.
   void start() {
     const StageTimer timer(out_.counters.forward_s);
     if (pinned_) out_.pinned_id = initial_pinned_slot(options_.particles, options_.seed);
-    p().cache = problem_.lm.make_cache(1);
-    p().hidden = problem_.lm.forward(problem_.prompt, *p().cache)
-                     .select(1, static_cast<std::int64_t>(problem_.prompt.size()) - 1)
-                     .contiguous();
-    out_.counters.token_forwards += static_cast<std::int64_t>(problem_.prompt.size());
+    std::shared_ptr<const potential::Prefill> prompt = problem_.start;
+    if (prompt == nullptr) {
+      prompt = problem_.with_start().start;
+      out_.counters.token_forwards += static_cast<std::int64_t>(problem_.prompt.size());
+    }
+    p().cache = prompt->fork(1);
+    p().hidden = prompt->hidden.contiguous();
+    p().leaf = {-1};
     if (options_.keep_hidden)
       out_.hidden = at::empty({p().size(), options_.length, p().hidden.size(1)}, p().hidden.options());
   }
 
-  RowScores score_nodes() {
+  void score_nodes() {
     const StageTimer timer(out_.counters.heads_s);
     out_.counters.rows_scored += p().hidden.size(0);
-    return proposal_.score(p().hidden);
+    p().scores = proposal_.score(p().hidden);
+    p().has_scores = true;
   }
 
   /// log w_t = log Zq_t - log psi_{t-1}: all of the step's weight but, at T, the last factor phi / psi_T.
-  void weigh_by_rows(const RowScores& rows, std::int64_t t) {
-    for (std::int64_t i = 0; i < p().size(); ++i) {
-      if (has_ended(i, t)) continue;
-      const auto row = static_cast<std::size_t>(p().node[static_cast<std::size_t>(i)]);
-      add_weight(i, rows.log_sum_q[row] - rows.log_sum_p0[row] - log_psi_before(i, t));
+  void weigh_by_rows() {
+    const RowScores& rows = p().scores;
+    std::vector<double> log_factor(p().leaf.size());
+    for (std::size_t n = 0; n < log_factor.size(); ++n) {
+      const auto node = static_cast<std::int64_t>(n);
+      log_factor[n] = has_ended(node) ? 0.0 : rows.log_sum_q[n] - rows.log_sum_p0[n] - p().log_psi_of(node);
     }
+    add_weights(log_factor, p().node);
   }
 
-  [[nodiscard]] double log_psi_before(std::int64_t i, std::int64_t t) const {
-    return t == 0 ? 0.0 : out_.particles.log_psi[out_.particles.at(i, t - 1)];
+  /// Particle i's weight takes the factor of its node or branch, index[i].
+  void add_weights(std::span<const double> log_factor, std::span<const std::int64_t> index) {
+    for (std::size_t i = 0; i < index.size(); ++i)
+      add_weight(static_cast<std::int64_t>(i), log_factor[static_cast<std::size_t>(index[i])]);
   }
 
   void add_weight(std::int64_t i, double log_factor) {
@@ -147,39 +157,54 @@ class Sweeper {
   }
 
   /// Draws s_t for every particle, and completes the weights where they depend on the token.
-  void draw(const RowScores& rows, std::int64_t t) {
-    Draws draws;
+  void draw(std::int64_t t, bool is_last) {
+    Branches drawn;
     {
       const StageTimer timer(out_.counters.heads_s);
       std::vector<double> u(p().ids.size());
-      std::vector<std::int64_t> forced(p().ids.size(), -1);
-      for (std::size_t i = 0; i < u.size(); ++i) {
-        u[i] = Philox(options_.seed, Stream::tokens, static_cast<std::uint32_t>(t),
-                      static_cast<std::uint64_t>(p().ids[i]))
-                   .uniform();
-        if (is_pinned(static_cast<std::int64_t>(i))) forced[i] = (*pinned_)[static_cast<std::size_t>(t)];
-      }
-      draws = proposal_.draw(rows, p().hidden, p().node, u, forced);
+      philox_uniforms(options_.seed, Stream::tokens, static_cast<std::uint32_t>(t), p().ids, u);
+      drawn = proposal_.branch(p().scores, p().hidden, p().node, u, forced_tokens(t));
     }
-    for (std::int64_t i = 0; i < p().size(); ++i) {
-      const auto from = static_cast<std::size_t>(i);
-      const std::size_t to = p().at(i, t);
-      p().tokens[to] = draws.tokens[from];
-      p().log_p0[to] = draws.log_p0[from];
-      p().log_q[to] = draws.log_q[from];
-      p().log_psi[to] = has_ended(i, t) ? log_psi_before(i, t) : draws.log_psi[from];
+    std::vector<double> log_psi_before(drawn.rows.size());
+    for (std::size_t j = 0; j < drawn.rows.size(); ++j) {
+      log_psi_before[j] = p().log_psi_of(drawn.rows[j]);
+      if (has_ended(drawn.rows[j])) drawn.tokens.log_psi[j] = log_psi_before[j];
     }
     if (options_.keep_hidden) out_.hidden.select(1, t).copy_(select_rows(p().hidden, p().node));
-    if (t + 1 == options_.length) evaluate_potential();
-    for (std::int64_t i = 0; i < p().size(); ++i) {
-      const std::size_t at = p().at(i, t);
-      const bool is_last = t + 1 == options_.length;
-      const double log_value = is_last ? out_.log_phi[static_cast<std::size_t>(i)] : p().log_psi[at];
-      if (!is_weight_of_row()) {
-        add_weight(i, p().log_p0[at] - p().log_q[at] + log_value - log_psi_before(i, t));
-      } else if (is_last) {
-        add_weight(i, log_value - p().log_psi[at]);
-      }
+    p().grow(drawn);
+    if (is_last) {
+      p().write_out(drawn);
+      evaluate_potential();
+    }
+    weigh_tokens(drawn, log_psi_before, is_last);
+    if (is_last) return;
+    if (!resamples_before_draw() && options_.trigger != Trigger::never)
+      p().hidden = select_rows(p().hidden, drawn.rows);  // so that a row goes with every node that may travel
+    p().follow(drawn);
+  }
+
+  /// The pinned path's token, -1 for the other particles; empty without a pinned path.
+  [[nodiscard]] std::vector<std::int64_t> forced_tokens(std::int64_t t) const {
+    if (!pinned_) return {};
+    const std::vector<std::int64_t>& ids = out_.particles.ids;
+    std::vector<std::int64_t> forced(ids.size(), -1);
+    const auto found = std::lower_bound(ids.begin(), ids.end(), out_.pinned_id);
+    if (found != ids.end() && *found == out_.pinned_id)
+      forced[static_cast<std::size_t>(found - ids.begin())] = (*pinned_)[static_cast<std::size_t>(t)];
+    return forced;
+  }
+
+  /// What of the step's weight depends on its token: all of it, or at T the factor phi / psi_T.
+  void weigh_tokens(const Branches& drawn, std::span<const double> log_psi_before, bool is_last) {
+    if (is_weight_of_row() && !is_last) return;
+    const Draws& d = drawn.tokens;
+    const auto log_factor = [&](std::size_t j, double log_value) {
+      return is_weight_of_row() ? log_value - d.log_psi[j]
+                                : d.log_p0[j] - d.log_q[j] + log_value - log_psi_before[j];
+    };
+    for (std::size_t i = 0; i < drawn.of.size(); ++i) {
+      const auto j = static_cast<std::size_t>(drawn.of[i]);
+      add_weight(static_cast<std::int64_t>(i), log_factor(j, is_last ? out_.log_phi[i] : d.log_psi[j]));
     }
   }
 
@@ -188,12 +213,33 @@ class Sweeper {
     out_.log_phi = problem_.potential.log_phi({problem_.prompt, p().tokens, options_.length});
   }
 
+  /// The sum of this rank's weights. Particles of one node have one history and so, until the last step, one
+  /// weight: each is added once, as often as it occurs, to the same bits as one at a time.
+  [[nodiscard]] WeightSums local_weights() const {
+    const Population& p = out_.particles;
+    struct Seen {
+      double log_w = 0;
+      std::int64_t n = 0;
+    };
+    std::vector<Seen> of_node(p.leaf.size());
+    WeightSums sums;
+    for (std::size_t i = 0; i < p.log_w.size(); ++i) {
+      Seen& seen = of_node[static_cast<std::size_t>(p.node[i])];
+      if (seen.n == 0) seen.log_w = p.log_w[i];
+      if (seen.log_w == p.log_w[i])
+        ++seen.n;
+      else
+        sums.add(p.log_w[i]);
+    }
+    for (const Seen& seen : of_node)
+      if (seen.n > 0) sums.add(seen.log_w, seen.n);
+    return sums;
+  }
+
   /// Adds the step to log Z_hat and tells whether to resample. One reduction of 64 bytes.
   bool reduce_weights() {
     const StageTimer timer(out_.counters.resample_s);
-    WeightSums local;
-    for (const double w : p().log_w) local.add(w);
-    const WeightSums sums = comm::all_reduce(local, comm_);
+    const WeightSums sums = comm::all_reduce(local_weights(), comm_);
     const double log_sum = sums.log_sum();
     out_.log_z = log_sum == log_zero ? log_zero : out_.log_z + log_sum - log_sum_;
     log_sum_ = log_sum;
@@ -203,23 +249,15 @@ class Sweeper {
            sums.ess() < options_.ess_threshold * static_cast<double>(options_.particles);
   }
 
-  /// Offspring take their parents' places. `rows`, the scores of the nodes before, follow: only nodes that
-  /// arrive from other ranks are scored here again.
-  void resample(std::int64_t t, RowScores* rows) {
+  /// Offspring take their parents' places.
+  void resample(std::int64_t t) {
+    const StageTimer timer(out_.counters.resample_s);
     move_offspring(t);
-    if (rows != nullptr && p().hidden.size(0) > rows->size()) {
-      const StageTimer timer(out_.counters.heads_s);
-      const at::Tensor arrived = p().hidden.slice(0, rows->size());
-      out_.counters.rows_scored += arrived.size(0);
-      rows->append(proposal_.score(arrived));
-    }
-    const std::vector<std::int64_t> kept = drop_childless_nodes();
-    if (rows != nullptr) rows->select(kept);
+    p().drop_childless_nodes();
   }
 
   /// Draws ancestors, places offspring and exchanges those that change rank.
   void move_offspring(std::int64_t t) {
-    const StageTimer timer(out_.counters.resample_s);
     const std::vector<double> log_w = gather_by_id(p().log_w, layout_, comm_);
     const auto step = static_cast<std::uint32_t>(t);
     Resampled next = pinned_
@@ -228,7 +266,7 @@ class Sweeper {
     out_.pinned_id = next.pinned_id;
     Placement placement = plan(next.ancestor_of_id, layout_);
     const ExchangeCount moved = exchange(p(), next.ancestor_of_id, layout_, placement, names_, comm_);
-    names_.resampled(next.ancestor_of_id);
+    if (comm_.size() > 1) names_.resampled(next.ancestor_of_id);
     genealogy_.resampled(options_.scheme, next.ancestor_of_id, out_.ess.back());
     layout_ = std::move(placement.after);
     log_sum_ = std::log(static_cast<double>(options_.particles));
@@ -240,46 +278,14 @@ class Sweeper {
     out_.counters.sent_bytes += moved.sent_bytes;
   }
 
-  /// Nodes that no particle points to are forgotten. Returns the old indices of the others, in their new
-  /// order.
-  std::vector<std::int64_t> drop_childless_nodes() {
-    const StageTimer timer(out_.counters.resample_s);
-    std::vector<std::int64_t> kept;
-    std::vector<std::int64_t> new_index(static_cast<std::size_t>(p().hidden.size(0)), -1);
-    for (std::int64_t& node : p().node) {
-      auto& index = new_index[static_cast<std::size_t>(node)];
-      if (index < 0) {
-        index = static_cast<std::int64_t>(kept.size());
-        kept.push_back(node);
-      }
-      node = index;
-    }
-    p().cache->select(kept);
-    p().hidden = select_rows(p().hidden, kept);
-    return kept;
-  }
-
   /// One forward pass over the unique prefixes after s_t.
   void forward(std::int64_t t) {
     const StageTimer timer(out_.counters.forward_s);
-    std::unordered_map<std::int64_t, std::int64_t> nodes;  // parent and token -> new node
-    nodes.reserve(static_cast<std::size_t>(p().size()));
-    std::vector<std::int64_t> parents, tokens;
-    for (std::int64_t i = 0; i < p().size(); ++i) {
-      auto& node = p().node[static_cast<std::size_t>(i)];
-      const std::int64_t token = p().tokens[p().at(i, t)];
-      const auto [found, is_new] = nodes.try_emplace(node * problem_.lm.vocab_size() + token,
-                                                     static_cast<std::int64_t>(parents.size()));
-      if (is_new) {
-        parents.push_back(node);
-        tokens.push_back(token);
-      }
-      node = found->second;
-    }
-    p().cache->select(parents);
-    if (parents.empty()) return;  // a rank without particles
+    if (p().leaf.empty()) return;  // a rank without particles
+    std::vector<std::int64_t> tokens;
+    for (const std::int64_t leaf : p().leaf) tokens.push_back(p().history.leaf(leaf).token);
     p().hidden = problem_.lm.forward(tokens, *p().cache).select(1, 0).contiguous();
-    names_.grown_to(static_cast<std::int64_t>(problem_.prompt.size()) + t + 1);
+    if (comm_.size() > 1) names_.grown_to(static_cast<std::int64_t>(problem_.prompt.size()) + t + 1);
     out_.counters.token_forwards += static_cast<std::int64_t>(tokens.size());
     const model::CacheUse use = p().cache->use();
     out_.counters.peak_live_blocks = std::max(out_.counters.peak_live_blocks, use.live_blocks);

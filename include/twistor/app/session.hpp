@@ -43,7 +43,8 @@ class Session {
   [[nodiscard]] const potential::Potential& potential() const { return *potential_; }
   /// What the potential is, with a digest of all that defines it: different for different targets.
   [[nodiscard]] const std::string& potential_identity() const { return potential_identity_; }
-  [[nodiscard]] smc::Problem problem() const { return {*lm_, prompt_, *potential_}; }
+  /// With the prompt read, once for the whole command.
+  [[nodiscard]] smc::Problem problem() const { return {*lm_, prompt_, *potential_, start_}; }
   /// The tokens of o where they were drawn jointly with an exact sample; else empty.
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
 
@@ -90,6 +91,7 @@ class Session {
   std::vector<std::int64_t> observation_;
   std::vector<std::int64_t> joint_sample_;  // the s that observation_ was drawn with
   std::unique_ptr<potential::Potential> potential_;
+  std::shared_ptr<const potential::Prefill> start_;
   std::string potential_identity_;
 };
 

@@ -16,8 +16,8 @@ namespace twistor {
 /// the largest.
 class LogSum {
  public:
-  /// Adds exp(x). -inf adds nothing. Throws Error(internal) on NaN or +inf.
-  void add(double x);
+  /// Adds exp(x), `times` times. -inf adds nothing. Throws Error(internal) on NaN or +inf.
+  void add(double x, std::int64_t times = 1);
   /// Adds all that `other` holds.
   void merge(const LogSum& other) noexcept;
   /// log of the sum; -inf if nothing was added.
@@ -37,9 +37,10 @@ struct WeightSums {
   LogSum sum;
   LogSum squares;
 
-  void add(double log_w) {
-    sum.add(log_w);
-    squares.add(2 * log_w);
+  /// The weight of `times` particles: the same bits as one at a time.
+  void add(double log_w, std::int64_t times = 1) {
+    sum.add(log_w, times);
+    squares.add(2 * log_w, times);
   }
   void merge(const WeightSums& other) noexcept {
     sum.merge(other.sum);

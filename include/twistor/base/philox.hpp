@@ -48,4 +48,8 @@ class Philox {
 void philox_pairs(std::uint64_t seed, Stream stream, std::uint32_t step, std::uint64_t first_id,
                   std::span<std::uint64_t> first, std::span<std::uint64_t> second) noexcept;
 
+/// out[i] = Philox(seed, stream, step, ids[i]).uniform(), for ids in any order. Likewise.
+void philox_uniforms(std::uint64_t seed, Stream stream, std::uint32_t step, std::span<const std::int64_t> ids,
+                     std::span<double> out) noexcept;
+
 }  // namespace twistor

@@ -43,12 +43,14 @@ class TokenCdf {
   [[nodiscard]] double below(std::int64_t v) const {
     return v == 0 ? 0.0 : cumulative_[static_cast<std::size_t>(v) - 1];
   }
+  /// exp(scores[v] - log_sum).
+  [[nodiscard]] double weight(std::int64_t v) const { return weights_[static_cast<std::size_t>(v)]; }
   [[nodiscard]] bool is_empty() const { return cumulative_.empty(); }
 
  private:
   void add(double weight);
 
-  std::vector<double> cumulative_;
+  std::vector<double> cumulative_, weights_;
   std::int64_t last_ = -1;  // the last token with a weight
 };
 inline constexpr std::int64_t longest_prepared_row = 512;
@@ -60,8 +62,7 @@ struct BlockDraw {
   double u = 0;
 };
 [[nodiscard]] BlockDraw draw_block(std::span<const double> log_sums, double log_sum, double u);
-/// The same with the cumulative sums of log_sums.
-[[nodiscard]] BlockDraw draw_block(const TokenCdf& blocks, std::span<const double> log_sums, double log_sum,
-                                   double u);
+/// The same with TokenCdf(log_sums, log_sum).
+[[nodiscard]] BlockDraw draw_block(const TokenCdf& blocks, double u);
 
 }  // namespace twistor::model

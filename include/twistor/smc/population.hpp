@@ -11,25 +11,47 @@
 
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/cache.hpp"
+#include "twistor/smc/history.hpp"
 #include "twistor/smc/placement.hpp"
+#include "twistor/smc/proposal.hpp"
 
 namespace twistor::smc {
 
 /// What is kept of every particle, structure of arrays over the k local ones; (k, T) arrays are row-major.
-/// Particles with the same prefix point to one node: a sequence of the cache and a row of `hidden`.
+/// Particles with the same prefix point to one node: a sequence of the cache, a row of `hidden`, a leaf of
+/// the history. During a sweep what they have drawn stands in the history alone; at its end in the (k, T)
+/// arrays.
 struct Population {
   std::int64_t T = 0;
   std::vector<std::int64_t> ids;        ///< (k) global ids, increasing
   std::vector<std::int64_t> node;       ///< (k) index of the prefix
-  std::vector<std::int64_t> tokens;     ///< (k, T) drawn so far; -1 behind them
+  std::vector<std::int64_t> tokens;     ///< (k, T)
   std::vector<double> log_p0;           ///< (k, T) log p0(s_t | s_{<t})
   std::vector<double> log_q;            ///< (k, T) log q(s_t | s_{<t})
   std::vector<double> log_psi;          ///< (k, T) log psi_t(s_{1:t})
   std::vector<double> log_w;            ///< (k) since the last resampling
-  std::unique_ptr<model::Cache> cache;  ///< one sequence a node
+  std::unique_ptr<model::Cache> cache;  ///< one sequence per node
   at::Tensor hidden;                    ///< (nodes, D) of the last token
+  RowScores scores;                     ///< of `hidden`, if has_scores, which is the same on every rank
+  bool has_scores = false;
+  History history;
+  std::vector<std::int64_t> leaf;  ///< (nodes) in the history; -1 before the first token
 
   Population(std::int64_t length, std::vector<std::int64_t> my_ids);
+  /// log psi of a node's last token; 0 before the first.
+  [[nodiscard]] double log_psi_of(std::int64_t node_index) const {
+    const std::int64_t i = leaf[static_cast<std::size_t>(node_index)];
+    return i < 0 ? 0.0 : history.leaf(i).log_psi;
+  }
+  /// Adds what was drawn from the nodes to the history. The particles stay at their nodes.
+  void grow(const Branches& drawn);
+  /// After grow(): every particle follows its token to a node of its own prefix, which continues the old
+  /// one's cache. `hidden` still belongs to the old nodes; there are no scores.
+  void follow(const Branches& drawn);
+  /// After the last grow(): fills the (k, T) arrays.
+  void write_out(const Branches& last);
+  /// Nodes that no particle points to are forgotten.
+  void drop_childless_nodes();
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }
   /// Index into the (k, T) arrays.
   [[nodiscard]] std::size_t at(std::int64_t particle, std::int64_t t) const {
@@ -67,11 +89,13 @@ struct ExchangeCount {
   std::int64_t moved_copies = 0;   ///< children that changed rank, over all ranks
   std::int64_t sent_messages = 0;  ///< (ancestor, destination) pairs that this rank sent
   std::int64_t sent_bytes = 0;     ///< by this rank
+  std::int64_t cache_bytes = 0;    ///< of these, blocks of the cache
 };
 
 /// Turns parents into offspring: local survivors are copied, others travel, at most once for each (ancestor,
-/// destination), with only those cache blocks that the destination lacks. log_w becomes 0. *Collective over
-/// comm*: one sparse exchange.
+/// destination), with only those cache blocks that the destination lacks, and with their scores where the
+/// population has them: the heads never see a row twice. log_w becomes 0. *Collective over comm*: one
+/// sparse exchange.
 ExchangeCount exchange(Population& population, std::span<const std::int64_t> ancestor_of_id,
                        const Layout& before, const Placement& placement, const BlockNames& names,
                        const comm::Communicator& comm);

@@ -24,16 +24,21 @@ struct RowScores {
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(log_sum_p0.size()); }
   /// The block sums of one row.
   [[nodiscard]] std::span<const double> blocks_of(std::int64_t row) const;
-  /// Puts other rows behind these.
-  void append(const RowScores& other);
   /// Keeps the rows of the given indices, in that order.
   void select(std::span<const std::int64_t> rows);
 };
 
-/// Tokens drawn from rows, with normalised log-probabilities, all (n).
+/// Tokens of rows, with normalised log-probabilities, all (n).
 struct Draws {
   std::vector<std::int64_t> tokens;
   std::vector<double> log_p0, log_q, log_psi;
+};
+
+/// What particles have drawn from rows: every pair of row and token once.
+struct Branches {
+  std::vector<std::int64_t> rows;  ///< (branches)
+  Draws tokens;                    ///< (branches)
+  std::vector<std::int64_t> of;    ///< (particles) the branch of each
 };
 
 /// *Local.* Holds references to model and twist.
@@ -47,10 +52,14 @@ class Proposal {
   [[nodiscard]] RowScores score(const at::Tensor& hidden) const;
 
   /// Particle i draws from row row_of[i] with its uniform number u[i]; forced[i] >= 0 is taken instead of a
-  /// draw.
+  /// draw. An empty `forced` forces nobody.
+  [[nodiscard]] Branches branch(const RowScores& rows, const at::Tensor& hidden,
+                                std::span<const std::int64_t> row_of, std::span<const double> u,
+                                std::span<const std::int64_t> forced = {}) const;
+  /// The same by particles, // (n)
   [[nodiscard]] Draws draw(const RowScores& rows, const at::Tensor& hidden,
                            std::span<const std::int64_t> row_of, std::span<const double> u,
-                           std::span<const std::int64_t> forced) const;
+                           std::span<const std::int64_t> forced = {}) const;
 
   /// log q, log p0 and log psi of given tokens, one a row: the teacher-forced pass.
   [[nodiscard]] Draws score_tokens(const RowScores& rows, const at::Tensor& hidden,
@@ -66,8 +75,8 @@ class Proposal {
 
  private:
   /// Tokens, counted within their block, of particles that all draw in one block, in the order of rows.
-  [[nodiscard]] std::vector<std::int64_t> draw_in_block(const RowScores& rows, const at::Tensor& hidden,
-                                                        std::span<const Drawer> drawers) const;
+  void draw_in_block(const RowScores& rows, const at::Tensor& hidden, std::span<const Drawer> drawers,
+                     std::span<std::int32_t> drawn) const;
   /// The sums of the vocabulary's blocks, (n, blocks) each; blocks_q is left alone where q = p0.
   void sum_rows(const at::Tensor& hidden, const at::Tensor& features, std::span<double> blocks_p0,
                 std::span<double> blocks_q) const;

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/potential/potential.hpp"
+#include "twistor/potential/prefill.hpp"
 #include "twistor/smc/genealogy.hpp"
 #include "twistor/smc/options.hpp"
 #include "twistor/smc/population.hpp"
@@ -51,11 +53,19 @@ struct Sweep {
   SweepCounters counters;
 };
 
-/// What is sampled: p0 behind a prompt, and phi.
+/// What is sampled: p0 after a prompt, and phi.
 struct Problem {
   const model::LanguageModel& lm;
   std::span<const std::int64_t> prompt;  ///< (L), L >= 1
   const potential::Potential& potential;
+  /// The prompt as the model has read it. Sweeps and forced passes share its blocks; those of a problem
+  /// without it read the prompt themselves, each anew.
+  std::shared_ptr<const potential::Prefill> start{};
+
+  /// The same problem with `start`. *Local*: one forward pass of the prompt.
+  [[nodiscard]] Problem with_start() const {
+    return {lm, prompt, potential, std::make_shared<potential::Prefill>(potential::prefill(lm, prompt))};
+  }
 };
 
 /// One sweep. *Collective over comm.* `pinned`, (T), turns it into conditional SMC (Zhao et al. 2024,

@@ -129,7 +129,7 @@ TEST_P(Identities, AConstantAddedToLogPsiChangesNothing) {
 }
 
 std::string name_of(const testing::TestParamInfo<std::tuple<SchemeKind, std::size_t>>& test) {
-  return std::string(name_of(std::get<0>(test.param))) + "_way" + std::to_string(std::get<1>(test.param));
+  return std::string(twistor::name_of(std::get<0>(test.param))) + "_way" + std::to_string(std::get<1>(test.param));
 }
 INSTANTIATE_TEST_SUITE_P(All, Identities,
                          testing::Combine(testing::ValuesIn(schemes),
@@ -157,7 +157,7 @@ TEST_P(OptimalTwist, BoundsAreExactForAnyNumberOfParticles) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Schemes, OptimalTwist, testing::ValuesIn(schemes),
-                         [](const auto& test) { return std::string(name_of(test.param)); });
+                         [](const auto& test) { return std::string(twistor::name_of(test.param)); });
 
 TEST(Limits, OneStepIsImportanceSampling) {
   const comm::Communicator world = comm::Communicator::world();

@@ -106,9 +106,9 @@ bool same_bits(double a, double b) {
   return std::memcmp(&a, &b, sizeof a) == 0;
 }
 
-void expect_same(const Sweep& many, const comm::Communicator& comm, const Sweep& one) {
-  const comm::Communicator self = comm::Communicator::self();
-  const Everything a = gather(many, comm), b = gather(one, self);
+void expect_same(const Sweep& many, const comm::Communicator& comm, const Sweep& one,
+                 const comm::Communicator& of_one = comm::Communicator::self()) {
+  const Everything a = gather(many, comm), b = gather(one, of_one);
   EXPECT_EQ(a.ids, b.ids);
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_TRUE(std::equal(a.log_q.begin(), a.log_q.end(), b.log_q.begin(), b.log_q.end(), same_bits));
@@ -163,7 +163,7 @@ std::string name_of(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& 
                             : path.ends_with("llama") ? "llama"
                                                       : "tiny";
   return model + (c.precision == device::Precision::float32 ? "_f32_" : "_bf16_") +
-         std::string(name_of(std::get<1>(test.param)));
+         std::string(twistor::name_of(std::get<1>(test.param)));
 }
 INSTANTIATE_TEST_SUITE_P(All, SameBits,
                          testing::Combine(testing::ValuesIn(cases),
@@ -193,6 +193,42 @@ TEST(Exchange, CacheAfterTheSweepEqualsAFreshPass) {
           stage.lm->forward(text, *fresh)[0][static_cast<std::int64_t>(text.size()) - 1];
       const at::Tensor kept = s.particles.hidden[s.particles.node[static_cast<std::size_t>(i)]];
       EXPECT_TRUE(at::equal(kept, expected)) << "particle " << i;
+    }
+  }
+}
+
+// Scores travel with the particles, so no row is scored again where it arrives.
+TEST(Exchange, HeadsSeeEveryForwardPassOnce) {
+  const comm::Communicator world = comm::Communicator::world();
+  const Stage stage({"models/tiny", device::Precision::float32});
+  const Proposal proposal(*stage.lm, *stage.twist, ProposalKind::twisted);
+  SweepOptions o;
+  o.particles = 16;
+  o.length = 24;
+  for (const Order order : {Order::resample_first, Order::draw_first}) {
+    o.order = order;
+    const Sweep s = sweep(stage.problem(), proposal, o, world);
+    EXPECT_EQ(s.counters.rows_scored - 1,  // the prompt's last row
+              s.counters.token_forwards - static_cast<std::int64_t>(stage.prompt.size()));
+    EXPECT_EQ(comm::all_reduce_max(s.counters.moved_copies, world) > 0, world.size() > 1);
+  }
+}
+
+TEST(Sweeps, ShareAPromptThatWasReadBefore) {
+  const comm::Communicator world = comm::Communicator::world();
+  for (const char* model : {"", "models/tiny", "tests/golden/llama"}) {
+    const Stage stage({model, device::Precision::float32});
+    const Proposal proposal(*stage.lm, *stage.twist, ProposalKind::twisted);
+    const Problem ready = stage.problem().with_start();
+    SweepOptions o;
+    o.particles = 13;
+    o.length = stage.length;
+    for (o.seed = 1; o.seed < 4; ++o.seed) {
+      const Sweep alone = sweep(stage.problem(), proposal, o, world),
+                  shared = sweep(ready, proposal, o, world);
+      expect_same(shared, world, alone, world);
+      EXPECT_EQ(alone.counters.token_forwards - shared.counters.token_forwards,
+                static_cast<std::int64_t>(stage.prompt.size()));
     }
   }
 }

@@ -1,4 +1,4 @@
-// philox_pairs must draw exactly what Philox objects draw one by one.
+// philox_pairs and philox_uniforms must draw exactly what Philox objects draw one by one.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -20,6 +20,14 @@ TEST(PhiloxPairs, EqualsOneObjectPerId) {
       EXPECT_EQ(second[i], one.next_u64());
     }
   }
+}
+
+TEST(PhiloxUniforms, EqualsOneObjectPerId) {
+  const std::vector<std::int64_t> ids{0, 7, 3, 3, 0xFFFFFFFF, (std::int64_t{1} << 48) - 1, 12, 13, 14, 15, 1};
+  std::vector<double> out(ids.size());
+  philox_uniforms(77, Stream::tokens, 5, ids, out);
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    EXPECT_EQ(out[i], Philox(77, Stream::tokens, 5, static_cast<std::uint64_t>(ids[i])).uniform());
 }
 
 }  // namespace
