@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "twistor/base/log.hpp"
 #include "twistor/base/stopwatch.hpp"
@@ -134,6 +135,20 @@ std::string cost_text(const std::vector<Work>& work, const Speed& speed) {
   return out + fmt::format(" (calibrated: {} tokens/s, phi {:.2g} ms a sequence; gradients come on top)",
                            grouped(static_cast<std::int64_t>(std::llround(speed.tokens_per_s))),
                            1e3 * speed.phi_s);
+}
+
+std::int64_t n_exact_without_draws(const Session& session) {
+  switch (session.exact_way()) {
+    case exact::Way::none:
+      return 0;
+    case exact::Way::joint:
+      return 1;
+    case exact::Way::enumeration:
+      return session.config().exact.count;
+    case exact::Way::rejection:
+      return std::filesystem::exists(session.output("exact.h5")) ? session.config().exact.count : -1;
+  }
+  return 0;
 }
 
 void say_cost(const Session& session, const std::vector<Work>& work) {

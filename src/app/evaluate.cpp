@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "twistor/app/commands.hpp"
+#include "twistor/app/cost.hpp"
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/base/stopwatch.hpp"
@@ -18,6 +19,7 @@ int evaluate(const Invocation& invocation) {
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist();
   restore(*twist, checkpoint);
+  say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
   const store::ExactSamples exact = session.exact_samples();
   std::optional<estimate::Evaluation> base;
   if (session.config().evaluate.base) base = evaluate_base(session, exact);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "twistor/app/commands.hpp"
+#include "twistor/app/cost.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/base/atomic_file.hpp"
@@ -180,8 +181,8 @@ void write(const Session& session, std::vector<report::SampleRow> rows, DrawFrom
   if (options.unique) rows = report::merge_repeats(rows);
   if (options.top > 0) rows = report::best_rows(std::move(rows), options.top, from);
   const report::SampleHead head = head_of(session);
-  report::write_text_atomically(file.string(),
-                        options.format == "csv" ? report::to_csv(rows, head) : report::to_jsonl(rows, head));
+  report::write_text_atomically(
+      file.string(), options.format == "csv" ? report::to_csv(rows, head) : report::to_jsonl(rows, head));
   log_info(fmt::format("{} lines written to {}", rows.size(), file.string()));
 }
 
@@ -192,6 +193,7 @@ int sample(const Invocation& invocation) {
   const auto from = from_name<DrawFrom>(session.config().sample.from, "sample.from");
   const LoadedTwist loaded = load_twist(session);
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
+  say_cost(session, work_of_sampling(session.config()));
   const estimate::Draws draws = draw(session, *loaded.twist, unfinished);
   TWISTOR_CHECK(draws.n_dead() < draws.n_done(), ErrorKind::data, "drawing sequences",
                 fmt::format("phi was 0 for every particle of {} populations", draws.n_done()),

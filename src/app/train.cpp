@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "twistor/app/commands.hpp"
+#include "twistor/app/cost.hpp"
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/signals.hpp"
 #include "twistor/app/train_checkpoint.hpp"
@@ -28,8 +29,7 @@ class Training {
       : session_(invocation.config, invocation.config_file),
         shards_(session_.config().train.trainer.n_shards, session_.world()),
         checkpoint_(session_),
-        exact_(session_.exact_samples(
-            [this](const store::ExactSamples& samples) { (void)split(samples, session_.config()); })),
+        exact_(exact_samples()),
         source_(split(exact_, session_.config()).for_learning),
         problem_(session_.problem()),
         twist_(session_.make_twist()),
@@ -49,6 +49,13 @@ class Training {
   }
 
  private:
+  /// The first long work, so what all of it will cost is said before.
+  [[nodiscard]] store::ExactSamples exact_samples() const {
+    const Config& config = session_.config();
+    say_cost(session_, work_of_training(config, checkpoint_.n_updates(), n_exact_without_draws(session_)));
+    return session_.exact_samples([&](const store::ExactSamples& samples) { (void)split(samples, config); });
+  }
+
   /// Throws Stopped after a signal; the checkpoint is written then.
   void learn() {
     const TrainConfig& train = session_.config().train;

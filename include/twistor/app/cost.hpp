@@ -37,6 +37,9 @@ struct Speed {
 /// "estimated work: learning (200 updates) 153,600 tokens, 2 min; ...". *Local.*
 [[nodiscard]] std::string cost_text(const std::vector<Work>& work, const Speed& speed);
 
+/// Exact samples that come without draws of the base model; -1 if rejection makes them. *Local.*
+[[nodiscard]] std::int64_t n_exact_without_draws(const Session& session);
+
 /// calibrate() and log cost_text() on rank 0. *Collective over the world.*
 void say_cost(const Session& session, const std::vector<Work>& work);
 

@@ -71,6 +71,8 @@ class Session {
   /// Of a progress line on rank 0, unless run.progress switches it off.
   [[nodiscard]] report::ProgressOptions progress() const;
 
+  /// How exact samples are made: exact.source, or what `auto` stands for here.
+  [[nodiscard]] exact::Way exact_way() const { return exact_options(exact_target()).way; }
   /// Exact samples of sigma by the way of exact.source: from the file of an earlier run if it fits, else made
   /// now and saved. May be empty. *Collective over the world.* Throws Error(data) if phi is 0 everywhere,
   /// Stopped after a signal (a rejection then keeps what it has, for the next run).

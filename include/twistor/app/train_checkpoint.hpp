@@ -26,6 +26,9 @@ class TrainCheckpoint {
   /// outlive this. *Collective over the world.*
   explicit TrainCheckpoint(const Session& session);
 
+  /// Updates done by the run that is continued; 0 if there is none. Before resume().
+  [[nodiscard]] std::int64_t n_updates() const { return found_ ? found_->update : 0; }
+
   /// Gives the trainer the state that was read, if any: then learning goes on, else it begins anew. Once.
   [[nodiscard]] EarlierEvaluations resume(learn::Trainer& trainer);
 
