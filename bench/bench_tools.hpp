@@ -1,4 +1,4 @@
-// What benchmarks share: a clock, medians, models by path, and the rough target that makes weights uneven.
+// What benchmarks share: medians, models by path, and the rough target that makes weights uneven.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -6,7 +6,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -19,8 +18,10 @@
 #include <string>
 #include <vector>
 
-#include "random_model.hpp"
+#include "support/random_model.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/stopwatch.hpp"
+#include "twistor/base/strings.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/node_memory.hpp"
 #include "twistor/model/load.hpp"
@@ -29,23 +30,11 @@
 
 namespace twistor::bench {
 
-inline double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// Wall time of f.
-template <class F>
-double time_of(F f) {
-  const double start = seconds();
-  f();
-  return seconds() - start;
-}
-
 /// The shortest of `repeats` runs of f: what other processes take counts least there.
 template <class F>
 double best_time(int repeats, F f) {
   double best = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < repeats; ++i) best = std::min(best, time_of(f));
+  for (int i = 0; i < repeats; ++i) best = std::min(best, seconds_of(f));
   return best;
 }
 
@@ -61,11 +50,7 @@ inline const char* goal(bool is_met) {
 /// "1,16,64" as numbers.
 inline std::vector<std::int64_t> numbers(const std::string& text) {
   std::vector<std::int64_t> out;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t comma = std::min(text.find(',', at), text.size());
-    out.push_back(std::stoll(text.substr(at, comma - at)));
-    at = comma + 1;
-  }
+  for (const std::string_view part : split(text, ',')) out.push_back(std::stoll(std::string(part)));
   return out;
 }
 
@@ -85,12 +70,12 @@ inline std::filesystem::path scratch_folder() {
 }
 
 inline std::filesystem::path random_768() {
-  return make_random_gpt2(scratch_folder() / "twistor-bench-768x4", 50257, 768, 4, 12, 1024);
+  return test::make_random_gpt2(scratch_folder() / "twistor-bench-768x4", 50257, 768, 4, 12, 1024);
 }
 
 /// Small, with room for 128 tokens behind a prompt.
 inline std::filesystem::path random_tiny() {
-  return make_random_gpt2(scratch_folder() / "twistor-bench-64x2", 512, 64, 2, 4, 256);
+  return test::make_random_gpt2(scratch_folder() / "twistor-bench-64x2", 512, 64, 2, 4, 256);
 }
 
 /// SmolLM2-135M from the cache if launch/get_model.sh has put it there, else the random 768x4 model.

@@ -87,9 +87,9 @@ void print_use(const model::LanguageModel& lm, smc::SchemeKind scheme, double th
   const auto& last = watched.seen.back();
   const double mean = sum / steps, final_share = static_cast<double>(last.use.live_blocks) /
                                                  static_cast<double>(K * n_blocks(last.length));
-  fmt::print("{:<12}{:>9.2f}{:>8}{:>10.2f}{:>8.3f}{:>8.3f}{:>12.3f}{:>12.1f}{:>14}  {}\n",
-             smc::scheme_name(scheme), threshold, sweep.counters.resamplings, ess, mean, final_share,
-             sum_own / steps, static_cast<double>(last.use.live_bytes) * 1e-6, last.use.copied_blocks,
+  fmt::print("{:<12}{:>9.2f}{:>8}{:>10.2f}{:>8.3f}{:>8.3f}{:>12.3f}{:>12.1f}{:>14}  {}\n", name_of(scheme),
+             threshold, sweep.counters.resamplings, ess, mean, final_share, sum_own / steps,
+             static_cast<double>(last.use.live_bytes) * 1e-6, last.use.copied_blocks,
              threshold >= 1 ? "" : bench::goal(mean <= 0.45 && final_share <= 0.30));
 }
 
@@ -147,11 +147,11 @@ void print_select(const model::LanguageModel& lm, std::int64_t K, std::int64_t l
     const std::vector<std::int64_t> parents = half_ess_ancestors(K, repeat);
     // In place, as the sweep does it: a parent's last child writes into the parent's own block.
     const std::int64_t before = cache->use().copied_blocks;
-    select.push_back(bench::time_of([&] { cache->select(parents); }));
-    write.push_back(bench::time_of([&] { dynamic_cast<model::KvCache&>(*cache).reserve(1); }));
+    select.push_back(seconds_of([&] { cache->select(parents); }));
+    write.push_back(seconds_of([&] { dynamic_cast<model::KvCache&>(*cache).reserve(1); }));
     copied = cache->use().copied_blocks - before;
-    if (repeat < 3) message.push_back(bench::time_of([&] { copy_by_message(*cache, parents); }));
-    bare.push_back(bench::time_of([&] { dense.copy(parents); }));
+    if (repeat < 3) message.push_back(seconds_of([&] { copy_by_message(*cache, parents); }));
+    bare.push_back(seconds_of([&] { dense.copy(parents); }));
   }
   const double ours = bench::median(select) + bench::median(write);
   fmt::print("{:>8}{:>11.1f}{:>11.2f}{:>11.2f}{:>9}{:>15.2f}{:>10.2f}{:>10.1f}{:>8.1f}\n", length,

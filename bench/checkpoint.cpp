@@ -6,16 +6,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
-#include "twistor/store/atomic_file.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/store/checkpoint.hpp"
 
 namespace {
@@ -23,10 +23,6 @@ namespace {
 using namespace twistor;
 
 constexpr int n_repeats = 9;
-
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // 200 MB in 24 arrays: an MLP head with Adam's moments.
 store::Checkpoint make_checkpoint() {
@@ -54,27 +50,25 @@ void check(bool ok) {
 }
 
 double time_bare(const std::filesystem::path& path, const store::Checkpoint& c) {
-  const double start = seconds();
-  const store::Descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666));
+  const Stopwatch watch;
+  const Descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666));
   check(static_cast<bool>(fd));
   std::uint64_t offset = 0;
   for (const auto* arrays : {&c.parameters, &c.adam_m, &c.adam_v}) {
     for (const auto& [name, array] : *arrays) {
       const auto bytes = std::as_bytes(std::span(array.values));
-      check(store::write_fully(fd.get(), bytes, offset) == 0);
+      check(write_fully(fd.get(), bytes, offset) == 0);
       offset += bytes.size();
     }
   }
   check(::fsync(fd.get()) == 0);
-  const double taken = seconds() - start;
+  const double taken = watch.seconds();
   std::filesystem::remove(path);
   return taken;
 }
 
 double time_checkpoint(const std::filesystem::path& path, const store::Checkpoint& c) {
-  const double start = seconds();
-  store::write_checkpoint(path, c);
-  return seconds() - start;
+  return seconds_of([&] { store::write_checkpoint(path, c); });
 }
 
 double median(std::vector<double> values) {
@@ -91,9 +85,9 @@ void measure(const std::filesystem::path& folder) {
     safe.push_back(time_checkpoint(path, c));
     if (i % 2 == 1) bare.push_back(time_bare(folder / "bench_checkpoint.raw", c));
     ratio.push_back(bare.back() / safe.back());
-    const double start = seconds();
+    const Stopwatch watch;
     if (store::load_checkpoint(path) != c) throw Error(ErrorKind::internal, "reading back", "another state");
-    reading.push_back(seconds() - start);
+    reading.push_back(watch.seconds());
   }
   const double mb = n_bytes(c) / 1e6;
   fmt::print("{:<34}{:>10}{:>10}\n", fmt::format("{:.0f} MB, medians of {}", mb, n_repeats), "ms", "MB/s");
@@ -103,7 +97,7 @@ void measure(const std::filesystem::path& folder) {
              mb / median(reading));
   fmt::print("rate of checkpoints / bare: {:.2f} (goal: at least 0.70)\n", median(ratio));
   std::filesystem::remove(path);
-  std::filesystem::remove(store::previous_generation(path));
+  std::filesystem::remove(previous_generation(path));
 }
 
 }  // namespace

@@ -11,12 +11,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
-#include <functional>
 #include <numeric>
 
-#include "random_model.hpp"
+#include "support/random_model.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/trainer.hpp"
@@ -28,12 +27,6 @@ namespace {
 using namespace twistor;
 
 constexpr std::int64_t V = 50257, D = 768, layers = 4, heads = 16, context = 2048, K = 100, T = 20, L = 8;
-
-double seconds(const std::function<void()>& body) {
-  const auto begin = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 double resident_gb() {
   rusage usage{};
@@ -63,13 +56,14 @@ double product_rate(device::Precision precision) {
   rows = std::vector<float>();
   std::vector<float> y(static_cast<std::size_t>(K * V));
   double best = 1e30;
-  for (int i = 0; i < 5; ++i) best = std::min(best, seconds([&] { device::multiply(x, K, w.matrix(), y); }));
+  for (int i = 0; i < 5; ++i)
+    best = std::min(best, seconds_of([&] { device::multiply(x, K, w.matrix(), y); }));
   return 2.0 * static_cast<double>(K * V * D) / best;
 }
 
 /// The published way: at every step the whole prefix again, scores of both heads for every position.
 double baseline_seconds(const smc::Problem& problem, const twist::HeadTwist& twist) {
-  return seconds([&] {
+  return seconds_of([&] {
     for (std::int64_t t = 1; t <= T; ++t) {
       const std::int64_t length = L + t - 1;
       auto cache = problem.lm.make_cache(K);
@@ -87,20 +81,19 @@ double baseline_seconds(const smc::Problem& problem, const twist::HeadTwist& twi
 }
 
 void run(const std::string& dtype, int updates, bool has_baseline) {
-  const device::Precision precision = model::precision_from_name(dtype);
-  const auto folder = bench::make_random_gpt2(std::filesystem::temp_directory_path() / "twistor_bench_33m", V,
-                                              D, layers, heads, context);
+  const device::Precision precision = from_name<device::Precision>(dtype, "the precision");
+  const auto folder = test::make_random_gpt2(std::filesystem::temp_directory_path() / "twistor_bench_33m", V,
+                                             D, layers, heads, context);
   const double rate = product_rate(precision);
   const auto lm = model::load_language_model(folder, {precision, {}});
   const LastToken potential;
   const std::vector<std::int64_t> prompt{7454, 2402, 257, 640, 11, 612, 373, 257};
   const smc::Problem problem{*lm, prompt, potential};
-  const estimate::ExactSource exact{K, [](std::int64_t i) {
-                                      std::vector<std::int64_t> s;
-                                      for (std::int64_t t = 0; t < T; ++t)
-                                        s.push_back((i * 977 + t * 131) % V);
-                                      return s;
-                                    }};
+  const exact::Source exact{K, [](std::int64_t i) {
+                              std::vector<std::int64_t> s;
+                              for (std::int64_t t = 0; t < T; ++t) s.push_back((i * 977 + t * 131) % V);
+                              return s;
+                            }};
   twist::HeadTwist twist("mlp", D, V, precision, 1.0, 1);
   learn::TrainOptions options;
   options.length = T;
@@ -111,7 +104,7 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
   (void)trainer.update();  // fills the positives' hidden states, which later updates keep
 
   learn::UpdateTimes sum;
-  const double wall = seconds([&] {
+  const double wall = seconds_of([&] {
                         for (int i = 0; i < updates; ++i) {
                           const learn::UpdateTimes t = trainer.update().times;
                           sum.sample_s += t.sample_s;
@@ -119,7 +112,7 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
                           sum.gradient_s += t.gradient_s;
                           sum.reduce_s += t.reduce_s;
                           sum.step_s += t.step_s;
-                          sum.sweep.add(t.sweep);
+                          add_counters(sum.sweep, t.sweep);
                         }
                       }) /
                       updates;

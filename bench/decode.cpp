@@ -101,11 +101,10 @@ DecodeTime decode(const model::LanguageModel& lm, std::int64_t n) {
   cache->select(node);
   std::iota(node.begin(), node.end(), std::int64_t{0});
   DecodeTime time;
-  time.total_s = bench::time_of([&] {
+  time.total_s = seconds_of([&] {
     for (std::int64_t t = 1; t <= new_tokens; ++t) {
-      time.forward_s +=
-          bench::time_of([&] { hidden = lm.forward(tokens, *cache).select(1, 0).contiguous(); });
-      time.head_s += bench::time_of([&] { draw(t); });
+      time.forward_s += seconds_of([&] { hidden = lm.forward(tokens, *cache).select(1, 0).contiguous(); });
+      time.head_s += seconds_of([&] { draw(t); });
     }
   });
   return time;
@@ -200,7 +199,7 @@ void run(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "default";
   const std::vector<std::int64_t> counts = bench::numbers(argc > 2 ? argv[2] : "1,16,64");
   fmt::print("Decode of n particles, prompt of {} tokens, {} new tokens each, {} threads, {}\n",
-             prompt_tokens, new_tokens, omp_get_max_threads(), device::isa_name(device::isa_in_use()));
+             prompt_tokens, new_tokens, omp_get_max_threads(), name_of(device::isa_in_use()));
   fmt::print(
       "roof = max(weights / bandwidth, 2 n parameters / best product rate seen); goal at n >= 16: share >= "
       "0.5\n");

@@ -16,7 +16,7 @@
 
 #include "bench_tools.hpp"
 #include "support/pmpi_count.hpp"
-#include "twistor/base/exact_sum.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/smc/sampler.hpp"
@@ -228,7 +228,7 @@ void print_moves(const smc::Problem& problem, const smc::Proposal& proposal, con
       sum.events_off_minimum == 0 && sum.repeated_pairs == 0 && sum.sent_messages == sum.pairs;
   if (world.rank() != 0) return;
   fmt::print("{:<12}{:>7}{:>8}{:>9}{:>8}{:>8}{:>10}{:>10.2f}{:>9.2f}{:>12.2f}{:>8.3f}  {:<8}{}\n",
-             smc::scheme_name(options.scheme), sum.events, sum.moved, sum.minimum, sum.sent_messages,
+             name_of(options.scheme), sum.events, sum.moved, sum.minimum, sum.sent_messages,
              sum.peak_pairs_of_ranks, sum.contiguous_moved, mb(sum.sent_bytes), mb(sum.sent_bytes - beside),
              mb(sum.contiguous_bytes), ratio, bench::goal(is_minimal), bench::goal(ratio <= 0.05));
 }

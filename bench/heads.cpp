@@ -59,8 +59,8 @@ void measure(const model::LanguageModel& lm, const char* dtype, device::Precisio
   // In turns, so that both meet the same disturbances.
   double plain_s = 1e9, ours_s = 1e9;
   for (int repeat = 0; repeat < 9; ++repeat) {
-    plain_s = std::min(plain_s, bench::time_of([&] { a = unfused(lm, twist, hidden, u); }));
-    ours_s = std::min(ours_s, bench::time_of([&] { b = fused(proposal, hidden, u); }));
+    plain_s = std::min(plain_s, seconds_of([&] { a = unfused(lm, twist, hidden, u); }));
+    ours_s = std::min(ours_s, seconds_of([&] { b = fused(proposal, hidden, u); }));
   }
   std::int64_t n_equal = 0;
   for (std::size_t i = 0; i < a.size(); ++i) n_equal += a[i] == b[i];

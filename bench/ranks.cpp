@@ -54,7 +54,7 @@ Timed timed_sweep(const smc::Problem& problem, const smc::Proposal& proposal,
                   const smc::SweepOptions& options, const comm::Communicator& world) {
   world.barrier();
   Timed out;
-  out.wall_s = bench::time_of([&] {
+  out.wall_s = seconds_of([&] {
     const smc::Sweep sweep = smc::sweep(problem, proposal, options, world);
     out.counters = sweep.counters;
     out.log_z = sweep.log_z;
@@ -73,7 +73,7 @@ Timed timed_sweep(const smc::Problem& problem, const smc::Proposal& proposal,
 void measure(const std::vector<std::string>& arguments, const comm::Communicator& world) {
   TWISTOR_CHECK(arguments.size() >= 4, ErrorKind::usage, "reading the command line",
                 "expected MODEL DTYPE K T [REPEATS]");
-  const device::Precision precision = model::precision_from_name(arguments[1]);
+  const device::Precision precision = from_name<device::Precision>(arguments[1], "the precision");
   const std::int64_t before = comm::all_reduce_sum(memory_bytes("Pss"), world);
   const auto shared = bench::load_shared(arguments[0], precision, world);
   world.barrier();

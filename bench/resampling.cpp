@@ -11,8 +11,8 @@
 #include <limits>
 #include <vector>
 
-#include "twistor/base/exact_sum.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/smc/placement.hpp"
 #include "twistor/smc/scheme.hpp"
 
@@ -69,8 +69,8 @@ void print_time(std::int64_t K) {
       checksum += static_cast<double>(smc::plan(fixed.ancestor_of_id, layout).n_moved);
     });
     const double total = lse + offspring + placed;
-    fmt::print("  {:<12}{:>8}{:>10.1f}{:>12.1f}{:>8.1f}{:>8.1f}  {}\n", smc::scheme_name(kind), K, lse,
-               offspring, placed, total, total <= 40 ? "met" : "missed");
+    fmt::print("  {:<12}{:>8}{:>10.1f}{:>12.1f}{:>8.1f}{:>8.1f}  {}\n", name_of(kind), K, lse, offspring,
+               placed, total, total <= 40 ? "met" : "missed");
   }
   if (std::isnan(checksum)) fmt::print("  the sums are NaN\n");
 }
@@ -98,9 +98,9 @@ void print_moves(smc::SchemeKind kind, std::int64_t K) {
     layout = p.after;
   }
   const double all = static_cast<double>(K) * n_events;
-  fmt::print("  {:<12}{:>8}{:>10}{:>10}{:>10}{:>10.2f}%{:>12.2f}%  {}\n", smc::scheme_name(kind), K, moved,
-             minimum, messages, 100 * static_cast<double>(moved) / all,
-             100 * static_cast<double>(sorted_moves) / all, moved == minimum ? "met" : "missed");
+  fmt::print("  {:<12}{:>8}{:>10}{:>10}{:>10}{:>10.2f}%{:>12.2f}%  {}\n", name_of(kind), K, moved, minimum,
+             messages, 100 * static_cast<double>(moved) / all, 100 * static_cast<double>(sorted_moves) / all,
+             moved == minimum ? "met" : "missed");
 }
 
 }  // namespace

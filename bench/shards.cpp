@@ -30,14 +30,14 @@ struct Learner {
                 options, exact, world) {}
   void update() {
     learn::UpdateReport report;
-    total_s.push_back(bench::time_of([&] { report = trainer.update(); }));
+    total_s.push_back(seconds_of([&] { report = trainer.update(); }));
     sample_s.push_back(report.times.sample_s);
     gradient_s.push_back(report.times.gradient_s);
     reduce_s.push_back(report.times.reduce_s);
     step_s.push_back(report.times.step_s);
   }
 
-  estimate::ExactSource exact;  // none: positives are the weighted samples
+  twistor::exact::Source exact;  // none: positives are the weighted samples
   twist::HeadTwist twist;
   learn::Trainer trainer;
   std::vector<double> total_s, sample_s, gradient_s, reduce_s, step_s;

@@ -7,7 +7,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -18,12 +17,14 @@
 #include <string>
 #include <vector>
 
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/text/tokenizer.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
+using twistor::Stopwatch;
 using twistor::text::Tokenizer;
 
 const fs::path root = TWISTOR_SOURCE_DIR;
@@ -52,9 +53,9 @@ std::string repeated(const std::string& text, std::size_t n_bytes) {
 double speed(const Tokenizer& tokenizer, const std::string& text) {
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < 5; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     if (tokenizer.encode(text).empty()) return 0;
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    best = std::min(best, watch.seconds());
   }
   return static_cast<double>(text.size()) / best / 1e6;
 }

@@ -1,7 +1,7 @@
 # Finds LibTorch without asking for a CUDA toolkit: an unpacked LibTorch or a Python package folder "torch".
 #
 # Search order: LibTorch_ROOT (CMake or environment), then $TWISTOR_CACHE, then ~/.cache/twistor.
-# Makes LibTorch::cpu and, where libtorch_cuda.so is present, LibTorch::cuda. Sets LibTorch_VERSION.
+# Makes LibTorch::cpu and, where libtorch_cuda.so is present, LibTorch::cuda. Sets LibTorch_VERSION and LibTorch_HOME.
 
 set(_libtorch_cache "$ENV{TWISTOR_CACHE}")
 if(NOT _libtorch_cache)
@@ -18,6 +18,7 @@ find_library(LibTorch_C10_LIBRARY c10 HINTS ${_libtorch_home}/lib NO_DEFAULT_PAT
 find_library(LibTorch_CUDA_LIBRARY torch_cuda HINTS ${_libtorch_home}/lib NO_DEFAULT_PATH)
 find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda HINTS ${_libtorch_home}/lib NO_DEFAULT_PATH)
 
+set(LibTorch_HOME ${_libtorch_home})
 set(LibTorch_VERSION "")
 foreach(_file version.py build-version)
   if(EXISTS "${_libtorch_home}/${_file}")

@@ -1,4 +1,4 @@
-# Everything from outside, found and never fetched: launch/setup.sh installs it.
+# Everything from outside, found and never fetched: launch/setup.sh installs it. Installed with the package too (TwistorInstall.cmake).
 set(HDF5_PREFER_PARALLEL ON)
 find_package(LibTorch 2.4 REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)
@@ -11,7 +11,6 @@ if(HDF5_IS_PARALLEL)
 endif()
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
 find_package(fmt REQUIRED)
-include(TwistorFmt)
 find_package(nlohmann_json 3.10 REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(Threads REQUIRED)
@@ -30,10 +29,4 @@ if(TWISTOR_CUDA)
   add_library(NCCL::nccl SHARED IMPORTED)
   set_target_properties(NCCL::nccl PROPERTIES IMPORTED_LOCATION "${NCCL_LIBRARY}"
     INTERFACE_INCLUDE_DIRECTORIES "${NCCL_INCLUDE_DIR}" INTERFACE_LINK_LIBRARIES CUDA::cudart)
-endif()
-
-# ccache where it stands; the sloppiness is what it needs to share precompiled headers.
-find_program(TWISTOR_CCACHE ccache)
-if(TWISTOR_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${TWISTOR_CCACHE})
 endif()

@@ -1,18 +1,26 @@
 # One static library a room, with the warnings and sanitizers that all of ours share.
 
+# ccache where it stands; the sloppiness is what it needs to share precompiled headers.
+find_program(TWISTOR_CCACHE ccache)
+if(TWISTOR_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${TWISTOR_CCACHE})
+endif()
+
 add_library(twistor_options INTERFACE)
+# BUILD_INTERFACE: what programs that use an installed twistor do not take over.
 target_compile_options(twistor_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -fno-math-errno
+  "$<BUILD_INTERFACE:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wnon-virtual-dtor;-fno-math-errno>"
   # A product and a sum are fused only where the source says so: otherwise the vector body and the scalar tail of one
   # loop could round differently, and a row's bits would depend on its place in the batch.
   -ffp-contract=off
   # GCC 12 sees overlapping copies and copies of impossible sizes in every "text" + std::string (its bug 105651).
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict$<SEMICOLON>-Wno-stringop-overflow$<SEMICOLON>-Wno-array-bounds>
-  $<$<BOOL:${TWISTOR_WERROR}>:-Werror>)
+  $<BUILD_INTERFACE:$<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict$<SEMICOLON>-Wno-stringop-overflow$<SEMICOLON>-Wno-array-bounds>>
+  $<BUILD_INTERFACE:$<$<BOOL:${TWISTOR_WERROR}>:-Werror>>)
 if(TWISTOR_CPU)
-  target_compile_options(twistor_options INTERFACE -march=${TWISTOR_CPU})
+  target_compile_options(twistor_options INTERFACE $<BUILD_INTERFACE:-march=${TWISTOR_CPU}>)
 endif()
-target_include_directories(twistor_options INTERFACE ${PROJECT_SOURCE_DIR}/include)
+target_include_directories(twistor_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 # -fopenmp by name: the run-time path then finds LibTorch's libgomp first, and there is one of it.
 target_compile_options(twistor_options INTERFACE ${OpenMP_CXX_FLAGS})
 target_link_options(twistor_options INTERFACE ${OpenMP_CXX_FLAGS})
@@ -66,6 +74,7 @@ function(twistor_room name)
     endif()
   endif()
   add_library(twistor::${name} ALIAS twistor_${name})
+  set_property(GLOBAL APPEND PROPERTY TWISTOR_ROOMS ${name})
 endfunction()
 
 # twistor_kernels(ISA flags...): src/device/cpu/ISA/*.cpp join the room device, those flags in place of

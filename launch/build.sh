@@ -24,9 +24,7 @@ for tool in cmake ninja; do
 done
 
 cd "$repo"
-if [[ $preset == cuda && -z ${LibTorch_ROOT:-} && -d $cache/libtorch-$libtorch_version-cuda ]]; then
-  export LibTorch_ROOT=$cache/libtorch-$libtorch_version-cuda
-fi
+use_cuda_libtorch "$preset"
 jobs=${TWISTOR_JOBS:-$(n_build_jobs)}
 begin=$SECONDS
 say "configuring preset $preset"

@@ -43,22 +43,16 @@ fi
 command -v mpirun >/dev/null || fail 78 "mpirun is missing" "launch/setup.sh installs Open MPI"
 
 # Settings in the environment beat those on the command line, and a user's own beat both.
-setting() { [[ -n ${!1:-} ]] || export "$1=$2"; }
-if ((EUID == 0)); then
-  setting OMPI_ALLOW_RUN_AS_ROOT 1
-  setting OMPI_ALLOW_RUN_AS_ROOT_CONFIRM 1
-fi
-setting OMPI_MCA_hwloc_base_binding_policy none  # each rank's threads spread over cores by themselves
-if ((!several_hosts)) && [[ -z ${SLURM_JOB_ID:-} ]]; then
-  # One machine: shared memory, more ranks than cores allowed, no look at the network's interfaces. Ranks copy through
-  # shared segments, because containers forbid reading one another's memory.
-  setting OMPI_MCA_rmaps_base_oversubscribe 1
-  setting OMPI_MCA_pml ob1
-  setting OMPI_MCA_btl self,vader,tcp
-  setting OMPI_MCA_btl_vader_single_copy_mechanism none
-  setting OMPI_MCA_btl_tcp_if_include lo
-  setting OMPI_MCA_oob_tcp_if_include lo
-fi
+is_one_machine=1
+((!several_hosts)) && [[ -z ${SLURM_JOB_ID:-} ]] || is_one_machine=0
+while IFS='=' read -r name value; do
+  case $name in
+    OMPI_ALLOW_*) ((EUID == 0)) || continue ;;
+    OMPI_MCA_hwloc_*) ;;
+    *) ((is_one_machine)) || continue ;;
+  esac
+  [[ -n ${!name:-} ]] || export "$name=$value"
+done < <(grep '^OMPI_' "$repo/launch/openmpi.env")
 for name in OMP_NUM_THREADS TWISTOR_CACHE; do
   [[ -z ${!name:-} ]] || options+=(-x "$name")
 done

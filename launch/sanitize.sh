@@ -1,23 +1,51 @@
 #!/usr/bin/env bash
-# Builds the unit tests with AddressSanitizer and UndefinedBehaviorSanitizer in build/asan, and runs them.
+# Builds tests with AddressSanitizer and UndefinedBehaviorSanitizer, or with ThreadSanitizer, and runs them.
 #
-# usage: launch/sanitize.sh [ROOM...]     default: every room that has unit tests
+# usage: launch/sanitize.sh [--thread] [ROOM...]
+#
+#   ROOM       unit tests of these rooms (default: every room that has some)
+#   --thread   ThreadSanitizer: unit tests and tests with several ranks (default: comm and learn, where threads meet MPI)
 #
 #   launch/sanitize.sh text store         only unit_text and unit_store
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+preset=asan
 case ${1:-} in
   -h | --help) print_help; exit 0 ;;
+  --thread) preset=tsan; shift ;;
   -*) wrong_argument "unknown argument '$1'" ;;
 esac
 
+cd "$repo"
 rooms=("$@")
 if ((${#rooms[@]} == 0)); then
-  for file in "$repo"/tests/unit/*/*.cpp; do rooms+=("$(basename "$(dirname "$file")")"); done
-  mapfile -t rooms < <(printf '%s\n' "${rooms[@]}" | sort -u)
+  if [[ $preset == tsan ]]; then
+    rooms=(comm learn)
+  else
+    for folder in tests/unit/*/; do rooms+=("$(basename "$folder")"); done
+  fi
 fi
-"$repo/launch/setup.sh"
-"$repo/launch/build.sh" asan "${rooms[@]/#/unit_}"
-pattern=$(IFS='|'; echo "${rooms[*]/#/unit_}")
-exec ctest --test-dir "$repo/build/asan" --output-on-failure --no-tests=error -R "^($pattern)\$"
+targets=() pattern=''
+for room in "${rooms[@]}"; do
+  has_tests=0
+  for kind in unit mpi; do
+    [[ $kind == unit || $preset == tsan ]] || continue
+    compgen -G "tests/$kind/$room/*.cpp" >/dev/null || continue
+    has_tests=1
+    targets+=("${kind}_$room")
+    pattern+="${pattern:+|}${kind}_$room(_np[23])?"
+  done
+  ((has_tests)) || wrong_argument "there are no tests of a room '$room' to run"
+done
+
+if [[ $preset == tsan ]]; then
+  # Open MPI, libgomp and LibTorch are not instrumented: what they do behind their locks looks like races, and is not looked at.
+  export TSAN_OPTIONS="ignore_noninstrumented_modules=1:suppressions=$repo/tests/support/tsan.supp${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
+fi
+ensure_setup "$preset"
+launch/build.sh "$preset" "${targets[@]}"
+run=()
+# ThreadSanitizer needs its shadow memory where newer kernels' randomised addresses may lie.
+[[ $preset != tsan ]] || run=(setarch "$(uname -m)" --addr-no-randomize)
+exec "${run[@]}" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -R "^($pattern)\$"

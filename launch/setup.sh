@@ -4,7 +4,7 @@
 # usage: launch/setup.sh [--cuda] [--dev] [--no-packages]
 #
 #   --cuda         the CUDA libraries that go with LibTorch as well (3.8 GB more), in a folder of their own
-#   --dev          formatter, linters and clang for the fuzzers as well
+#   --dev          clang-tidy, clang for the fuzzers, and debuggers as well
 #   --no-packages  leave the Debian packages alone (another distribution, a cluster with modules)
 #
 # 1. Debian packages that are missing, through apt-get: as root, or with sudo.
@@ -33,8 +33,9 @@ packages=(
   libisal-dev
   libgtest-dev libgmock-dev
   python3 unzip
+  clang-format-14 shellcheck
 )
-dev_packages=(clang-format-14 clang-tidy-16 clang-16 libclang-rt-16-dev shellcheck gdb valgrind)
+dev_packages=(clang-tidy-16 clang-16 libclang-rt-16-dev gdb valgrind)
 
 torch_packages=(torch==2.11.0 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
 torch_cuda_packages=(

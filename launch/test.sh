@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, builds everything with warnings as errors, and runs the test suite.
+# Builds everything with warnings as errors and runs the test suite; installs what is missing first, and says so.
 #
 # usage: launch/test.sh [--quick] [CTEST ARGUMENTS...]
 #
@@ -18,6 +18,6 @@ case ${1:-} in
   *) wrong_argument "unknown argument '$1'" ;;
 esac
 
-"$repo/launch/setup.sh"
+ensure_setup ci
 "$repo/launch/build.sh" ci
 exec ctest --test-dir "$repo/build/release" --output-on-failure --no-tests=error --parallel "$(n_cores)" "${quick[@]}" "$@"

@@ -14,7 +14,7 @@ case ${1:-200} in
   *[!0-9]* | 0) wrong_argument "expected a number of kills, got '$1'" ;;
 esac
 
-"$repo/launch/setup.sh"
+ensure_setup ci
 "$repo/launch/build.sh" ci unit_store twistor
 kills=${1:-200}
 say "killing writers $kills times"

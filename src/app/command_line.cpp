@@ -8,8 +8,12 @@
 #include <boost/program_options.hpp>
 #include <sstream>
 
-#include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/names.hpp"
+#include "twistor/base/strings.hpp"
+#include "twistor/config/paths.hpp"
+#include "twistor/device/packed_matrix.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
@@ -77,13 +81,9 @@ std::string usage() {
          "launch/mpirun.sh -n P -- twistor train configs/quickstart.cfg\n";
 }
 
-std::string_view section_of(const Field& field) {
-  return field.key.substr(0, field.key.find('.'));
-}
-
-bool reads(const Description& command, const Field& field) {
+bool reads(const Description& command, const config::Field& field) {
   return std::ranges::any_of(
-      command.keys, [&](std::string_view name) { return name == field.key || name == section_of(field); });
+      command.keys, [&](std::string_view name) { return name == field.key || name == field.section(); });
 }
 
 void add_option(po::options_description& options, std::string_view name, const char* value,
@@ -92,10 +92,11 @@ void add_option(po::options_description& options, std::string_view name, const c
                         meaning.c_str());
 }
 
-void add_field(po::options_description& options, const Field& field) {
-  std::string meaning(field.meaning);
-  if (field.choices.size() > 1) meaning += fmt::format(": {}", fmt::join(field.choices, ", "));
-  const std::string value = format_value(field, Config{});
+void add_field(po::options_description& options, const config::Field& field) {
+  std::string meaning(field.about.meaning);
+  const std::vector<std::string_view> choices = config::choices(field);
+  if (choices.size() > 1) meaning += fmt::format(": {}", fmt::join(choices, ", "));
+  const std::string value = config::format_value(field);
   if (!value.empty()) meaning += fmt::format(" [{}]", value);
   add_option(options, field.key, "arg", meaning);
 }
@@ -116,16 +117,17 @@ po::options_description make_options(const Description& command, bool with_all_k
   }
   if (command.name == "score") {
     add_option(own, "ids", "I,J,...", "token ids, in place of a text");
-    add_option(own, "dtype", "D", "float32 or bfloat16 [float32]");
+    add_option(own, "dtype", "D", join_alternatives(choices_of<device::Precision>()) + " [float32]");
   }
   own.add_options()("help", "print this");
   options.add(own);
   if (!command.is_configured) return options;
-  for (std::size_t i = 0, next = 0; i < fields().size(); i = next) {
-    const std::string_view section = section_of(fields()[i]);
+  Config defaults;
+  const config::Fields fields = fields_of(defaults);
+  for (const std::string_view section : fields.sections()) {
     po::options_description group(fmt::format("[{}]", section), width);
-    for (; next < fields().size() && section_of(fields()[next]) == section; ++next)
-      if (with_all_keys || reads(command, fields()[next])) add_field(group, fields()[next]);
+    for (const config::Field& field : fields)
+      if (field.section() == section && (with_all_keys || reads(command, field))) add_field(group, field);
     if (!group.options().empty()) options.add(group);
   }
   return options;
@@ -144,7 +146,7 @@ std::string help_of(const Description& command) {
 // What follows the command, sorted.
 struct Arguments {
   std::vector<std::string> files;
-  std::vector<Override> settings;  // "--section.key=value", "--key=value": keys as written
+  std::vector<config::Override> settings;  // "--section.key=value", "--key=value": keys as written
   bool is_help = false;
 };
 
@@ -176,7 +178,8 @@ Arguments split_arguments(std::span<const std::string> words, const Description&
         TWISTOR_CHECK(!option.unregistered || is_key, ErrorKind::usage, doing,
                       fmt::format("unknown option --{}", option.string_key),
                       fmt::format("twistor {} --help lists the options", command.name));
-        if (is_key) (void)require_field(option.string_key, doing);
+        Config any;
+        if (is_key) (void)fields_of(any).require(option.string_key, doing);
         arguments.settings.push_back(
             {option.string_key, option.value.empty() ? std::string{} : option.value.front()});
       }
@@ -187,13 +190,13 @@ Arguments split_arguments(std::span<const std::string> words, const Description&
   return arguments;
 }
 
-void set_option(const Override& setting, Invocation& invocation) {
+void set_option(const config::Override& setting, Invocation& invocation) {
   if (setting.key == "text") {
     invocation.text = setting.value;
   } else if (setting.key == "ids") {
     Config scratch;  // ids are written as in a configuration
     const std::string problem =
-        assign(*find_field("prompt.ids"), scratch, setting.value, ValueSyntax::verbatim);
+        config::assign(*fields_of(scratch).find("prompt.ids"), setting.value, config::ValueSyntax::verbatim);
     TWISTOR_CHECK(
         problem.empty() && !scratch.prompt.ids.empty(), ErrorKind::usage, doing,
         fmt::format("--ids: expected token ids separated by commas or blanks, got '{}'", setting.value));
@@ -201,20 +204,21 @@ void set_option(const Override& setting, Invocation& invocation) {
   } else if (setting.key == "special") {
     invocation.is_special = true;
   } else {
-    TWISTOR_CHECK(setting.value == "float32" || setting.value == "bfloat16", ErrorKind::usage, doing,
-                  fmt::format("--dtype: expected float32 or bfloat16, got '{}'", setting.value));
+    TWISTOR_CHECK(find_name<device::Precision>(setting.value), ErrorKind::usage, doing,
+                  fmt::format("--dtype: expected {}, got '{}'",
+                              join_alternatives(choices_of<device::Precision>()), setting.value));
     invocation.dtype = setting.value;
   }
 }
 
-bool is_config_key(const Override& setting) {
+bool is_config_key(const config::Override& setting) {
   return setting.key.find('.') != std::string::npos;
 }
 
 // The configuration, and the options of score-text.
 void read_configured(const Arguments& arguments, Invocation& invocation) {
-  std::vector<Override> keys;
-  for (const Override& setting : arguments.settings) {
+  std::vector<config::Override> keys;
+  for (const config::Override& setting : arguments.settings) {
     if (is_config_key(setting)) {
       keys.push_back(setting);
     } else if (setting.key == "text") {
@@ -222,7 +226,7 @@ void read_configured(const Arguments& arguments, Invocation& invocation) {
     } else if (setting.key == "json") {
       invocation.is_json = true;
     } else {
-      invocation.texts_file = output_path(setting.value);
+      invocation.texts_file = config::output_path(setting.value);
     }
   }
   TWISTOR_CHECK(
@@ -235,8 +239,8 @@ void read_configured(const Arguments& arguments, Invocation& invocation) {
 
 // The options of commands without a configuration.
 void read_options(const Arguments& arguments, Invocation& invocation) {
-  for (const Override& setting : arguments.settings) set_option(setting, invocation);
-  invocation.path = output_path(arguments.files.front());
+  for (const config::Override& setting : arguments.settings) set_option(setting, invocation);
+  invocation.path = config::output_path(arguments.files.front());
   const std::string hint = fmt::format("twistor {} --help", invocation.command);
   TWISTOR_CHECK(invocation.command != "tokenize" || invocation.text.has_value(), ErrorKind::usage, doing,
                 "tokenize needs --text", hint);
@@ -249,7 +253,7 @@ void read_options(const Arguments& arguments, Invocation& invocation) {
 CommandLine read_command_line(std::span<const std::string> words) {
   TWISTOR_CHECK(!words.empty(), ErrorKind::usage, doing, "expected a command, got nothing", usage());
   if (words[0] == "--help" || words[0] == "help") return {usage(), {}};
-  if (words[0] == "--version") return {fmt::format("twistor {}\n", version()), {}};
+  if (words[0] == "--version") return {store::program_name() + "\n", {}};
   const Description* command = find_description(words[0]);
   TWISTOR_CHECK(command != nullptr, ErrorKind::usage, doing, fmt::format("unknown command '{}'", words[0]),
                 usage());

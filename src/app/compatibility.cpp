@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <string_view>
 
-#include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::app {
@@ -36,14 +35,23 @@ Config stored_config(const store::Checkpoint& checkpoint) {
   }
 }
 
+/// What two configurations, and two statements about them, do not agree on.
 class Differences {
  public:
+  Differences(Config& stored, Config& wanted) : stored_(fields_of(stored)), wanted_(fields_of(wanted)) {}
+
   void compare(std::string_view what, std::string_view stored, std::string_view wanted) {
     if (stored != wanted) add(what, stored, wanted);
   }
-  void compare(const Field& field, const Config& stored, const Config& wanted) {
-    if (!is_equal(field, stored, wanted))
-      add(field.key, format_value(field, stored), format_value(field, wanted));
+  void compare_key(std::string_view key) {
+    const config::Field *stored = stored_.find(key), *wanted = wanted_.find(key);
+    TWISTOR_ASSERT(stored != nullptr && wanted != nullptr, fmt::format("there is a key {}", key));
+    if (!config::is_equal(*stored, *wanted))
+      add(key, config::format_value(*stored), config::format_value(*wanted));
+  }
+  void compare_keys(Purpose purpose) {
+    for (const config::Field& field : stored_)
+      if (is_compared(field.key, purpose)) compare_key(field.key);
   }
   [[nodiscard]] const std::string& text() const { return text_; }
 
@@ -52,16 +60,17 @@ class Differences {
     text_ += fmt::format("{}{} is '{}' in the checkpoint and '{}' in this run", text_.empty() ? "" : "; ",
                          what, stored, wanted);
   }
+  config::Fields stored_, wanted_;
   std::string text_;
 };
 
 /// By tokens where the file has them, because one text may be given in two ways, and two tokenizers may make
 /// different tokens of one text.
-void compare_prompts(const store::Checkpoint& checkpoint, const Config& stored, const Expectation& expected,
+void compare_prompts(const store::Checkpoint& checkpoint, const Expectation& expected,
                      Differences& differences) {
   if (checkpoint.prompt == expected.prompt) return;
-  for (const std::string_view key : {"prompt.text", "prompt.ids"})
-    differences.compare(*find_field(key), stored, expected.config);
+  differences.compare_key("prompt.text");
+  differences.compare_key("prompt.ids");
   if (!checkpoint.prompt.empty())
     differences.compare("the prompt as tokens", fmt::format("{}", fmt::join(checkpoint.prompt, ",")),
                         fmt::format("{}", fmt::join(expected.prompt, ",")));
@@ -70,20 +79,19 @@ void compare_prompts(const store::Checkpoint& checkpoint, const Config& stored, 
 }  // namespace
 
 void require_compatible(const store::Checkpoint& checkpoint, const Expectation& expected, Purpose purpose) {
-  const Config stored = stored_config(checkpoint);
-  Differences differences;
+  Config stored = stored_config(checkpoint), wanted = expected.config;
+  Differences differences(stored, wanted);
   differences.compare("the language model's fingerprint", checkpoint.model_fingerprint,
                       expected.model_fingerprint);
   differences.compare("twist.form", checkpoint.twist_form, expected.config.twist.form);
-  compare_prompts(checkpoint, stored, expected, differences);
+  compare_prompts(checkpoint, expected, differences);
   differences.compare("the target", checkpoint.target_identity, expected.target_identity);
   if (purpose == Purpose::go_on_learning)
     differences.compare("train.objective", checkpoint.objective, expected.config.train.objective);
-  for (const Field& field : fields())
-    if (is_compared(field.key, purpose)) differences.compare(field, stored, expected.config);
+  differences.compare_keys(purpose);
   // Then every exact sample measures, and the twist must have learned from none of them.
-  if (purpose == Purpose::use && expected.config.train.positives == "weighted")
-    differences.compare(*find_field("train.positives"), stored, expected.config);
+  if (purpose == Purpose::use && expected.config.train.samples.positives == learn::Positives::weighted)
+    differences.compare_key("train.positives");
   TWISTOR_CHECK(differences.text().empty(), ErrorKind::config, "resuming from a checkpoint",
                 differences.text(), "set these back, or choose another run.output to start anew");
 }

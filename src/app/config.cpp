@@ -5,88 +5,13 @@
 
 #include <cmath>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <type_traits>
 
-#include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::app {
 namespace {
-
-constexpr std::string_view blanks = " \t\r";
-constexpr const char* reference_hint = "configs/reference.cfg explains every key";
-
-std::string_view trim(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
-
-void set(const Field& field, Config& config, std::string_view value, ValueSyntax syntax,
-         const std::string& doing) {
-  const std::string problem = assign(field, config, value, syntax);
-  TWISTOR_CHECK(problem.empty(), ErrorKind::config, doing,
-                fmt::format("{}: expected {}, got {:.200}", field.key, expectation(field), problem),
-                reference_hint);
-}
-
-bool is_section(std::string_view name) {
-  for (const Field& field : fields()) {
-    if (field.key.substr(0, field.key.find('.')) == name) return true;
-  }
-  return false;
-}
-
-// "[name]" with perhaps a comment behind it.
-std::string read_section(std::string_view line, const std::string& doing) {
-  const std::size_t close = line.find(']');
-  TWISTOR_CHECK(close != std::string_view::npos, ErrorKind::config, doing,
-                "expected ']' after the name of a section");
-  const std::string_view rest = trim(line.substr(close + 1));
-  TWISTOR_CHECK(rest.empty() || rest.front() == '#', ErrorKind::config, doing,
-                fmt::format("expected nothing behind [section], got '{:.80}'", rest));
-  std::string name(trim(line.substr(1, close - 1)));
-  TWISTOR_CHECK(is_section(name), ErrorKind::config, doing, fmt::format("unknown section [{:.80}]", name),
-                "sections: model, prompt, target, twist, smc, train, evaluate, exact, sample, run");
-  return name;
-}
-
-void read_text(std::string_view text, const std::string& name, Config& config) {
-  std::map<std::string_view, int> first_lines;  // where each key was set
-  std::string section;
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // the mark that some editors put before UTF-8
-  for (int number = 1; !text.empty(); ++number) {
-    const std::string_view whole_line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), whole_line.size() + 1));
-    const std::string_view line = trim(whole_line);
-    if (line.empty() || line.front() == '#' || line.front() == ';') continue;
-    const std::string doing = fmt::format("reading {}, line {}", name, number);
-    if (line.front() == '[') {
-      section = read_section(line, doing);
-      continue;
-    }
-    const std::size_t equals = line.find('=');
-    TWISTOR_CHECK(equals != std::string_view::npos, ErrorKind::config, doing,
-                  fmt::format("expected 'key = value', got '{:.80}'", line));
-    std::string key(trim(line.substr(0, equals)));
-    if (key.find('.') == std::string::npos && !section.empty()) key = section + "." + key;
-    const Field& field = require_field(key, doing);
-    const auto [previous, is_first] = first_lines.try_emplace(field.key, number);
-    TWISTOR_CHECK(is_first, ErrorKind::config, doing,
-                  fmt::format("{} is set a second time; line {} sets it already", key, previous->second),
-                  "keep one of the two");
-    set(field, config, line.substr(equals + 1), ValueSyntax::file, doing);
-  }
-}
-
-void apply_overrides(std::span<const Override> overrides, Config& config) {
-  const std::string doing = "reading the command line";
-  for (const Override& given : overrides)  // of several with one key the last counts
-    set(require_field(given.key, doing), config, given.value, ValueSyntax::verbatim, doing);
-}
 
 void validate_target(const TargetConfig& target, const std::string& doing) {
   const auto check = [&](bool is_fine, const std::string& problem, const std::string& hint) {
@@ -122,15 +47,30 @@ void validate(const Config& config, const std::string& name) {
 
 }  // namespace
 
-Config parse_config(std::string_view text, const std::string& name, std::span<const Override> overrides) {
+bool operator==(const Config& a, const Config& b) {
+  Config x = a, y = b;  // fields point into what can be written
+  return config::are_equal(fields_of(x), fields_of(y));
+}
+
+std::string value_of(const Config& config, std::string_view key) {
+  Config copy = config;
+  const config::Fields fields = fields_of(copy);
+  const config::Field* field = fields.find(key);
+  TWISTOR_ASSERT(field != nullptr, fmt::format("there is a key {}", key));
+  return config::format_value(*field);
+}
+
+Config parse_config(std::string_view text, const std::string& name,
+                    std::span<const config::Override> overrides) {
   Config config;
-  read_text(text, name, config);
-  apply_overrides(overrides, config);
+  const config::Fields fields = fields_of(config);
+  config::read_text(text, name, fields);
+  config::apply(overrides, fields);
   validate(config, name);
   return config;
 }
 
-Config load_config(const std::filesystem::path& file, std::span<const Override> overrides) {
+Config load_config(const std::filesystem::path& file, std::span<const config::Override> overrides) {
   constexpr std::size_t most_bytes = 1 << 20;
   const std::string doing = fmt::format("reading the configuration {}", file.string());
   std::ifstream stream(file, std::ios::binary);
@@ -148,35 +88,27 @@ Config load_config(const std::filesystem::path& file, std::span<const Override> 
 }
 
 std::string to_text(const Config& config) {
-  std::string text;
-  std::string_view section;
-  for (const Field& field : fields()) {
-    const std::size_t dot = field.key.find('.');
-    if (field.key.substr(0, dot) != section) {
-      section = field.key.substr(0, dot);
-      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
-    }
-    const std::string value = format_value(field, config);
-    text += fmt::format("{} ={}{}\n", field.key.substr(dot + 1), value.empty() ? "" : " ", value);
-  }
-  return text;
+  Config copy = config;
+  return config::to_text(fields_of(copy));
 }
 
 std::string to_json(const Config& config) {
   nlohmann::ordered_json json;
   Config copy = config;
-  for (const Field& field : fields()) {
-    const std::size_t dot = field.key.find('.');
-    nlohmann::ordered_json& place =
-        json[std::string(field.key.substr(0, dot))][std::string(field.key.substr(dot + 1))];
+  for (const config::Field& field : fields_of(copy)) {
+    nlohmann::ordered_json& place = json[std::string(field.section())][std::string(field.about.name)];
     std::visit(
-        [&](const auto* pointer) {
-          place = *pointer;
-          if constexpr (std::is_same_v<decltype(pointer), const double*>) {
-            if (std::isinf(*pointer)) place = format_value(field, config);
+        [&]<class T>(const T& value) {
+          if constexpr (std::is_pointer_v<T>) {
+            place = *value;
+          } else {
+            place = value.get();
+          }
+          if constexpr (std::is_same_v<T, double*>) {
+            if (std::isinf(*value)) place = config::format_value(field);
           }
         },
-        field.pointer(copy));
+        field.value);
   }
   // A prompt need not be UTF-8; JSON must be.
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

@@ -1,37 +1,35 @@
 // `twistor evaluate`: the estimators on the twist of a checkpoint.
-#include <chrono>
 #include <optional>
 
 #include "twistor/app/commands.hpp"
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/twist_store.hpp"
+#include "twistor/base/stopwatch.hpp"
+#include "twistor/config/paths.hpp"
 
 namespace twistor::app {
 
 int evaluate(const Invocation& invocation) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const Session session(invocation.config, invocation.config_file);
   const std::string& given = session.config().evaluate.checkpoint;
   const store::Checkpoint checkpoint =
-      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : output_path(given));
+      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : config::output_path(given));
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist();
   restore(*twist, checkpoint);
   const store::ExactSamples exact = session.exact_samples();
-  std::optional<Evaluation> base;
+  std::optional<estimate::Evaluation> base;
   if (session.config().evaluate.base) base = evaluate_base(session, exact);
-  const Evaluation result = evaluate_twist(session, *twist, checkpoint.update, exact);
+  const estimate::Evaluation result = evaluate_twist(session, *twist, checkpoint.update, exact);
   forget_base(session);
   Counters mine;
-  if (base) mine.add(base->bounds.counters);
-  mine.add(result.bounds.counters);
-  const Counters counters = all_reduce(mine, session.world());
-  if (session.is_root()) {
-    const auto before = from_numbers(checkpoint.numbers, "before");
-    keep_earlier_results(session);
-    publish(session, {base ? &*base : nullptr, before ? &*before : nullptr, &result}, counters,
-            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  }
+  if (base) mine.add(base->counters);
+  mine.add(result.counters);
+  const auto before = estimate::evaluation_from_numbers(checkpoint.numbers, "before");
+  if (session.is_root()) report::keep_earlier_results(session.output(""));
+  report::Sinks sinks = make_sinks(session);
+  finish(session, sinks, base ? &*base : nullptr, before ? &*before : nullptr, result, mine, watch.seconds());
   return 0;
 }
 

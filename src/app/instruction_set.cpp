@@ -18,8 +18,8 @@ void agree_on_isa(const comm::Communicator& world) {
   device::use_isa(static_cast<device::Isa>(common));
   if (world.rank() == 0 && common < best)
     log_warning(fmt::format("some ranks could use {}, but not all: all use {}",
-                            device::isa_name(static_cast<device::Isa>(best)),
-                            device::isa_name(static_cast<device::Isa>(common))));
+                            name_of(static_cast<device::Isa>(best)),
+                            name_of(static_cast<device::Isa>(common))));
 }
 
 }  // namespace twistor::app

@@ -7,19 +7,19 @@
 #include <set>
 
 #include "twistor/app/commands.hpp"
-#include "twistor/app/sample_file.hpp"
-#include "twistor/app/signals.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/app/unfinished.hpp"
+#include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/potential/base_sampler.hpp"
+#include "twistor/config/paths.hpp"
+#include "twistor/exact/base_sampler.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/report/sample_file.hpp"
 #include "twistor/report/table.hpp"
-#include "twistor/store/atomic_file.hpp"
 #include "twistor/text/decode.hpp"
 
 namespace twistor::app {
@@ -37,12 +37,12 @@ struct LoadedTwist {
 /// *Collective over the world.* With q = p0 there need not be any checkpoint.
 LoadedTwist load_twist(const Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
-  const auto file = given.empty() ? session.output("checkpoint.h5") : output_path(given);
+  const auto file = given.empty() ? session.output("checkpoint.h5") : config::output_path(given);
   std::int64_t is_there = 0;
   if (session.is_root())
-    is_there = std::filesystem::exists(file) || std::filesystem::exists(store::previous_generation(file));
+    is_there = std::filesystem::exists(file) || std::filesystem::exists(previous_generation(file));
   comm::broadcast(std::span(&is_there, 1), 0, session.world());
-  if (session.config().smc.proposal == "base" && given.empty() && is_there == 0) {
+  if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && is_there == 0) {
     if (session.is_root())
       log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
     auto none = std::make_unique<twist::NoTwist>(session.lm().vocab_size());
@@ -65,22 +65,16 @@ LoadedTwist load_twist(const Session& session) {
 estimate::Draws draw(const Session& session, const twist::Twist& twist, const Unfinished& unfinished) {
   const Config& config = session.config();
   estimate::DrawOptions options{session.sweep_options(), config.sample.count,
-                                config.sample.from == "draws" ? DrawFrom::draws : DrawFrom::population};
+                                from_name<DrawFrom>(config.sample.from, "sample.from")};
   // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
   if (twist.form() == "none") options.sweep.trigger = smc::Trigger::never;
   report::ProgressLine progress(session.progress());
-  Steering steering;
-  steering.interrupt = session.interrupt();
-  steering.wish = [] { return pending_signal() != 0; };
-  steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
-    progress.update(fmt::format("{}: {} of {} populations", what, done, wanted), {done, wanted});
-  };
-  estimate::Draws draws =
-      estimate::draw_sequences(session.problem(), session.make_proposal(twist), options, session.world(),
-                               session.groups(), unfinished.load_draws(), steering);
+  estimate::Draws draws = estimate::draw_sequences(
+      session.problem(), session.make_proposal(twist), options, session.world(), session.groups(),
+      estimate::draws_from_numbers(unfinished.load()), session.steering(progress, "", " populations"));
   progress.finish();
   if (draws.n_done() < options.n_populations()) {
-    unfinished.save(draws);
+    unfinished.save(estimate::to_numbers(draws));
     session.stop(fmt::format("{} of {} populations of samples are kept; run again to go on", draws.n_done(),
                              options.n_populations()));
   }
@@ -99,8 +93,8 @@ BaseDraws draw_base(const Session& session, std::int64_t n) {
   for (std::int64_t i = n * r / P; i < n * (r + 1) / P; ++i) indices.push_back(i);
   BaseDraws mine;
   if (!indices.empty()) {
-    mine.tokens = potential::sample_base(session.lm(), session.prompt(), T, indices,
-                                         session.config().run.seed, Stream::base_check)
+    mine.tokens = exact::sample_base(session.lm(), session.prompt(), T, indices, session.config().run.seed,
+                                     Stream::base_check)
                       .tokens;
     mine.log_phi = session.potential().log_phi({session.prompt(), mine.tokens, T});
   }
@@ -110,8 +104,8 @@ BaseDraws draw_base(const Session& session, std::int64_t n) {
 
 /// K of the largest population.
 std::int64_t particles(const Config& config) {
-  return config.sample.from == "draws" ? config.smc.particles
-                                       : std::min(config.smc.particles, config.sample.count);
+  return config.sample.from == "draws" ? config.smc.sweep.particles
+                                       : std::min(config.smc.sweep.particles, config.sample.count);
 }
 
 std::string mean_log_phi(const std::vector<double>& log_phi, const std::vector<double>& log_w) {
@@ -134,11 +128,11 @@ std::string key_of(const Session& session, std::span<const std::int64_t> tokens)
   return session.tokenizer() != nullptr ? session.decode(tokens) : fmt::format("{}", fmt::join(tokens, " "));
 }
 
-void print_summary(const Session& session, const estimate::Draws& draws, const std::vector<SampleRow>& rows,
-                   const BaseDraws& base) {
+void print_summary(const Session& session, const estimate::Draws& draws,
+                   const std::vector<report::SampleRow>& rows, const BaseDraws& base) {
   std::vector<double> log_phi, log_w;
   std::vector<std::string> keys, base_keys;
-  for (const SampleRow& row : rows) {
+  for (const report::SampleRow& row : rows) {
     log_phi.push_back(row.sequence.log_phi);
     log_w.push_back(std::log(row.weight));
     keys.push_back(key_of(session, row.sequence.tokens));
@@ -170,8 +164,8 @@ void warn(const Session& session, const estimate::Draws& draws) {
         draws.mean_final_ess(), K));
 }
 
-SampleHead head_of(const Session& session) {
-  SampleHead head{session.prompt(), {}, session.config().sample.unique};
+report::SampleHead head_of(const Session& session) {
+  report::SampleHead head{session.prompt(), {}, session.config().sample.unique};
   const std::string& given = session.config().prompt.text;
   if (session.tokenizer() != nullptr)
     head.prompt_text = given.empty() ? text::decode_any(*session.tokenizer(), session.prompt()) : given;
@@ -179,15 +173,15 @@ SampleHead head_of(const Session& session) {
 }
 
 /// Thins the rows out as asked and writes them.
-void write(const Session& session, std::vector<SampleRow> rows, DrawFrom from) {
+void write(const Session& session, std::vector<report::SampleRow> rows, DrawFrom from) {
   const SampleConfig& options = session.config().sample;
   const std::string name = fmt::format("samples.{}", options.format);
-  const auto file = options.path.empty() ? session.output(name) : output_path(options.path);
-  if (options.unique) rows = merge_repeats(rows);
-  if (options.top > 0) rows = best_rows(std::move(rows), options.top, from);
-  const SampleHead head = head_of(session);
+  const auto file = options.path.empty() ? session.output(name) : config::output_path(options.path);
+  if (options.unique) rows = report::merge_repeats(rows);
+  if (options.top > 0) rows = report::best_rows(std::move(rows), options.top, from);
+  const report::SampleHead head = head_of(session);
   report::write_text_atomically(file.string(),
-                                options.format == "csv" ? to_csv(rows, head) : to_jsonl(rows, head));
+                        options.format == "csv" ? report::to_csv(rows, head) : report::to_jsonl(rows, head));
   log_info(fmt::format("{} lines written to {}", rows.size(), file.string()));
 }
 
@@ -195,7 +189,7 @@ void write(const Session& session, std::vector<SampleRow> rows, DrawFrom from) {
 
 int sample(const Invocation& invocation) {
   const Session session(invocation.config, invocation.config_file);
-  const DrawFrom from = session.config().sample.from == "draws" ? DrawFrom::draws : DrawFrom::population;
+  const auto from = from_name<DrawFrom>(session.config().sample.from, "sample.from");
   const LoadedTwist loaded = load_twist(session);
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   const estimate::Draws draws = draw(session, *loaded.twist, unfinished);
@@ -208,7 +202,7 @@ int sample(const Invocation& invocation) {
   std::vector<std::string> texts;
   if (session.tokenizer() != nullptr)
     for (const estimate::WeightedSequence& s : draws.sequences) texts.push_back(session.decode(s.tokens));
-  const std::vector<SampleRow> rows = sample_rows(draws.sequences, texts, from);
+  const std::vector<report::SampleRow> rows = report::sample_rows(draws.sequences, texts, from);
   write(session, rows, from);
   unfinished.remove();
   print_summary(session, draws, rows, base);

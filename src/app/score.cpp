@@ -27,7 +27,7 @@ int score(const Invocation& invocation) {
   const std::vector<std::int64_t> ids = ids_of(invocation, doing);
   TWISTOR_CHECK(!ids.empty(), ErrorKind::usage, doing, "the text has no tokens", "give a longer text");
   model::LoadOptions options;
-  options.precision = model::precision_from_name(invocation.dtype);
+  options.precision = from_name<device::Precision>(invocation.dtype, "--dtype");
   const auto lm = model::load_language_model(invocation.path, options);
   nlohmann::ordered_json json;
   json["ids"] = ids;

@@ -9,6 +9,7 @@
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/config/paths.hpp"
 #include "twistor/format/json.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/model/load.hpp"
@@ -79,14 +80,14 @@ class Scoring {
   }
 
   void load(const std::filesystem::path& config_file, bool with_lm) {
-    const auto path = input_path(config_.model.path, config_file, "model.path");
+    const auto path = config::input_path(config_.model.path, config_file, "model.path");
     tokenizer_ = text::load_tokenizer(path);
     TWISTOR_CHECK(tokenizer_ != nullptr, ErrorKind::config, "making the potential",
                   "the model has no tokenizer, which scoring texts needs",
                   "put the model's tokenizer.json beside it");
     if (!with_lm) return;
     model::LoadOptions options;
-    options.precision = model::precision_from_name(config_.model.dtype);
+    options.precision = from_name<device::Precision>(config_.model.dtype, "model.dtype");
     lm_ = model::load_language_model(path, options);
   }
 

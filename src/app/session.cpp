@@ -7,11 +7,12 @@
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/config/paths.hpp"
 #include "twistor/device/isa.hpp"
+#include "twistor/exact/base_sampler.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/potential/base_sampler.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/text/decode.hpp"
 #include "twistor/twist/registry.hpp"
@@ -48,7 +49,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
                 "run.device = cuda, but language models run on the CPU in this version",
                 "set run.device = cpu");
   std::error_code failure;
-  std::filesystem::create_directories(output_path(config.run.output), failure);
+  std::filesystem::create_directories(config::output_path(config.run.output), failure);
   TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config.run.output, failure.message(),
                 "choose another run.output");
   load_model(config_file);
@@ -64,19 +65,20 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   if (is_root()) {
     const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
     if (!warning.empty()) log_warning(warning);
-    log_info(fmt::format("model: {}; instruction set: {}", lm_->description(),
-                         device::isa_name(device::isa_in_use())));
+    log_info(
+        fmt::format("model: {}; instruction set: {}", lm_->description(), name_of(device::isa_in_use())));
     log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(),
                          config.target.length));
   }
 }
 
 void Session::load_model(const std::filesystem::path& config_file) {
-  const std::filesystem::path path = input_path(config_.model.path, config_file, "model.path");
+  const std::filesystem::path path = config::input_path(config_.model.path, config_file, "model.path");
   if (is_root())
     log_info(fmt::format("loading the language model from {}, {:.1f} MB", path.string(),
                          static_cast<double>(bytes_of(path)) * 1e-6));
-  lm_ = model::load_language_model(path, {model::precision_from_name(config_.model.dtype), weight_memory()});
+  lm_ = model::load_language_model(
+      path, {from_name<device::Precision>(config_.model.dtype, "model.dtype"), weight_memory()});
   tokenizer_ = text::load_tokenizer(path);
 }
 
@@ -114,9 +116,8 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
     // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
     const std::int64_t index = 0;
-    const potential::JointDraws draw =
-        potential::BaseSampler(*lm_, prompt_)
-            .joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
+    const exact::JointDraws draw = exact::BaseSampler(*lm_, prompt_)
+                                       .joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
     joint_sample_ = draw.sequences.tokens;
     observation_ = options.ids = draw.observations.tokens;
     if (is_root())
@@ -130,26 +131,22 @@ void Session::make_potential(const std::filesystem::path& config_file) {
 }
 
 std::unique_ptr<twist::Trainable> Session::make_twist() const {
-  return twist::make_twist(config_.twist.form, {.width = lm_->hidden_size(),
-                                                .vocab_size = lm_->vocab_size(),
-                                                .precision = model::precision_from_name(config_.model.dtype),
-                                                .init_scale = config_.twist.init_scale,
-                                                .seed = config_.run.seed,
-                                                .output_matrix = lm_->output_matrix()});
+  return twist::make_twist(config_.twist.form,
+                           {.width = lm_->feature_size(),
+                            .vocab_size = lm_->vocab_size(),
+                            .precision = from_name<device::Precision>(config_.model.dtype, "model.dtype"),
+                            .init_scale = config_.twist.init_scale,
+                            .seed = config_.run.seed,
+                            .output_matrix = lm_->output_matrix()});
 }
 
 smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
-  return {*lm_, twist, smc::proposal_from_name(config_.smc.proposal), config_.smc.proposal_beta};
+  return {*lm_, twist, config_.smc.proposal};
 }
 
 smc::SweepOptions Session::sweep_options() const {
-  smc::SweepOptions options;
-  options.particles = config_.smc.particles;
+  smc::SweepOptions options = config_.smc.sweep;
   options.length = config_.target.length;
-  options.scheme = smc::scheme_from_name(config_.smc.resampling);
-  options.trigger = smc::trigger_from_name(config_.smc.trigger);
-  options.ess_threshold = config_.smc.ess_threshold;
-  options.order = smc::order_from_name(config_.smc.order);
   if (!learn::make_objective(config_.train.objective, {})->may_resample())
     options.trigger = smc::Trigger::never;
   options.seed = config_.run.seed;
@@ -162,7 +159,7 @@ std::string Session::decode(std::span<const std::int64_t> ids) const {
 }
 
 std::filesystem::path Session::output(const std::string& name) const {
-  return output_path(config_.run.output) / name;
+  return config::output_path(config_.run.output) / name;
 }
 
 Interrupt Session::interrupt() const {
@@ -179,26 +176,23 @@ void Session::stop_if_interrupted(const std::string& what_is_kept) const {
   if (agreed_signal(world_) != 0) stop(what_is_kept);
 }
 
+Steering Session::steering(report::ProgressLine& progress, const std::string& before,
+                           const std::string& after) const {
+  const Observer show = [&progress, before, after](std::string_view what, std::int64_t done,
+                                                   std::int64_t wanted) {
+    progress.update(fmt::format("{}{}: {} of {}{}", before, what, done, wanted, after), {done, wanted});
+  };
+  return {interrupt(), show, [] { return pending_signal() != 0; }};
+}
+
 report::ProgressOptions Session::progress() const {
   report::ProgressOptions options;
   options.enabled = is_root() && config_.run.progress;
   return options;
 }
 
-ExactSplit split(const store::ExactSamples& samples, const Config& config) {
-  const auto every = [&samples](std::int64_t step, std::int64_t first) {
-    return estimate::ExactSource{
-        (samples.n() + step - 1 - first) / step, [&samples, step, first](std::int64_t i) {
-          const auto at = samples.tokens.values.begin() + (first + step * i) * samples.length;
-          return std::vector<std::int64_t>(at, at + samples.length);
-        }};
-  };
-  if (config.train.positives == "weighted") return {every(1, 0), {}};
-  TWISTOR_CHECK(
-      samples.n() != 1, ErrorKind::config, "dividing the exact samples between learning and evaluation",
-      "there is one, and both need their own", "set train.positives = weighted, or make more exact samples");
-  // Every second sample: the division does not depend on how many there are, nor on who learns from them.
-  return {every(2, 0), every(2, 1)};
+exact::Split split(const store::ExactSamples& samples, const Config& config) {
+  return exact::split(samples, config.train.samples.positives != learn::Positives::weighted);
 }
 
 }  // namespace twistor::app

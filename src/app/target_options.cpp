@@ -7,8 +7,8 @@
 #include <optional>
 #include <type_traits>
 
-#include "twistor/app/config_fields.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/config/paths.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/store/foreign_arrays.hpp"
 
@@ -45,25 +45,13 @@ std::string unknown_words(std::string_view text, const text::Tokenizer& tokenize
 }  // namespace
 
 potential::PotentialOptions target_options(const Config& config, const std::filesystem::path& config_file) {
-  constexpr std::string_view section = "target.";
-  potential::PotentialOptions options;
-  Config copy = config;  // fields point into what can be written
-  for (const Field& field : fields()) {
-    if (!field.key.starts_with(section)) continue;
-    const potential::OptionField* option = potential::find_option(field.key.substr(section.size()));
-    if (option == nullptr) continue;  // of the run, not of the potential: target.observation_length
-    std::visit(
-        [&](auto member, const auto* value) {
-          if constexpr (std::is_same_v<decltype(options.*member), std::decay_t<decltype(*value)>&>) {
-            options.*member = *value;
-          } else {
-            TWISTOR_ASSERT(false, fmt::format("{} and its option are of one type", field.key));
-          }
-        },
-        option->member, field.pointer(copy));
-    if (!option->is_path) continue;
-    std::string& path = options.*std::get<std::string potential::PotentialOptions::*>(option->member);
-    if (!path.empty()) path = input_path(path, config_file, field.key).string();
+  potential::PotentialOptions options = config.target;
+  config::Fields fields;
+  fields.add("target", options);
+  for (const config::Field& field : fields) {
+    if (!field.about.is_input) continue;
+    std::string& path = *std::get<std::string*>(field.value);
+    if (!path.empty()) path = config::input_path(path, config_file, field.key).string();
   }
   return options;
 }

@@ -1,7 +1,6 @@
 // `twistor train`: exact samples, evaluation, learning with checkpoints, evaluation.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
 
 #include "twistor/app/commands.hpp"
@@ -9,26 +8,16 @@
 #include "twistor/app/signals.hpp"
 #include "twistor/app/train_checkpoint.hpp"
 #include "twistor/app/train_log.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
 
 namespace twistor::app {
 namespace {
 
-std::unique_ptr<learn::Objective> make_objective(const TrainConfig& train) {
-  return learn::make_objective(train.objective, {.batch = train.batch,
-                                                 .positive_batch = train.positive_batch,
-                                                 .positives = learn::positives_from_name(train.positives),
-                                                 .inner_epochs = train.inner_epochs,
-                                                 .anneal = train.anneal,
-                                                 .anneal_ess = train.anneal_ess});
-}
-
 learn::TrainOptions train_options(const Config& config) {
-  learn::TrainOptions options;
+  learn::TrainOptions options = config.train.trainer;
   options.length = config.target.length;
-  options.n_shards = config.train.shards;
-  options.adam.learning_rate = config.train.learning_rate;
   options.seed = config.run.seed;
   return options;
 }
@@ -37,15 +26,16 @@ class Training {
  public:
   explicit Training(const Invocation& invocation)
       : session_(invocation.config, invocation.config_file),
-        shards_(session_.config().train.shards, session_.world()),
+        shards_(session_.config().train.trainer.n_shards, session_.world()),
         checkpoint_(session_),
         exact_(session_.exact_samples(
             [this](const store::ExactSamples& samples) { (void)split(samples, session_.config()); })),
         source_(split(exact_, session_.config()).for_learning),
         problem_(session_.problem()),
         twist_(session_.make_twist()),
-        trainer_(problem_, *twist_, make_objective(session_.config().train), train_options(session_.config()),
-                 source_, session_.world()),
+        trainer_(problem_, *twist_,
+                 learn::make_objective(session_.config().train.objective, session_.config().train.samples),
+                 train_options(session_.config()), source_, session_.world()),
         // Up to here nothing of an earlier run was replaced: all checks are done.
         earlier_(checkpoint_.resume(trainer_)),
         log_(session_, trainer_.n_updates()) {}
@@ -53,16 +43,12 @@ class Training {
   int run() {
     learn();
     forget_base(session_);
-    const Counters counters = all_reduce(log_.counters(), session_.world());
-    if (session_.is_root())
-      publish(session_, {base(), earlier_.first ? &*earlier_.first : nullptr, &last_}, counters,
-              std::chrono::duration<double>(Clock::now() - begin_).count());
+    finish(session_, log_.sinks(), base(), earlier_.first ? &*earlier_.first : nullptr, last_,
+           log_.counters(), watch_.seconds());
     return 0;
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   /// Throws Stopped after a signal; the checkpoint is written then.
   void learn() {
     const TrainConfig& train = session_.config().train;
@@ -86,8 +72,8 @@ class Training {
 
   /// Learning that starts from psi = 1 has evaluated the base model before its first update.
   [[nodiscard]] bool starts_from_base() const { return session_.config().twist.init_scale == 0; }
-  [[nodiscard]] const Evaluation* base() const {
-    const std::optional<Evaluation>& found = starts_from_base() ? earlier_.first : earlier_.base;
+  [[nodiscard]] const estimate::Evaluation* base() const {
+    const std::optional<estimate::Evaluation>& found = starts_from_base() ? earlier_.first : earlier_.base;
     return found ? &*found : nullptr;
   }
 
@@ -105,18 +91,18 @@ class Training {
     if (!earlier_.first && last_.update == 0) earlier_.first = last_;
   }
 
-  Clock::time_point begin_ = Clock::now();
+  Stopwatch watch_;
   Session session_;
   learn::Shards shards_;  // refuses too many ranks before anything is read
   TrainCheckpoint checkpoint_;
   store::ExactSamples exact_;
-  estimate::ExactSource source_;
+  exact::Source source_;
   smc::Problem problem_;
   std::unique_ptr<twist::Trainable> twist_;
   learn::Trainer trainer_;
   EarlierEvaluations earlier_;
   TrainLog log_;
-  Evaluation last_;
+  estimate::Evaluation last_;
 };
 
 }  // namespace

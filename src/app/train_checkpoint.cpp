@@ -44,8 +44,8 @@ EarlierEvaluations TrainCheckpoint::resume(learn::Trainer& trainer) {
   if (session_.config().run.resume == "never") put_aside();
   if (!found_) return {};
   restore(trainer, *found_);
-  const EarlierEvaluations earlier{from_numbers(found_->numbers, "base"),
-                                   from_numbers(found_->numbers, "before")};
+  const EarlierEvaluations earlier{estimate::evaluation_from_numbers(found_->numbers, "base"),
+                                   estimate::evaluation_from_numbers(found_->numbers, "before")};
   saved_at_ = found_->update;
   if (session_.is_root()) log_info(fmt::format("resuming after update {}", found_->update));
   found_.reset();
@@ -67,8 +67,8 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
   saved_at_ = trainer.n_updates();
   if (!session_.is_root()) return;
   store::Checkpoint checkpoint = to_checkpoint(session_, twist, trainer);
-  if (evaluations.first) checkpoint.numbers = to_numbers(*evaluations.first, "before");
-  if (evaluations.base) checkpoint.numbers.merge(to_numbers(*evaluations.base, "base"));
+  if (evaluations.first) checkpoint.numbers = estimate::to_numbers(*evaluations.first, "before");
+  if (evaluations.base) checkpoint.numbers.merge(estimate::to_numbers(*evaluations.base, "base"));
   if (const std::string notice = size_notice(checkpoint); !notice.empty() && !has_said_size_)
     log_info(notice);
   has_said_size_ = true;

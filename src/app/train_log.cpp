@@ -5,15 +5,18 @@
 
 #include <string>
 
+#include "twistor/app/evaluation.hpp"
 #include "twistor/base/log.hpp"
 
 namespace twistor::app {
 
 TrainLog::TrainLog(const Session& session, std::int64_t n_updates) : session_(session) {
   counters_.sums["skipped_updates"] = 0;  // said also by a run that finds nothing left to learn
-  if (session_.is_root())
-    metrics_.emplace(session_.output("metrics.jsonl"),
-                     n_updates > 0 ? std::optional(n_updates) : std::nullopt);
+  sinks_ =
+      make_sinks(session_, session_.is_root()
+                               ? report::json_lines(session_.output("metrics.jsonl"),
+                                                    n_updates > 0 ? std::optional(n_updates) : std::nullopt)
+                               : nullptr);
 }
 
 void TrainLog::updated(const learn::UpdateReport& report, std::int64_t n_updates, double seconds) {
@@ -27,12 +30,12 @@ void TrainLog::updated(const learn::UpdateReport& report, std::int64_t n_updates
   for (const auto& [name, value] : report.numbers) text += fmt::format("  {} {:.1f}", name, value);
   if (!progress_) progress_.emplace(session_.progress());
   progress_->update(fmt::format("{}  {:.3f} s each", text, seconds), {n_updates, wanted});
-  if (!metrics_) return;
-  report::JsonLine line;
-  line.add("update", n_updates).add("loss", report.loss).add("log_z_hat", report.log_z);
-  for (const auto& [name, value] : report.numbers) line.add(name, value);
-  line.add("skipped", !report.skipped.empty()).add("seconds", seconds);
-  metrics_->write(line);
+  sinks_.update({.update = n_updates,
+                 .loss = report.loss,
+                 .log_z_hat = report.log_z,
+                 .numbers = report.numbers,
+                 .is_skipped = !report.skipped.empty(),
+                 .seconds = seconds});
 }
 
 void TrainLog::count(const learn::UpdateReport& report) {
@@ -46,14 +49,9 @@ void TrainLog::count(const learn::UpdateReport& report) {
   counters_.sums["skipped_updates"] += session_.is_root() && !report.skipped.empty() ? 1 : 0;
 }
 
-void TrainLog::evaluated(const Evaluation& evaluation) {
+void TrainLog::evaluated(const estimate::Evaluation& evaluation) {
   count(evaluation);
-  if (!metrics_) return;
-  report::JsonLine line;
-  line.add("update", evaluation.update)
-      .add("event", "evaluation")
-      .add_all(to_numbers(evaluation, "evaluation"));
-  metrics_->write(line);
+  sinks_.evaluation(evaluation);
 }
 
 }  // namespace twistor::app

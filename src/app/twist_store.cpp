@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/config/paths.hpp"
 
 namespace twistor::app {
 namespace {
@@ -81,7 +82,8 @@ store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& 
   c.target_identity = session.potential_identity();
   c.seed = session.config().run.seed;
   const ExactConfig& exact = session.config().exact;
-  c.exact_samples_path = (exact.path.empty() ? session.output("exact.h5") : output_path(exact.path)).string();
+  c.exact_samples_path =
+      (exact.path.empty() ? session.output("exact.h5") : config::output_path(exact.path)).string();
   CheckpointVisitor visitor(c);
   trainer.visit_state(visitor);
   return c;

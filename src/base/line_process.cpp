@@ -20,24 +20,16 @@
 #include <thread>
 #include <utility>
 
+#include "twistor/base/descriptor.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/base/handle.hpp"
+#include "twistor/base/stopwatch.hpp"
 
 namespace twistor {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::size_t most_tail_bytes = 2000;  // of the error output, for messages
 constexpr std::size_t most_line_bytes = 1 << 20;
-constexpr auto grace = std::chrono::seconds(2);
-
-struct DescriptorTraits {
-  using type = int;
-  static type null() noexcept { return -1; }
-  static void close(type fd) noexcept { ::close(fd); }
-};
-using Descriptor = UniqueHandle<DescriptorTraits>;
+constexpr double grace_s = 2;
 
 struct Pipe {
   Descriptor read, write;
@@ -105,7 +97,7 @@ struct LineProcess::Child {
   Child& operator=(const Child&) = delete;
   ~Child();
 
-  std::optional<int> wait(Clock::duration patience);
+  std::optional<int> wait(double patience_s);
   std::size_t read_output();
   void read_errors();
   std::size_t write_input(std::string_view text);
@@ -150,13 +142,13 @@ LineProcess::Child::~Child() {
   input = Descriptor();
   for (const int signal : {0, SIGTERM, SIGKILL}) {
     if (signal != 0) ::kill(-pid, signal);
-    if (wait(grace)) return;
+    if (wait(grace_s)) return;
   }
 }
 
 /// The status it ended with; nothing if it has not ended after that time. Its error output is read meanwhile.
-std::optional<int> LineProcess::Child::wait(Clock::duration patience) {
-  const auto end = Clock::now() + patience;
+std::optional<int> LineProcess::Child::wait(double patience_s) {
+  const Stopwatch watch;
   while (true) {
     read_errors();
     if (read_output() > 0) unread.clear();  // so that it is not held up by a full pipe
@@ -170,7 +162,7 @@ std::optional<int> LineProcess::Child::wait(Clock::duration patience) {
       read_errors();
       return status;
     }
-    if (Clock::now() >= end) return std::nullopt;
+    if (watch.seconds() >= patience_s) return std::nullopt;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
@@ -230,12 +222,12 @@ std::vector<std::string> LineProcess::ask(std::span<const std::string> lines) {
   for (const std::string& line : lines) question += line + '\n';
   std::string_view unwritten = question;
   std::vector<std::string> answers;
-  auto last_progress = Clock::now();
+  Stopwatch silence;
   while (answers.size() < lines.size()) {
     pollfd polled[] = {{child.output.get(), POLLIN, 0},
                        {child.errors ? child.errors.get() : -1, POLLIN, 0},
                        {!unwritten.empty() && child.input ? child.input.get() : -1, POLLOUT, 0}};
-    const double left_s = timeout_s_ - std::chrono::duration<double>(Clock::now() - last_progress).count();
+    const double left_s = timeout_s_ - silence.seconds();
     if (left_s <= 0)
       fail(fmt::format("it said nothing for {} s, after {} of {} lines", timeout_s_, answers.size(),
                        lines.size()));
@@ -245,17 +237,17 @@ std::vector<std::string> LineProcess::ask(std::span<const std::string> lines) {
     if (polled[2].revents != 0) {
       const std::size_t n = child.write_input(unwritten);
       unwritten.remove_prefix(n);
-      if (n > 0) last_progress = Clock::now();
+      if (n > 0) silence.restart();
     }
     if (polled[0].revents == 0) continue;
     const std::size_t n_read = child.read_output();
     if (child.has_closed_output) {
-      const auto status = child.wait(grace);
+      const auto status = child.wait(grace_s);
       fail(fmt::format("{} after {} of {} lines", status ? words_of(*status) : "it closed its output",
                        answers.size(), lines.size()));
     }
     if (n_read == 0) continue;
-    last_progress = Clock::now();
+    silence.restart();
     std::size_t begin = 0, end = 0;
     while ((end = child.unread.find('\n', begin)) != std::string::npos && answers.size() < lines.size()) {
       answers.push_back(child.unread.substr(begin, end - begin));

@@ -1,16 +1,16 @@
-// What is said about a name that nothing has.
+// The message about a name that no value has.
 #include "twistor/base/names.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-namespace twistor {
+#include "twistor/base/strings.hpp"
 
-void fail_unknown_name(std::string_view name, const std::vector<std::string_view>& known,
-                       const std::string& doing) {
+namespace twistor::detail {
+
+void throw_unknown_name(std::string_view name, std::string_view key,
+                        std::span<const std::string_view> choices, const std::string& doing) {
   throw Error(ErrorKind::config, doing,
-              fmt::format("expected {}{}, got '{:.80}'", known.size() > 1 ? "one of: " : "",
-                          fmt::join(known, ", "), name));
+              fmt::format("{} is '{:.60}' (expected {})", key, name, join_alternatives(choices)));
 }
 
-}  // namespace twistor
+}  // namespace twistor::detail

@@ -30,15 +30,14 @@ namespace {
 
 struct Set {
   Isa isa;
-  std::string_view name;
   const Kernels* kernels;
 };
 
 constexpr std::array sets = {
-    Set{Isa::avx2, "avx2", &avx2::table},
+    Set{Isa::avx2, &avx2::table},
 #if TWISTOR_HAS_AVX512
-    Set{Isa::avx512, "avx512", &avx512::table},
-    Set{Isa::avx512_bf16, "avx512_bf16", &avx512_bf16::table},
+    Set{Isa::avx512, &avx512::table},
+    Set{Isa::avx512_bf16, &avx512_bf16::table},
 #endif
 };
 
@@ -63,7 +62,7 @@ const Set& set_of(Isa isa) {
 
 std::string known_names() {
   std::string all;
-  for (const Set& set : sets) all += fmt::format("{}{}", all.empty() ? "" : ", ", set.name);
+  for (const Set& set : sets) all += fmt::format("{}{}", all.empty() ? "" : ", ", name_of(set.isa));
   return all;
 }
 
@@ -84,15 +83,6 @@ const Set& in_use() {
 }
 
 }  // namespace
-
-std::string_view isa_name(Isa isa) {
-  return set_of(isa).name;
-}
-
-std::optional<Isa> isa_from_name(std::string_view name) {
-  const auto found = std::ranges::find(sets, name, &Set::name);
-  return found == sets.end() ? std::nullopt : std::optional(found->isa);
-}
 
 std::span<const Isa> compiled_isas() {
   static constexpr auto all = [] {
@@ -117,11 +107,12 @@ Isa choose_isa(std::string_view wanted) {
                 "this processor has no AVX2 and FMA (x86-64-v3), which twistor needs",
                 "run on a processor of 2013 (Intel Haswell), 2017 (AMD Zen) or later");
   if (wanted.empty()) return *best;
-  const std::optional<Isa> isa = isa_from_name(wanted);
-  TWISTOR_CHECK(isa.has_value(), ErrorKind::config, doing,
+  const std::optional<Isa> isa = find_name<Isa>(wanted);
+  TWISTOR_CHECK(isa.has_value() && std::ranges::find(compiled_isas(), *isa) != compiled_isas().end(),
+                ErrorKind::config, doing,
                 fmt::format("TWISTOR_ISA={} is not known (expected {})", wanted, known_names()));
   TWISTOR_CHECK(processor_has(*isa), ErrorKind::config, doing,
-                fmt::format("TWISTOR_ISA={}, but this processor's best is {}", wanted, isa_name(*best)),
+                fmt::format("TWISTOR_ISA={}, but this processor's best is {}", wanted, name_of(*best)),
                 "unset TWISTOR_ISA, or choose a weaker set");
   return *isa;
 }
@@ -131,7 +122,7 @@ Isa isa_in_use() {
 }
 
 void use_isa(Isa isa) {
-  current().store(&set_of(choose_isa(isa_name(isa))), std::memory_order_release);
+  current().store(&set_of(choose_isa(name_of(isa))), std::memory_order_release);
 }
 
 bool multiplies_bfloat16() {

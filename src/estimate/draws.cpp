@@ -109,6 +109,42 @@ double Draws::mean_final_ess() const {
   return mean;
 }
 
+// How many populations and sequences, T, and then these. Ids and tokens are exact in doubles.
+std::vector<double> to_numbers(const Draws& draws) {
+  const std::size_t T = draws.sequences.empty() ? 0 : draws.sequences.front().tokens.size();
+  std::vector<double> out{static_cast<double>(draws.populations.size()),
+                          static_cast<double>(draws.sequences.size()), static_cast<double>(T)};
+  for (const PopulationFacts& p : draws.populations) out.insert(out.end(), {p.log_z, p.final_ess});
+  for (const WeightedSequence& s : draws.sequences) {
+    out.insert(out.end(), {static_cast<double>(s.population), static_cast<double>(s.id), s.log_p0, s.log_q,
+                           s.log_phi, s.log_weight});
+    for (const std::int64_t token : s.tokens) out.push_back(static_cast<double>(token));
+  }
+  return out;
+}
+
+Draws draws_from_numbers(std::span<const double> x) {
+  Draws out;
+  if (x.empty()) return out;
+  TWISTOR_CHECK(x.size() >= 3, ErrorKind::data, "resuming a sampling", "what was kept of it is cut short",
+                "remove samples.partial.h5");
+  const auto n_populations = static_cast<std::size_t>(x[0]), n = static_cast<std::size_t>(x[1]),
+             T = static_cast<std::size_t>(x[2]);
+  TWISTOR_CHECK(x.size() == 3 + 2 * n_populations + n * (6 + T), ErrorKind::data, "resuming a sampling",
+                "what was kept of it has another size", "remove samples.partial.h5");
+  auto at = x.begin() + 3;
+  for (std::size_t i = 0; i < n_populations; ++i, at += 2)
+    out.populations.push_back({static_cast<std::int64_t>(i), at[0], at[1]});
+  for (std::size_t i = 0; i < n; ++i) {
+    WeightedSequence s{
+        static_cast<std::int64_t>(at[0]), static_cast<std::int64_t>(at[1]), {}, at[2], at[3], at[4], at[5]};
+    at += 6;
+    for (std::size_t t = 0; t < T; ++t) s.tokens.push_back(static_cast<std::int64_t>(*at++));
+    out.sequences.push_back(std::move(s));
+  }
+  return out;
+}
+
 Draws draw_sequences(const smc::Problem& problem, const smc::Proposal& proposal, const DrawOptions& options,
                      const comm::Communicator& world, const comm::Groups& groups, Draws found,
                      const Steering& steering) {

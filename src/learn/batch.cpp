@@ -8,8 +8,11 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
-#include "twistor/model/absorbing.hpp"
+#include "twistor/base/reproducible_sum.hpp"
+#include "twistor/comm/collectives.hpp"
+#include "twistor/smc/forced_pass.hpp"
 #include "twistor/smc/proposal.hpp"
 
 namespace twistor::learn {
@@ -19,6 +22,27 @@ constexpr std::int64_t hidden_budget_bytes = std::int64_t{256}
                                              << 20;  // hidden states of exact samples kept on a rank
 
 }  // namespace
+
+BatchMeans means_of(const Batch& batch, const comm::Communicator& world) {
+  const smc::Population& p = batch.samples;
+  FixedPointSum sums[2];
+  std::int64_t n_zero = 0;  // samples with phi = 0
+  for (std::int64_t i = 0; i < p.size(); ++i) {
+    const double log_phi = batch.log_phi[static_cast<std::size_t>(i)];
+    n_zero += log_phi == log_zero ? 1 : 0;
+    if (log_phi == log_zero) continue;
+    double log_ratio = log_phi;
+    for (std::int64_t t = 0; t < p.T; ++t) log_ratio += p.log_p0[p.at(i, t)] - p.log_q[p.at(i, t)];
+    sums[0].add(log_ratio);
+    sums[1].add(log_phi);
+  }
+  comm::all_reduce(std::span(sums), world);
+  const bool has_zero = comm::all_reduce_sum(n_zero, world) > 0;
+  const auto mean = [&](const FixedPointSum& sum) {
+    return has_zero ? log_zero : sum.value() / static_cast<double>(batch.request.n);
+  };
+  return {mean(sums[0]), mean(sums[1])};
+}
 
 Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n_shards) {
   TWISTOR_CHECK(world.size() <= n_shards, ErrorKind::config, "starting to learn",
@@ -30,7 +54,7 @@ Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n
 }
 
 BatchSource::BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
-                         const estimate::ExactSource& exact, const comm::Communicator& world)
+                         const exact::Source& exact, const comm::Communicator& world)
     : problem_(problem), length_(length), shards_(shards), exact_(exact), world_(world) {}
 
 Batch BatchSource::draw(const Request& request, std::int64_t number, const twist::Twist& twist,
@@ -54,7 +78,7 @@ Batch BatchSource::sweep(const Request& request, std::int64_t number, const twis
   options.keep_hidden = true;
   options.seed = derive_seed(seed, Stream::negatives, static_cast<std::uint64_t>(number));
   smc::Sweep sweep = smc::sweep(problem_, proposal, options, world_);
-  counters.add(sweep.counters);
+  add_counters(counters, sweep.counters);
   Batch batch{request, std::move(sweep.particles), std::move(sweep.log_phi), {}, sweep.log_z};
   batch.samples.cache.reset();
   for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(sweep.hidden.select(0, i));
@@ -86,7 +110,7 @@ Batch BatchSource::exact_samples(const Request& request, std::int64_t number, st
 
 const at::Tensor& BatchSource::hidden_of_exact(std::int64_t index, std::span<const std::int64_t> tokens) {
   if (const auto found = kept_.find(index); found != kept_.end()) return found->second;
-  at::Tensor hidden = estimate::hidden_states(problem_, length_, tokens).select(0, 0);
+  at::Tensor hidden = smc::hidden_states(problem_, length_, tokens).select(0, 0);
   kept_bytes_ += static_cast<std::int64_t>(hidden.nbytes());
   if (kept_bytes_ > hidden_budget_bytes) {
     kept_.clear();
@@ -96,7 +120,6 @@ const at::Tensor& BatchSource::hidden_of_exact(std::int64_t index, std::span<con
 }
 
 void BatchSource::rescore(Batch& batch, const twist::Twist& twist) const {
-  const std::int64_t T = length_, end_token = problem_.lm.absorbing_token();
   smc::Population& p = batch.samples;
   for (std::int64_t s = 0; s < shards_.n_local; ++s) {  // one at a time, so that no copy of the batch is made
     const std::int64_t begin = shards_.begin(batch.request.n, s), end = shards_.begin(batch.request.n, s + 1);
@@ -109,24 +132,7 @@ void BatchSource::rescore(Batch& batch, const twist::Twist& twist) const {
     std::copy(log_psi.begin(), log_psi.end(),
               p.log_psi.begin() + static_cast<std::ptrdiff_t>(p.at(begin, 0)));
   }
-  if (end_token < 0) return;
-  for (std::int64_t i = 0; i < p.size(); ++i) {
-    const auto tokens =
-        std::span<const std::int64_t>(p.tokens).subspan(p.at(i, 0), static_cast<std::size_t>(T));
-    const auto n_live = static_cast<std::int64_t>(model::until_end(tokens, end_token).size());
-    for (std::int64_t t = n_live; t < T; ++t) p.log_psi[p.at(i, t)] = p.log_psi[p.at(i, n_live - 1)];
-  }
-}
-
-void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
-                 std::span<double> on_log_psi) {
-  if (end_token < 0) return;
-  const auto length = static_cast<std::size_t>(T);
-  for (std::size_t begin = 0; begin < tokens.size(); begin += length) {
-    const std::size_t n_live = model::until_end(tokens.subspan(begin, length), end_token).size();
-    double& last = on_log_psi[begin + n_live - 1];
-    for (std::size_t t = n_live; t < length; ++t) last += std::exchange(on_log_psi[begin + t], 0.0);
-  }
+  problem_.lm.end_rule().carry(p.tokens, length_, p.log_psi);
 }
 
 }  // namespace twistor::learn

@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "twistor/base/exact_sum.hpp"
 #include "twistor/base/log_space.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/collectives.hpp"
 
 namespace twistor::learn {

@@ -1,10 +1,12 @@
 // The registry of objectives. A new one: one source in objectives/, its maker and its line here.
 #include "twistor/learn/registry.hpp"
 
-#include <array>
+#include <fmt/format.h>
+
 #include <string>
 
-#include "twistor/base/names.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/base/strings.hpp"
 
 namespace twistor::learn {
 
@@ -37,16 +39,9 @@ std::unique_ptr<Objective> make_objective(std::string_view name, const Objective
                                           std::span<const ObjectiveKind> kinds) {
   for (const ObjectiveKind& kind : kinds)
     if (kind.name == name) return kind.make(options);
-  fail_unknown_name(name, names_of(kinds), "reading train.objective");
-}
-
-constexpr auto name_table(Positives) {
-  return std::array{Named{Positives::exact, "exact"}, Named{Positives::weighted, "weighted"},
-                    Named{Positives::both, "both"}};
-}
-
-Positives positives_from_name(std::string_view name) {
-  return from_name<Positives>(name, "reading train.positives");
+  throw Error(
+      ErrorKind::config, "reading train.objective",
+      fmt::format("there is no objective '{:.60}' (expected {})", name, join_alternatives(names_of(kinds))));
 }
 
 }  // namespace twistor::learn

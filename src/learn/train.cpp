@@ -1,9 +1,8 @@
 // Epochs of updates.
 #include "twistor/learn/train.hpp"
 
-#include <chrono>
-
 #include "twistor/base/error.hpp"
+#include "twistor/base/stopwatch.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -14,10 +13,9 @@ void call(const std::function<void(Arguments...)>& hook, std::type_identity_t<Ar
 }
 
 void update(Trainer& trainer, const Hooks& hooks) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const UpdateReport report = trainer.update();
-  call(hooks.updated, report,
-       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  call(hooks.updated, report, watch.seconds());
 }
 
 }  // namespace

@@ -4,37 +4,17 @@
 #include <ATen/ops/cat.h>
 #include <fmt/format.h>
 
-#include <chrono>
 #include <utility>
 
 #include "gradient_sum.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 
 namespace twistor::learn {
-namespace {
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// Runs body and adds its seconds.
-template <class Body>
-auto timed(double& seconds, Body body) {
-  struct Stop {
-    double& seconds;
-    double begin = seconds_now();
-    ~Stop() { seconds += seconds_now() - begin; }
-  } const stop{seconds};
-  return body();
-}
-
-}  // namespace
-
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
-                 const TrainOptions& options, const estimate::ExactSource& exact,
-                 const comm::Communicator& world)
+                 const TrainOptions& options, const exact::Source& exact, const comm::Communicator& world)
     : problem_(problem),
       twist_(twist),
       objective_(std::move(objective)),
@@ -59,7 +39,7 @@ UpdateReport Trainer::update() {
         for (Batch& batch : batches) source_.rescore(batch, twist_);
       });
     Terms terms = objective_->terms(batches, {problem_, twist_, update_}, world_);
-    if (epoch == 0) report.numbers = std::move(terms.numbers);
+    if (epoch == 0) report.numbers.insert(report.numbers.end(), terms.numbers.begin(), terms.numbers.end());
     report.skipped = std::move(terms.skipped);
     if (!report.skipped.empty()) break;
     complete(terms, batches);
@@ -80,6 +60,10 @@ std::vector<Batch> Trainer::draw(std::uint64_t seed, UpdateReport& report) {
     batches.push_back(timed(is_exact ? report.times.positives_s : report.times.sample_s,
                             [&] { return source_.draw(request, number, twist_, seed, report.times.sweep); }));
     if (!is_exact && number == 0) report.log_z = batches.back().log_z;
+    if (request.source == Source::proposal && report.numbers.empty()) {
+      const BatchMeans means = means_of(batches.back(), world_);
+      report.numbers = {{"f_q", means.f_q}, {"log_phi", means.log_phi}};
+    }
   }
   return batches;
 }
@@ -91,7 +75,7 @@ void Trainer::complete(Terms& terms, std::span<const Batch> batches) const {
     const smc::Population& p = batches[b].samples;
     std::vector<double>& on_log_psi = terms.on_log_psi[b];
     TWISTOR_ASSERT(on_log_psi.size() == p.tokens.size(), "an objective has a term for each token");
-    move_to_end(p.tokens, p.T, problem_.lm.absorbing_token(), on_log_psi);
+    problem_.lm.end_rule().move_to_end(p.tokens, p.T, on_log_psi);
     for (std::size_t i = 0; i < on_log_psi.size(); ++i) linear.add(on_log_psi[i] * p.log_psi[i]);
   }
   if (!terms.loss) terms.loss = linear;

@@ -5,12 +5,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
 #include "twistor/format/json.hpp"
+#include "twistor/format/safetensors_writer.hpp"
 #include "twistor/format/weight_formats.hpp"
 
 namespace twistor::model {
@@ -90,25 +91,11 @@ void write_linear_head(const std::filesystem::path& path, const LinearHead& head
   std::map<std::string, std::string> metadata = head.notes;
   metadata[classes_key] = nlohmann::json(head.classes).dump();
   metadata[encoder_key] = head.encoder_fingerprint;
-  const std::size_t weight_bytes = std::span(head.weight).size_bytes(),
-                    bytes = weight_bytes + std::span(head.bias).size_bytes();
   const auto n = static_cast<std::int64_t>(head.classes.size());
-  const nlohmann::json header = {
-      {"__metadata__", metadata},
-      {"weight", {{"dtype", "F32"}, {"shape", {n, head.width()}}, {"data_offsets", {0, weight_bytes}}}},
-      {"bias", {{"dtype", "F32"}, {"shape", {n}}, {"data_offsets", {weight_bytes, bytes}}}}};
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begins at a multiple of 8
-  const std::uint64_t length = text.size();
-  std::ofstream out(path, std::ios::binary);
-  out.write(reinterpret_cast<const char*>(&length), sizeof length);
-  out << text;
-  for (const std::vector<float>* values : {&head.weight, &head.bias})
-    out.write(reinterpret_cast<const char*>(values->data()),
-              static_cast<std::streamsize>(std::span(*values).size_bytes()));
-  out.close();
-  TWISTOR_CHECK(!out.fail(), ErrorKind::io, "writing the linear head " + path.string(),
-                "the file cannot be written", "is the disk full or the folder read-only?");
+  const format::TensorValues tensors[] = {{{"weight", {n, head.width()}}, head.weight},
+                                          {{"bias", {n}}, head.bias}};
+  write_file_atomically(path, format::safetensors_bytes(tensors, metadata),
+                        "writing the linear head " + path.string());
 }
 
 }  // namespace twistor::model

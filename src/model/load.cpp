@@ -109,13 +109,6 @@ std::string fingerprint_of(const format::WeightFile& file, std::string_view head
   return digest.finish_hex();
 }
 
-device::Precision precision_from_name(const std::string& name) {
-  if (name == "float32") return device::Precision::float32;
-  TWISTOR_CHECK(name == "bfloat16", ErrorKind::config, "reading model.dtype",
-                fmt::format("\"{}\" is not known, expected float32 or bfloat16", name));
-  return device::Precision::bfloat16;
-}
-
 std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
                                                    const LoadOptions& options) {
   std::error_code ignored;

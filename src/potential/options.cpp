@@ -1,88 +1,120 @@
-// The table of options of potentials and what goes by it.
+// The keys of potentials, and what goes by them.
 #include "twistor/potential/options.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
-#include <type_traits>
+#include <limits>
 
 #include "twistor/base/digest.hpp"
 #include "twistor/base/mapped_file.hpp"
+#include "twistor/config/fields.hpp"
+#include "twistor/model/load.hpp"
+#include "twistor/potential/option_values.hpp"
+#include "twistor/potential/registry.hpp"
 
 namespace twistor::potential {
 namespace {
 
-// A member and its key have one name, unless that is a word of the language.
-#define TWISTOR_OPTION(name) #name, &PotentialOptions::name
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr config::Range positive{0, infinity, false, false}, finite{-infinity, infinity, false, false},
+    any_number{-infinity, infinity}, at_most_0{-infinity, 0};
 
-constexpr std::array table = {
-    OptionField{TWISTOR_OPTION(potential)},
-    OptionField{TWISTOR_OPTION(beta)},
-    OptionField{TWISTOR_OPTION(length)},
-    OptionField{TWISTOR_OPTION(text)},
-    OptionField{TWISTOR_OPTION(ids)},
-    OptionField{TWISTOR_OPTION(words)},
-    OptionField{TWISTOR_OPTION(log_floor)},
-    OptionField{TWISTOR_OPTION(scores)},
-    OptionField{TWISTOR_OPTION(table), true},
-    OptionField{TWISTOR_OPTION(mode)},
-    OptionField{TWISTOR_OPTION(lexicon), true},
-    OptionField{TWISTOR_OPTION(cap)},
-    OptionField{TWISTOR_OPTION(classifier), true},
-    OptionField{TWISTOR_OPTION(encoder), true},
-    OptionField{TWISTOR_OPTION(head), true},
-    OptionField{TWISTOR_OPTION(dtype)},
-    OptionField{TWISTOR_OPTION(pattern)},
-    OptionField{"class", &PotentialOptions::class_name},
-    OptionField{TWISTOR_OPTION(negate)},
-    OptionField{TWISTOR_OPTION(rule)},
-    OptionField{TWISTOR_OPTION(threshold)},
-    OptionField{"template", &PotentialOptions::template_text},
-    OptionField{TWISTOR_OPTION(answer)},
-    OptionField{TWISTOR_OPTION(command)},
-    OptionField{TWISTOR_OPTION(timeout_s)},
-    OptionField{TWISTOR_OPTION(scope)},
-};
-
-// Numbers as the shortest text that reads back to the same bits.
-template <class T>
-std::string text_of(const T& value) {
-  if constexpr (requires { value.begin(); } && !std::is_same_v<T, std::string>) {
-    return fmt::format("{}", fmt::join(value, ","));
-  } else {
-    return fmt::format("{}", value);
-  }
+/// Keys of one object, bound to it.
+config::Fields fields_of(PotentialOptions& options) {
+  config::Fields fields;
+  fields.add("target", options);
+  return fields;
 }
 
 }  // namespace
 
-std::span<const OptionField> option_fields() {
-  return table;
+void PotentialOptions::visit_keys(const config::Visitor& visit) {
+  const auto key = [](std::string_view name, std::string_view meaning, config::Range range = {}) {
+    return config::Key{.name = name, .meaning = meaning, .range = range};
+  };
+  const auto choice = [](std::string_view name, std::string_view meaning,
+                         std::vector<std::string_view> choices) {
+    return config::Key{.name = name, .meaning = meaning, .choices = std::move(choices)};
+  };
+  const auto input = [](std::string_view name, std::string_view meaning) {
+    return config::Key{.name = name, .meaning = meaning, .is_input = true};
+  };
+  visit(choice("potential", "what makes a sequence good", potential_names()), &potential);
+  visit(key("beta", "exponent of phi", positive), &beta);
+  visit(key("text", "continuation: the text that should follow; similarity: to resemble"), &text);
+  visit(key("ids", "continuation: the tokens that should follow; contains: any of these"), &ids);
+  visit(key("words", "contains: any of these words or phrases, separated by commas"), &words);
+  visit(input("table", "tokens: file of scores"), &table);
+  visit(choice("mode",
+               "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), each "
+               "entry's once "
+               "or the mean (lexicon)",
+               choices_of<ScoreMode, LexiconMode>()),
+        &mode);
+  visit(input("lexicon", "lexicon: file of words and their valences"), &lexicon);
+  visit(key("cap", "lexicon: the valence of a text counts up to here", any_number), &cap);
+  visit(key("pattern", "regex: what must match somewhere in the text"), &pattern);
+  visit(key("log_floor", "contains, regex: log phi of a sequence without any match", at_most_0), &log_floor);
+  visit(input("classifier", "classifiers: folder of the model"), &classifier);
+  visit(input("encoder", "similarity, linear_head: folder of a sentence encoder"), &encoder);
+  visit(input("head", "linear_head: file of the head"), &head);
+  visit(choice("dtype", "arithmetic of the potential's own model", choices_of<device::Precision>()), &dtype);
+  visit(key("class", "classifiers: the class whose probability counts"), &class_name);
+  visit(key("negate", "classifiers: the probability that it is not this class counts"), &negate);
+  visit(choice("rule", "classifiers: how phi follows from it", choices_of<RuleKind>()), &rule);
+  visit(key("threshold", "classifiers: log-odds to exceed, for rule = threshold", finite), &threshold);
+  visit(key("template", "judge: what the model is asked about a text, with {text} in it"), &template_text);
+  visit(key("answer", "judge: the answer whose probability counts"), &answer);
+  visit(key("command", "process: command that reads texts and writes numbers"), &command);
+  visit(key("timeout_s", "process: longest silence", positive), &timeout_s);
+  visit(choice("scope", "kinds that read text: prompt and generation or the latter alone",
+               choices_of<TextScope>()),
+        &scope);
 }
 
-const OptionField* find_option(std::string_view key) {
-  const auto* found = std::ranges::find(table, key, &OptionField::key);
-  return found == table.end() ? nullptr : found;
+std::vector<std::string> keys_that_are_set(const PotentialOptions& options) {
+  PotentialOptions copy = options, fresh;
+  const config::Fields given = fields_of(copy), defaults = fields_of(fresh);
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < given.size(); ++i)
+    if (!config::is_equal(given[i], defaults[i])) out.emplace_back(given[i].about.name);
+  if (!options.scores.empty()) out.emplace_back("scores");
+  return out;
 }
 
-bool is_set(const OptionField& field, const PotentialOptions& options) {
-  const PotentialOptions fresh;
-  return std::visit([&](auto member) { return options.*member != fresh.*member; }, field.member);
+std::vector<std::string> inputs_of(const PotentialOptions& options) {
+  PotentialOptions copy = options;
+  std::vector<std::string> out;
+  for (const config::Field& field : fields_of(copy)) {
+    const std::string& value = field.about.is_input ? *std::get<std::string*>(field.value) : std::string();
+    if (!value.empty()) out.push_back(value);
+  }
+  return out;
 }
 
 std::string digest(const PotentialOptions& options) {
+  PotentialOptions copy = options;
+  const config::Fields fields = fields_of(copy);
+  std::vector<std::string> set = keys_that_are_set(options);
+  std::ranges::sort(set);
   Sha256 hash;
-  for (const OptionField& field : table) {
-    const std::string value = std::visit([&](auto m) { return text_of(options.*m); }, field.member);
-    if (field.is_path && std::filesystem::is_regular_file(value)) {
-      // The contents count, not the place.
-      hash.add(fmt::format("{}:file:", field.key));
-      hash.add(sha256_hex(MappedFile(value).bytes()));
-    } else if (!field.is_path || value.empty()) {
-      hash.add(fmt::format("{}:{}:{}|", field.key, value.size(), value));
+  const auto add = [&hash](std::string_view key, const std::string& value) {
+    hash.add(fmt::format("{}:{}:{}|", key, value.size(), value));
+  };
+  add("potential", options.potential);
+  add("length", fmt::format("{}", options.length));
+  add("scores", fmt::format("{}", fmt::join(options.scores, ",")));
+  for (const std::string& key : set) {
+    const config::Field* field = fields.find("target." + key);
+    if (field == nullptr) continue;  // the scores
+    const auto* path = field->about.is_input ? std::get<std::string*>(field->value) : nullptr;
+    if (path == nullptr) {
+      add(key, config::format_value(*field));
+    } else if (std::filesystem::is_regular_file(*path)) {  // the contents count, not the place
+      add(key, sha256_hex(MappedFile(*path).bytes()));
     }
   }
   return hash.finish_hex();

@@ -10,20 +10,20 @@
 #include <string_view>
 #include <variant>
 
+#include "kinds/classifier.hpp"
+#include "kinds/contains.hpp"
+#include "kinds/continuation.hpp"
+#include "kinds/judge.hpp"
+#include "kinds/lexicon.hpp"
+#include "kinds/linear_head.hpp"
+#include "kinds/process.hpp"
+#include "kinds/regex.hpp"
+#include "kinds/similarity.hpp"
+#include "kinds/token_scores.hpp"
+#include "kinds/toxicity_bilstm.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/potential/checked_potential.hpp"
-#include "twistor/potential/classifier.hpp"
-#include "twistor/potential/contains.hpp"
-#include "twistor/potential/continuation.hpp"
-#include "twistor/potential/judge.hpp"
-#include "twistor/potential/lexicon.hpp"
-#include "twistor/potential/linear_head.hpp"
-#include "twistor/potential/process.hpp"
-#include "twistor/potential/regex.hpp"
-#include "twistor/potential/similarity.hpp"
-#include "twistor/potential/token_scores.hpp"
-#include "twistor/potential/toxicity_bilstm.hpp"
 
 namespace twistor::potential {
 namespace {
@@ -65,13 +65,11 @@ const std::vector<Kind>& kinds() {
 void require_only_what_is_read(const Kind& kind, const PotentialOptions& options, const std::string& doing) {
   std::vector<std::string_view> read = kind.reads;
   if (std::holds_alternative<ScorerMaker>(kind.make)) read.push_back("scope");
-  for (const OptionField& field : option_fields())
-    TWISTOR_CHECK(!is_set(field, options) || field.key == "potential" || field.key == "length" ||
-                      std::ranges::find(read, field.key) != read.end(),
-                  ErrorKind::config, doing,
-                  fmt::format("target.{} is set, but this potential does not read it (it reads {})",
-                              field.key, fmt::join(read, ", ")),
-                  fmt::format("leave target.{} as it is by default", field.key));
+  for (const std::string& key : keys_that_are_set(options))
+    TWISTOR_CHECK(key == "potential" || std::ranges::find(read, key) != read.end(), ErrorKind::config, doing,
+                  fmt::format("target.{} is set, but this potential does not read it (it reads {})", key,
+                              fmt::join(read, ", ")),
+                  fmt::format("leave target.{} as it is by default", key));
 }
 
 std::string doing_with(std::string_view name) {
@@ -108,7 +106,8 @@ std::int64_t TargetContext::end_token() const {
 }
 
 model::LoadOptions TargetContext::load_options(const PotentialOptions& options) const {
-  return {model::precision_from_name(options.dtype), weight_memory ? weight_memory() : model::WeightMemory{}};
+  return {from_name<device::Precision>(options.dtype, "target.dtype"),
+          weight_memory ? weight_memory() : model::WeightMemory{}};
 }
 
 std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const TargetContext& context) {
@@ -120,8 +119,9 @@ std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const
     TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config, doing_with(kind.name),
                   "it reads text, and the model has no tokenizer",
                   "put the model's tokenizer.json beside it, or choose a potential of tokens");
-    potential = std::make_unique<TextPotential>(make_text_scorer(options, context), *context.tokenizer,
-                                                text_scope_from_name(options.scope), context.end_token());
+    potential = std::make_unique<TextPotential>(
+        make_text_scorer(options, context), *context.tokenizer,
+        from_name<TextScope>(options.scope, "target.scope", doing_with(kind.name)), context.end_token());
   }
   return std::make_unique<CheckedPotential>(std::string(kind.name), std::move(potential),
                                             context.vocab_size());
@@ -136,12 +136,9 @@ std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options, co
 
 std::string identity(const Potential& potential, const PotentialOptions& options) {
   const std::string fingerprint = potential.fingerprint();
-  for (const OptionField& field : option_fields())
-    if (field.is_path)
-      TWISTOR_ASSERT(
-          !fingerprint.empty() || !std::filesystem::is_directory(
-                                      options.*std::get<std::string PotentialOptions::*>(field.member)),
-          "a potential that reads a folder has a fingerprint");
+  for (const std::string& input : inputs_of(options))
+    TWISTOR_ASSERT(!fingerprint.empty() || !std::filesystem::is_directory(input),
+                   "a potential that reads a folder has a fingerprint");
   return fmt::format("{} [sha256 {}]", potential.description(),
                      sha256_hex(digest(options) + fingerprint).substr(0, 16));
 }
@@ -150,9 +147,9 @@ bool needs_language_model(std::string_view name) {
   return find_kind(name).needs_lm;
 }
 
-std::vector<std::string> potential_names() {
-  std::vector<std::string> names;
-  for (const Kind& kind : kinds()) names.emplace_back(kind.name);
+std::vector<std::string_view> potential_names() {
+  std::vector<std::string_view> names;
+  for (const Kind& kind : kinds()) names.push_back(kind.name);
   return names;
 }
 

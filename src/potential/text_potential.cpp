@@ -11,13 +11,6 @@
 
 namespace twistor::potential {
 
-TextScope text_scope_from_name(const std::string& name) {
-  if (name == "all") return TextScope::all;
-  TWISTOR_CHECK(name == "generation", ErrorKind::config, "choosing what the potential reads",
-                fmt::format("target.scope is '{}' (expected all or generation)", name));
-  return TextScope::generation;
-}
-
 TextPotential::TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer,
                              TextScope scope, std::int64_t end_token)
     : scorer_(std::move(scorer)), tokenizer_(tokenizer), scope_(scope), end_token_(end_token) {}

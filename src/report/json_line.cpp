@@ -6,8 +6,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/store/atomic_file.hpp"
+#include "twistor/format/json.hpp"
 
 namespace twistor::report {
 namespace {
@@ -45,21 +46,22 @@ std::string json_number(double value) {
   return plain_number(value);
 }
 
-std::string json_string(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 JsonLine& JsonLine::add_json(std::string_view name, std::string_view json) {
   TWISTOR_ASSERT(names_.emplace(name, true).second,
                  "a JSON object got the member '" + std::string(name) + "' twice");
   if (!members_.empty()) members_ += ',';
-  members_ += json_string(name);
+  members_ += format::json_string(name);
   members_ += ':';
   members_ += json;
   return *this;
 }
 
-JsonLine& JsonLine::add(std::string_view name, const Estimate& estimate) {
+JsonLine& JsonLine::add(std::string_view name, std::string_view text) {
+  return add_json(name, format::json_string(text));
+}
+
+JsonLine& JsonLine::add(std::string_view name, const estimate::Estimate& estimate) {
+  if (estimate.n == 0) return add_json(name, "null");
   return add(name, JsonLine().add("mean", estimate.mean).add("se", estimate.se).add("n", estimate.n));
 }
 
@@ -110,7 +112,7 @@ std::string indented(std::string_view json) {
 }
 
 void write_text_atomically(const std::string& path, std::string_view text) {
-  store::write_file_atomically(path, text, "writing " + path);
+  write_file_atomically(path, text, "writing " + path);
 }
 
 }  // namespace twistor::report

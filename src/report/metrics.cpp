@@ -40,8 +40,8 @@ MetricsWriter::MetricsWriter(std::filesystem::path path, std::optional<std::int6
     : path_(std::move(path)) {
   const std::string kept = keep_until_update ? kept_lines(path_, *keep_until_update) : std::string();
   write_text_atomically(path_.string(), kept);
-  descriptor_ = store::Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-  if (!descriptor_) store::throw_io_error("opening " + path_.string(), "cannot append", errno);
+  descriptor_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (!descriptor_) throw_io_error("opening " + path_.string(), "cannot append", errno);
 }
 
 void MetricsWriter::write(const JsonLine& line) {
@@ -50,7 +50,7 @@ void MetricsWriter::write(const JsonLine& line) {
   while (!rest.empty()) {
     const ssize_t n = ::write(descriptor_.get(), rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) store::throw_io_error("writing " + path_.string(), "cannot append a line", errno);
+    if (n < 0) throw_io_error("writing " + path_.string(), "cannot append a line", errno);
     rest.remove_prefix(static_cast<std::size_t>(n));
   }
 }

@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <ctime>
 #include <limits>
+
+#include "twistor/base/stopwatch.hpp"
 
 namespace twistor::report {
 namespace {
@@ -28,10 +29,6 @@ std::string_view shortened(std::string_view text, std::size_t n_bytes) noexcept 
 
 std::string stamped(const std::string& stamp, const std::string& text) {
   return stamp.empty() ? text : stamp + " " + text;
-}
-
-double steady_now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 std::string utc_now() {
@@ -61,7 +58,7 @@ ProgressLine::ProgressLine(const ProgressOptions& options)
       is_terminal_(::isatty(options.descriptor) == 1),
       next_s_(std::numeric_limits<double>::lowest()),
       pause_s_(options.log_every_s) {
-  if (!options_.now_s) options_.now_s = steady_now_s;
+  if (!options_.now_s) options_.now_s = [watch = Stopwatch()] { return watch.seconds(); };
   if (!options_.stamp) options_.stamp = utc_now;
 }
 

@@ -176,14 +176,6 @@ std::span<const double> RowScores::blocks_of(std::int64_t row) const {
   return std::span(block_log_sums).subspan(static_cast<std::size_t>(row) * width, width);
 }
 
-ProposalKind proposal_from_name(std::string_view name) {
-  if (name == "base") return ProposalKind::base;
-  if (name == "twisted") return ProposalKind::twisted;
-  TWISTOR_CHECK(name == "tempered", ErrorKind::config, "reading smc.proposal",
-                fmt::format("\"{}\" is not known, expected base, twisted or tempered", name));
-  return ProposalKind::tempered;
-}
-
 Proposal::Proposal(const model::LanguageModel& lm, const twist::Twist& twist, ProposalKind kind, double beta)
     : lm_(lm), twist_(twist), kind_(kind), beta_(kind == ProposalKind::tempered ? beta : 1.0) {
   TWISTOR_CHECK(lm.vocab_size() == twist.vocab_size(), ErrorKind::data, "joining model and twist",

@@ -5,33 +5,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <unordered_map>
 
 #include "select_rows.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/base/exact_sum.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/reproducible_sum.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 
 namespace twistor::smc {
 namespace {
-
-/// Adds the seconds of its life to a counter.
-class StageTimer {
- public:
-  explicit StageTimer(double& seconds) : seconds_(seconds), begin_(Clock::now()) {}
-  ~StageTimer() { seconds_ += std::chrono::duration<double>(Clock::now() - begin_).count(); }
-  StageTimer(const StageTimer&) = delete;
-  StageTimer& operator=(const StageTimer&) = delete;
-
- private:
-  using Clock = std::chrono::steady_clock;
-  double& seconds_;
-  Clock::time_point begin_;
-};
 
 /// Weights of the whole population in the order of ids. *Collective over comm*: one gather.
 std::vector<double> gather_by_id(std::span<const double> local, const Layout& layout,
@@ -57,6 +43,7 @@ class Sweeper {
         options_(options),
         comm_(comm),
         pinned_(pinned),
+        end_(problem.lm.end_rule()),
         layout_(options.n_shards > 0 ? Layout::sharded(options.particles, options.n_shards, comm.size())
                                      : Layout::blocks(options.particles, comm.size())),
         names_(options.particles, static_cast<std::int64_t>(problem.prompt.size())),
@@ -100,8 +87,8 @@ class Sweeper {
   /// Whether the text had ended before s_t: then s_t is the end token again, psi stays what it was, and the
   /// step leaves the weight alone.
   [[nodiscard]] bool has_ended(std::int64_t i, std::int64_t t) const {
-    const std::int64_t end = problem_.lm.absorbing_token();
-    return end >= 0 && t > 0 && out_.particles.tokens[out_.particles.at(i, t - 1)] == end;
+    return end_.can_end() &&
+           end_.has_ended(std::span(out_.particles.tokens).subspan(out_.particles.at(i, 0)), t);
   }
 
   /// The prompt, once on every rank; all particles stand at its end.
@@ -300,6 +287,7 @@ class Sweeper {
   const SweepOptions& options_;
   const comm::Communicator& comm_;
   std::optional<std::span<const std::int64_t>> pinned_;
+  model::EndRule end_;
   Layout layout_;
   BlockNames names_;
   Genealogy genealogy_;
@@ -308,36 +296,6 @@ class Sweeper {
 };
 
 }  // namespace
-
-Trigger trigger_from_name(std::string_view name) {
-  if (name == "every_step") return Trigger::every_step;
-  if (name == "ess") return Trigger::ess;
-  TWISTOR_CHECK(name == "never", ErrorKind::config, "reading smc.trigger",
-                fmt::format("\"{}\" is not known, expected every_step, ess or never", name));
-  return Trigger::never;
-}
-
-Order order_from_name(std::string_view name) {
-  if (name == "resample_first") return Order::resample_first;
-  TWISTOR_CHECK(name == "draw_first", ErrorKind::config, "reading smc.order",
-                fmt::format("\"{}\" is not known, expected resample_first or draw_first", name));
-  return Order::draw_first;
-}
-
-void SweepCounters::add(const SweepCounters& o) {
-  token_forwards += o.token_forwards;
-  rows_scored += o.rows_scored;
-  resamplings += o.resamplings;
-  moved_copies += o.moved_copies;
-  sent_messages += o.sent_messages;
-  sent_bytes += o.sent_bytes;
-  peak_live_blocks = std::max(peak_live_blocks, o.peak_live_blocks);
-  dense_blocks = std::max(dense_blocks, o.dense_blocks);
-  forward_s += o.forward_s;
-  heads_s += o.heads_s;
-  resample_s += o.resample_s;
-  potential_s += o.potential_s;
-}
 
 Sweep sweep(const Problem& problem, const Proposal& proposal, const SweepOptions& options,
             const comm::Communicator& comm, std::optional<std::span<const std::int64_t>> pinned) {

@@ -19,12 +19,6 @@
 namespace twistor::smc {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, SchemeKind>, 4> names{
-    {{"multinomial", SchemeKind::multinomial},
-     {"stratified", SchemeKind::stratified},
-     {"systematic", SchemeKind::systematic},
-     {"residual", SchemeKind::residual}}};
-
 constexpr std::int64_t max_particles =
     std::numeric_limits<std::int32_t>::max();  // tables of counts are 32 bits wide
 constexpr double lowest = std::numeric_limits<double>::lowest();
@@ -305,19 +299,6 @@ ConditionalAncestors draw(SchemeKind kind, const Draw& d, std::int64_t pinned) {
 }
 
 }  // namespace
-
-SchemeKind scheme_from_name(std::string_view name) {
-  for (const auto& [known, kind] : names)
-    if (known == name) return kind;
-  throw Error(ErrorKind::config, "choosing a resampling scheme",
-              fmt::format("expected multinomial, stratified, systematic or residual, got '{}'", name));
-}
-
-std::string_view scheme_name(SchemeKind kind) noexcept {
-  for (const auto& [name, known] : names)
-    if (known == kind) return name;
-  return "unknown";
-}
 
 std::vector<std::int64_t> ancestors(SchemeKind kind, std::span<const double> log_w, std::uint64_t seed,
                                     std::uint32_t step) {

@@ -8,10 +8,10 @@
 #include <cerrno>
 
 #include "image.hpp"
+#include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/mapped_file.hpp"
-#include "twistor/store/atomic_file.hpp"
 #include "twistor/store/container.hpp"
 #include "twistor/store/crc32c.hpp"
 

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <new>
 
-#include "twistor/store/atomic_file.hpp"
+#include "twistor/base/descriptor.hpp"
 
 namespace twistor::store::hdf5 {
 namespace {

@@ -8,6 +8,7 @@
 #include "hdf5_wrapper.hpp"
 #include "image.hpp"
 #include "twistor/store/crc32c.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::store {
 namespace {
@@ -138,7 +139,7 @@ std::map<std::string, Attribute> all_attributes(const ArchiveView& archive, cons
   std::map<std::string, Attribute> all{{format_attribute, format_name},
                                        {version_attribute, std::int64_t{format_version}},
                                        {kind_attribute, kind},
-                                       {created_by_attribute, "twistor " TWISTOR_VERSION},
+                                       {created_by_attribute, program_name()},
                                        {directory_attribute, std::int64_t{0}}};
   for (const auto& [name, value] : archive.attributes) {
     TWISTOR_CHECK(all.emplace(name, value).second, ErrorKind::internal, context.doing,

@@ -127,7 +127,7 @@ void HeadTwist::refresh() {
 }
 
 std::vector<float> HeadTwist::input(const at::Tensor& hidden) const {
-  const at::Tensor contiguous = hidden.contiguous();
+  const at::Tensor contiguous = hidden.narrow(1, 0, width_).contiguous();
   const float* begin = contiguous.const_data_ptr<float>();
   std::vector<float> x(begin, begin + contiguous.numel());
   if (tied_ == nullptr) return x;
@@ -137,7 +137,7 @@ std::vector<float> HeadTwist::input(const at::Tensor& hidden) const {
         std::span(x).subspan(static_cast<std::size_t>(i * width_), static_cast<std::size_t>(width_));
     double sum = 0;
     for (const float v : row) sum += static_cast<double>(v) * static_cast<double>(v);
-    if (sum == 0) continue;  // behind an absorbing token
+    if (sum == 0) continue;  // after the end of a text
     const auto factor = static_cast<float>(1.0 / std::sqrt(sum / static_cast<double>(width_)));
     for (float& v : row) v *= factor;
   }
@@ -157,9 +157,9 @@ std::vector<std::vector<float>> HeadTwist::dense_layers(std::span<const float> x
 }
 
 at::Tensor HeadTwist::features(const at::Tensor& hidden) const {
-  if (n_dense_layers() == 0) return hidden;
+  if (n_dense_layers() == 0) return hidden.narrow(1, 0, width_);
   const auto layers = dense_layers(input(hidden), hidden.size(0));
-  at::Tensor out = at::empty(hidden.sizes(), hidden.options());
+  at::Tensor out = at::empty({hidden.size(0), width_}, hidden.options());
   std::transform(layers.back().begin(), layers.back().end(), out.mutable_data_ptr<float>(),
                  [&](float v) { return scale_ * v; });
   return out;

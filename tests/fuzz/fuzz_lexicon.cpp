@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "potential/kinds/lexicon.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/potential/lexicon.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace twistor;

@@ -15,7 +15,7 @@ void with_every_isa(const Body& body) {
   const device::Isa before = device::isa_in_use();
   for (const device::Isa isa : device::compiled_isas()) {
     if (isa > device::best_isa()) break;
-    SCOPED_TRACE(std::string(device::isa_name(isa)));
+    SCOPED_TRACE(std::string(name_of(isa)));
     device::use_isa(isa);
     body(isa);
   }

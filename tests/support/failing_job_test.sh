@@ -11,7 +11,7 @@ check() {
   start=$(date +%s%N)
   text=$(timeout -k 1 60 "$mpiexec" -n "$ranks" "$program" "$mode" 2>&1)
   code=$?
-  seconds=$(((($(date +%s%N) - start)) / 1000000000))
+  seconds=$((($(date +%s%N) - start) / 1000000000))
   found=$(grep -c -- "$pattern" <<<"$text")
   # Starting mpirun takes 1-2 s on a busy machine; they come on top of the 5 s.
   if ((code != expected || found != times || seconds > 7)); then

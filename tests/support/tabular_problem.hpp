@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "twistor/base/philox.hpp"
+#include "twistor/exact/enumeration.hpp"
 #include "twistor/model/tabular.hpp"
-#include "twistor/potential/enumeration.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/twist.hpp"
 
@@ -30,9 +30,7 @@ class TableTwist final : public twist::Twist {
                at::Tensor& out) const override {
     for (std::int64_t r = 0; r < features.size(0); ++r) {
       Tokens prefix = lm_.prefix_of(features.const_data_ptr<double>()[r * features.stride(0)]);
-      // The zero row of an ended text has no prefix, and its psi counts nowhere.
-      prefix.erase(prefix.begin(),
-                   prefix.begin() + static_cast<std::ptrdiff_t>(std::min(prompt_length_, prefix.size())));
+      prefix.erase(prefix.begin(), prefix.begin() + static_cast<std::ptrdiff_t>(prompt_length_));
       prefix.push_back(0);
       for (std::int64_t v = v_begin; v < v_end; ++v) {
         prefix.back() = v;
@@ -81,11 +79,16 @@ struct TabularProblem {
   model::TabularModel lm = model::TabularModel::random(V, 1 + T, 11, 0.7);
   Tokens prompt{2};
   RoughPotential potential;
-  potential::Enumeration exact = potential::enumerate(lm, potential, prompt, T, {.keep_twists = true});
+  twistor::exact::Enumeration exact =
+      twistor::exact::enumerate(lm, potential, prompt, T, {.keep_twists = true});
   TableTwist rough_twist{lm, 1, [](const Tokens& prefix) { return 1.2 * rough(prefix, 9); }};
   TableTwist optimal_twist{lm, 1, [this](const Tokens& prefix) { return exact.log_optimal_twist(prefix); }};
 
   [[nodiscard]] smc::Problem problem() const { return {lm, prompt, potential}; }
+  /// Defaults for K particles over this problem's T tokens.
+  [[nodiscard]] static smc::SweepOptions sweep_options(std::int64_t K) {
+    return {.particles = K, .length = T};
+  }
 };
 
 }  // namespace twistor::test

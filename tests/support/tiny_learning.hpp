@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "support/tabular_problem.hpp"
+#include "twistor/exact/base_sampler.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/potential/base_sampler.hpp"
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::test {
@@ -25,7 +25,7 @@ struct TinyTask {
         p(precision) {
     std::vector<std::int64_t> indices(20);
     for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);
-    exact_tokens = potential::sample_base(*lm, prompt, T, indices, 4).tokens;
+    exact_tokens = exact::sample_base(*lm, prompt, T, indices, 4).tokens;
   }
   static constexpr std::int64_t T = 5;
   std::unique_ptr<model::LanguageModel> lm;
@@ -33,10 +33,10 @@ struct TinyTask {
   std::vector<std::int64_t> prompt{3, 7, 11, 4};
   RoughPotential potential{3.0};
   std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
-  estimate::ExactSource source{20, [this](std::int64_t i) {
-                                 return std::vector<std::int64_t>(exact_tokens.begin() + i * T,
-                                                                  exact_tokens.begin() + (i + 1) * T);
-                               }};
+  exact::Source source{20, [this](std::int64_t i) {
+                         return std::vector<std::int64_t>(exact_tokens.begin() + i * T,
+                                                          exact_tokens.begin() + (i + 1) * T);
+                       }};
   smc::Problem problem{*lm, prompt, potential};
 };
 
@@ -44,7 +44,7 @@ struct TinyTask {
 struct Learner {
   Learner(const TinyTask& task, const std::string& form, std::unique_ptr<learn::Objective> objective,
           const comm::Communicator& comm, std::int64_t n_shards = 8)
-      : twist(twist::make_twist(form, {.width = task.lm->hidden_size(),
+      : twist(twist::make_twist(form, {.width = task.lm->feature_size(),
                                        .vocab_size = task.lm->vocab_size(),
                                        .precision = task.p,
                                        .init_scale = 1.0,

@@ -148,6 +148,22 @@ check "failed when preempted: the reason's code" exits 70
 ON_END=75 run batch_job 0
 check "75 without preemption: not requeued" n_calls 0 scontrol
 rm "$work/bin/srun" "$work/bin/scontrol"
+# run.sbatch: which subcommands it takes.
+stand_in srun </dev/null
+sbatch_run() { run env TWISTOR_HOME="$home" SLURM_JOB_ID=17 "$root/slurm/run.sbatch" "$@"; }
+ln -s "$root/slurm" "$home/slurm"
+for subcommand in train evaluate sample; do
+  sbatch_run "$subcommand" x.cfg --smc.particles=7
+  check "run.sbatch $subcommand ends well" exits 0
+  check "run.sbatch $subcommand resumes" n_calls 1 "<build/release/twistor> <$subcommand> <x.cfg> <--smc.particles=7> <--run.resume=auto>"
+done
+for wrong in '' x.cfg train score; do
+  # shellcheck disable=SC2086  # nothing is one of the wrong ones
+  sbatch_run $wrong
+  check "run.sbatch $wrong is a usage error" exits 64
+  check "run.sbatch $wrong gives a hint" err_has '^hint: '
+done
+rm "$work/bin/srun"
 for script in "$root"/slurm/*.sbatch; do
   check "${script##*/} shows how far it is" not grep -q 'run.progress' "$script"
 done
@@ -159,10 +175,21 @@ run env TWISTOR_JOBS=5 "$root/launch/build.sh" asan unit_base unit_text
 check "build.sh ends well" exits 0
 check "it configures the preset" n_calls 1 'cmake <--preset> <asan>'
 check "it builds the targets" n_calls 1 '<--preset> <asan> <--parallel> <5> <--target> <unit_base> <unit_text>'
+stand_in ctest </dev/null
+for name in apt-get pip python3; do stand_in "$name" <<<'exit 1'; done
+run env TWISTOR_JOBS=1 "$root/launch/test.sh" -R x
+check "test.sh ends well" exits 0
+check "test.sh runs what it was asked for" n_calls 1 'ctest .*<-R> <x>'
+check "test.sh installs nothing where the build can be configured" not out_has 'setup.sh'
+rm "$work/bin/python3" "$work/bin/apt-get" "$work/bin/pip" "$work/bin/ctest"
 stand_in cmake <<<'echo "no LibTorch" >&2; exit 1'
 run "$root/launch/build.sh" release
 check "a failed configuration is a configuration error" exits 78
 check "its message is shown" err_has 'no LibTorch'
+for name in apt-get sudo; do stand_in "$name" <<<'exit 1'; done  # nothing is installed from here, whatever is missing
+run env LibTorch_ROOT=/opt/mine "$root/launch/test.sh"
+check "test.sh says when it installs" out_has 'launch/setup.sh installs what is missing'
+rm "$work/bin/apt-get" "$work/bin/sudo"
 rm "$work/bin/cmake" "$work/bin/ninja"
 
 # setup.sh: LibTorch arrives whole or not at all.

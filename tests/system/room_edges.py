@@ -10,19 +10,21 @@ import tempfile
 
 ROOMS = {  # room: rooms whose headers it may include
     "base": [],
+    "config": ["base"],
     "comm": ["base"],
     "format": ["base"],
     "text": ["base", "format"],
     "device": ["base"],
     "model": ["base", "format", "text", "device"],
-    "potential": ["base", "format", "text", "model"],
-    "twist": ["base", "device", "model"],
-    "smc": ["base", "comm", "model", "potential", "twist"],
-    "estimate": ["base", "comm", "smc"],
-    "learn": ["base", "comm", "model", "twist", "smc", "estimate"],
+    "potential": ["base", "config", "format", "text", "model"],
     "store": ["base"],
-    "report": ["base", "store"],
-    "app": ["base", "comm", "format", "text", "device", "model", "potential", "twist", "smc", "estimate", "learn", "store", "report"],
+    "exact": ["base", "comm", "model", "potential", "store"],
+    "twist": ["base", "device", "model"],
+    "smc": ["base", "config", "comm", "model", "potential", "twist"],
+    "estimate": ["base", "comm", "smc", "exact"],
+    "learn": ["base", "config", "comm", "model", "twist", "smc", "exact"],
+    "report": ["base", "format", "estimate", "store"],
+    "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "store", "exact", "twist", "smc", "estimate", "learn", "report"],
 }
 # (what is included, rooms where it may stand, whether public headers of those rooms may show it)
 THIRD_PARTY = [
@@ -54,6 +56,8 @@ def check_include(room, is_public, quote, name):
         return None
     if ".." in name.split("/"):
         return "climbs out of its folder; name the header from twistor/ on"
+    if quote == '"' and name.split("/")[0] in set(ROOMS) - {room}:
+        return f"a private header of room '{name.split('/')[0]}'"
     if quote == '"' and is_public:
         return "public headers include others from twistor/ on"
     if TORCH.fullmatch(name) and is_public and name != LIGHT_TORCH_HEADER:
@@ -137,6 +141,8 @@ PLANTED = [  # (file, its text, part of the message expected; None: no message m
     ("src/smc/o.cpp", "#include <torch/nn.h>\n", "belongs to room model"),
     ("include/twistor/smc/p.hpp", "#pragma once\n#include <ATen/ATen.h>\n", "no Torch header but"),
     ("src/model/q.cpp", '#include "../text/bpe.hpp"\n', "climbs out"),
+    ("src/potential/kinds/q2.cpp", '#include "q2.hpp"\n#include "twistor/store/x.hpp"\n', "may not use room 'store'"),
+    ("src/app/q3.cpp", '#include "potential/kinds/q2.hpp"\n', "a private header of room 'potential'"),
     ("include/twistor/text/r.hpp", '#pragma once\n#include "bpe.hpp"\n', "from twistor/ on"),
     ("src/attic/s.cpp", "", "is in no room"),
     ("src/smc/t.cpp", '#include "twistor/attic/x.hpp"\n', "there is no room 'attic'"),

@@ -8,6 +8,8 @@ CASES = [
     (["--twist.form=mlp", "--train.positives=both", "--model.dtype=bfloat16"], [(1, 0), (4, 0)]),
     (["--twist.form=linear", "--train.positives=exact", "--model.dtype=float32", "--smc.proposal=base", "--smc.trigger=ess",
       "--smc.resampling=systematic"], [(2, 2), (3, 1)]),
+    (["--twist.form=tied_mlp", "--train.positives=weighted", "--model.dtype=float32", "--train.anneal=4", "--train.anneal_ess=20",
+      "--train.inner_epochs=2"], [(1, 0), (3, 0)]),
     # Texts that end at a full stop.
     (["--twist.form=linear", "--train.positives=both", "--target.stop_at_eos=true", "--target.end_token=8"], [(1, 0), (3, 0)]),
 ]

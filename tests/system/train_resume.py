@@ -37,8 +37,9 @@ def goes_on(folder):
 
 
 def goes_on_in_epochs(folder):
-    """bfloat16, evaluations between epochs, and a stop on the border of two."""
-    keys = ["--model.dtype=bfloat16", "--train.epochs=2", "--train.positives=weighted"]
+    """A tied twist in bfloat16 with annealing and inner epochs, evaluations between epochs, and a stop on the border of two."""
+    keys = ["--model.dtype=bfloat16", "--train.epochs=2", "--train.positives=weighted", "--twist.form=tied_mlp", "--train.anneal=4",
+            "--train.anneal_ess=20", "--train.inner_epochs=2"]
     succeed(2, *train(folder / "whole", *keys))
     expect([line["update"] for line in metrics(folder / "whole") if "event" in line] == [0, 3, 6],
            f"expected an evaluation before each epoch and at the end, got {metrics(folder / 'whole')}")
@@ -65,6 +66,9 @@ def refuses(folder):
             (["--target.words=stole"], 78, ["target.words", "'ate'", "'stole'"]),
             (["--model.dtype=bfloat16"], 78, ["model.dtype"]),
             (["--twist.form=linear"], 78, ["twist.form"]),
+            (["--twist.form=tied_mlp"], 78, ["twist.form"]),
+            (["--train.anneal=2"], 78, ["train.anneal"]),
+            (["--train.inner_epochs=2"], 78, ["train.inner_epochs"]),
             ([f"--model.path={other}"], 78, ["the language model's fingerprint"]),
             (["--train.updates=2"], 78, ["train.updates", "3 updates"]),
             # Refused for other reasons, and asked to start anew with other exact samples.

@@ -5,27 +5,24 @@
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
-#include <cstring>
-#include <fstream>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <span>
 
 #include "make_tiny/grammar.hpp"
+#include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
+#include "twistor/format/safetensors_writer.hpp"
+#include "twistor/format/weight_formats.hpp"
 
 namespace twistor::tiny {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr std::size_t alignment = 64;
 
 void write_file(const std::filesystem::path& path, const std::string& bytes) {
-  std::ofstream out(path, std::ios::binary);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  TWISTOR_CHECK(!out.fail(), ErrorKind::io, "writing the tiny model",
-                fmt::format("cannot write {}", path.string()), "is the disk full or the folder read-only?");
+  write_file_atomically(path, bytes, "writing the tiny model");
 }
 
 Json config_json(const Shape& s) {
@@ -72,25 +69,16 @@ Json tokenizer_json(const std::vector<std::string>& words) {
           {"model", {{"type", "WordLevel"}, {"vocab", vocabulary}, {"unk_token", unknown}}}};
 }
 
-/// safetensors: the header's length (8 bytes, little-endian), the header in JSON padded with spaces, the
-/// data.
 std::string safetensors(const Gpt& model) {
-  Json header = {{"__metadata__", {{"format", "pt"}}}};
-  std::string data;
+  std::vector<at::Tensor> parameters;
+  std::vector<format::TensorValues> tensors;
   const auto shapes = Gpt::parameter_shapes(model.shape());
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    const at::Tensor tensor = model.parameters()[i].detach().contiguous();
-    const std::size_t begin = data.size();
-    data.append(reinterpret_cast<const char*>(tensor.const_data_ptr<float>()), tensor.nbytes());
-    header[shapes[i].first] = {
-        {"dtype", "F32"}, {"shape", shapes[i].second}, {"data_offsets", {begin, data.size()}}};
+    const at::Tensor& values = parameters.emplace_back(model.parameters()[i].detach().contiguous());
+    tensors.push_back({{shapes[i].first, shapes[i].second},
+                       {values.const_data_ptr<float>(), static_cast<std::size_t>(values.numel())}});
   }
-  std::string text = header.dump();
-  while ((sizeof(std::uint64_t) + text.size()) % alignment != 0) text += ' ';
-  const std::uint64_t length = text.size();
-  std::string bytes(sizeof length, '\0');
-  std::memcpy(bytes.data(), &length, sizeof length);
-  return bytes + text + data;
+  return format::safetensors_bytes(tensors, {{"format", "pt"}});
 }
 
 Json read_json(const std::filesystem::path& path) {
@@ -101,26 +89,17 @@ Json read_json(const std::filesystem::path& path) {
 
 std::vector<at::Tensor> read_tensors(const std::filesystem::path& path, const Shape& shape) {
   const MappedFile file(path);
-  const auto bytes = file.bytes();
-  std::uint64_t length = 0;
-  const auto fits = [&](bool condition, const std::string& what) {
-    TWISTOR_CHECK(condition, ErrorKind::data, fmt::format("reading {}", path.string()), what,
-                  "this tool reads only what it wrote; make the model again");
-  };
-  fits(bytes.size() >= sizeof length, "no header");
-  std::memcpy(&length, bytes.data(), sizeof length);
-  fits(length <= bytes.size() - sizeof length, "the header is longer than the file");
-  const auto* text = reinterpret_cast<const char*>(bytes.data()) + sizeof length;
-  const Json header = Json::parse(text, text + length);
-  const auto data = bytes.subspan(sizeof length + length);
+  const auto stored = format::parse_safetensors(file.bytes(), path.string());
   std::vector<at::Tensor> tensors;
   for (const auto& [name, sizes] : Gpt::parameter_shapes(shape)) {
-    fits(header.contains(name) && header[name].at("shape") == sizes && header[name].at("dtype") == "F32",
-         fmt::format("{} is missing or has another shape", name));
-    const auto begin = header[name].at("data_offsets").at(0).get<std::uint64_t>();
+    const auto found = std::ranges::find(stored, name, &format::TensorInfo::name);
+    TWISTOR_CHECK(found != stored.end() && found->shape == sizes, ErrorKind::data,
+                  fmt::format("reading {}", path.string()),
+                  fmt::format("{} is missing or has another shape", name),
+                  "this tool reads only what it wrote; make the model again");
     at::Tensor tensor = at::empty(sizes, at::kFloat);
-    fits(begin <= data.size() && tensor.nbytes() <= data.size() - begin, fmt::format("{} is cut off", name));
-    std::memcpy(tensor.data_ptr<float>(), data.data() + begin, tensor.nbytes());
+    format::read_rows_f32(*found, 0, sizes.front(),
+                          {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())});
     tensors.push_back(std::move(tensor));
   }
   return tensors;

@@ -47,7 +47,4 @@ struct CommandLine {
 /// Whether the words ask for a command that runs on many ranks. Never throws.
 [[nodiscard]] bool wants_ranks(std::span<const std::string> words) noexcept;
 
-/// The version of this program, "1.2.3".
-[[nodiscard]] std::string_view version() noexcept;
-
 }  // namespace twistor::app

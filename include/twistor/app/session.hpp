@@ -13,7 +13,8 @@
 #include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/node_memory.hpp"
-#include "twistor/estimate/log_z.hpp"
+#include "twistor/exact/sample_set.hpp"
+#include "twistor/exact/source.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/potential.hpp"
@@ -62,6 +63,10 @@ class Session {
   [[noreturn]] void stop(const std::string& what_is_kept) const;
   /// stop() if a signal came. *Collective over the world.*
   void stop_if_interrupted(const std::string& what_is_kept) const;
+  /// Both for work that runs for long: signals, and "BEFORE WHAT: K of N AFTER" on a progress line, which
+  /// must outlive it.
+  [[nodiscard]] Steering steering(report::ProgressLine& progress, const std::string& before = {},
+                                  const std::string& after = {}) const;
   /// Of a progress line on rank 0, unless run.progress switches it off.
   [[nodiscard]] report::ProgressOptions progress() const;
 
@@ -76,6 +81,8 @@ class Session {
   void load_model(const std::filesystem::path& config_file);
   /// For one model, that of the next call of load_language_model() or the like: shared by the node's ranks.
   model::WeightMemory weight_memory();
+  [[nodiscard]] exact::Target exact_target() const;
+  [[nodiscard]] exact::SetOptions exact_options(const exact::Target& target) const;
   void make_end_absorbing();
   void make_potential(const std::filesystem::path& config_file);
 
@@ -93,13 +100,7 @@ class Session {
   std::string potential_identity_;
 };
 
-/// Exact samples as the estimators and the trainer ask for them: samples 0, 2, 4, ... measure and 1, 3, 5,
-/// ... are learned from, because a bound or a KL divergence from samples that the twist has seen would look
-/// too good. With train.positives = weighted nothing is learned from them, and all measure. `samples` must
-/// outlive both. Throws Error(config) if learning from exact samples has to do with a single one.
-struct ExactSplit {
-  estimate::ExactSource for_estimates, for_learning;
-};
-[[nodiscard]] ExactSplit split(const store::ExactSamples& samples, const Config& config);
+/// exact::split() as train.positives asks for it. `samples` must outlive both parts.
+[[nodiscard]] exact::Split split(const store::ExactSamples& samples, const Config& config);
 
 }  // namespace twistor::app

@@ -13,7 +13,7 @@
 
 namespace twistor::app {
 
-/// Copies every key that has an option of its name, and looks for the files that they name (input_path()).
+/// The potential of the target, with the files and folders that it names found (config::input_path()).
 /// *Local.*
 [[nodiscard]] potential::PotentialOptions target_options(const Config& config,
                                                          const std::filesystem::path& config_file);

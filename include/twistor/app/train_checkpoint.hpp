@@ -15,8 +15,8 @@ namespace twistor::app {
 
 /// Evaluations that travel in checkpoints, because a run that goes on does not repeat them.
 struct EarlierEvaluations {
-  std::optional<Evaluation> base;   ///< of psi = 1, where learning starts elsewhere
-  std::optional<Evaluation> first;  ///< before the first update
+  std::optional<estimate::Evaluation> base;   ///< of psi = 1, where learning starts elsewhere
+  std::optional<estimate::Evaluation> first;  ///< before the first update
 };
 
 /// checkpoint.h5 in run.output.

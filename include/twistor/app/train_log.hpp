@@ -1,19 +1,19 @@
-// What learning tells while it runs: progress line, metrics.jsonl, counters, warnings.
+// What learning tells while it runs: sinks, progress line, counters, warnings.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 
-#include "twistor/app/counters.hpp"
-#include "twistor/app/evaluation.hpp"
 #include "twistor/app/session.hpp"
+#include "twistor/base/counters.hpp"
+#include "twistor/estimate/evaluation.hpp"
 #include "twistor/learn/trainer.hpp"
-#include "twistor/report/metrics.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/report/sink.hpp"
 
 namespace twistor::app {
 
-/// Every rank counts, rank 0 writes. *Local.*
+/// Every rank counts, rank 0 tells. *Local.*
 class TrainLog {
  public:
   /// After `n_updates` updates of an earlier run: what metrics.jsonl says of later ones is removed. `session`
@@ -21,20 +21,21 @@ class TrainLog {
   TrainLog(const Session& session, std::int64_t n_updates);
 
   void updated(const learn::UpdateReport& report, std::int64_t n_updates, double seconds);
-  void evaluated(const Evaluation& evaluation);
+  void evaluated(const estimate::Evaluation& evaluation);
   /// Of an evaluation that is not of this run's twist.
-  void count(const Evaluation& evaluation) { counters_.add(evaluation.bounds.counters); }
+  void count(const estimate::Evaluation& evaluation) { counters_.add(evaluation.counters); }
   /// Ends the progress line: something else is going to be shown.
   void pause() { progress_.reset(); }
 
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] report::Sinks& sinks() { return sinks_; }
 
  private:
   void count(const learn::UpdateReport& report);
 
   const Session& session_;
   Counters counters_;
-  std::optional<report::MetricsWriter> metrics_;
+  report::Sinks sinks_;
   std::optional<report::ProgressLine> progress_;
   bool has_warned_ = false;
 };

@@ -8,8 +8,6 @@
 #include <vector>
 
 #include "twistor/app/session.hpp"
-#include "twistor/estimate/draws.hpp"
-#include "twistor/estimate/log_z.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/twist/trainable.hpp"
 
@@ -29,19 +27,14 @@ class Unfinished {
 
   /// What is kept under the key; nothing if there is none, if the file is damaged, or if run.resume = never.
   /// *Collective over the world.*
-  [[nodiscard]] estimate::Findings load_findings() const;
-  [[nodiscard]] estimate::Draws load_draws() const;
+  [[nodiscard]] std::vector<double> load() const;
   /// Replaces it as a whole. Ranks other than 0 do nothing. *Local.* Throws Error(io).
-  void save(const estimate::Findings& findings) const;
-  void save(const estimate::Draws& draws) const;
+  void save(const std::vector<double>& numbers) const;
   /// As save(): every rank may call it.
   void remove() const noexcept;
 
  private:
-  [[nodiscard]] std::string load() const;
-  [[nodiscard]] std::vector<double> load_numbers() const;
-  void save_numbers(const std::vector<double>& numbers) const;
-  void write(const std::string& bytes) const;
+  [[nodiscard]] std::string load_bytes() const;
 
   const Session& session_;
   std::filesystem::path file_;

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "twistor/base/error.hpp"
-#include "twistor/base/exact_sum.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/communicator.hpp"
 
 namespace twistor::comm {

@@ -1,10 +1,12 @@
 // The instruction sets that kernels exist for, which of them this processor has, and which one is in use.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
+
+#include "twistor/base/names.hpp"
 
 namespace twistor::device {
 
@@ -15,9 +17,10 @@ enum class Isa {
   avx512,       ///< x86-64-v4: AVX-512 F, BW, CD, DQ, VL
   avx512_bf16,  ///< x86-64-v4 and AVX-512's products of bfloat16
 };
-
-[[nodiscard]] std::string_view isa_name(Isa isa);
-[[nodiscard]] std::optional<Isa> isa_from_name(std::string_view name);
+constexpr auto names_of(Isa) {
+  using enum Isa;
+  return std::array{Named{avx2, "avx2"}, Named{avx512, "avx512"}, Named{avx512_bf16, "avx512_bf16"}};
+}
 
 /// The sets that kernels were compiled for, weakest first. *Local.*
 [[nodiscard]] std::span<const Isa> compiled_isas();

@@ -1,15 +1,21 @@
 // Matrix products whose every row has the same bits in any batch, on any number of threads.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "twistor/base/names.hpp"
+
 namespace twistor::device {
 
 /// How weights are stored and products taken; results and everything between products are float32.
 enum class Precision { float32, bfloat16 };
+constexpr auto names_of(Precision) {
+  return std::array{Named{Precision::float32, "float32"}, Named{Precision::bfloat16, "bfloat16"}};
+}
 
 /// How the panels of a matrix store its elements.
 struct PanelLayout {

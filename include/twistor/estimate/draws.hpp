@@ -1,11 +1,13 @@
 // Draws from the sampler's approximation of sigma: one particle of each of many populations, or whole ones.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "twistor/base/interrupt.hpp"
+#include "twistor/base/names.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/smc/sampler.hpp"
 
@@ -27,6 +29,9 @@ enum class DrawFrom {
   draws,       ///< one particle of each population, chosen by the final weights: independent draws
   population,  ///< all particles of each population: correlated, with weights
 };
+constexpr auto names_of(DrawFrom) {
+  return std::array{Named{DrawFrom::draws, "draws"}, Named{DrawFrom::population, "population"}};
+}
 
 struct DrawOptions {
   smc::SweepOptions sweep;  ///< seed: the run's; every population derives its own
@@ -50,6 +55,11 @@ struct Draws {
   [[nodiscard]] std::int64_t n_dead() const;
   [[nodiscard]] double mean_final_ess() const;  ///< over populations
 };
+
+/// As numbers, for a file, and back; no numbers are no draws. *Local.* Throws Error(data) if their number is
+/// not what the first of them say.
+[[nodiscard]] std::vector<double> to_numbers(const Draws& draws);
+[[nodiscard]] Draws draws_from_numbers(std::span<const double> numbers);
 
 /// Adds to `found` the populations that it lacks. Groups take turns; the result depends neither on them nor
 /// on ranks nor on where the work was interrupted. A sweep that was cut short is thrown away. *Collective

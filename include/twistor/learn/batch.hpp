@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "twistor/comm/communicator.hpp"
-#include "twistor/estimate/log_z.hpp"
+#include "twistor/exact/source.hpp"
 #include "twistor/smc/population.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/twist.hpp"
@@ -38,6 +38,14 @@ struct Batch {
   double log_z = 0;                ///< log Z_hat of all ranks' samples; NaN for exact samples
 };
 
+/// What a batch of the proposal tells about it: f_q, the mean of log(p0 phi / q), which is log Z - KL(q ||
+/// sigma) on average, and log_phi, the mean of log phi. Both are -inf if phi is 0 for a sample.
+struct BatchMeans {
+  double f_q = 0, log_phi = 0;
+};
+/// The same bits on every number of ranks. *Collective over world.*
+[[nodiscard]] BatchMeans means_of(const Batch& batch, const comm::Communicator& world);
+
 /// Which parts of a batch a rank holds: [n s / S, n (s + 1) / S) is shard s of S, whoever computes it.
 struct Shards {
   std::int64_t first = 0, n_local = 0, n_all = 1;
@@ -54,7 +62,7 @@ struct Shards {
 class BatchSource {
  public:
   BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
-              const estimate::ExactSource& exact, const comm::Communicator& world);
+              const exact::Source& exact, const comm::Communicator& world);
 
   /// The n-th request of the same kind in an update is `number` n. *Collective over world.*
   [[nodiscard]] Batch draw(const Request& request, std::int64_t number, const twist::Twist& twist,
@@ -71,16 +79,11 @@ class BatchSource {
   const smc::Problem& problem_;
   std::int64_t length_;
   Shards shards_;
-  const estimate::ExactSource& exact_;
+  const exact::Source& exact_;
   const comm::Communicator& world_;
   std::unordered_map<std::int64_t, at::Tensor>
       kept_;  // (T, D) of exact samples, computed once while they fit
   std::int64_t kept_bytes_ = 0;
 };
-
-/// psi stays what it was once a text has ended, so what later steps would teach it is taught at the end
-/// token: moves the derivatives (n, T) at tokens after the first `end_token` of each sequence to that token.
-void move_to_end(std::span<const std::int64_t> tokens, std::int64_t T, std::int64_t end_token,
-                 std::span<double> on_log_psi);
 
 }  // namespace twistor::learn

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "twistor/base/exact_sum.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/learn/batch.hpp"
 #include "twistor/smc/sampler.hpp"

@@ -1,6 +1,7 @@
 // Learns twists: batches -> terms of the objective -> gradient -> Adam, the same bits on any number of ranks.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -9,23 +10,17 @@
 #include <utility>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/comm/communicator.hpp"
-#include "twistor/estimate/log_z.hpp"
-#include "twistor/learn/adam.hpp"
+#include "twistor/exact/source.hpp"
 #include "twistor/learn/batch.hpp"
 #include "twistor/learn/objective.hpp"
+#include "twistor/learn/options.hpp"
 #include "twistor/learn/state.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::learn {
-
-struct TrainOptions {
-  std::int64_t length = 1;    ///< T
-  std::int64_t n_shards = 8;  ///< fixed parts of a batch; ranks own whole shards
-  AdamOptions adam;
-  std::uint64_t seed = 1;
-};
 
 /// Seconds of one update on this rank.
 struct UpdateTimes {
@@ -38,7 +33,7 @@ struct UpdateReport {
   /// SIS estimate of log Z from the first batch that is not of exact samples; NaN if there is none.
   double log_z = std::numeric_limits<double>::quiet_NaN();
   std::string skipped;  ///< as Terms::skipped: nothing was learned if it says something
-  std::vector<std::pair<std::string, double>> numbers;  ///< as Terms::numbers
+  std::vector<std::pair<std::string, double>> numbers;  ///< means_of() q's batch, then Terms::numbers
   UpdateTimes times;
 };
 
@@ -48,7 +43,7 @@ class Trainer {
   /// References must outlive it. Throws Error(config) if there are more ranks than shards, or the objective
   /// asks for exact samples and there are none.
   Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
-          const TrainOptions& options, const estimate::ExactSource& exact, const comm::Communicator& world);
+          const TrainOptions& options, const exact::Source& exact, const comm::Communicator& world);
 
   /// One update: the objective's batches and terms, gradient of each shard, sum in a fixed tree, Adam.
   /// *Collective over world.* Which samples it sees depends on (seed, update number) and the twist alone.

@@ -1,21 +1,21 @@
-// Texts that may end early: behind a generated end-of-text token only that token follows.
+// Texts that may end early: after a generated end-of-text token only that token follows.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "twistor/model/language_model.hpp"
 
 namespace twistor::model {
 
-/// A language model whose end-of-text token is absorbing: once it has been generated, p0(end | ...) = 1, so
-/// that sequences of T tokens stand for texts of at most T. Tokens of the prompt never end anything; many
-/// models begin every text with the same token.
+/// A language model that follows an EndRule: once the end token has been generated, p0(end | ...) = 1.
 ///
-/// The hidden state of an ended sequence is the zero vector, which no live prefix has; logits() tells ended
-/// rows by it. So the rule holds wherever hidden states go: samplers, teacher-forced passes, enumeration.
+/// A hidden state has one column more than the base model's, the last one: 1 if the text has ended, 0 if not.
+/// logits() reads this mask, so the rule holds wherever hidden states go: samplers, exchanges between ranks,
+/// teacher-forced passes, enumeration. Twists read the first feature_size() columns and never see it.
 class AbsorbingModel final : public LanguageModel {
  public:
   /// Throws Error(config) if the token is out of the vocabulary, Error(usage) if the prompt is empty.
@@ -23,7 +23,8 @@ class AbsorbingModel final : public LanguageModel {
                  std::int64_t prompt_tokens);
 
   [[nodiscard]] std::int64_t vocab_size() const override { return base_->vocab_size(); }
-  [[nodiscard]] std::int64_t hidden_size() const override { return base_->hidden_size(); }
+  [[nodiscard]] std::int64_t hidden_size() const override { return base_->hidden_size() + 1; }
+  [[nodiscard]] std::int64_t feature_size() const override { return base_->feature_size(); }
   [[nodiscard]] std::int64_t context_length() const override { return base_->context_length(); }
   [[nodiscard]] at::ScalarType hidden_dtype() const override { return base_->hidden_dtype(); }
   [[nodiscard]] std::string fingerprint() const override;
@@ -35,20 +36,26 @@ class AbsorbingModel final : public LanguageModel {
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
               at::Tensor& out) const override;
   [[nodiscard]] const device::PackedMatrix* output_matrix() const override { return base_->output_matrix(); }
-  [[nodiscard]] std::int64_t absorbing_token() const override { return end_token_; }
+  [[nodiscard]] EndRule end_rule() const override { return rule_; }
   [[nodiscard]] const LanguageModel& without_end() const override { return *base_; }
+  /// The mask of hidden states, // (n, D + 1) -> (n) of 0 and 1.
+  [[nodiscard]] std::vector<char> mask_of(const at::Tensor& hidden) const;
 
  private:
   std::shared_ptr<const LanguageModel> base_;
-  std::int64_t end_token_, prompt_tokens_;
+  EndRule rule_;
+  std::int64_t prompt_tokens_;
 };
 
-/// The tokens of a generated sequence up to and with its first end token; all if there is none or the token
-/// is -1.
-[[nodiscard]] std::span<const std::int64_t> until_end(std::span<const std::int64_t> tokens,
-                                                      std::int64_t end_token);
-/// The same without the end token: what belongs to the text.
-[[nodiscard]] std::span<const std::int64_t> before_end(std::span<const std::int64_t> tokens,
-                                                       std::int64_t end_token);
+/// EndRule(end_token).until_end(tokens).
+[[nodiscard]] inline std::span<const std::int64_t> until_end(std::span<const std::int64_t> tokens,
+                                                             std::int64_t end_token) {
+  return EndRule(end_token).until_end(tokens);
+}
+/// EndRule(end_token).before_end(tokens).
+[[nodiscard]] inline std::span<const std::int64_t> before_end(std::span<const std::int64_t> tokens,
+                                                              std::int64_t end_token) {
+  return EndRule(end_token).before_end(tokens);
+}
 
 }  // namespace twistor::model

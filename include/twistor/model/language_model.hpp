@@ -10,6 +10,7 @@
 
 #include "twistor/device/packed_matrix.hpp"
 #include "twistor/model/cache.hpp"
+#include "twistor/model/end_rule.hpp"
 
 namespace twistor::model {
 
@@ -22,8 +23,11 @@ class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
 
-  [[nodiscard]] virtual std::int64_t vocab_size() const = 0;      // V
-  [[nodiscard]] virtual std::int64_t hidden_size() const = 0;     // D
+  [[nodiscard]] virtual std::int64_t vocab_size() const = 0;   // V
+  [[nodiscard]] virtual std::int64_t hidden_size() const = 0;  // D
+  /// Leading columns of a hidden state that the model's own head reads, and heads of twists with it. Less
+  /// than hidden_size() where something else stands beside them: an end mask, other models.
+  [[nodiscard]] virtual std::int64_t feature_size() const { return hidden_size(); }
   [[nodiscard]] virtual std::int64_t context_length() const = 0;  // most tokens a sequence may have
   /// at::kFloat or at::kDouble.
   [[nodiscard]] virtual at::ScalarType hidden_dtype() const = 0;
@@ -32,8 +36,10 @@ class LanguageModel {
   /// One line for people: family, parameters, dtype.
   [[nodiscard]] virtual std::string description() const = 0;
 
-  /// The token behind which only itself follows (see AbsorbingModel); -1 if there is none.
-  [[nodiscard]] virtual std::int64_t absorbing_token() const { return -1; }
+  /// Where generated texts end (see AbsorbingModel); by default they never do.
+  [[nodiscard]] virtual EndRule end_rule() const { return {}; }
+  /// The token after which only itself follows; -1 if there is none.
+  [[nodiscard]] std::int64_t absorbing_token() const { return end_rule().token(); }
   /// The same model without that rule: for texts that were not generated.
   [[nodiscard]] virtual const LanguageModel& without_end() const { return *this; }
 

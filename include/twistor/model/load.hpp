@@ -34,7 +34,4 @@ struct LoadOptions {
 [[nodiscard]] std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
                                                                  const LoadOptions& options = {});
 
-/// "float32" or "bfloat16"; throws Error(config) for any other name.
-[[nodiscard]] device::Precision precision_from_name(const std::string& name);
-
 }  // namespace twistor::model

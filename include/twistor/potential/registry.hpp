@@ -60,6 +60,6 @@ struct TargetContext {
 [[nodiscard]] std::string identity(const Potential& potential, const PotentialOptions& options);
 
 /// The registered names, sorted.
-[[nodiscard]] std::vector<std::string> potential_names();
+[[nodiscard]] std::vector<std::string_view> potential_names();
 
 }  // namespace twistor::potential

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "twistor/potential/option_values.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/text/tokenizer.hpp"
 
@@ -25,12 +26,6 @@ class TextScorer {
   /// As Potential::fingerprint().
   [[nodiscard]] virtual std::string fingerprint() const { return {}; }
 };
-
-/// What of a sequence a scorer reads.
-enum class TextScope { all, generation };
-
-/// "all" or "generation"; throws Error(config) on any other name.
-[[nodiscard]] TextScope text_scope_from_name(const std::string& name);
 
 /// Decodes prompt and generation, or the generation alone, and scores the text; each different text of a
 /// batch once, because particles that share all their ancestors are common.

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "twistor/estimate/statistics.hpp"
+
 namespace twistor::report {
 
 /// The shortest decimal text that reads back to the same double. JSON has no word for other values, so
@@ -15,15 +17,6 @@ namespace twistor::report {
 [[nodiscard]] std::string json_number(double value);
 /// The same for people: without quotes, and "nan".
 [[nodiscard]] std::string plain_number(double value);
-/// With quotes and escapes; bytes that are not UTF-8 become U+FFFD.
-[[nodiscard]] std::string json_string(std::string_view text);
-
-/// A mean with its standard error over n repeats.
-struct Estimate {
-  double mean = 0;
-  double se = 0;  ///< NaN if n < 2
-  std::int64_t n = 0;
-};
 
 /// One JSON object on one line, members in the order in which they were added. Throws Error(internal) for a
 /// second member of the same name.
@@ -36,10 +29,12 @@ class JsonLine {
   JsonLine& add(std::string_view name, std::integral auto value) {
     return add_json(name, std::to_string(value));
   }
-  JsonLine& add(std::string_view name, std::string_view text) { return add_json(name, json_string(text)); }
+  /// Bytes that are not UTF-8 become U+FFFD.
+  JsonLine& add(std::string_view name, std::string_view text);
   JsonLine& add(std::string_view name, const char* text) { return add(name, std::string_view(text)); }
   JsonLine& add(std::string_view name, const JsonLine& object) { return add_json(name, object.text()); }
-  JsonLine& add(std::string_view name, const Estimate& estimate);
+  /// {"mean": ..., "se": ..., "n": ...}; null for n = 0.
+  JsonLine& add(std::string_view name, const estimate::Estimate& estimate);
   JsonLine& add(std::string_view name, std::span<const double> values);
   JsonLine& add(std::string_view name, std::span<const std::int64_t> values);
   /// One member per entry, at this level.

@@ -5,9 +5,8 @@
 #include <filesystem>
 #include <optional>
 
-#include "twistor/base/handle.hpp"
+#include "twistor/base/descriptor.hpp"
 #include "twistor/report/json_line.hpp"
-#include "twistor/store/atomic_file.hpp"
 
 namespace twistor::report {
 
@@ -26,7 +25,7 @@ class MetricsWriter {
 
  private:
   std::filesystem::path path_;
-  store::Descriptor descriptor_;
+  Descriptor descriptor_;
 };
 
 }  // namespace twistor::report

@@ -3,24 +3,17 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/model/language_model.hpp"
+#include "twistor/smc/options.hpp"
 #include "twistor/twist/twist.hpp"
 
 namespace twistor::smc {
-
-enum class ProposalKind {
-  base,      ///< q = p0
-  twisted,   ///< q(v) = p0(v) psi_t(v) / Zq_t, the twist-induced proposal
-  tempered,  ///< q(v) proportional to p0(v) psi_t(v)^beta
-};
-
-/// "base", "twisted" or "tempered"; throws Error(config) for any other name.
-[[nodiscard]] ProposalKind proposal_from_name(std::string_view name);
 
 /// What one forward pass tells about each row (unique prefix).
 struct RowScores {
@@ -49,6 +42,8 @@ struct Draws {
 class Proposal {
  public:
   Proposal(const model::LanguageModel& lm, const twist::Twist& twist, ProposalKind kind, double beta = 1.0);
+  Proposal(const model::LanguageModel& lm, const twist::Twist& twist, const ProposalOptions& options)
+      : Proposal(lm, twist, options.kind, options.beta) {}
 
   /// One pass over the vocabulary in tiles; hidden: (n, D).
   [[nodiscard]] RowScores score(const at::Tensor& hidden) const;

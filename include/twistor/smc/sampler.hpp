@@ -3,51 +3,24 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "twistor/base/interrupt.hpp"
+#include "twistor/base/counters.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/smc/genealogy.hpp"
+#include "twistor/smc/options.hpp"
 #include "twistor/smc/population.hpp"
 #include "twistor/smc/proposal.hpp"
-#include "twistor/smc/scheme.hpp"
 #include "twistor/twist/twist.hpp"
 
 namespace twistor::smc {
-
-enum class Trigger { every_step, ess, never };
-enum class Order {
-  resample_first,  ///< weigh, resample, then draw; for the twist-induced proposal, whose weights are known
-                   ///< before the draw
-  draw_first,      ///< the order of Zhao et al. 2024, Alg. 1
-};
-
-/// Throw Error(config) for unknown names.
-[[nodiscard]] Trigger trigger_from_name(std::string_view name);
-[[nodiscard]] Order order_from_name(std::string_view name);
-
-struct SweepOptions {
-  std::int64_t particles = 64;  ///< K, all ranks of the group together
-  std::int64_t length = 1;      ///< T
-  SchemeKind scheme = SchemeKind::stratified;
-  Trigger trigger = Trigger::every_step;
-  double ess_threshold = 0.5;  ///< resample when ESS < threshold * K
-  Order order = Order::resample_first;
-  std::uint64_t seed = 1;
-  std::int64_t n_shards =
-      0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)
-  bool keep_hidden = false;  ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
-  /// Asked before every token but the first: whether this rank would stop. The ranks agree by one reduction
-  /// more for each step, which learning does without; so all of them give one, or none does.
-  Interrupt wish{};
-};
 
 /// Seconds and counts of one sweep on this rank; resamplings and moved copies are the population's, on its
 /// first rank.
@@ -56,7 +29,24 @@ struct SweepCounters {
                sent_bytes = 0;
   std::int64_t peak_live_blocks = 0, dense_blocks = 0;
   double forward_s = 0, heads_s = 0, resample_s = 0, potential_s = 0;
-  void add(const SweepCounters& other);
+
+  /// See base/counters.hpp.
+  template <class Visit>
+  static void each_counter(Visit visit) {
+    using C = SweepCounters;
+    visit(CounterKind::sum, "token_forwards", &C::token_forwards);
+    visit(CounterKind::sum, "rows_scored", &C::rows_scored);
+    visit(CounterKind::sum, "resamplings", &C::resamplings);
+    visit(CounterKind::sum, "moved_copies", &C::moved_copies);
+    visit(CounterKind::sum, "sent_messages", &C::sent_messages);
+    visit(CounterKind::sum, "sent_bytes", &C::sent_bytes);
+    visit(CounterKind::max, "live_blocks_peak", &C::peak_live_blocks);
+    visit(CounterKind::max, "dense_blocks_peak", &C::dense_blocks);
+    visit(CounterKind::seconds, "forward_s", &C::forward_s);
+    visit(CounterKind::seconds, "heads_s", &C::heads_s);
+    visit(CounterKind::seconds, "resample_s", &C::resample_s);
+    visit(CounterKind::seconds, "potential_s", &C::potential_s);
+  }
 };
 
 /// One finished sweep. Arrays over particles are this rank's shard.

@@ -2,10 +2,12 @@
 // population.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <vector>
+
+#include "twistor/base/names.hpp"
 
 namespace twistor::smc {
 
@@ -17,9 +19,11 @@ enum class SchemeKind {
   residual,     ///< floor(K W_i) copies of each, the remaining slots multinomial in what is left
 };
 
-/// "multinomial", "stratified", "systematic", "residual". Throws Error(config) for any other name.
-[[nodiscard]] SchemeKind scheme_from_name(std::string_view name);
-[[nodiscard]] std::string_view scheme_name(SchemeKind kind) noexcept;
+constexpr auto names_of(SchemeKind) {
+  return std::array{Named{SchemeKind::multinomial, "multinomial"},
+                    Named{SchemeKind::stratified, "stratified"}, Named{SchemeKind::systematic, "systematic"},
+                    Named{SchemeKind::residual, "residual"}};
+}
 
 /// How every function below treats weights. *Local*, pure: every rank that holds the same K weights in global
 /// order gets the same result, also on mixed processors (the exponential here uses sums and products alone,

@@ -19,7 +19,8 @@ namespace twistor::twist {
 ///     log psi(h, v) = <E_v, A f(h / rms(h)) + a> / (D rms(E))          (tied_linear, tied_mlp)
 ///
 /// so that words of like meaning share what is learned, and A (D, D) takes the place of W_out (V, D). The
-/// norms make learning rates fit models of all widths and scales.
+/// norms make learning rates fit models of all widths and scales. h are the first D columns of a hidden
+/// state, whatever stands beside them.
 ///
 /// Weights are initialised N(0, 2 / (n_in + n_out)), those of the last layer (W_out or A) times init_scale,
 /// biases 0. With init_scale = 0 log psi starts at 0: the untrained twist is the base model.

@@ -6,12 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "support/tabular_problem.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/estimate/log_z.hpp"
 #include "twistor/estimate/statistics.hpp"
+#include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::smc {
 namespace {
@@ -26,7 +27,8 @@ struct EndingProblem {
   model::AbsorbingModel lm{base, end_token, 1};
   test::Tokens prompt{end_token};
   test::RoughPotential potential{2.0};
-  potential::Enumeration exact = potential::enumerate(lm, potential, prompt, T, {.keep_twists = true});
+  twistor::exact::Enumeration exact =
+      twistor::exact::enumerate(lm, potential, prompt, T, {.keep_twists = true});
   test::TableTwist rough_twist{*base, 1,
                                [](const test::Tokens& prefix) { return 1.2 * test::rough(prefix, 9); }};
   test::TableTwist optimal_twist{
@@ -38,13 +40,11 @@ struct EndingProblem {
 class Ending : public testing::TestWithParam<std::tuple<ProposalKind, Order, Trigger>> {
  protected:
   [[nodiscard]] SweepOptions options(std::int64_t K) const {
-    SweepOptions o;
-    o.particles = K;
-    o.length = EndingProblem::T;
-    o.scheme = SchemeKind::systematic;
-    o.order = std::get<1>(GetParam());
-    o.trigger = std::get<2>(GetParam());
-    return o;
+    return {.particles = K,
+            .length = EndingProblem::T,
+            .scheme = SchemeKind::systematic,
+            .trigger = std::get<2>(GetParam()),
+            .order = std::get<1>(GetParam())};
   }
   EndingProblem ending;
   Proposal proposal{ending.lm, ending.rough_twist, std::get<0>(GetParam()), 0.5};
@@ -85,10 +85,39 @@ TEST_P(Ending, TextsThatHaveEndedKeepTheirTwistAndTheirWeight) {
       EXPECT_EQ(s.particles.log_psi[at], s.particles.log_psi[at - 1]);
     }
   EXPECT_GT(comm::all_reduce_max(n_ended, world), 0) << "the case must occur";
-  const estimate::ForcedPass forced =
-      estimate::forced_pass(ending.problem(), proposal, EndingProblem::T, s.particles.tokens);
+  const smc::ForcedPass forced =
+      smc::forced_pass(ending.problem(), proposal, EndingProblem::T, s.particles.tokens);
   EXPECT_EQ(forced.log_q, s.particles.log_q);
   EXPECT_EQ(forced.log_psi, s.particles.log_psi);
+}
+
+// The mask in the hidden states and the carrying of psi come from one rule: they mark the same steps, in
+// sweeps and in the forced pass. The rough twist differs between any two live prefixes, so an equal psi is a
+// carried one.
+TEST_P(Ending, TheMaskMarksExactlyTheStepsThatCarryPsi) {
+  const comm::Communicator world = comm::Communicator::world();
+  SweepOptions o = options(40);
+  o.trigger = Trigger::never;
+  o.keep_hidden = true;
+  const Sweep s = sweep(ending.problem(), proposal, o, world);
+  const test::Tokens& tokens = s.particles.tokens;
+  const estimate::ForcedPass forced =
+      estimate::forced_pass(ending.problem(), proposal, EndingProblem::T, tokens);
+  const auto mask_of = [&](const at::Tensor& hidden) {
+    return ending.lm.mask_of(hidden.reshape({-1, ending.lm.hidden_size()}));
+  };
+  const std::vector<char> mask = mask_of(s.hidden);
+  EXPECT_EQ(mask, ending.lm.end_rule().mask(tokens, EndingProblem::T));
+  EXPECT_EQ(mask, mask_of(estimate::hidden_states(ending.problem(), EndingProblem::T, tokens)));
+  for (std::size_t at = 0; at < mask.size(); ++at) {
+    const bool is_first = at % EndingProblem::T == 0;
+    EXPECT_EQ(mask[at] != 0, !is_first && s.particles.log_psi[at] == s.particles.log_psi[at - 1]) << at;
+    EXPECT_EQ(mask[at] != 0, !is_first && forced.log_psi[at] == forced.log_psi[at - 1]) << at;
+    if (mask[at] == 0) continue;
+    EXPECT_EQ(s.particles.log_p0[at] - s.particles.log_q[at], 0.0) << "weights do not move";
+  }
+  const std::int64_t n_ended = std::count(mask.begin(), mask.end(), 1);
+  EXPECT_GT(comm::all_reduce_max(n_ended, world), 0) << "the case must occur";
 }
 
 TEST_P(Ending, RanksDoNotMatter) {

@@ -16,12 +16,7 @@ namespace {
 using test::TabularProblem;
 
 DrawOptions options(std::int64_t count, std::int64_t K, DrawFrom from) {
-  DrawOptions o;
-  o.sweep.particles = K;
-  o.sweep.length = TabularProblem::T;
-  o.count = count;
-  o.from = from;
-  return o;
+  return {.sweep = TabularProblem::sweep_options(K), .count = count, .from = from};
 }
 
 /// Pearson's statistic of sequences against sigma, all with fewer than 5 expected in one bin; and the bins.

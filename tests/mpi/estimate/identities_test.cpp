@@ -10,8 +10,8 @@
 
 #include "support/tabular_problem.hpp"
 #include "twistor/base/log_space.hpp"
-#include "twistor/estimate/log_z.hpp"
 #include "twistor/estimate/statistics.hpp"
+#include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::smc {
 namespace {
@@ -43,14 +43,12 @@ class Identities : public testing::TestWithParam<std::tuple<SchemeKind, std::siz
   [[nodiscard]] SchemeKind scheme() const { return std::get<0>(GetParam()); }
   [[nodiscard]] const Way& way() const { return ways[std::get<1>(GetParam())]; }
   [[nodiscard]] SweepOptions options(std::int64_t K) const {
-    SweepOptions o;
-    o.particles = K;
-    o.length = test::TabularProblem::T;
-    o.scheme = scheme();
-    o.trigger = way().trigger;
-    o.ess_threshold = way().threshold;
-    o.order = way().order;
-    return o;
+    return {.particles = K,
+            .length = test::TabularProblem::T,
+            .scheme = scheme(),
+            .trigger = way().trigger,
+            .ess_threshold = way().threshold,
+            .order = way().order};
   }
 
   comm::Communicator self = comm::Communicator::self();
@@ -128,13 +126,13 @@ TEST_P(Identities, AConstantAddedToLogPsiChangesNothing) {
   }
 }
 
-std::string name_of(const testing::TestParamInfo<std::tuple<SchemeKind, std::size_t>>& test) {
-  return std::string(scheme_name(std::get<0>(test.param))) + "_way" + std::to_string(std::get<1>(test.param));
+std::string case_name(const testing::TestParamInfo<std::tuple<SchemeKind, std::size_t>>& test) {
+  return std::string(name_of(std::get<0>(test.param))) + "_way" + std::to_string(std::get<1>(test.param));
 }
 INSTANTIATE_TEST_SUITE_P(All, Identities,
                          testing::Combine(testing::ValuesIn(schemes),
                                           testing::Range<std::size_t>(0, std::size(ways))),
-                         name_of);
+                         case_name);
 
 class OptimalTwist : public testing::TestWithParam<SchemeKind> {};
 
@@ -144,12 +142,11 @@ TEST_P(OptimalTwist, BoundsAreExactForAnyNumberOfParticles) {
   const Proposal proposal(tabular.lm, tabular.optimal_twist, ProposalKind::twisted);
   for (const std::int64_t K : {1, 2, 7}) {
     for (const Trigger trigger : {Trigger::every_step, Trigger::ess, Trigger::never}) {
-      SweepOptions o;
-      o.particles = K;
-      o.length = test::TabularProblem::T;
-      o.scheme = GetParam();
-      o.trigger = trigger;
-      o.seed = 5;
+      const SweepOptions o{.particles = K,
+                           .length = test::TabularProblem::T,
+                           .scheme = GetParam(),
+                           .trigger = trigger,
+                           .seed = 5};
       EXPECT_NEAR(sweep(tabular.problem(), proposal, o, world).log_z, tabular.exact.log_z(), 1e-10);
       const test::Tokens path = tabular.exact.draw(1, 0);
       EXPECT_NEAR(sweep(tabular.problem(), proposal, o, world, path).log_z, tabular.exact.log_z(), 1e-10);
@@ -157,15 +154,13 @@ TEST_P(OptimalTwist, BoundsAreExactForAnyNumberOfParticles) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Schemes, OptimalTwist, testing::ValuesIn(schemes),
-                         [](const auto& test) { return std::string(scheme_name(test.param)); });
+                         [](const auto& test) { return std::string(name_of(test.param)); });
 
 TEST(Limits, OneStepIsImportanceSampling) {
   const comm::Communicator world = comm::Communicator::world();
   const test::TabularProblem tabular;
   const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
-  SweepOptions smc;
-  smc.particles = 9;
-  smc.length = 1;
+  const SweepOptions smc{.particles = 9, .length = 1};
   SweepOptions sis = smc;
   sis.trigger = Trigger::never;
   EXPECT_EQ(sweep(tabular.problem(), proposal, smc, world).log_z,
@@ -178,10 +173,7 @@ TEST(Limits, NothingToWeighGivesZero) {
   const twist::NoTwist none(test::TabularProblem::V);
   for (const ProposalKind kind : {ProposalKind::base, ProposalKind::twisted}) {
     const Proposal proposal(flat.lm, none, kind);
-    SweepOptions o;
-    o.particles = 11;
-    o.length = test::TabularProblem::T;
-    EXPECT_NEAR(sweep(flat.problem(), proposal, o, world).log_z, 0.0, 1e-12);
+    EXPECT_NEAR(sweep(flat.problem(), proposal, flat.sweep_options(11), world).log_z, 0.0, 1e-12);
   }
 }
 
@@ -190,10 +182,7 @@ TEST(Limits, OneParticleGivesElboAndEubo) {
   const comm::Communicator self = comm::Communicator::self();
   const test::TabularProblem tabular;
   const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
-  SweepOptions o;
-  o.particles = 1;
-  o.length = test::TabularProblem::T;
-  const Sweep s = sweep(tabular.problem(), proposal, o, self);
+  const Sweep s = sweep(tabular.problem(), proposal, tabular.sweep_options(1), self);
   const auto total = [](const std::vector<double>& x) { return std::accumulate(x.begin(), x.end(), 0.0); };
   EXPECT_NEAR(s.log_z, total(s.particles.log_p0) + s.log_phi[0] - total(s.particles.log_q), 1e-12);
 }
@@ -211,10 +200,7 @@ TEST(Limits, APotentialOfZeroEverywhereIsADefinedOutcome) {
   const test::TabularProblem tabular;
   const Nothing nothing;
   const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
-  SweepOptions o;
-  o.particles = 6;
-  o.length = test::TabularProblem::T;
-  const Sweep s = sweep({tabular.lm, tabular.prompt, nothing}, proposal, o, world);
+  const Sweep s = sweep({tabular.lm, tabular.prompt, nothing}, proposal, tabular.sweep_options(6), world);
   EXPECT_EQ(s.log_z, log_zero);
   EXPECT_EQ(s.final_ess, 0.0);
 }
@@ -223,13 +209,9 @@ TEST(TeacherForcing, GivesTheSamplersLogProbabilitiesToTheLastBit) {
   const comm::Communicator world = comm::Communicator::world();
   const test::TabularProblem tabular;
   const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
-  SweepOptions o;
-  o.particles = 10;
-  o.length = test::TabularProblem::T;
-  o.scheme = SchemeKind::systematic;
+  const SweepOptions o{.particles = 10, .length = test::TabularProblem::T, .scheme = SchemeKind::systematic};
   const Sweep s = sweep(tabular.problem(), proposal, o, world);
-  const estimate::ForcedPass forced =
-      estimate::forced_pass(tabular.problem(), proposal, o.length, s.particles.tokens);
+  const smc::ForcedPass forced = smc::forced_pass(tabular.problem(), proposal, o.length, s.particles.tokens);
   EXPECT_EQ(forced.log_q, s.particles.log_q);
   EXPECT_EQ(forced.log_p0, s.particles.log_p0);
   EXPECT_EQ(forced.log_psi, s.particles.log_psi);

@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 
-#include "support/tabular_problem.hpp"
+#include "support/tiny_problem.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/estimate/log_z.hpp"
-#include "twistor/model/load.hpp"
-#include "twistor/potential/enumeration.hpp"
+#include "twistor/estimate/evaluate.hpp"
+#include "twistor/estimate/runs.hpp"
+#include "twistor/exact/enumeration.hpp"
+#include "twistor/smc/forced_pass.hpp"
 #include "twistor/twist/head.hpp"
 
 namespace twistor::estimate {
@@ -18,24 +18,15 @@ namespace {
 constexpr double limit_se = 4.5;  // one false alarm in 150,000 a comparison; seeds are fixed
 constexpr std::int64_t T = 3;
 
-struct Tiny {
-  std::unique_ptr<model::LanguageModel> lm =
-      model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny");
-  std::vector<std::int64_t> prompt{2, 3, 4, 5, 6, 7, 4, 32, 42, 8, 14, 15, 10, 42, 16, 4, 47, 8};
-  test::RoughPotential potential{1.5};
-  potential::Enumeration exact = potential::enumerate(*lm, potential, prompt, T);
+struct Tiny : test::TinyProblem {
+  Tiny() : TinyProblem(1.5, {2, 3, 4, 5, 6, 7, 4, 32, 42, 8, 14, 15, 10, 42, 16, 4, 47, 8}) {}
+  twistor::exact::Enumeration exact = twistor::exact::enumerate(*lm, potential, prompt, T);
   twist::HeadTwist twist{"mlp", lm->hidden_size(), lm->vocab_size(), device::Precision::float32, 0.4, 3};
   smc::Proposal proposal{*lm, twist, smc::ProposalKind::twisted};
-  [[nodiscard]] smc::Problem problem() const { return {*lm, prompt, potential}; }
 };
 
 smc::SweepOptions options(smc::SchemeKind scheme, std::uint64_t seed) {
-  smc::SweepOptions o;
-  o.particles = 4;
-  o.length = T;
-  o.scheme = scheme;
-  o.seed = seed;
-  return o;
+  return {.particles = 4, .length = T, .scheme = scheme, .seed = seed};
 }
 
 double deviation(const std::vector<double>& log_ratio) {
@@ -73,7 +64,7 @@ TEST_P(TinyIdentities, BothFormsAreUnbiasedAndNotInterchangeable) {
 INSTANTIATE_TEST_SUITE_P(Schemes, TinyIdentities,
                          testing::Values(smc::SchemeKind::multinomial, smc::SchemeKind::stratified,
                                          smc::SchemeKind::systematic, smc::SchemeKind::residual),
-                         [](const auto& test) { return std::string(smc::scheme_name(test.param)); });
+                         [](const auto& test) { return std::string(name_of(test.param)); });
 
 TEST(TinyBounds, GoOnWhereTheyWereStopped) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
@@ -81,7 +72,7 @@ TEST(TinyBounds, GoOnWhereTheyWereStopped) {
   BoundOptions bounds{options(smc::SchemeKind::systematic, 9), 7};
   bounds.sweep.particles = 16;
   SampleOptions samples{T, 600, 5};
-  const ExactSource exact{300, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
+  const exact::Source exact{300, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
   smc::SweepCounters counters;
   Findings whole;
   ASSERT_TRUE(run_repeats(tiny.problem(), tiny.proposal, bounds, exact, self, comm::make_groups(self, 0),
@@ -113,7 +104,7 @@ TEST(TinyBounds, GoOnWhereARankStoppedASweep) {
   BoundOptions bounds{options(smc::SchemeKind::systematic, 9), 3};
   bounds.sweep.particles = 16;
   SampleOptions samples{T, 300, 5};
-  const ExactSource exact{50, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
+  const exact::Source exact{50, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
   smc::SweepCounters counters;
   Findings whole;
   ASSERT_TRUE(run_repeats(tiny.problem(), tiny.proposal, bounds, exact, self, comm::make_groups(self, 0),
@@ -149,36 +140,79 @@ TEST(TinyBounds, GoOnWhereARankStoppedASweep) {
 TEST(TinyBounds, BracketLogZAndDoNotDependOnRanksOrGroups) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
   const Tiny tiny;
-  BoundOptions o{options(smc::SchemeKind::systematic, 9), 12};
+  EvaluationOptions o{.sweep = options(smc::SchemeKind::systematic, 9), .repeats = 12, .samples = 300};
   o.sweep.particles = 16;
-  const ExactSource exact{50, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
-  const LogZBounds alone =
-      bound_log_z(tiny.problem(), tiny.proposal, o, exact, self, comm::make_groups(self, 0));
-  const LogZBounds together =
-      bound_log_z(tiny.problem(), tiny.proposal, o, exact, world, comm::make_groups(world, 0));
-  const LogZBounds apart =
-      bound_log_z(tiny.problem(), tiny.proposal, o, exact, world, comm::make_groups(world, 1));
-  for (const LogZBounds* b : {&together, &apart}) {
-    EXPECT_EQ(b->smc_lower_runs, alone.smc_lower_runs);
-    EXPECT_EQ(b->smc_upper_runs, alone.smc_upper_runs);
-    EXPECT_EQ(b->sis_lower_runs, alone.sis_lower_runs);
-    EXPECT_EQ(b->sis_upper_runs, alone.sis_upper_runs);
-    EXPECT_EQ(b->mean_ess, alone.mean_ess);
-    EXPECT_EQ(b->genealogical_variance, alone.genealogical_variance);
+  const exact::Source exact{50, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
+  const auto evaluated = [&](const comm::Communicator& comm, int per_population) {
+    Findings found;
+    return evaluate(tiny.problem(), tiny.proposal, o, exact, comm, comm::make_groups(comm, per_population),
+                    found)
+        .value();
+  };
+  const Evaluation alone = evaluated(self, 0), together = evaluated(world, 0), apart = evaluated(world, 1);
+  for (const Evaluation* e : {&together, &apart}) {
+    for (std::size_t i = 0; i < alone.estimates.size(); ++i) {
+      const NamedEstimate &a = alone.estimates[i], &b = e->estimates[i];
+      EXPECT_EQ(b.runs, a.runs) << a.name;
+      EXPECT_EQ(b.value.mean, a.value.mean) << a.name;
+      EXPECT_EQ(b.value.se, a.value.se) << a.name;
+    }
+    EXPECT_EQ(e->mean_ess, alone.mean_ess);
+    EXPECT_EQ(e->genealogical_variance, alone.genealogical_variance);
   }
-  // Means of 12 runs: log Z is inside by more than chance, the bounds being biased outwards.
+  // Means of 12 runs: log Z is inside by more than chance, the bounds being biased outwards; and
+  // KL(q || sigma), KL(sigma || q) >= 0.
   const double log_z = tiny.exact.log_z();
-  EXPECT_LT(alone.smc_lower.mean, log_z + limit_se * alone.smc_lower.se);
-  EXPECT_GT(alone.smc_upper.mean, log_z - limit_se * alone.smc_upper.se);
-  EXPECT_LT(alone.sis_lower.mean, log_z + limit_se * alone.sis_lower.se);
-  EXPECT_GT(alone.sis_upper.mean, log_z - limit_se * alone.sis_upper.se);
+  for (const char* name : {"log_z.smc_lower", "log_z.sis_lower", "proposal.f_q"})
+    EXPECT_LT(alone[name].mean, log_z + limit_se * alone[name].se) << name;
+  for (const char* name : {"log_z.smc_upper", "log_z.sis_upper", "proposal.g_q"})
+    EXPECT_GT(alone[name].mean, log_z - limit_se * alone[name].se) << name;
+}
 
-  const ProposalKl kl = proposal_kl(tiny.problem(), tiny.proposal, T, 300, 5, exact, world);
-  const ProposalKl kl_alone = proposal_kl(tiny.problem(), tiny.proposal, T, 300, 5, exact, self);
-  EXPECT_EQ(kl.f_q.mean, kl_alone.f_q.mean);
-  EXPECT_EQ(kl.g_q.mean, kl_alone.g_q.mean);
-  EXPECT_LT(kl.f_q.mean, log_z + limit_se * kl.f_q.se) << "KL(q || sigma) >= 0";
-  EXPECT_GT(kl.g_q.mean, log_z - limit_se * kl.g_q.se) << "KL(sigma || q) >= 0";
+TEST(TinyBounds, AnEvaluationThatIsStoppedIsSavedAndGoesOn) {
+  const comm::Communicator world = comm::Communicator::world();
+  const Tiny tiny;
+  const exact::Source exact{50, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
+  EvaluationOptions o{.sweep = options(smc::SchemeKind::systematic, 9), .repeats = 5, .samples = 300};
+  const comm::Groups groups = comm::make_groups(world, 0);
+  Findings whole, kept;
+  const Evaluation expected = evaluate(tiny.problem(), tiny.proposal, o, exact, world, groups, whole).value();
+  EXPECT_EQ(expected.counters.sums.size(), 6U);
+  int n_looks = 0, n_saves = 0;
+  o.steering.interrupt = [&] { return ++n_looks % 7 == 0; };
+  o.save_every_s = 1e9;
+  o.save = [&](const Findings& found) {
+    kept = findings_from_numbers(to_numbers(found));
+    EXPECT_EQ(kept, found);
+    ++n_saves;
+  };
+  for (int n_stops = 0; n_stops < 20; ++n_stops) {
+    Findings found = kept;
+    const auto e = evaluate(tiny.problem(), tiny.proposal, o, exact, world, groups, found);
+    EXPECT_EQ(n_saves, n_stops + (e ? 0 : 1));
+    if (!e) continue;
+    EXPECT_GT(n_stops, 1);
+    EXPECT_EQ(found, whole);
+    return;
+  }
+  FAIL() << "it does not come to its end";
+}
+
+TEST(TinyBounds, WithoutExactSamplesTheUpperSideIsUnknown) {
+  const comm::Communicator world = comm::Communicator::world();
+  const Tiny tiny;
+  const EvaluationOptions o{.sweep = options(smc::SchemeKind::systematic, 9), .repeats = 2, .samples = 10};
+  Findings found;
+  const Evaluation e =
+      evaluate(tiny.problem(), tiny.proposal, o, {}, world, comm::make_groups(world, 0), found).value();
+  for (const NamedEstimate& estimate : e.estimates) {
+    const bool needs_sigma = estimate.name.ends_with("_upper") || estimate.name == "kl.sigma_q" ||
+                             estimate.name == "kl.symmetrised" || estimate.name == "proposal.g_q";
+    EXPECT_EQ(estimate.value.n == 0, needs_sigma) << estimate.name;
+    EXPECT_EQ(std::isnan(estimate.value.mean), needs_sigma) << estimate.name;
+  }
+  EXPECT_EQ(best_log_z(found, std::nan("")), std::max(e["log_z.sis_lower"].mean, e["log_z.smc_lower"].mean));
+  EXPECT_EQ(best_log_z(found, -3.5), -3.5);
 }
 
 // F_q and G_q against sums over all sequences.
@@ -191,7 +225,7 @@ TEST(TinyBounds, DivergencesAgreeWithEnumeration) {
   for (std::int64_t a = 0; a < V; ++a)
     for (std::int64_t b = 0; b < V; ++b)
       for (std::int64_t c = 0; c < V; ++c) all.insert(all.end(), {a, b, c});
-  const ForcedPass pass = forced_pass(tiny.problem(), tiny.proposal, T, all);
+  const smc::ForcedPass pass = smc::forced_pass(tiny.problem(), tiny.proposal, T, all);
   const std::vector<double> log_phi = tiny.potential.log_phi({tiny.prompt, all, T});
   double kl_q_sigma = 0, kl_sigma_q = 0, mass = 0;
   for (std::size_t i = 0; i < log_phi.size(); ++i) {
@@ -203,11 +237,16 @@ TEST(TinyBounds, DivergencesAgreeWithEnumeration) {
     kl_sigma_q += std::exp(log_sigma) * (log_sigma - log_q);
   }
   EXPECT_NEAR(mass, 1.0, 1e-5);
-  const ExactSource exact{4000, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
-  const KlFromLogZ kl =
-      kl_from_log_z(proposal_kl(tiny.problem(), tiny.proposal, T, 4000, 5, exact, self), tiny.exact.log_z());
-  EXPECT_NEAR(kl.q_sigma.mean, kl_q_sigma, limit_se * kl.q_sigma.se);
-  EXPECT_NEAR(kl.sigma_q.mean, kl_sigma_q, limit_se * kl.sigma_q.se);
+  const exact::Source exact{4000, [&](std::int64_t i) { return tiny.exact.draw(8, i); }};
+  Findings found;
+  const EvaluationOptions o{.sweep = options(smc::SchemeKind::systematic, 5),
+                            .repeats = 1,
+                            .samples = 4000,
+                            .exact_log_z = tiny.exact.log_z()};
+  const Evaluation e =
+      evaluate(tiny.problem(), tiny.proposal, o, exact, self, comm::make_groups(self, 0), found).value();
+  EXPECT_NEAR(e["kl.q_sigma"].mean, kl_q_sigma, limit_se * e["kl.q_sigma"].se);
+  EXPECT_NEAR(e["kl.sigma_q"].mean, kl_sigma_q, limit_se * e["kl.sigma_q"].se);
 }
 
 }  // namespace

@@ -145,7 +145,7 @@ smc::Population every_sequence(const test::TabularProblem& tabular, const twist:
     for (std::int64_t t = tabular.T - 1, code = i; t >= 0; --t, code /= tabular.V)
       p.tokens[p.at(i, t)] = code % tabular.V;
   const smc::Proposal proposal(tabular.lm, twist, smc::ProposalKind::base);
-  const estimate::ForcedPass pass = estimate::forced_pass(tabular.problem(), proposal, tabular.T, p.tokens);
+  const smc::ForcedPass pass = smc::forced_pass(tabular.problem(), proposal, tabular.T, p.tokens);
   p.log_p0 = pass.log_p0;
   p.log_psi = pass.log_psi;
   std::fill(p.log_q.begin(), p.log_q.end(), -std::log(static_cast<double>(tabular.V)));

@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <numeric>
 
-#include "../bench/random_model.hpp"
 #include "support/pmpi_count.hpp"
+#include "support/random_model.hpp"
 #include "support/tabular_problem.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -56,7 +56,7 @@ struct Stage {
     }
     // A vocabulary of three tiles, for the paths that small models do not reach.
     const auto folder = std::string_view(c.model) == "wide"
-                            ? bench::make_random_gpt2(folder_of_wide.path() / "wide", 5000, 32, 2, 4, 64)
+                            ? test::make_random_gpt2(folder_of_wide.path() / "wide", 5000, 32, 2, 4, 64)
                             : std::filesystem::path(TWISTOR_SOURCE_DIR) / c.model;
     owned = model::load_language_model(folder, {c.precision, {}});
     lm = owned.get();
@@ -124,11 +124,10 @@ class SameBits : public testing::TestWithParam<std::tuple<Case, SchemeKind>> {};
 TEST_P(SameBits, OnEveryNumberOfRanksAndUnderGroups) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
   const Stage stage(std::get<0>(GetParam()));
-  SweepOptions o;
-  o.particles = 13;  // divides by nothing
-  o.length = stage.length;
-  o.scheme = std::get<1>(GetParam());
-  o.seed = 17;
+  SweepOptions o{.particles = 13,  // divides by nothing
+                 .length = stage.length,
+                 .scheme = std::get<1>(GetParam()),
+                 .seed = 17};
   // Uneven groups; both sample the same population, so both must agree with one rank.
   const comm::Communicator group = world.split(world.rank() % 3 == 0 ? 0 : 1);
   std::int64_t n_resamplings = 0;
@@ -155,7 +154,7 @@ constexpr Case cases[] = {{"", device::Precision::float32},
                           {"models/tiny", device::Precision::bfloat16},
                           {"tests/golden/llama", device::Precision::float32},
                           {"wide", device::Precision::float32}};
-std::string name_of(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& test) {
+std::string case_name(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& test) {
   const Case& c = std::get<0>(test.param);
   const std::string path = c.model;
   const std::string model = path.empty()              ? "tabular"
@@ -163,13 +162,13 @@ std::string name_of(const testing::TestParamInfo<std::tuple<Case, SchemeKind>>& 
                             : path.ends_with("llama") ? "llama"
                                                       : "tiny";
   return model + (c.precision == device::Precision::float32 ? "_f32_" : "_bf16_") +
-         std::string(scheme_name(std::get<1>(test.param)));
+         std::string(name_of(std::get<1>(test.param)));
 }
 INSTANTIATE_TEST_SUITE_P(All, SameBits,
                          testing::Combine(testing::ValuesIn(cases),
                                           testing::Values(SchemeKind::multinomial, SchemeKind::stratified,
                                                           SchemeKind::systematic, SchemeKind::residual)),
-                         name_of);
+                         case_name);
 
 // The cache that resamplings, exchanges and forks leave behind gives the logits of a fresh pass, to the last
 // bit.
@@ -178,10 +177,7 @@ TEST(Exchange, CacheAfterTheSweepEqualsAFreshPass) {
   for (const auto precision : {device::Precision::float32, device::Precision::bfloat16}) {
     const Stage stage({"models/tiny", precision});
     const Proposal proposal(*stage.lm, *stage.twist, ProposalKind::twisted);
-    SweepOptions o;
-    o.particles = 16;
-    o.length = 30;
-    o.seed = 3;
+    const SweepOptions o{.particles = 16, .length = 30, .seed = 3};
     const Sweep s = sweep(stage.problem(), proposal, o, world);
     // The cache stands before the last token.
     for (std::int64_t i = 0; i < s.particles.size(); ++i) {
@@ -203,9 +199,7 @@ TEST(Communication, StepsNeedNoMoreCollectivesThanPromised) {
   const comm::Communicator world = comm::Communicator::world();
   const test::TabularProblem tabular;
   const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
-  SweepOptions o;
-  o.particles = 12;
-  o.length = test::TabularProblem::T;
+  SweepOptions o = tabular.sweep_options(12);
   const auto count = [&](Trigger trigger) {
     o.trigger = trigger;
     pmpi::reset();

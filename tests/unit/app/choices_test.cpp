@@ -1,49 +1,29 @@
-// The names that the table of keys allows and the names of which the rooms can make things are the same.
+// The names that keys allow are those of which the rooms can make things.
 #include <gmock/gmock.h>
 
-#include "twistor/app/config_fields.hpp"
 #include "twistor/app/target_options.hpp"
 #include "twistor/learn/registry.hpp"
-#include "twistor/model/load.hpp"
 #include "twistor/potential/registry.hpp"
-#include "twistor/smc/sampler.hpp"
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
 namespace {
 
 TEST(Choices, AreWhatTheRoomsKnow) {
-  const auto choices = [](std::string_view key) { return find_field(key)->choices; };
-  const std::vector<std::string> potentials = potential::potential_names();
-  EXPECT_THAT(choices("target.potential"), testing::UnorderedElementsAreArray(potentials));
-  for (const auto name : choices("smc.resampling")) EXPECT_NO_THROW((void)smc::scheme_from_name(name));
-  for (const auto name : choices("smc.trigger")) EXPECT_NO_THROW((void)smc::trigger_from_name(name));
-  for (const auto name : choices("smc.order")) EXPECT_NO_THROW((void)smc::order_from_name(name));
-  for (const auto name : choices("smc.proposal")) EXPECT_NO_THROW((void)smc::proposal_from_name(name));
-  for (const auto name : choices("model.dtype")) {
-    EXPECT_NO_THROW((void)model::precision_from_name(std::string(name)));
-  }
+  Config config;
+  const config::Fields fields = fields_of(config);
+  const auto choices = [&](std::string_view key) { return config::choices(*fields.find(key)); };
+  EXPECT_EQ(choices("target.potential"), potential::potential_names());
   EXPECT_THAT(choices("train.objective"), testing::ElementsAreArray(learn::objective_names()));
-  for (const auto name : choices("train.positives")) EXPECT_NO_THROW((void)learn::positives_from_name(name));
   EXPECT_THAT(choices("twist.form"), testing::ElementsAreArray(twist::twist_forms()));
 }
 
-TEST(Choices, EveryKeyOfTheTargetIsAnOptionAndTheOtherWayRound) {
-  std::vector<std::string> keys, options;
-  for (const Field& field : fields())
-    if (field.key.starts_with("target.")) keys.emplace_back(field.key.substr(7));
-  for (const potential::OptionField& option : potential::option_fields()) options.emplace_back(option.key);
-  // Of the run: how an o is drawn, and what ends a text.
-  options.insert(options.end(), {"observation_length", "stop_at_eos", "end_token"});
-  keys.emplace_back("scores");  // for programs, which have no file to name
-  EXPECT_THAT(keys, testing::UnorderedElementsAreArray(options));
-}
-
-TEST(Choices, OptionsOfTheTargetAreCopiedFromTheConfiguration) {
-  const Override settings[] = {{"model.path", "models/tiny"},  {"prompt.ids", "1"},
-                               {"target.potential", "tokens"}, {"target.length", "7"},
-                               {"target.beta", "2.5"},         {"target.ids", "3,4"},
-                               {"target.scope", "generation"}, {"target.table", "models/tiny/grammar.txt"}};
+TEST(Choices, OptionsOfTheTargetComeWithTheFilesThatTheyNameFound) {
+  const config::Override settings[] = {
+      {"model.path", "models/tiny"},  {"prompt.ids", "1"},
+      {"target.potential", "tokens"}, {"target.length", "7"},
+      {"target.beta", "2.5"},         {"target.ids", "3,4"},
+      {"target.scope", "generation"}, {"target.table", "models/tiny/grammar.txt"}};
   const std::string config_file = std::string(TWISTOR_SOURCE_DIR) + "/configs/x.cfg";
   const auto options = target_options(parse_config("", "test", settings), config_file);
   EXPECT_EQ(options.potential, "tokens");

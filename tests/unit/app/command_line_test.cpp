@@ -3,8 +3,9 @@
 
 #include <gmock/gmock.h>
 
-#include "twistor/app/config_fields.hpp"
+#include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
@@ -17,13 +18,7 @@ using Words = std::vector<std::string>;
 const std::string reference = std::string(TWISTOR_SOURCE_DIR) + "/configs/reference.cfg";
 
 Error error_of(const Words& words) {
-  try {
-    (void)read_command_line(words);
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "expected an Error";
-  return {ErrorKind::internal, "", ""};
+  return test::error_of([&] { return read_command_line(words); });
 }
 
 TEST(CommandLine, ReadsAConfigurationWithOverrides) {
@@ -34,7 +29,7 @@ TEST(CommandLine, ReadsAConfigurationWithOverrides) {
     EXPECT_TRUE(line.printout.empty());
     EXPECT_EQ(line.invocation.command, command);
     EXPECT_EQ(line.invocation.config_file, reference);
-    EXPECT_EQ(line.invocation.config.smc.particles, 7);
+    EXPECT_EQ(line.invocation.config.smc.sweep.particles, 7);
     EXPECT_EQ(line.invocation.config.prompt.text, "");
     EXPECT_THAT(line.invocation.config.prompt.ids, ElementsAre(1, 2));
     EXPECT_EQ(line.invocation.config.run.output, "x y");
@@ -62,7 +57,7 @@ TEST(CommandLine, ReadsTextsToScore) {
   const Words words = {"score-text", reference, "--text", "a b", "--smc.particles=7", "--text=", "--json"};
   const Invocation texts = read_command_line(words).invocation;
   EXPECT_EQ(texts.config_file, reference);
-  EXPECT_EQ(texts.config.smc.particles, 7);
+  EXPECT_EQ(texts.config.smc.sweep.particles, 7);
   EXPECT_THAT(texts.texts, ElementsAre("a b", ""));
   EXPECT_TRUE(texts.is_json);
   EXPECT_FALSE(wants_ranks(words)) << "scoring texts needs no ranks";
@@ -73,7 +68,7 @@ TEST(CommandLine, ReadsTextsToScore) {
 
 TEST(CommandLine, OfTwoWithOneKeyTheLastCounts) {
   const Words twice = {"train", reference, "--smc.particles=3", "--run.seed=2", "--smc.particles=5"};
-  EXPECT_EQ(read_command_line(twice).invocation.config.smc.particles, 5);
+  EXPECT_EQ(read_command_line(twice).invocation.config.smc.sweep.particles, 5);
   EXPECT_EQ(read_command_line(Words{"tokenize", "m", "--text=a", "--text=b"}).invocation.text, "b");
   const Words files = {"score-text", reference, "--file=a", "--file=b"};
   EXPECT_EQ(read_command_line(files).invocation.texts_file, "b");
@@ -112,7 +107,8 @@ TEST(CommandLine, HelpListsTheKeysOfTheCommandBySections) {
   EXPECT_THAT(sample, HasSubstr("--evaluate.checkpoint "));
   EXPECT_THAT(sample, Not(HasSubstr("--evaluate.repeats")));
   // What it does not read is understood all the same: a configuration serves several commands.
-  EXPECT_EQ(read_command_line(Words{"sample", reference, "--train.batch", "9"}).invocation.config.train.batch,
+  EXPECT_EQ(read_command_line(Words{"sample", reference, "--train.batch", "9"})
+                .invocation.config.train.samples.batch,
             9);
 }
 
@@ -126,12 +122,13 @@ TEST(CommandLine, HelpNamesEveryCommandAndEveryKey) {
   }
   const std::string keys = read_command_line(Words{"train", "--help"}).printout +
                            read_command_line(Words{"sample", "--help"}).printout;
-  for (const Field& field : fields()) {
-    EXPECT_THAT(keys, HasSubstr("--" + std::string(field.key) + " "));
-    EXPECT_THAT(keys, HasSubstr(std::string(field.meaning).substr(0, 20)));
+  Config config;
+  for (const config::Field& field : fields_of(config)) {
+    EXPECT_THAT(keys, HasSubstr("--" + field.key + " "));
+    EXPECT_THAT(keys, HasSubstr(std::string(field.about.meaning).substr(0, 20)));
   }
   EXPECT_THAT(keys, HasSubstr("K, particles in one population [64]"));
-  EXPECT_EQ(read_command_line(Words{"--version"}).printout, "twistor " + std::string(version()) + "\n");
+  EXPECT_EQ(read_command_line(Words{"--version"}).printout, store::program_name() + "\n");
 }
 
 TEST(CommandLine, RefusesWrongWords) {

@@ -79,9 +79,9 @@ TEST(Compatibility, TellsTextsApartAfterSignsThatMayBeginAComment) {
 
 TEST(Compatibility, WhatMeasuresWithAllExactSamplesLearnedFromNone) {
   Config learned = config_with_prompt("p"), now = learned;
-  for (const char* positives : {"exact", "both"}) {
-    learned.train.positives = positives;
-    now.train.positives = "weighted";
+  for (const auto positives : {learn::Positives::exact, learn::Positives::both}) {
+    learned.train.samples.positives = positives;
+    now.train.samples.positives = learn::Positives::weighted;
     const std::string said = refusal(checkpoint_of(learned, {1}), expectation_of(now, {1}), Purpose::use);
     EXPECT_NE(said.find("train.positives is '"), std::string::npos) << said;
     // The other way round half of the samples measure, and the twist has seen none.
@@ -110,10 +110,10 @@ TEST(Compatibility, NamesEverythingThatDiffers) {
   Config now = then;
   now.run.seed = 3;
   now.twist.form = "linear";
-  now.train.learning_rate = 0.01;
+  now.train.trainer.adam.learning_rate = 0.01;
   now.model.dtype = "bfloat16";
   now.target.beta = 2;
-  now.smc.particles = then.smc.particles + 1;  // no matter for what was learned
+  now.smc.sweep.particles = then.smc.sweep.particles + 1;  // no matter for what was learned
   const std::string said =
       refusal(checkpoint_of(then, {1}), {now, "ffff", "another phi", std::vector<std::int64_t>{1}});
   for (const char* piece : {"fingerprint is '0123abcd' in the checkpoint and 'ffff' in this run",
@@ -133,8 +133,8 @@ TEST(Compatibility, UsingATwistNeedsNothingThatOnlyLearningDependsOn) {
     Config now = then;
     store::Checkpoint checkpoint = checkpoint_of(then, {1});
     const std::string key = change;
-    if (key == "train.learning_rate") now.train.learning_rate *= 2;
-    if (key == "train.batch") now.train.batch += 1;
+    if (key == "train.learning_rate") now.train.trainer.adam.learning_rate *= 2;
+    if (key == "train.batch") now.train.samples.batch += 1;
     if (key == "run.seed") now.run.seed += 1;
     if (key == "train.objective") checkpoint.objective = "sixo";  // as a later version may write
     EXPECT_THAT(refusal(checkpoint, expectation_of(now, {1})), HasSubstr(key + " is '"));

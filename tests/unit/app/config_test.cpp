@@ -14,30 +14,20 @@
 #include <set>
 #include <sstream>
 
-#include "twistor/app/config_fields.hpp"
+#include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 
 namespace twistor::app {
 namespace {
 
+using test::error_of;
 using testing::ElementsAre;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
 const fs::path source_dir = TWISTOR_SOURCE_DIR;
 const std::string minimal = "model.path = m\nprompt.ids = 1\n";
-
-template <class Action>
-Error error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "expected an Error";
-  return {ErrorKind::internal, "", ""};
-}
 
 TEST(Config, DefaultsStandWhereNothingIsSaid) {
   Config expected;
@@ -62,8 +52,8 @@ TEST(Config, ReadsSectionsAndDottedKeysAlike) {
       "[run]\n"
       "progress = false\n"
       "seed = 18446744073709551615");
-  EXPECT_EQ(config.smc.particles, 7);
-  EXPECT_EQ(config.smc.ess_threshold, 0.25);
+  EXPECT_EQ(config.smc.sweep.particles, 7);
+  EXPECT_EQ(config.smc.sweep.ess_threshold, 0.25);
   EXPECT_EQ(config.prompt.text, "Say \"hi\"#1 now");
   EXPECT_THAT(config.target.ids, ElementsAre(3, 4, 5, 6, 7));
   EXPECT_EQ(config.target.words, "bad, x=y# z");
@@ -81,9 +71,10 @@ TEST(Config, ReadsQuotedTexts) {
 }
 
 TEST(Config, OverridesGoBeforeTheFileAndAreTakenAsTheyStand) {
-  const Override overrides[] = {{"smc.particles", "5"}, {"prompt.ids", ""}, {"prompt.text", " \"a\" # b"}};
+  const config::Override overrides[] = {
+      {"smc.particles", "5"}, {"prompt.ids", ""}, {"prompt.text", " \"a\" # b"}};
   const Config config = parse_config(minimal + "smc.particles = 3\n", "f", overrides);
-  EXPECT_EQ(config.smc.particles, 5);
+  EXPECT_EQ(config.smc.sweep.particles, 5);
   EXPECT_EQ(config.prompt.text, " \"a\" # b");
 }
 
@@ -102,7 +93,7 @@ TEST(Config, RefusesBadTextsNamingLineKeyAndWhatIsAllowed) {
       {std::string(100000, 'x') + " = 3", "unknown key", "reference.cfg"},
       {"[smc]\n[smk]\n", "line 2: unknown section [smk]", "sections: model, prompt"},
       {"[smc\n", "expected ']'", ""},
-      {"[smc] x = 3", "expected nothing behind [section], got 'x = 3'", ""},
+      {"[smc] x = 3", "expected nothing after [section], got 'x = 3'", ""},
       {"[smc]\nparticles 3", "line 2: expected 'key = value', got 'particles 3'", ""},
       {"= 3", "unknown key ''", ""},
       {"smc.particles = 0", "smc.particles: expected an integer, at least 1 and at most 2147483646, got 0",
@@ -171,7 +162,7 @@ TEST(Config, RefusesWhatDoesNotGoTogether) {
 }
 
 TEST(Config, RefusesBadOverrides) {
-  const auto message = [](std::vector<Override> overrides) {
+  const auto message = [](std::vector<config::Override> overrides) {
     return error_of([&] { (void)parse_config(minimal, "f", overrides); }).text();
   };
   EXPECT_THAT(message({{"smc.particle", "3"}}),
@@ -189,40 +180,39 @@ TEST(Config, RefusesFilesThatCannotBeRead) {
 }
 
 // A value that the field may hold, made from random numbers; texts use every byte.
-void randomize(const Field& field, Config& config, Philox& random) {
+void randomize(const config::Field& field, Philox& random) {
   const auto text = [&] {
     std::string out;
     for (std::uint64_t n = 1 + random.below(12); n > 0; --n) out += static_cast<char>(random.below(256));
     return out;
   };
-  const Range& range = field.range;
+  const config::Range& range = field.about.range;
+  const std::vector<std::string_view> choices = config::choices(field);
   const auto number = [&] {
     const double low = std::max(range.low, -1e15);
     return low + random.uniform() * (std::min(range.high, 1e15) - low);
   };
   std::visit(
-      [&](auto* pointer) {
-        using T = std::remove_pointer_t<decltype(pointer)>;
-        if constexpr (std::is_same_v<T, bool>) *pointer = random.below(2) == 1;
-        if constexpr (std::is_same_v<T, std::int64_t>)
-          *pointer = static_cast<std::int64_t>(std::ceil(number()));
-        if constexpr (std::is_same_v<T, std::uint64_t>) *pointer = random.next_u64();
-        if constexpr (std::is_same_v<T, double>) *pointer = number();
-        if constexpr (std::is_same_v<T, std::string>) {
-          *pointer =
-              field.choices.empty() ? text() : std::string(field.choices[random.below(field.choices.size())]);
-        }
-        if constexpr (std::is_same_v<T, std::vector<std::int64_t>>)
-          *pointer = {static_cast<std::int64_t>(random.below(9)), 3};
+      [&]<class T>(const T& value) {
+        if constexpr (std::is_same_v<T, config::Choice>) value.set(choices[random.below(choices.size())]);
+        if constexpr (std::is_same_v<T, bool*>) *value = random.below(2) == 1;
+        if constexpr (std::is_same_v<T, std::int64_t*>)
+          *value = static_cast<std::int64_t>(std::ceil(number()));
+        if constexpr (std::is_same_v<T, std::uint64_t*>) *value = random.next_u64();
+        if constexpr (std::is_same_v<T, double*>) *value = number();
+        if constexpr (std::is_same_v<T, std::string*>)
+          *value = choices.empty() ? text() : std::string(choices[random.below(choices.size())]);
+        if constexpr (std::is_same_v<T, std::vector<std::int64_t>*>)
+          *value = {static_cast<std::int64_t>(random.below(9)), 3};
       },
-      field.pointer(config));
+      field.value);
 }
 
 TEST(Config, TextRoundTripIsExact) {
   for (std::uint64_t id = 0; id < 500; ++id) {
     Philox random(1, Stream::test, 0, id);
     Config config;
-    for (const Field& field : fields()) randomize(field, config, random);
+    for (const config::Field& field : fields_of(config)) randomize(field, random);
     (random.below(2) == 1 ? config.prompt.ids.clear() : config.prompt.text.clear());
     (random.below(2) == 1 ? config.target.ids.clear() : config.target.text.clear());
     if (config.target.potential == "contains" && config.target.words.empty()) config.target.words = "w";
@@ -239,7 +229,7 @@ TEST(Config, JsonHoldsEveryKeyAndTheSameDoubles) {
   const nlohmann::json json = nlohmann::json::parse(to_json(config));
   std::size_t n_keys = 0;
   for (const auto& section : json) n_keys += section.size();
-  EXPECT_EQ(n_keys, fields().size());
+  EXPECT_EQ(n_keys, fields_of(config).size());
   EXPECT_EQ(json["train"]["learning_rate"].get<double>(), 0.1);
   EXPECT_EQ(json["target"]["log_floor"], "-inf");
   EXPECT_EQ(json["prompt"]["ids"], nlohmann::json({1}));
@@ -262,7 +252,7 @@ TEST(ReferenceConfig, AgreesWithTheStructsInKeysAndDefaults) {
     keys.push_back(section + "." + line.substr(0, line.find(" =")));
   }
   std::vector<std::string> expected;
-  for (const Field& field : fields()) expected.emplace_back(field.key);
+  for (const config::Field& field : fields_of(config)) expected.emplace_back(field.key);
   EXPECT_EQ(keys, expected);
 }
 
@@ -291,74 +281,6 @@ TEST(EpochEnds, FixedAndDoubling) {
   EXPECT_EQ(epoch_ends(train).size(), 11u);  // Zhao et al. 2024: 11 epochs
   train.updates = 0;
   EXPECT_THAT(epoch_ends(train), ElementsAre(0));
-}
-
-/// Sets a variable of the environment back when it goes: other tests look for the cache.
-class Restored {
- public:
-  explicit Restored(const char* name) : name_(name) {
-    if (const char* value = std::getenv(name)) value_ = value;
-  }
-  Restored(const Restored&) = delete;
-  Restored& operator=(const Restored&) = delete;
-  ~Restored() { value_ ? setenv(name_, value_->c_str(), 1) : unsetenv(name_); }
-
- private:
-  const char* name_;
-  std::optional<std::string> value_;
-};
-
-TEST(Paths, AreExpandedAndLookedForInTwoPlaces) {
-  const Restored cache("TWISTOR_CACHE"), home("HOME");
-  setenv("TWISTOR_CACHE", "/some/cache", 1);
-  EXPECT_EQ(output_path("${TWISTOR_CACHE}/models/x"), "/some/cache/models/x");
-  unsetenv("TWISTOR_CACHE");
-  setenv("HOME", "/home/someone", 1);
-  EXPECT_EQ(output_path("${TWISTOR_CACHE}/x"), "/home/someone/.cache/twistor/x");
-  EXPECT_EQ(output_path("~/x"), "/home/someone/x");
-  EXPECT_EQ(output_path("a~/x"), "a~/x");
-  EXPECT_EQ(error_of([] { (void)output_path("${OTHER}/x"); }).kind(), ErrorKind::config);
-
-  const fs::path config_file = source_dir / "configs/reference.cfg";
-  const fs::path here = fs::current_path();
-  fs::current_path(
-      fs::temp_directory_path());  // from elsewhere, the folder above the configuration's is next
-  EXPECT_EQ(input_path("configs/reference.cfg", config_file, "model.path"), config_file);
-  fs::current_path(source_dir);
-  EXPECT_EQ(input_path("configs/reference.cfg", config_file, "model.path"), "configs/reference.cfg");
-  fs::current_path(here);
-  EXPECT_EQ(input_path(config_file.string(), config_file, "model.path"), config_file);
-  const Error error = error_of([&] { (void)input_path("no/such", config_file, "model.path"); });
-  EXPECT_EQ(error.kind(), ErrorKind::no_input);
-  EXPECT_THAT(error.what(), HasSubstr("model.path = no/such"));
-  EXPECT_THAT(error.what(), HasSubstr((source_dir / "no/such").string()));
-}
-
-TEST(Paths, AMissingModelOfTheCacheNamesTheCommandThatFetchesIt) {
-  const Restored cache("TWISTOR_CACHE");
-  setenv("TWISTOR_CACHE", "/nowhere", 1);
-  const auto hint = [](const std::string& value) {
-    return error_of([&] { (void)input_path(value, "configs/x.cfg", "model.path"); }).hint();
-  };
-  EXPECT_EQ(hint("${TWISTOR_CACHE}/models/smollm2/x.gguf"), "launch/get_model.sh smollm2 fetches it");
-  EXPECT_EQ(hint("${TWISTOR_CACHE}/models/minilm"), "launch/get_model.sh minilm fetches it");
-  EXPECT_THAT(hint("${TWISTOR_CACHE}/models/toxicity-roberta"), HasSubstr("put it there yourself"));
-  EXPECT_EQ(hint("/nowhere/models/smollm2"), "is the path right?");
-
-  // The names are those of the script's table: "table='NAME|..." and lines that begin with "NAME|".
-  std::ifstream script(source_dir / "launch/get_model.sh");
-  std::vector<std::string> names;
-  for (std::string line; std::getline(script, line);) {
-    const std::string prefix = "table='";
-    if (line.starts_with(prefix)) line = line.substr(prefix.size());
-    const std::size_t bar = line.find('|');
-    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
-    if (bar != std::string::npos && bar > 0 &&
-        std::all_of(line.begin(), line.begin() + static_cast<long>(bar), letter))
-      names.push_back(line.substr(0, bar));
-  }
-  EXPECT_THAT(names,
-              testing::UnorderedElementsAreArray(std::begin(fetched_models), std::end(fetched_models)));
 }
 
 }  // namespace

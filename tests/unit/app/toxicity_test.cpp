@@ -9,10 +9,11 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "twistor/app/config.hpp"
+#include "potential/kinds/toxicity_bilstm.hpp"
+#include "support/error_of.hpp"
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/potential/toxicity_bilstm.hpp"
+#include "twistor/config/paths.hpp"
 
 namespace twistor::app {
 namespace {
@@ -62,13 +63,8 @@ TEST(Toxicity, ATextScoresTheSameInAnyBatch) {
 }
 
 TEST(Toxicity, RefusesAnUnknownClassAndFilesThatDoNotFit) {
-  const auto message = [](const potential::PotentialOptions& options) -> std::string {
-    try {
-      (void)log_phi(options, {});
-    } catch (const Error& error) {
-      return error.text();
-    }
-    return "no error";
+  const auto message = [](const potential::PotentialOptions& options) {
+    return test::message_of([&] { return log_phi(options, {}); });
   };
   EXPECT_THAT(message(options_of(golden, "rude")), testing::HasSubstr("expected one of toxic, severe_toxic"));
   EXPECT_THAT(message(options_of("", "toxic")), testing::HasSubstr("set target.classifier"));
@@ -78,7 +74,7 @@ TEST(Toxicity, RefusesAnUnknownClassAndFilesThatDoNotFit) {
 class PublishedScores : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = output_path("${TWISTOR_CACHE}/models/toxicity");
+    folder_ = config::output_path("${TWISTOR_CACHE}/models/toxicity");
     if (!std::filesystem::exists(folder_ / "words.json"))
       GTEST_SKIP() << "launch/get_model.sh toxicity fetches it";
   }

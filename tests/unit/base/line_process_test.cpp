@@ -5,12 +5,12 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <chrono>
 #include <fstream>
 #include <thread>
 
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/stopwatch.hpp"
 
 namespace twistor {
 namespace {
@@ -18,10 +18,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using Lines = std::vector<std::string>;
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 std::string message_of(LineProcess& process, const Lines& lines) {
   try {
@@ -74,11 +70,11 @@ TEST(LineProcess, WritingToTheDeadIsNoSignal) {
 
 TEST(LineProcess, SilenceEndsAfterTheTimeout) {
   LineProcess silent("echo still alive >&2; exec sleep 60", 0.3);
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const std::string text = message_of(silent, {"a"});
   EXPECT_THAT(text, HasSubstr("it said nothing for 0.3 s, after 0 of 1 lines"));
   EXPECT_THAT(text, HasSubstr("still alive"));
-  EXPECT_LT(seconds_since(begin), 20) << "sleep ends at SIGTERM";
+  EXPECT_LT(watch.seconds(), 20) << "sleep ends at SIGTERM";
 }
 
 TEST(LineProcess, MoreLinesThanAskedAreAnError) {

@@ -1,36 +1,58 @@
-// Names of enums: both directions, and what is said about a wrong one.
+// Names of enums: from and to text, choices, and what is said about a name that is none.
 #include "twistor/base/names.hpp"
 
 #include <gmock/gmock.h>
 
-#include <array>
+#include "support/error_of.hpp"
 
 namespace twistor {
 namespace {
 
-enum class Colour { red, green, hidden };
-constexpr auto name_table(Colour) {
-  return std::array{Named{Colour::red, "red"}, Named{Colour::green, "green"}};
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+enum class Fruit { apple, pear, quince };
+constexpr auto names_of(Fruit) {
+  return std::array{Named{Fruit::pear, "pear"}, Named{Fruit::apple, "apple"}, Named{Fruit::quince, "quince"}};
 }
 
-TEST(Names, GoBothWays) {
-  EXPECT_THAT(names<Colour>(), testing::ElementsAre("red", "green"));
-  EXPECT_EQ(name_of(Colour::green), "green");
-  EXPECT_EQ(name_of(Colour::hidden), "");
-  EXPECT_EQ(find_name<Colour>("red"), Colour::red);
-  EXPECT_EQ(find_name<Colour>("Red"), std::nullopt);
-  EXPECT_EQ(from_name<Colour>("green", "reading a colour"), Colour::green);
+enum class Pome { apple, medlar };
+constexpr auto names_of(Pome) {
+  return std::array{Named{Pome::medlar, "medlar"}, Named{Pome::apple, "apple"}};
 }
 
-TEST(Names, AWrongOneGetsTheList) {
-  try {
-    (void)from_name<Colour>("blue", "reading a colour");
-    FAIL() << "expected an Error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::config);
-    EXPECT_THAT(error.what(),
-                testing::HasSubstr("reading a colour: expected one of: red, green, got 'blue'"));
-  }
+static_assert(name_of(Fruit::quince) == "quince");
+static_assert(find_name<Fruit>("apple") == Fruit::apple);
+static_assert(NamedEnum<Fruit> && !NamedEnum<ErrorKind> && !NamedEnum<int>);
+
+TEST(Names, LeadBackToTheirValues) {
+  for (const std::string_view name : choices_of<Fruit>())
+    EXPECT_EQ(name_of(from_name<Fruit>(name, "the fruit")), name);
+  EXPECT_EQ(find_name<Fruit>("Apple"), std::nullopt);
+  EXPECT_EQ(find_name<Fruit>(""), std::nullopt);
+}
+
+TEST(Names, AreChoicesInTheOrderOfTheTable) {
+  EXPECT_THAT(choices_of<Fruit>(), ElementsAre("pear", "apple", "quince"));
+}
+
+TEST(Names, OfSeveralEnumsAreChoicesOnce) {
+  EXPECT_THAT((choices_of<Fruit, Pome>()), ElementsAre("pear", "apple", "quince", "medlar"));
+}
+
+TEST(Names, AnUnknownOneIsRefusedWithTheChoices) {
+  const Error error =
+      test::error_of([] { return from_name<Fruit>("plum", "basket.fruit", "filling the basket"); });
+  EXPECT_EQ(error.kind(), ErrorKind::config);
+  EXPECT_THAT(error.text(),
+              HasSubstr("filling the basket: basket.fruit is 'plum' (expected pear, apple or quince)"));
+  EXPECT_THAT(test::message_of([] { return from_name<Pome>(std::string(1000, 'x'), "pome"); }),
+              HasSubstr("reading the configuration: pome is '" + std::string(60, 'x') +
+                        "' (expected medlar or apple)"));
+}
+
+TEST(Names, AValueWithoutOneIsOurMistake) {
+  EXPECT_EQ(test::error_of([] { return name_of(static_cast<Fruit>(7)); }).kind(), ErrorKind::internal);
 }
 
 }  // namespace

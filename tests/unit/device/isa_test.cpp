@@ -27,8 +27,8 @@ std::vector<float> random_values(std::int64_t n, std::uint64_t id, double sd = 1
 }
 
 TEST(Isa, HasNames) {
-  for (const Isa isa : compiled_isas()) EXPECT_EQ(isa_from_name(isa_name(isa)), isa);
-  EXPECT_EQ(isa_from_name("sse2"), std::nullopt);
+  for (const Isa isa : compiled_isas()) EXPECT_EQ(find_name<Isa>(name_of(isa)), isa);
+  EXPECT_EQ(find_name<Isa>("sse2"), std::nullopt);
   EXPECT_EQ(choose_isa(""), best_isa());
   EXPECT_EQ(choose_isa("avx2"), Isa::avx2);
 }
@@ -43,7 +43,7 @@ TEST(Isa, RefusesWhatIsNotThere) {
   }
   for (const Isa isa : compiled_isas())
     if (isa > best_isa()) {
-      EXPECT_THROW((void)choose_isa(isa_name(isa)), Error);
+      EXPECT_THROW((void)choose_isa(name_of(isa)), Error);
     }
 }
 

@@ -55,6 +55,15 @@ TEST_F(Absorbing, StepsAndOnePassAgree) {
   }
 }
 
+TEST_F(Absorbing, HiddenStatesAreTheBaseModelsAndTheMask) {
+  const Tokens tokens{end_token, 1, 2, end_token, end_token};
+  const auto cache = lm.make_cache(1), own = base->make_cache(1);
+  const at::Tensor hidden = lm.forward(tokens, *cache)[0];
+  EXPECT_EQ(hidden.size(1), lm.hidden_size());
+  EXPECT_TRUE(hidden.narrow(1, 0, lm.feature_size()).equal(base->forward(tokens, *own)[0]));
+  EXPECT_EQ(lm.mask_of(hidden), (std::vector<char>{0, 0, 0, 1, 1})) << "the prompt has two tokens";
+}
+
 TEST_F(Absorbing, SequencesStillSumToOne) {
   double sum = 0;
   Tokens s{0, 1, 0, 0, 0};
@@ -74,6 +83,29 @@ TEST_F(Absorbing, IsAnotherModelThanItsBase) {
   EXPECT_EQ(base->absorbing_token(), -1);
   EXPECT_THROW(AbsorbingModel(base, V, 2), Error);
   EXPECT_THROW(AbsorbingModel(base, -1, 2), Error);
+}
+
+TEST(EndRule, MarksCarriesAndMovesToTheEnd) {
+  const EndRule rule(9);
+  const Tokens tokens{1, 9, 9, 9, /**/ 9, 9, 9, 9, /**/ 1, 2, 3, 9};
+  EXPECT_EQ(rule.mask(tokens, 4), (std::vector<char>{0, 0, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0}));
+  std::vector<double> psi{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, weight = psi;
+  rule.carry(tokens, 4, psi);
+  EXPECT_EQ(psi, (std::vector<double>{1, 2, 2, 2, 5, 5, 5, 5, 9, 10, 11, 12}));
+  rule.move_to_end(tokens, 4, weight);
+  EXPECT_EQ(weight, (std::vector<double>{1, 9, 0, 0, 26, 0, 0, 0, 9, 10, 11, 12}));
+}
+
+TEST(EndRule, ByDefaultNothingEnds) {
+  const EndRule never;
+  const Tokens tokens{-1, 0, 0};
+  std::vector<double> psi{1, 2, 3};
+  never.carry(tokens, 3, psi);
+  never.move_to_end(tokens, 3, psi);
+  EXPECT_EQ(psi, (std::vector<double>{1, 2, 3}));
+  EXPECT_EQ(never.mask(tokens, 3), (std::vector<char>{0, 0, 0}));
+  EXPECT_FALSE(never.can_end());
+  EXPECT_EQ(never, EndRule(-1));
 }
 
 TEST(UntilEnd, KeepsTheFirstEndToken) {

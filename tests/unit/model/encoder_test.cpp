@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "support/encoder_golden.hpp"
+#include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/model/sentence_encoder.hpp"
@@ -20,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using test::message_of;
 using testing::AllOf;
 using testing::HasSubstr;
 
@@ -56,16 +58,6 @@ class Copy {
  private:
   test::TemporaryFolder folder_;
 };
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.text();
-  }
-  return "no error";
-}
 
 class EncoderFamilies : public testing::TestWithParam<std::string> {
  protected:
@@ -152,7 +144,7 @@ TEST_P(EncoderFamilies, RefusesTokensThatItDoesNotKnowAndTextsThatDoNotFit) {
     TokenTexts texts;
     texts.add(std::vector<std::int64_t>(static_cast<std::size_t>(length), id),
               std::vector<std::int64_t>(static_cast<std::size_t>(length), 0));
-    return error_of([&] { (void)all_hidden(*encoder, texts); });
+    return message_of([&] { (void)all_hidden(*encoder, texts); });
   };
   EXPECT_THAT(run(2, 300), AllOf(HasSubstr("300"), HasSubstr("out of range")));
   EXPECT_THAT(run(2, -1), HasSubstr("out of range"));
@@ -162,7 +154,7 @@ TEST_P(EncoderFamilies, RefusesTokensThatItDoesNotKnowAndTextsThatDoNotFit) {
   if (GetParam() == "bert") {
     TokenTexts texts;
     texts.add(std::vector<std::int64_t>{2}, std::vector<std::int64_t>{2});
-    EXPECT_THAT(error_of([&] { (void)all_hidden(*encoder, texts); }), HasSubstr("token type 2"));
+    EXPECT_THAT(message_of([&] { (void)all_hidden(*encoder, texts); }), HasSubstr("token type 2"));
   }
 }
 
@@ -170,16 +162,16 @@ TEST_P(EncoderFamilies, NamesAllTensorsThatAreMissingOrHaveAnotherShape) {
   const std::string layer = GetParam() == "distilbert" ? ".layer.1." : "encoder.layer.1.";
   const Copy copy(GetParam());
   copy.replace_in_weights(layer, std::string(layer.size(), 'x'));
-  EXPECT_THAT(error_of([&] { (void)load_encoder(copy.path()); }),
+  EXPECT_THAT(message_of([&] { (void)load_encoder(copy.path()); }),
               AllOf(HasSubstr("16 of the tensors"), HasSubstr(GetParam() + ".")));
   const Copy wide(GetParam());
   wide.change("config.json", [](json& config) { config["max_position_embeddings"] = 41; });
-  EXPECT_THAT(error_of([&] { (void)load_encoder(wide.path()); }),
+  EXPECT_THAT(message_of([&] { (void)load_encoder(wide.path()); }),
               AllOf(HasSubstr("position_embeddings"), HasSubstr("[41, 32]"), HasSubstr("[40, 32]")));
   const Copy headless(GetParam());
   headless.replace_in_weights("classifier", "classixxxx");
-  EXPECT_THAT(error_of([&] { (void)SequenceClassifier(headless.path()); }), HasSubstr("classifier"));
-  EXPECT_EQ(error_of([&] { (void)load_encoder(headless.path()); }), "no error") << "the head is not needed";
+  EXPECT_THAT(message_of([&] { (void)SequenceClassifier(headless.path()); }), HasSubstr("classifier"));
+  EXPECT_NO_THROW((void)load_encoder(headless.path())) << "the head is not needed";
 }
 
 TEST_P(EncoderFamilies, RefusesWeightsThatAreNoNumbers) {
@@ -195,7 +187,7 @@ TEST_P(EncoderFamilies, RefusesWeightsThatAreNoNumbers) {
     file.seekp(static_cast<std::streamoff>(8 + header + at));
     file.write(nan.data(), 4);
     file.close();
-    EXPECT_THAT(error_of([&] { (void)load_encoder(copy.path()); }),
+    EXPECT_THAT(message_of([&] { (void)load_encoder(copy.path()); }),
                 AllOf(HasSubstr(tensor), HasSubstr("nan")));
   }
 }
@@ -204,7 +196,7 @@ TEST_P(EncoderFamilies, RefusesByNameWhatItDoesNotSupport) {
   const auto with = [&](const std::string& key, const json& value) {
     const Copy copy(GetParam());
     copy.change("config.json", [&](json& config) { config[key] = value; });
-    return error_of([&] { (void)SequenceClassifier(copy.path()); });
+    return message_of([&] { (void)SequenceClassifier(copy.path()); });
   };
   EXPECT_THAT(with("position_embedding_type", "relative_key"), HasSubstr("relative_key"));
   EXPECT_EQ(with("position_embedding_type", "absolute"), "no error");
@@ -222,10 +214,10 @@ TEST_P(EncoderFamilies, RefusesByNameWhatItDoesNotSupport) {
 TEST_P(EncoderFamilies, RefusesATokenizerOfAnotherModel) {
   const Copy copy(GetParam());
   copy.change("tokenizer.json", [](json& tokenizer) { tokenizer["model"]["vocab"]["strange"] = 300; });
-  EXPECT_THAT(error_of([&] { (void)SequenceClassifier(copy.path()); }),
+  EXPECT_THAT(message_of([&] { (void)SequenceClassifier(copy.path()); }),
               AllOf(HasSubstr("301"), HasSubstr("300")));
   fs::remove(copy.path() / "tokenizer.json");
-  EXPECT_THAT(error_of([&] { (void)SequenceClassifier(copy.path()); }), HasSubstr("tokenizer"));
+  EXPECT_THAT(message_of([&] { (void)SequenceClassifier(copy.path()); }), HasSubstr("tokenizer"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, EncoderFamilies, testing::Values("bert", "roberta", "distilbert"),
@@ -299,7 +291,7 @@ TEST(SentenceEncoder, RefusesByNameWhatItDoesNotSupport) {
   const auto with = [](const std::string& file, auto change) {
     const Copy copy("sentence");
     copy.change(file, change);
-    return error_of([&] { (void)SentenceEncoder(copy.path()); });
+    return message_of([&] { (void)SentenceEncoder(copy.path()); });
   };
   const std::string pooling = "1_Pooling/config.json";
   EXPECT_THAT(with(pooling, [](json& c) { c["pooling_mode_lasttoken"] = true; }), HasSubstr("lasttoken"));

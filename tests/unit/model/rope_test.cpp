@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "support/error_of.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/memory_weights.hpp"
 #include "support/temporary_folder.hpp"
@@ -84,13 +85,9 @@ Rotary rotary_of(test::GgufBytes gguf) {
 }
 
 std::string refusal(const test::GgufBytes& gguf) {
-  try {
-    (void)rotary_of(gguf);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::data);
-    return error.text();
-  }
-  return "accepted";
+  const Error error = test::error_of([&] { return rotary_of(gguf); });
+  EXPECT_EQ(error.kind(), ErrorKind::data);
+  return error.text();
 }
 
 std::string floats(std::initializer_list<float> values) {

@@ -1,5 +1,5 @@
 // Potentials from the probability of a class: exact at both ends, thresholds, unfit options.
-#include "twistor/potential/class_rule.hpp"
+#include "potential/kinds/class_rule.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

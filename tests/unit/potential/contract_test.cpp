@@ -72,11 +72,11 @@ std::unique_ptr<Potential> make(const std::string& name, const TargetContext& co
   return make_potential(options, context);
 }
 
-class PotentialContract : public testing::TestWithParam<std::string> {
+class PotentialContract : public testing::TestWithParam<std::string_view> {
  protected:
   const model::TabularModel lm = model::TabularModel::random(V, 12, 5);
   const std::unique_ptr<Potential> potential =
-      make(GetParam(), {.lm = &lm, .tokenizer = &tokenizer, .read_arrays = test::random_arrays});
+      make(std::string(GetParam()), {.lm = &lm, .tokenizer = &tokenizer, .read_arrays = test::random_arrays});
   const Tokens prompt = {1, 2};
   const std::vector<Tokens> sequences = all_sequences(V, T);
 
@@ -128,7 +128,12 @@ TEST_P(PotentialContract, SaysWhatItIs) {
   EXPECT_THAT(potential->description(), testing::HasSubstr(GetParam()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Registered, PotentialContract, testing::ValuesIn(potential_names()),
+std::vector<std::string> registered() {
+  const auto names = potential_names();
+  return {names.begin(), names.end()};
+}
+
+INSTANTIATE_TEST_SUITE_P(Registered, PotentialContract, testing::ValuesIn(registered()),
                          [](const auto& kind) { return kind.param; });
 
 TEST(Registry, AnUnknownNameListsTheKnown) {

@@ -1,5 +1,5 @@
 // The judge against sums over the tabular model, and what it refuses.
-#include "twistor/potential/judge.hpp"
+#include "potential/kinds/judge.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -9,10 +9,10 @@
 #include <fstream>
 #include <limits>
 
+#include "potential/kinds/contains.hpp"
+#include "potential/kinds/continuation.hpp"
+#include "potential/kinds/token_scores.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/potential/contains.hpp"
-#include "twistor/potential/continuation.hpp"
-#include "twistor/potential/token_scores.hpp"
 #include "unit/potential/brute_force.hpp"
 
 namespace twistor::potential {

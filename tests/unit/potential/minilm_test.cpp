@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "potential/kinds/linear_head.hpp"
+#include "potential/kinds/similarity.hpp"
 #include "support/temporary_folder.hpp"
-#include "twistor/potential/linear_head.hpp"
-#include "twistor/potential/similarity.hpp"
 
 namespace twistor::potential {
 namespace {

@@ -1,5 +1,5 @@
 // Numbers from a command: right ones, nonsense, unfit options. What pipes do is tested in tests/unit/base.
-#include "twistor/potential/process.hpp"
+#include "potential/kinds/process.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

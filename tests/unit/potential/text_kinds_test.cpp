@@ -6,10 +6,10 @@
 #include <functional>
 #include <limits>
 
+#include "potential/kinds/lexicon.hpp"
+#include "potential/kinds/regex.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/potential/lexicon.hpp"
-#include "twistor/potential/regex.hpp"
 
 namespace twistor::potential {
 namespace {

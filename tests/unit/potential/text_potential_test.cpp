@@ -72,9 +72,9 @@ TEST(TextPotential, ATextEndsBeforeItsEndToken) {
 }
 
 TEST(TextPotential, ScopesHaveNames) {
-  EXPECT_EQ(text_scope_from_name("all"), TextScope::all);
-  EXPECT_EQ(text_scope_from_name("generation"), TextScope::generation);
-  EXPECT_THROW((void)text_scope_from_name("prompt"), Error);
+  EXPECT_EQ(from_name<TextScope>("all", "target.scope"), TextScope::all);
+  EXPECT_EQ(from_name<TextScope>("generation", "target.scope"), TextScope::generation);
+  EXPECT_THROW((void)from_name<TextScope>("prompt", "target.scope"), Error);
 }
 
 TEST(CheckedScorer, NamesTheTextOfABadValue) {
@@ -107,22 +107,28 @@ TEST(Registry, RefusesAnOptionThatTheKindDoesNotRead) {
 
 TEST(Options, TheDigestKnowsEveryMemberAndTheContentsOfFiles) {
   std::vector<std::string> digests = {digest(PotentialOptions{})};
-  for (const OptionField& field : option_fields()) {
+  const auto keep = [&digests](const PotentialOptions& options) { digests.push_back(digest(options)); };
+  PotentialOptions of_length, of_scores, any;
+  of_length.length = 3, of_scores.scores = {3};
+  keep(of_length), keep(of_scores);
+  EXPECT_THAT(keys_that_are_set(of_scores), testing::ElementsAre("scores"));
+  std::vector<config::Key> keys;
+  any.visit_keys([&](const config::Key& key, const config::Value&) { keys.push_back(key); });
+  for (const config::Key& key : keys) {
     PotentialOptions options;
-    std::visit(
-        [&](auto member) {
-          auto& value = options.*member;
-          if constexpr (requires { value.push_back('x'); }) {
-            value.push_back('x');
-          } else if constexpr (std::is_same_v<decltype(value), bool&>) {
-            value = !value;
-          } else {
-            value = 3;
-          }
-        },
-        field.member);
-    EXPECT_TRUE(is_set(field, options)) << field.key;
-    if (!field.is_path) digests.push_back(digest(options));
+    options.visit_keys([&](const config::Key& visited, const config::Value& value) {
+      if (visited.name != key.name) return;
+      std::visit(
+          [&]<class T>(const T& member) {
+            if constexpr (std::is_same_v<T, std::string*>) *member = "regex";
+            if constexpr (std::is_same_v<T, bool*>) *member = !*member;
+            if constexpr (std::is_same_v<T, double*>) *member = 3;
+            if constexpr (std::is_same_v<T, std::vector<std::int64_t>*>) *member = {3};
+          },
+          value);
+    });
+    EXPECT_THAT(keys_that_are_set(options), testing::ElementsAre(key.name)) << key.name;
+    if (!key.is_input) keep(options);
   }
   const test::TemporaryFolder folder;
   PotentialOptions options;

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/report/metrics.hpp"
@@ -76,7 +77,8 @@ TEST(JsonLine, KeepsOrderAndTypes) {
                                .add("done", true)
                                .add("text", "a \"b\"\n\xC3\xA4\xFF")
                                .add("values", std::span<const double>(values))
-                               .add("smc_lower", Estimate{-6.5, 0.25, 4})
+                               .add("smc_lower", estimate::Estimate{-6.5, 0.25, 4})
+                               .add("smc_upper", estimate::Estimate{})
                                .add_all(std::map<std::string, double>{{"x", 1.0}, {"y", 0.5}})
                                .add_json("exact", "null")
                                .text();
@@ -84,7 +86,7 @@ TEST(JsonLine, KeepsOrderAndTypes) {
       text,
       R"({"update":3,"loss":0.1,"big":18446744073709551615,"done":true,"text":"a \"b\"\nä)"
       "\xEF\xBF\xBD"
-      R"(","values":[1.5,"-inf"],"smc_lower":{"mean":-6.5,"se":0.25,"n":4},"x":1,"y":0.5,"exact":null})");
+      R"(","values":[1.5,"-inf"],"smc_lower":{"mean":-6.5,"se":0.25,"n":4},"smc_upper":null,"x":1,"y":0.5,"exact":null})");
   EXPECT_TRUE(nlohmann::json::accept(text));
   EXPECT_EQ(JsonLine().text(), "{}");
   EXPECT_THROW((void)JsonLine().add("a", 1).add("a", 2), Error);
@@ -128,13 +130,9 @@ TEST_F(Files, MetricsResumesWithoutAFile) {
 }
 
 TEST_F(Files, MetricsNeedsAFolder) {
-  try {
-    const MetricsWriter metrics(folder_ / "none" / "metrics.jsonl");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::io);
-    EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl"));
-  }
+  const Error error = test::error_of([&] { return MetricsWriter(folder_ / "none" / "metrics.jsonl"); });
+  EXPECT_EQ(error.kind(), ErrorKind::io);
+  EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl"));
 }
 
 TEST_F(Files, MetricsReportsAFullDisk) {

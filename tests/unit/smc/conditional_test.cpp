@@ -146,7 +146,7 @@ class ConditionalForm : public testing::TestWithParam<SchemeKind> {};
 INSTANTIATE_TEST_SUITE_P(Scheme, ConditionalForm,
                          testing::Values(SchemeKind::multinomial, SchemeKind::stratified,
                                          SchemeKind::systematic, SchemeKind::residual),
-                         [](const auto& param) { return std::string(scheme_name(param.param)); });
+                         [](const auto& param) { return std::string(name_of(param.param)); });
 
 // The statistic may lie 8 of its standard deviations above its mean: a false alarm in 2e3 seeds for one
 // degree of freedom, in 1e6 for twenty, less for more. 4 x 5 tables here, 4 x 16 below.

@@ -99,9 +99,9 @@ TEST(LogZVariance, ApproximatesOtherSchemes) {
   const test::ToyChain chain = test::make_toy_chain(3, 8, 0.5, 0.5, 3);
   for (const SchemeKind kind : {SchemeKind::stratified, SchemeKind::systematic, SchemeKind::residual}) {
     const Compared right = compare(chain, 50, 0.8, 3000, kind, kind);
-    EXPECT_NEAR(std::log(right.estimated / right.variance), 0, std::log(1.25)) << scheme_name(kind);
+    EXPECT_NEAR(std::log(right.estimated / right.variance), 0, std::log(1.25)) << name_of(kind);
     const Compared wrong = compare(chain, 50, 0.8, 3000, kind, SchemeKind::multinomial);
-    EXPECT_LT(wrong.estimated, 0.7 * wrong.variance) << scheme_name(kind);
+    EXPECT_LT(wrong.estimated, 0.7 * wrong.variance) << name_of(kind);
   }
 }
 

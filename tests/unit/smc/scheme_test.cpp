@@ -37,10 +37,10 @@ class PlainForm : public testing::TestWithParam<SchemeKind> {};
 INSTANTIATE_TEST_SUITE_P(Scheme, PlainForm,
                          testing::Values(SchemeKind::multinomial, SchemeKind::stratified,
                                          SchemeKind::systematic, SchemeKind::residual),
-                         [](const auto& param) { return std::string(scheme_name(param.param)); });
+                         [](const auto& param) { return std::string(name_of(param.param)); });
 
 TEST_P(PlainForm, NameReadsBack) {
-  EXPECT_EQ(scheme_from_name(scheme_name(GetParam())), GetParam());
+  EXPECT_EQ(from_name<SchemeKind>(name_of(GetParam()), "smc.resampling"), GetParam());
 }
 
 TEST_P(PlainForm, OneParticleIsItsOwnAncestor) {
@@ -109,10 +109,10 @@ TEST(Schemes, WholeNumbersAreMetExactly) {
   const std::vector<double> mixed{-2 * ln_2, -ln_2, 0, -2 * ln_2, minus_inf, minus_inf, minus_inf, minus_inf};
   for (const SchemeKind kind : {SchemeKind::stratified, SchemeKind::systematic, SchemeKind::residual})
     for (std::uint32_t step = 0; step < 300; ++step) {
-      EXPECT_THAT(offspring(ancestors(kind, equal, 11, step)), Each(1)) << scheme_name(kind);
-      EXPECT_THAT(offspring(ancestors(kind, two, 11, step)), ElementsAre(2, 2, 0, 0)) << scheme_name(kind);
+      EXPECT_THAT(offspring(ancestors(kind, equal, 11, step)), Each(1)) << name_of(kind);
+      EXPECT_THAT(offspring(ancestors(kind, two, 11, step)), ElementsAre(2, 2, 0, 0)) << name_of(kind);
       const auto n = offspring(ancestors(kind, mixed, 11, step));
-      EXPECT_THAT(n, ElementsAre(1, 2, 4, 1, 0, 0, 0, 0)) << scheme_name(kind);
+      EXPECT_THAT(n, ElementsAre(1, 2, 4, 1, 0, 0, 0, 0)) << name_of(kind);
     }
 }
 
@@ -199,7 +199,7 @@ TEST(Relabel, FirstOffspringKeepsTheIdOthersTakeTheFreedOnes) {
 }
 
 TEST(SchemeNames, UnknownNameIsAnError) {
-  EXPECT_THROW((void)scheme_from_name("systemic"), Error);
+  EXPECT_THROW((void)from_name<SchemeKind>("systemic", "smc.resampling"), Error);
 }
 
 // E[Z_hat] = Z with 40000 sweeps each: 4 x 2 x 3 averages at 4.5 standard errors, a false alarm in 6000
@@ -208,7 +208,7 @@ class PlainSweep : public PlainForm {};
 INSTANTIATE_TEST_SUITE_P(Scheme, PlainSweep,
                          testing::Values(SchemeKind::multinomial, SchemeKind::stratified,
                                          SchemeKind::systematic, SchemeKind::residual),
-                         [](const auto& param) { return std::string(scheme_name(param.param)); });
+                         [](const auto& param) { return std::string(name_of(param.param)); });
 
 TEST_P(PlainSweep, ZHatIsUnbiased) {
   const test::ToyChain chain = test::make_toy_chain(2, 5, 0.8, 0.8, 1);

@@ -9,7 +9,6 @@
 #include <limits>
 
 #include "files.hpp"
-#include "twistor/store/atomic_file.hpp"
 #include "twistor/store/container.hpp"
 #include "twistor/store/crc32c.hpp"
 
@@ -118,16 +117,6 @@ TEST(Archive, RemovesLeftoversOfDeadWritersOnly) {
   write_bytes(folder / ".b.h5.tmp.12345.abc", {});
   write_archive(folder / "a.h5", Archive{}, "results");
   EXPECT_THAT(folder.names(), ElementsAre(".b.h5.tmp.12345.abc", "a.h5"));
-}
-
-TEST(AtomicFile, LeavesTemporariesOfLivingWritersAlone) {
-  const TemporaryFolder folder;
-  const AtomicFile alive(folder / "a.h5", "testing");
-  const auto before = folder.names();
-  write_file_atomically(folder / "a.h5", "text", "testing");
-  auto expected = before;
-  expected.push_back("a.h5");
-  EXPECT_EQ(folder.names(), expected);
 }
 
 TEST(Archive, RefusesAnotherKind) {

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::store {
@@ -24,13 +25,9 @@ std::string bytes_of(const std::string& name) {
 }
 
 Error error_of(const std::string& bytes, const Names& names) {
-  try {
-    (void)read_foreign_arrays(std::as_bytes(std::span(bytes)), "weights.h5", names);
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "expected an Error for " << testing::PrintToString(names);
-  return {ErrorKind::internal, "", ""};
+  SCOPED_TRACE(testing::PrintToString(names));
+  return test::error_of(
+      [&] { return read_foreign_arrays(std::as_bytes(std::span(bytes)), "weights.h5", names); });
 }
 
 TEST(ForeignArrays, ComeInTheOrderOfTheirNames) {

@@ -2,11 +2,11 @@
 // with which message, cutting to a length, hostile lengths.
 #include <gmock/gmock.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <random>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -130,9 +130,7 @@ TEST(Components, BadOnesGetOneClearError) {
 }
 
 double seconds_to_encode(const Tokenizer& tokenizer, const std::string& text) {
-  const auto begin = std::chrono::steady_clock::now();
-  (void)tokenizer.encode(text);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return seconds_of([&] { (void)tokenizer.encode(text); });
 }
 
 // 100,000 equal letters: with a longest token of 50 letters, looking at all shorter and shorter pieces of

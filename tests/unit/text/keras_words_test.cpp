@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::text {
@@ -28,13 +29,9 @@ TEST(KerasWords, RefuseWhatIsNoListOfWords) {
         R"({"filters": "", "words": ["a", "a"]})", R"({"filters": "", "words": [""]})",
         R"({"filters": "", "words": ["a b"]})", R"({"filters": ".", "words": ["a."]})",
         R"({"filters": "", "words": ["A"]})", R"({"filters": "é", "words": ["a"]})", R"({"words": ["a"]})"}) {
-    try {
-      (void)KerasWords::parse(json, "reading words");
-      ADD_FAILURE() << json;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::data) << json;
-      EXPECT_THAT(error.text(), testing::HasSubstr("reading words")) << json;
-    }
+    const Error error = test::error_of([&] { return KerasWords::parse(json, "reading words"); });
+    EXPECT_EQ(error.kind(), ErrorKind::data) << json;
+    EXPECT_THAT(error.text(), testing::HasSubstr("reading words")) << json;
   }
 }
 

@@ -2,7 +2,6 @@
 // files.
 #include <gmock/gmock.h>
 
-#include <chrono>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +9,7 @@
 #include "support/temporary_folder.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -169,9 +169,9 @@ TEST(ScoreBpe, EqualLettersMergeInLinearithmicTime) {
   }
   const auto tokenizer = read(gguf_of(files));
   const std::string text(100'000, 'a');
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const Ids ids = tokenizer->encode(text);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double seconds = watch.seconds();
   EXPECT_EQ(tokenizer->decode(ids), text);
   EXPECT_LT(seconds, 1.0);
 }

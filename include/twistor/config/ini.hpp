@@ -1,0 +1,30 @@
+// The text of a configuration: INI lines into fields, and fields into their canonical text.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "twistor/config/fields.hpp"
+
+namespace twistor::config {
+
+/// "--section.key=value" from the command line; the value is taken as it stands.
+struct Override {
+  std::string key;
+  std::string value;
+};
+
+/// Sets what INI text says: "[section]" and "key = value", or "section.key = value"; each key at most once.
+/// `name` stands for the text in messages. *Local.* Throws Error(config) naming line and key, what is allowed
+/// and the nearest key that exists.
+void read_text(std::string_view text, const std::string& name, const Fields& fields);
+
+/// Sets what the command line says; of several with one key the last counts. Throws Error(config).
+void apply(std::span<const Override> overrides, const Fields& fields);
+
+/// Canonical INI text: every key, in the order of the fields. read_text() of it gives the same values to the
+/// last bit.
+[[nodiscard]] std::string to_text(const Fields& fields);
+
+}  // namespace twistor::config

@@ -1,0 +1,53 @@
+// What runs of the estimators give, before anything is averaged: it can be kept, and work goes on from it.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+namespace twistor::estimate {
+
+/// What one repeat gives. An upper bound is NaN without exact samples.
+struct BoundRun {
+  double sis_lower = std::numeric_limits<double>::quiet_NaN();
+  double sis_upper = std::numeric_limits<double>::quiet_NaN();
+  double smc_lower = std::numeric_limits<double>::quiet_NaN();
+  double smc_upper = std::numeric_limits<double>::quiet_NaN();
+  double variance = 0;      ///< the genealogical estimate, of the SMC lower run
+  double final_ess = 0;     ///< likewise
+  std::vector<double> ess;  ///< likewise, as Sweep::ess
+  friend bool operator==(const BoundRun&, const BoundRun&) = default;
+};
+
+/// What one sample s of q gives.
+struct ProposalSample {
+  double ratio = 0;  ///< log p0 phi / q
+  double log_phi = 0;
+  double kl_q_p0 = 0;  ///< log q / p0
+  friend bool operator==(const ProposalSample&, const ProposalSample&) = default;
+};
+
+/// All that the estimators have found so far, the same on every rank. Work that is given this resumes after
+/// it and ends with the numbers of an uninterrupted run, on any number of ranks and under any grouping.
+struct Findings {
+  std::vector<BoundRun> repeats;  ///< 0, 1, ...
+  std::vector<ProposalSample> q;  ///< of the proposal's samples 0, 1, ...
+  std::vector<double> g;          ///< log p0 phi / q of the exact samples 0, 1, ...
+  friend bool operator==(const Findings&, const Findings&) = default;
+};
+
+/// As numbers, for a file, and back; no numbers are no findings. *Local.* Throws Error(data) if their number
+/// is not what the first of them say.
+[[nodiscard]] std::vector<double> to_numbers(const Findings& found);
+[[nodiscard]] Findings findings_from_numbers(std::span<const double> numbers);
+
+/// One member of all rows.
+template <class Row>
+[[nodiscard]] std::vector<double> column(const std::vector<Row>& rows, double Row::*member) {
+  std::vector<double> out;
+  for (const Row& row : rows) out.push_back(row.*member);
+  return out;
+}
+
+}  // namespace twistor::estimate

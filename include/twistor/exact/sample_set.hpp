@@ -1,0 +1,79 @@
+// The set of exact samples that a run uses: found in a file, continued where it was stopped, or made anew.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "twistor/base/interrupt.hpp"
+#include "twistor/comm/communicator.hpp"
+#include "twistor/model/language_model.hpp"
+#include "twistor/potential/potential.hpp"
+#include "twistor/store/exact_samples.hpp"
+
+namespace twistor::exact {
+
+/// How samples are made; `none`: they cannot be.
+enum class Way { none, joint, enumeration, rejection };
+[[nodiscard]] std::string_view way_name(Way way);
+[[nodiscard]] Way way_from_name(std::string_view name);  ///< throws Error(config)
+
+/// sigma, and what ties a set of samples to it.
+struct Target {
+  const model::LanguageModel& lm;
+  std::span<const std::int64_t> prompt;  ///< (L)
+  std::int64_t length = 1;               ///< T
+  const potential::Potential& potential;
+  std::string identity;                          ///< of the potential: all that defines phi
+  std::span<const std::int64_t> joint_sample{};  ///< (T), the s that o was drawn with; else empty
+  std::span<const std::int64_t> observation{};   ///< (c), that o; else empty
+};
+
+/// The way for exact.source = auto: a joint draw that is there already, enumeration of at most so many
+/// sequences V^T, rejection under a finite bound. *Local.*
+[[nodiscard]] Way choose_way(const Target& target, double most_enumerated);
+
+struct SetOptions {
+  Way way = Way::none;
+  std::int64_t count = 1000;                    ///< samples wanted
+  std::int64_t budget = 1'000'000;              ///< most sequences that rejection draws
+  std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T
+  std::uint64_t seed = 1;                       ///< the run's
+  std::filesystem::path file;                   ///< where the set is, or will be
+  /// Whether the file serves all runs on one target, whatever their seeds. Another must be what this run
+  /// would make, so that results do not depend on what was in the folder.
+  bool is_shared = false;
+};
+
+/// Where a rejection that is not finished keeps what it has (NAME.partial.h5): a finished file gives way to
+/// whole results alone.
+[[nodiscard]] std::filesystem::path partial_file(const std::filesystem::path& file);
+
+/// The same on every rank, except for `problem`.
+struct SampleSet {
+  store::ExactSamples samples;
+  bool is_lacking = true;  ///< make() has something to do
+  bool is_new = false;     ///< keep() has something to write
+  std::string
+      problem{};  ///< on the first rank: why what an earlier run left unfinished is of no use; or empty
+};
+
+/// What the file has for this run: all it needs, or the beginning of a rejection, or nothing. *Collective
+/// over world.* Throws Error(config) if a shared file holds samples of another target, or too few.
+[[nodiscard]] SampleSet find(const Target& target, const SetOptions& options,
+                             const comm::Communicator& world);
+
+/// Makes what the set lacks. False if it was interrupted: a rejection has then saved what it has, and an
+/// enumeration leaves nothing. The set may end smaller than wanted, or empty where way = none. *Collective
+/// over world*; an enumeration runs on the first rank, which alone asks steering.wish and observes. Throws
+/// Error(data) if phi is 0 everywhere, Error(config) for a joint draw where nothing was drawn jointly.
+[[nodiscard]] bool make(const Target& target, const SetOptions& options, const comm::Communicator& world,
+                        const Steering& steering, SampleSet& set);
+
+/// Writes a new set, if it is not empty, and removes the unfinished one. One rank calls it. *Local.* Throws
+/// Error(io).
+void keep(const SetOptions& options, const SampleSet& set);
+
+}  // namespace twistor::exact

@@ -1,0 +1,46 @@
+// What `twistor sample` writes: rows of sequences, thinned out, as JSON Lines or CSV.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "twistor/estimate/draws.hpp"
+
+namespace twistor::report {
+
+/// One line of the file.
+struct SampleRow {
+  std::string text;  ///< decoded; empty without a tokenizer
+  estimate::WeightedSequence sequence;
+  double weight = 0;       ///< share of the row: all rows that were drawn add up to 1
+  std::int64_t count = 1;  ///< how often the text was drawn
+};
+
+/// What all lines have in common.
+struct SampleHead {
+  std::vector<std::int64_t> prompt_ids;
+  std::optional<std::string> prompt_text;  ///< none without a tokenizer; then lines have no text either
+  bool has_count = false;
+};
+
+/// Rows of sequences with their texts (empty or one per sequence). Draws have equal weights, particles of
+/// populations softmax(log_weight), or 0 if all weights are zero. *Local.*
+[[nodiscard]] std::vector<SampleRow> sample_rows(const std::vector<estimate::WeightedSequence>& sequences,
+                                                 const std::vector<std::string>& texts,
+                                                 estimate::DrawFrom from);
+
+/// Rows of equal text (without texts: of equal tokens) become one, the first, with the sum of their weights
+/// and counts. *Local.*
+[[nodiscard]] std::vector<SampleRow> merge_repeats(const std::vector<SampleRow>& rows);
+
+/// The n best, best first: draws by log phi, particles by weight; of equals the earlier. *Local.*
+[[nodiscard]] std::vector<SampleRow> best_rows(std::vector<SampleRow> rows, std::int64_t n,
+                                               estimate::DrawFrom from);
+
+/// The whole file. Texts that are not UTF-8 get U+FFFD in place of bad bytes. *Local.*
+[[nodiscard]] std::string to_jsonl(const std::vector<SampleRow>& rows, const SampleHead& head);
+[[nodiscard]] std::string to_csv(const std::vector<SampleRow>& rows, const SampleHead& head);
+
+}  // namespace twistor::report

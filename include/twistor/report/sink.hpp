@@ -1,0 +1,83 @@
+// Where a run tells what it finds: an interface, and every kind of output behind it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "twistor/base/counters.hpp"
+#include "twistor/estimate/evaluation.hpp"
+
+namespace twistor::report {
+
+/// One update of learning.
+struct Update {
+  std::int64_t update = 0;  ///< its number, from 1
+  double loss = 0, log_z_hat = 0;
+  std::vector<std::pair<std::string, double>> numbers{};  ///< what else the objective watches, by name
+  bool is_skipped = false;                                ///< nothing was learned from it
+  double seconds = 0;
+};
+
+/// All that a finished run has found.
+struct Run {
+  /// The evaluations; `base` (of the base model) and `before` (learning) may be null, and one and the same
+  /// where learning started from psi = 1.
+  const estimate::Evaluation *base = nullptr, *before = nullptr, *after = nullptr;
+  Counters counters{};  ///< of all ranks
+  std::string config_text{}, config_json{};
+  std::vector<std::pair<std::string, std::string>> versions{};  ///< of this program and what it uses
+  std::int64_t particles = 0;                                   ///< K
+  std::int64_t n_ranks = 1;
+  double seconds = 0;  ///< in all
+  std::filesystem::path folder{};
+};
+
+/// Told as a run goes on, by one rank. All does nothing here, so that a sink says only what it is for.
+/// *Local.* Files throw Error(io).
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void update(const Update& /*update*/) {}
+  virtual void evaluation(const estimate::Evaluation& /*evaluation*/) {}
+  virtual void finished(const Run& /*run*/) {}
+};
+
+/// Tells all of its parts, in their order; ranks that tell nobody have none.
+class Sinks final : public Sink {
+ public:
+  void add(std::unique_ptr<Sink> sink) { parts_.push_back(std::move(sink)); }
+  void update(const Update& update) override {
+    for (const auto& part : parts_) part->update(update);
+  }
+  void evaluation(const estimate::Evaluation& evaluation) override {
+    for (const auto& part : parts_) part->evaluation(evaluation);
+  }
+  void finished(const Run& run) override {
+    for (const auto& part : parts_) part->finished(run);
+  }
+
+ private:
+  std::vector<std::unique_ptr<Sink>> parts_;
+};
+
+/// metrics.jsonl: a line per update and evaluation; `keep_until_update` as MetricsWriter's.
+[[nodiscard]] std::unique_ptr<Sink> json_lines(const std::filesystem::path& file,
+                                               std::optional<std::int64_t> keep_until_update = std::nullopt);
+/// results.h5, when the run is finished.
+[[nodiscard]] std::unique_ptr<Sink> results_file(const std::filesystem::path& file);
+/// summary.json, when the run is finished.
+[[nodiscard]] std::unique_ptr<Sink> summary_file(const std::filesystem::path& file);
+/// The evaluations side by side on stdout, when the run is finished.
+[[nodiscard]] std::unique_ptr<Sink> console_table();
+
+/// Gives summary.json and results.h5 of an earlier evaluation in `folder` a second name, summary.N.json and
+/// results.N.h5 with the first N that is free, before others replace them. One rank calls it. *Local.* Throws
+/// Error(io).
+void keep_earlier_results(const std::filesystem::path& folder);
+
+}  // namespace twistor::report

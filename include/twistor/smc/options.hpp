@@ -1,0 +1,64 @@
+// What a sweep and its proposal can be told.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "twistor/base/interrupt.hpp"
+#include "twistor/base/names.hpp"
+#include "twistor/config/key.hpp"
+#include "twistor/smc/scheme.hpp"
+
+namespace twistor::smc {
+
+enum class Trigger { every_step, ess, never };
+constexpr auto names_of(Trigger) {
+  return std::array{Named{Trigger::every_step, "every_step"}, Named{Trigger::ess, "ess"},
+                    Named{Trigger::never, "never"}};
+}
+
+enum class Order {
+  resample_first,  ///< weigh, resample, then draw; for the twist-induced proposal, whose weights are known
+                   ///< before the draw
+  draw_first,      ///< the order of Zhao et al. 2024, Alg. 1
+};
+constexpr auto names_of(Order) {
+  return std::array{Named{Order::resample_first, "resample_first"}, Named{Order::draw_first, "draw_first"}};
+}
+
+enum class ProposalKind {
+  base,      ///< q = p0
+  twisted,   ///< q(v) = p0(v) psi_t(v) / Zq_t, the twist-induced proposal
+  tempered,  ///< q(v) proportional to p0(v) psi_t(v)^beta
+};
+constexpr auto names_of(ProposalKind) {
+  return std::array{Named{ProposalKind::base, "base"}, Named{ProposalKind::twisted, "twisted"},
+                    Named{ProposalKind::tempered, "tempered"}};
+}
+
+struct ProposalOptions {
+  ProposalKind kind = ProposalKind::twisted;
+  double beta = 1;  ///< for tempered
+  void visit_keys(const config::Visitor& visit);
+};
+
+struct SweepOptions {
+  std::int64_t particles = 64;  ///< K, all ranks of the group together
+  std::int64_t length = 1;      ///< T
+  SchemeKind scheme = SchemeKind::stratified;
+  Trigger trigger = Trigger::every_step;
+  double ess_threshold = 0.5;  ///< resample when ESS < threshold * K
+  Order order = Order::resample_first;
+  std::uint64_t seed = 1;
+  std::int64_t n_shards =
+      0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)
+  bool keep_hidden = false;  ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
+  /// Asked before every token but the first: whether this rank would stop. The ranks agree by one reduction
+  /// more for each step, which learning does without; so all of them give one, or none does.
+  Interrupt wish{};
+
+  /// Particles, scheme, trigger, threshold and order; the rest belongs to a run, not to the sampler.
+  void visit_keys(const config::Visitor& visit);
+};
+
+}  // namespace twistor::smc

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Runs what is too slow for every change, one thing after another whatever fails, and says what passed.
+#
+# usage: launch/nightly.sh [STEP...]
+#
+#   sanitize   unit tests of all rooms under AddressSanitizer and UndefinedBehaviorSanitizer
+#   thread     tests of comm and learn under ThreadSanitizer
+#   fuzz       every fuzz target, 60 s each
+#   torture    200 kills of checkpoint writers and 200 of ranks
+#
+# All of them if none is named; several hours. Texts are in build/nightly/STEP.log. The exit code is 70 if a step failed.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+run_step() {
+  case $1 in
+    sanitize) "$repo/launch/sanitize.sh" ;;
+    thread) "$repo/launch/sanitize.sh" --thread ;;
+    fuzz) "$repo/launch/fuzz.sh" 60 ;;
+    torture) "$repo/launch/torture.sh" 200 ;;
+  esac
+}
+
+case ${1:-} in -h | --help) print_help; exit 0 ;; esac
+steps=("$@")
+((${#steps[@]})) || steps=(sanitize thread fuzz torture)
+for step in "${steps[@]}"; do
+  case $step in
+    sanitize | thread | fuzz | torture) ;;
+    *) wrong_argument "there is no step '$step'" ;;
+  esac
+done
+
+logs=$repo/build/nightly
+mkdir -p "$logs"
+failed=() report=()
+for step in "${steps[@]}"; do
+  say "$step: see $logs/$step.log"
+  begin=$SECONDS outcome=passed
+  run_step "$step" >"$logs/$step.log" 2>&1 </dev/null || outcome="failed ($?)"
+  [[ $outcome == passed ]] || failed+=("$step")
+  report+=("$(printf '%-9s %-12s %s' "$step" "$outcome" "$(duration $((SECONDS - begin)))")")
+  say "${report[-1]}"
+done
+printf '\n'
+printf '%s\n' "${report[@]}"
+((${#failed[@]} == 0)) || fail 70 "failed: ${failed[*]}" "the last lines of build/nightly/STEP.log say why"

@@ -1,0 +1,132 @@
+// The keys of the sections that belong to a run rather than to one room.
+#include <limits>
+
+#include "twistor/app/config.hpp"
+#include "twistor/device/packed_matrix.hpp"
+#include "twistor/estimate/draws.hpp"
+#include "twistor/learn/registry.hpp"
+#include "twistor/twist/registry.hpp"
+
+namespace twistor::app {
+namespace {
+
+using config::Key;
+using config::Range;
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr Range non_negative{0, infinity, true, false}, tokens{1, 1048576};
+
+constexpr Range count_from(double low) {
+  constexpr double most_counted = 1e15;  // well inside what a double counts exactly
+  return {low, most_counted};
+}
+
+Key key(std::string_view name, std::string_view meaning, Range range = {}) {
+  return {.name = name, .meaning = meaning, .range = range};
+}
+
+Key choice(std::string_view name, std::string_view meaning, std::vector<std::string_view> choices) {
+  return {.name = name, .meaning = meaning, .choices = std::move(choices)};
+}
+
+}  // namespace
+
+void ModelConfig::visit_keys(const config::Visitor& visit) {
+  visit(key("path", "language model: a folder in Hugging Face layout or a .gguf file (required)"), &path);
+  visit(choice("dtype", "arithmetic of its matrix products", choices_of<device::Precision>()), &dtype);
+}
+
+void PromptConfig::visit_keys(const config::Visitor& visit) {
+  visit(key("text", "prompt as text (this or prompt.ids is required)"), &text);
+  visit(key("ids", "prompt as token ids"), &ids);
+}
+
+void TargetConfig::visit_keys(const config::Visitor& visit) {
+  visit(key("length", "T, tokens to generate", tokens), &length);
+  PotentialOptions::visit_keys(visit);
+  visit(key("stop_at_eos", "whether a generated end-of-text token ends the text"), &stop_at_eos);
+  visit(key("end_token", "end-of-text token, where the model's files name none"), &end_token);
+  visit(key("observation_length", "continuation: tokens to draw jointly where none are given", tokens),
+        &observation_length);
+}
+
+void TwistConfig::visit_keys(const config::Visitor& visit) {
+  visit(choice("form", "head on the model's hidden states", twist::twist_forms()), &form);
+  visit(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
+            non_negative),
+        &init_scale);
+}
+
+void SmcConfig::visit_keys(const config::Visitor& visit) {
+  sweep.visit_keys(visit);
+  proposal.visit_keys(visit);
+}
+
+void TrainConfig::visit_keys(const config::Visitor& visit) {
+  visit(choice("objective", "loss", learn::objective_names()), &objective);
+  visit(key("updates", "updates in all", count_from(0)), &updates);
+  samples.visit_keys(visit);
+  trainer.visit_keys(visit);
+  visit(choice("schedule", "lengths of epochs", {"fixed", "doubling"}), &schedule);
+  visit(key("epochs", "schedule = fixed: number of epochs", {1, 1000000}), &epochs);
+  visit(key("checkpoint_every", "updates between checkpoints, 0: only at the end", count_from(0)),
+        &checkpoint_every);
+  visit(key("evaluate", "evaluate before each epoch and at the end"), &evaluate);
+}
+
+void EvaluateConfig::visit_keys(const config::Visitor& visit) {
+  visit(key("repeats", "runs of each estimator of log Z", count_from(1)), &repeats);
+  visit(key("samples", "samples for each KL divergence", count_from(1)), &samples);
+  visit(key("checkpoint", "twist to use, empty: run.output/checkpoint.h5"), &checkpoint);
+  visit(key("base", "evaluate the base model too, psi = 1 and q = p0, to compare with"), &base);
+  visit(choice("enumerate", "exact log Z by enumeration", {"auto", "never", "always"}), &enumerate);
+  visit(key("enumeration_limit", "enumerate = auto: most sequences", {1, 4294967296.0}), &enumeration_limit);
+}
+
+void ExactConfig::visit_keys(const config::Visitor& visit) {
+  visit(choice("source", "how exact samples are made", {"auto", "enumeration", "rejection", "joint"}),
+        &source);
+  visit(key("count", "exact samples to make", count_from(1)), &count);
+  visit(key("budget", "most sequences that rejection draws", count_from(1)), &budget);
+  visit(key("path", "file of exact samples, empty: run.output/exact.h5"), &path);
+}
+
+void SampleConfig::visit_keys(const config::Visitor& visit) {
+  visit(key("count", "sequences to draw", count_from(1)), &count);
+  visit(choice("from", "one particle of each of count populations, or all particles with weights",
+               choices_of<estimate::DrawFrom>()),
+        &from);
+  visit(key("unique", "write repeated texts once, with their number"), &unique);
+  visit(key("top", "write only so many, the best by log phi (draws) or weight (population); 0: all",
+            count_from(0)),
+        &top);
+  visit(choice("format", "format of the file", {"jsonl", "csv"}), &format);
+  visit(key("path", "file to write, empty: run.output/samples.jsonl or .csv"), &path);
+}
+
+void RunConfig::visit_keys(const config::Visitor& visit) {
+  visit(key("seed", "seed of all random numbers"), &seed);
+  visit(key("output", "folder of all that the run writes"), &output);
+  visit(key("ranks_per_population", "ranks that share one population, 0: all", {0, 1048576}),
+        &ranks_per_population);
+  visit(choice("resume", "go on from a checkpoint in run.output", {"auto", "never", "require"}), &resume);
+  visit(choice("device", "where tensors live", {"cpu", "cuda"}), &device);
+  visit(key("progress", "show a progress line"), &progress);
+}
+
+config::Fields fields_of(Config& config) {
+  config::Fields fields;
+  fields.add("model", config.model);
+  fields.add("prompt", config.prompt);
+  fields.add("target", config.target);
+  fields.add("twist", config.twist);
+  fields.add("smc", config.smc);
+  fields.add("train", config.train);
+  fields.add("evaluate", config.evaluate);
+  fields.add("exact", config.exact);
+  fields.add("sample", config.sample);
+  fields.add("run", config.run);
+  return fields;
+}
+
+}  // namespace twistor::app

@@ -1,0 +1,89 @@
+// Reading and writing the text of a configuration.
+#include "twistor/config/ini.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/strings.hpp"
+
+namespace twistor::config {
+namespace {
+
+constexpr std::string_view blanks = " \t\r";
+
+void set(const Field& field, std::string_view value, ValueSyntax syntax, const std::string& doing) {
+  const std::string problem = assign(field, value, syntax);
+  TWISTOR_CHECK(problem.empty(), ErrorKind::config, doing,
+                fmt::format("{}: expected {}, got {:.200}", field.key, expectation(field), problem),
+                "configs/reference.cfg explains every key");
+}
+
+// "[name]" with perhaps a comment after it.
+std::string read_section(std::string_view line, const Fields& fields, const std::string& doing) {
+  const std::size_t close = line.find(']');
+  TWISTOR_CHECK(close != std::string_view::npos, ErrorKind::config, doing,
+                "expected ']' after the name of a section");
+  const std::string_view rest = trim(line.substr(close + 1), blanks);
+  TWISTOR_CHECK(rest.empty() || rest.front() == '#', ErrorKind::config, doing,
+                fmt::format("expected nothing after [section], got '{:.80}'", rest));
+  std::string name(trim(line.substr(1, close - 1), blanks));
+  const std::vector<std::string_view> known = fields.sections();
+  TWISTOR_CHECK(std::ranges::find(known, name) != known.end(), ErrorKind::config, doing,
+                fmt::format("unknown section [{:.80}]", name),
+                fmt::format("sections: {}", fmt::join(known, ", ")));
+  return name;
+}
+
+}  // namespace
+
+void read_text(std::string_view text, const std::string& name, const Fields& fields) {
+  std::map<std::string_view, int> first_lines;  // where each key was set
+  std::string section;
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // the mark that some editors put before UTF-8
+  for (int number = 1; !text.empty(); ++number) {
+    const std::string_view line = trim(take_line(text), blanks);
+    if (line.empty() || line.front() == '#' || line.front() == ';') continue;
+    const std::string doing = fmt::format("reading {}, line {}", name, number);
+    if (line.front() == '[') {
+      section = read_section(line, fields, doing);
+      continue;
+    }
+    const std::size_t equals = line.find('=');
+    TWISTOR_CHECK(equals != std::string_view::npos, ErrorKind::config, doing,
+                  fmt::format("expected 'key = value', got '{:.80}'", line));
+    std::string key(trim(line.substr(0, equals), blanks));
+    if (key.find('.') == std::string::npos && !section.empty()) key = section + "." + key;
+    const Field& field = fields.require(key, doing);
+    const auto [previous, is_first] = first_lines.try_emplace(field.key, number);
+    TWISTOR_CHECK(is_first, ErrorKind::config, doing,
+                  fmt::format("{} is set a second time; line {} sets it already", key, previous->second),
+                  "keep one of the two");
+    set(field, line.substr(equals + 1), ValueSyntax::file, doing);
+  }
+}
+
+void apply(std::span<const Override> overrides, const Fields& fields) {
+  const std::string doing = "reading the command line";
+  for (const Override& given : overrides)
+    set(fields.require(given.key, doing), given.value, ValueSyntax::verbatim, doing);
+}
+
+std::string to_text(const Fields& fields) {
+  std::string text;
+  std::string_view section;
+  for (const Field& field : fields) {
+    if (field.section() != section) {
+      section = field.section();
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+    }
+    const std::string value = format_value(field);
+    text += fmt::format("{} ={}{}\n", field.about.name, value.empty() ? "" : " ", value);
+  }
+  return text;
+}
+
+}  // namespace twistor::config

@@ -1,0 +1,44 @@
+// All estimators, one after the other.
+#include "twistor/estimate/evaluate.hpp"
+
+#include <chrono>
+#include <string_view>
+
+#include "twistor/estimate/runs.hpp"
+
+namespace twistor::estimate {
+
+std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Proposal& proposal,
+                                   const EvaluationOptions& options, const exact::Source& exact,
+                                   const comm::Communicator& world, const comm::Groups& groups,
+                                   Findings& found) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  const auto save = [&] {
+    if (options.save) options.save(found);
+  };
+  auto last_save = begin;
+  Steering steering = options.steering;
+  steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
+    options.steering.observe(what, done, wanted);
+    if (Clock::now() - last_save < std::chrono::duration<double>(options.save_every_s)) return;
+    save();
+    last_save = Clock::now();
+  };
+  smc::SweepCounters counters;
+  const bool is_done =
+      run_repeats(problem, proposal, {options.sweep, options.repeats, steering}, exact, world, groups, found,
+                  counters) &&
+      run_samples(problem, proposal, {options.sweep.length, options.samples, options.sweep.seed, steering},
+                  exact, world, found);
+  if (!is_done) {
+    save();
+    return std::nullopt;
+  }
+  Evaluation e = make_evaluation(found, options.exact_log_z);
+  e.counters.add(counters);
+  e.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  return e;
+}
+
+}  // namespace twistor::estimate

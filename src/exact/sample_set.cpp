@@ -1,0 +1,240 @@
+// Exact samples of sigma: which way, made by all ranks or one, saved as they come.
+#include "twistor/exact/sample_set.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "twistor/base/error.hpp"
+#include "twistor/comm/collectives.hpp"
+#include "twistor/exact/base_sampler.hpp"
+#include "twistor/exact/enumeration.hpp"
+#include "twistor/exact/rejection.hpp"
+
+namespace twistor::exact {
+namespace {
+
+constexpr std::pair<Way, std::string_view> way_names[] = {{Way::none, "none"},
+                                                          {Way::joint, "joint"},
+                                                          {Way::enumeration, "enumeration"},
+                                                          {Way::rejection, "rejection"}};
+
+/// Samples under way, with what ties them to their problem filled in.
+store::ExactSamples empty_set(const Target& target, const SetOptions& options) {
+  store::ExactSamples out;
+  out.prompt.assign(target.prompt.begin(), target.prompt.end());
+  out.length = target.length;
+  out.tokens.shape = {0, out.length};
+  out.how = fmt::format("{} with seed {}", way_name(options.way), options.seed);
+  out.model_fingerprint = target.lm.fingerprint();
+  out.potential = target.identity;
+  return out;
+}
+
+bool is_same_target(const store::ExactSamples& a, const store::ExactSamples& b) {
+  return a.prompt == b.prompt && a.length == b.length && a.potential == b.potential &&
+         a.model_fingerprint == b.model_fingerprint;
+}
+
+/// The first `count`: those that a run that asks for so many would have made.
+void shorten(store::ExactSamples& s, std::int64_t count) {
+  const std::int64_t n = std::min(s.n(), count);
+  s.tokens.shape[0] = n;
+  s.tokens.values.resize(static_cast<std::size_t>(n * s.length));
+  s.log_p0.resize(static_cast<std::size_t>(n));
+  s.log_phi.resize(static_cast<std::size_t>(n));
+}
+
+/// What the file has for this run: all it needs, the beginning of a rejection, or an empty set to be made
+/// anew.
+store::ExactSamples reuse(const store::ExactSamples& wanted, const SetOptions& options) {
+  store::ExactSamples found = store::load_exact_samples(options.file);
+  const bool is_ours = found.how == wanted.how;
+  const bool is_enough =
+      found.n() >= options.count ||
+      (found.n() > 0 && (found.how.starts_with("joint") || found.how.starts_with("rejection")));
+  if (is_same_target(found, wanted) && is_enough && (is_ours || options.is_shared)) {
+    shorten(found, options.count);
+    return found;
+  }
+  TWISTOR_CHECK(
+      !options.is_shared, ErrorKind::config, "reading exact samples from " + options.file.string(),
+      fmt::format("they belong to another model, prompt or target, or are too few ({}; exact.count is {})",
+                  found.n(), options.count),
+      "choose another exact.path, or remove the file");
+  return wanted;
+}
+
+/// What a rejection for this run left unfinished, if that is more than `set` has. The file is nobody's
+/// result, so one that does not fit or is damaged is forgotten.
+void resume_partial(const store::ExactSamples& wanted, const SetOptions& options, SampleSet& set) {
+  const std::filesystem::path partial = partial_file(options.file);
+  if (!std::filesystem::exists(partial)) return;
+  try {
+    const store::ExactSamples& found = set.samples;
+    store::ExactSamples begun = store::load_exact_samples(partial);
+    const bool is_more =
+        begun.n_draws > found.n_draws && begun.n() < options.count && found.n() < options.count;
+    if (is_more && is_same_target(begun, wanted) && begun.how == wanted.how && found.how == wanted.how)
+      set.samples = std::move(begun);
+  } catch (const Error& error) {
+    set.problem = error.what();
+  }
+}
+
+/// Copies root's set to all ranks.
+void share(store::ExactSamples& s, const comm::Communicator& world) {
+  std::int64_t sizes[4] = {s.n(), s.length, s.n_draws, 0};
+  comm::broadcast(std::span<std::int64_t>(sizes), 0, world);
+  const auto n = static_cast<std::size_t>(sizes[0]);
+  s.length = sizes[1];
+  s.n_draws = sizes[2];
+  s.tokens.shape = {sizes[0], s.length};
+  s.tokens.values.resize(n * static_cast<std::size_t>(s.length));
+  s.log_p0.resize(n);
+  s.log_phi.resize(n);
+  comm::broadcast(std::span(s.tokens.values), 0, world);
+  comm::broadcast(std::span(s.log_p0), 0, world);
+  comm::broadcast(std::span(s.log_phi), 0, world);
+  comm::broadcast(std::span(&s.log_z, 1), 0, world);
+  comm::broadcast(s.how, 0, world);
+}
+
+/// The sample that the continuation was drawn with.
+void add_joint(const Target& target, const SetOptions& options, store::ExactSamples& out) {
+  TWISTOR_CHECK(!target.joint_sample.empty(), ErrorKind::config, "drawing exact samples",
+                "exact.source = joint needs a continuation whose text is drawn",
+                "leave target.text and target.ids empty, or choose another exact.source");
+  const double log_phi = target.potential.log_phi({target.prompt, target.joint_sample, target.length})[0];
+  const std::int64_t index = 0;
+  const BaseSamples drawn =
+      BaseSampler(target.lm, target.prompt).sample(target.length, {&index, 1}, options.seed);
+  append(out, target.joint_sample, drawn.log_p0[0], log_phi);
+  out.observations = {{1, static_cast<std::int64_t>(target.observation.size())},
+                      {target.observation.begin(), target.observation.end()}};
+  out.n_draws = 1;
+}
+
+/// Adds nothing if it is interrupted. *Local.*
+void add_by_enumeration(const Target& target, const SetOptions& options, const Steering& steering,
+                        store::ExactSamples& out) {
+  EnumerationOptions enumeration;
+  enumeration.limit = std::max(options.enumeration_limit, enumeration.limit);
+  // This rank is alone here: the others wait for its set, and all agree on signals afterwards.
+  enumeration.steering.interrupt = steering.wish;
+  enumeration.steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
+    steering.observe(fmt::format("enumerating {}", what), done, wanted);
+  };
+  const Enumeration all = enumerate(target.lm, target.potential, target.prompt, target.length, enumeration);
+  if (!all.is_complete()) return;
+  TWISTOR_CHECK(all.size() > 0, ErrorKind::data, "enumerating the target", "phi is 0 for every sequence",
+                "the target is empty: check target.words, target.ids or target.text");
+  out.log_z = all.log_z();
+  for (std::int64_t i = 0; i < options.count; ++i) {
+    const std::vector<std::int64_t> s = all.draw(options.seed, i);
+    const double log_phi = target.potential.log_phi({target.prompt, s, out.length})[0];
+    append(out, s, all.log_sigma(s) + all.log_z() - log_phi, log_phi);
+  }
+}
+
+/// "N draws, acceptance A %; exact samples"
+std::string rejection_text(const store::ExactSamples& s) {
+  const double accepted =
+      s.n_draws > 0 ? 100.0 * static_cast<double>(s.n()) / static_cast<double>(s.n_draws) : 0.0;
+  return fmt::format("{} draws, acceptance {:.3g} %; exact samples", s.n_draws, accepted);
+}
+
+/// Goes on from `out`, which an earlier run may have left unfinished. False if it was interrupted.
+/// *Collective over world.*
+bool add_by_rejection(const Target& target, const SetOptions& options, const comm::Communicator& world,
+                      const Steering& steering, store::ExactSamples& out) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds save_every(10);
+  const RejectionSampler sampler(target.lm, target.potential, {target.prompt.begin(), target.prompt.end()},
+                                 out.length, options.seed);
+  auto last_save = Clock::now();
+  const auto save = [&] {
+    if (world.rank() == 0) store::write_exact_samples(partial_file(options.file), out);
+    last_save = Clock::now();
+  };
+  while (out.n() < options.count && out.n_draws < options.budget) {
+    if (is_interrupted(steering.interrupt)) {
+      save();
+      return false;
+    }
+    add_round(sampler, {options.count, options.budget}, out, world);
+    steering.observe(rejection_text(out), out.n(), options.count);
+    if (Clock::now() - last_save > save_every) save();
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string_view way_name(Way way) {
+  for (const auto& [value, name] : way_names)
+    if (value == way) return name;
+  TWISTOR_ASSERT(false, "every way to exact samples has a name");
+}
+
+Way way_from_name(std::string_view name) {
+  for (const auto& [value, known] : way_names)
+    if (known == name) return value;
+  TWISTOR_CHECK(false, ErrorKind::config, "reading exact.source",
+                fmt::format("\"{}\" is not known, expected auto, enumeration, rejection or joint", name));
+  return Way::none;
+}
+
+Way choose_way(const Target& target, double most_enumerated) {
+  if (!target.joint_sample.empty()) return Way::joint;
+  const double n = std::pow(static_cast<double>(target.lm.vocab_size()), static_cast<double>(target.length));
+  if (n <= most_enumerated) return Way::enumeration;
+  return std::isfinite(target.potential.log_phi_bound()) ? Way::rejection : Way::none;
+}
+
+std::filesystem::path partial_file(const std::filesystem::path& file) {
+  std::filesystem::path out = file;
+  return out.replace_extension(".partial" + file.extension().string());
+}
+
+SampleSet find(const Target& target, const SetOptions& options, const comm::Communicator& world) {
+  const store::ExactSamples wanted = empty_set(target, options);
+  SampleSet set{.samples = wanted};
+  // Root looks for a set that is there already; whether it fits is everybody's to know.
+  if (world.rank() == 0) {
+    if (std::filesystem::exists(options.file)) set.samples = reuse(wanted, options);
+    if (options.way == Way::rejection) resume_partial(wanted, options, set);
+  }
+  share(set.samples, world);
+  // A rejection under other seeds is taken as it is: its draws cannot be continued here.
+  const bool is_unfinished = options.way == Way::rejection && set.samples.how == wanted.how &&
+                             set.samples.n() < options.count && set.samples.n_draws < options.budget;
+  set.is_lacking = set.samples.n() == 0 || is_unfinished;
+  return set;
+}
+
+bool make(const Target& target, const SetOptions& options, const comm::Communicator& world,
+          const Steering& steering, SampleSet& set) {
+  if (options.way == Way::joint) add_joint(target, options, set.samples);
+  if (options.way == Way::enumeration && world.rank() == 0)
+    add_by_enumeration(target, options, steering, set.samples);
+  if (options.way == Way::rejection && !add_by_rejection(target, options, world, steering, set.samples))
+    return false;
+  share(set.samples, world);
+  if (options.way == Way::enumeration && set.samples.n() == 0 && is_interrupted(steering.interrupt))
+    return false;
+  set.is_lacking = false;
+  set.is_new = true;
+  return true;
+}
+
+void keep(const SetOptions& options, const SampleSet& set) {
+  if (set.is_new && set.samples.n() > 0) store::write_exact_samples(options.file, set.samples);
+  std::error_code ignored;
+  if (options.way == Way::rejection) std::filesystem::remove(partial_file(options.file), ignored);
+}
+
+}  // namespace twistor::exact

@@ -1,0 +1,35 @@
+// The classifier potential.
+#include "classifier.hpp"
+
+#include <fmt/format.h>
+
+#include "twistor/base/error.hpp"
+
+namespace twistor::potential {
+namespace {
+
+constexpr const char* making = "making the potential 'classifier'";
+
+}  // namespace
+
+ClassifierScorer::ClassifierScorer(model::SequenceClassifier classifier, const PotentialOptions& options)
+    : classifier_(std::move(classifier)),
+      score_(options, classifier_.labels(), classifier_.is_multi_label(), making) {}
+
+std::vector<double> ClassifierScorer::log_phi(std::span<const std::string> texts) const {
+  const std::vector<float> logits = classifier_.logits(texts);
+  return score_.log_phi_of_rows(std::vector<double>(logits.begin(), logits.end()));
+}
+
+std::string ClassifierScorer::description() const {
+  return fmt::format("classifier: {} by {}", score_.description(), classifier_.encoder().description());
+}
+
+std::unique_ptr<TextScorer> make_classifier(const PotentialOptions& options, const TargetContext& context) {
+  TWISTOR_CHECK(!options.classifier.empty(), ErrorKind::config, making, "target.classifier is not set",
+                "name the folder of a sequence classifier (config.json, model.safetensors, tokenizer.json)");
+  return std::make_unique<ClassifierScorer>(
+      model::SequenceClassifier(options.classifier, context.load_options(options)), options);
+}
+
+}  // namespace twistor::potential

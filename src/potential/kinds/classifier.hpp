@@ -1,0 +1,33 @@
+// phi(s) = p(class | s)^beta, or a threshold on it, by a sequence classifier (BERT, RoBERTa, DistilBERT).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "class_score.hpp"
+#include "twistor/model/sequence_classifier.hpp"
+#include "twistor/potential/registry.hpp"
+
+namespace twistor::potential {
+
+class ClassifierScorer final : public TextScorer {
+ public:
+  ClassifierScorer(model::SequenceClassifier classifier, const PotentialOptions& options);
+
+  [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
+  [[nodiscard]] double log_phi_bound() const override { return score_.log_phi_bound(); }
+  [[nodiscard]] std::string description() const override;
+  [[nodiscard]] std::string fingerprint() const override { return classifier_.fingerprint(); }
+
+ private:
+  model::SequenceClassifier classifier_;
+  ClassScore score_;
+};
+
+/// Reads `classifier` (a folder, loaded by context.load_options()) and what ClassScore reads.
+[[nodiscard]] std::unique_ptr<TextScorer> make_classifier(const PotentialOptions& options,
+                                                          const TargetContext& context);
+
+}  // namespace twistor::potential

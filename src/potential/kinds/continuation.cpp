@@ -1,0 +1,83 @@
+// The continuation potential: one teacher-forced pass over s and o behind the shared prompt.
+#include "continuation.hpp"
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "twistor/base/error.hpp"
+#include "twistor/model/log_prob.hpp"
+#include "twistor/potential/prefill.hpp"
+
+namespace twistor::potential {
+namespace {
+
+constexpr const char* making = "making the potential 'continuation'";
+
+}  // namespace
+
+ContinuationPotential::ContinuationPotential(const model::LanguageModel& lm,
+                                             std::vector<std::int64_t> observation, double beta,
+                                             std::int64_t n_together)
+    : lm_(lm), observation_(std::move(observation)), beta_(beta), n_together_(n_together) {
+  TWISTOR_CHECK(!observation_.empty(), ErrorKind::config, making, "the text to follow is empty",
+                "set target.text or target.ids");
+  for (const std::int64_t token : observation_)
+    TWISTOR_CHECK(token >= 0 && token < lm.vocab_size(), ErrorKind::config, making,
+                  fmt::format("token {} is out of range (expected 0 to {})", token, lm.vocab_size() - 1));
+  TWISTOR_CHECK(beta > 0, ErrorKind::config, making,
+                fmt::format("target.beta is {} (expected a positive number)", beta));
+  TWISTOR_ASSERT(n_together >= 1, "at least one sequence at a time");
+}
+
+std::vector<double> ContinuationPotential::log_phi(const Sequences& sequences) const {
+  const Prefill prompt = prefill(lm_, sequences.prompt);
+  const std::int64_t n = sequences.size();
+  const auto T = static_cast<std::size_t>(sequences.length);
+  const std::size_t c = observation_.size();
+  std::vector<double> result;
+  result.reserve(static_cast<std::size_t>(n));
+  for (std::int64_t begin = 0; begin < n; begin += n_together_) {
+    const auto rows = static_cast<std::size_t>(std::min(n_together_, n - begin));
+    std::vector<std::int64_t> inputs;  // (rows, T + c - 1): s, and o but for its last token
+    std::vector<std::int64_t> wanted;  // (rows, c)
+    for (std::size_t i = 0; i < rows; ++i) {
+      const auto s = sequences.tokens.subspan((static_cast<std::size_t>(begin) + i) * T, T);
+      inputs.insert(inputs.end(), s.begin(), s.end());
+      inputs.insert(inputs.end(), observation_.begin(), observation_.end() - 1);
+      wanted.insert(wanted.end(), observation_.begin(), observation_.end());
+    }
+    const auto cache = prompt.fork(static_cast<std::int64_t>(rows));
+    const at::Tensor hidden = lm_.forward(inputs, *cache)
+                                  .narrow(1, sequences.length - 1, static_cast<std::int64_t>(c))
+                                  .reshape({-1, lm_.hidden_size()});
+    const auto log_p = model::log_prob_of_tokens(lm_, hidden, wanted);
+    for (std::size_t i = 0; i < rows; ++i) {
+      double sum = 0;
+      for (std::size_t j = 0; j < c; ++j) sum += log_p[i * c + j];
+      result.push_back(beta_ * sum);
+    }
+  }
+  return result;
+}
+
+std::string ContinuationPotential::description() const {
+  return fmt::format("continuation: p0(o | s)^{} for a fixed o of {} tokens", beta_, observation_.size());
+}
+
+std::unique_ptr<Potential> make_continuation(const PotentialOptions& options, const TargetContext& context) {
+  TWISTOR_CHECK(context.lm != nullptr, ErrorKind::config, making, "it needs a language model",
+                "set model.path");
+  TWISTOR_CHECK(options.ids.empty() || options.text.empty(), ErrorKind::config, making,
+                "target.text and target.ids are both given (expected one)");
+  auto observation = options.ids;
+  if (observation.empty() && !options.text.empty()) {
+    TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config, making,
+                  "target.text needs a tokenizer, and the model has none", "give target.ids instead");
+    observation = context.tokenizer->encode(options.text);
+  }
+  return std::make_unique<ContinuationPotential>(*context.lm, std::move(observation), options.beta);
+}
+
+}  // namespace twistor::potential

@@ -1,0 +1,240 @@
+// Summaries, metrics, samples and the folder that holds them, in people's words.
+#include "describe_run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+#include "twistor/base/error.hpp"
+#include "twistor/report/csv.hpp"
+#include "twistor/report/describe.hpp"
+
+namespace twistor::report {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+constexpr std::string_view run_files[] = {"summary.json",
+                                          "metrics.jsonl",
+                                          "checkpoint.h5",
+                                          "checkpoint.previous.h5",
+                                          "checkpoint.replaced.h5",
+                                          "exact.h5",
+                                          "results.h5",
+                                          "samples.jsonl",
+                                          "samples.csv"};
+
+std::string contents(const fs::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  TWISTOR_CHECK(stream.good() || stream.eof(), ErrorKind::no_input, "reading " + path.string(),
+                "the file cannot be read to its end");
+  return std::move(text).str();
+}
+
+std::string size_of(const fs::path& path) {
+  const auto bytes = static_cast<double>(fs::file_size(path));
+  if (bytes < 1e3) return fmt::format("{:.0f} B", bytes);
+  return bytes < 1e6 ? fmt::format("{:.1f} kB", bytes / 1e3) : fmt::format("{:.1f} MB", bytes / 1e6);
+}
+
+/// The value at a way of member names; null if there is none.
+const Json& at(const Json& json, std::initializer_list<const char*> way) {
+  static const Json nothing;
+  const Json* place = &json;
+  for (const char* name : way) {
+    if (!place->is_object() || !place->contains(name)) return nothing;
+    place = &(*place)[name];
+  }
+  return *place;
+}
+
+/// Infinities are strings in our files, NaN is null.
+double number(const Json& value) {
+  if (value.is_number()) return value.get<double>();
+  if (value == "inf") return std::numeric_limits<double>::infinity();
+  return value == "-inf" ? -std::numeric_limits<double>::infinity() : not_a_number;
+}
+
+/// "mean ± se" of an estimate; "unknown" where it could not be made.
+std::string estimate(const Json& value) {
+  const double mean = number(at(value, {"mean"})), se = number(at(value, {"se"}));
+  if (std::isnan(mean)) return "unknown";
+  return std::isnan(se) ? fmt::format("{:.4f}", mean) : fmt::format("{:.4f} ± {:.4f}", mean, se);
+}
+
+/// A lower and an upper bound of log Z, NaN where unknown.
+struct Bounds {
+  double low = not_a_number, high = not_a_number, se = not_a_number;  // se of the difference
+  [[nodiscard]] double gap() const { return high - low; }
+};
+
+/// The tighter of the two pairs, as the evaluation chooses; without upper bounds the larger lower bound.
+Bounds best_bounds(const Json& summary) {
+  const auto pair = [&](const std::string& kind) {
+    const Json& lower = at(summary, {"log_z", (kind + "_lower").c_str()});
+    const Json& upper = at(summary, {"log_z", (kind + "_upper").c_str()});
+    return Bounds{number(at(lower, {"mean"})), number(at(upper, {"mean"})),
+                  std::hypot(number(at(lower, {"se"})), number(at(upper, {"se"})))};
+  };
+  const Bounds smc = pair("smc"), sis = pair("sis");
+  if (std::isnan(smc.gap()) && std::isnan(sis.gap())) return sis.low > smc.low ? sis : smc;
+  return sis.gap() < smc.gap() || std::isnan(smc.gap()) ? sis : smc;
+}
+
+/// How well log Z is known: what the run itself says, or else what follows from its bounds.
+std::string verdict_of(const Json& summary) {
+  if (const Json& verdict = at(summary, {"verdict"}); verdict.is_string()) return verdict.get<std::string>();
+  constexpr double tolerated = 3;  // standard errors
+  const Bounds b = best_bounds(summary);
+  if (std::isnan(b.low)) return "no bounds of log Z";
+  if (std::isnan(b.high)) return fmt::format("log Z is about {:.4f} or more; there is no upper bound", b.low);
+  if (std::abs(b.gap()) <= tolerated * b.se)
+    return fmt::format("log Z is {:.4f}: the bounds {:.4f} and {:.4f} meet within their errors",
+                       0.5 * (b.low + b.high), b.low, b.high);
+  if (b.gap() < 0)
+    return fmt::format(
+        "the bounds of log Z, {:.4f} and {:.4f}, cross beyond their errors: raise evaluate.repeats", b.low,
+        b.high);
+  return fmt::format("log Z lies between {:.4f} and {:.4f}, {:.4f} nats apart", b.low, b.high, b.gap());
+}
+
+std::string describe_summary(const Json& json) {
+  std::string out = "summary of a run\n";
+  out += fmt::format("updates: {}\n", at(json, {"updates"}).dump());
+  if (const double exact = number(at(json, {"log_z", "exact"})); !std::isnan(exact))
+    out += fmt::format("log Z, exact: {:.6f}\n", exact);
+  for (const auto& [key, name] : {std::pair{"smc", "SMC"}, std::pair{"sis", "SIS"}})
+    for (const char* side : {"lower", "upper"})
+      out += fmt::format("log Z, {} {} bound: {}\n", name, side,
+                         estimate(at(json, {"log_z", fmt::format("{}_{}", key, side).c_str()})));
+  out += fmt::format("KL(q || sigma): {}\n", estimate(at(json, {"kl", "q_sigma"})));
+  out += fmt::format("KL(sigma || q): {}\n", estimate(at(json, {"kl", "sigma_q"})));
+  out += fmt::format("ESS at the end: {:.1f} of {}\n", number(at(json, {"ess", "final"})),
+                     at(json, {"config", "smc", "particles"}).dump());
+  if (at(json, {"before"}).is_object())
+    out += fmt::format("before learning: {}\n", verdict_of(at(json, {"before"})));
+  if (at(json, {"ranks"}).is_number()) out += fmt::format("ranks: {}\n", at(json, {"ranks"}).dump());
+  return out + fmt::format("verdict: {}\n", verdict_of(json));
+}
+
+/// The lines of a file of JSON objects, and how many are none (a kill may cut the last one short).
+struct Lines {
+  std::vector<Json> objects;
+  std::int64_t n_bad = 0;
+};
+Lines read_lines(const std::string& text) {
+  Lines out;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    Json json = Json::parse(line, nullptr, false);
+    if (json.is_object())
+      out.objects.push_back(std::move(json));
+    else
+      ++out.n_bad;
+  }
+  return out;
+}
+
+std::string bad_lines(const Lines& lines) {
+  return lines.n_bad == 0 ? std::string{} : fmt::format("lines that are no JSON: {}\n", lines.n_bad);
+}
+
+std::string describe_metrics(const Lines& lines) {
+  const Json* last = nullptr;
+  std::int64_t n_updates = 0;
+  for (const Json& line : lines.objects) {
+    if (line.contains("event")) continue;
+    ++n_updates;
+    last = &line;
+  }
+  const auto n = static_cast<std::int64_t>(lines.objects.size());
+  std::string out =
+      fmt::format("metrics of a run, {} lines\nupdates: {}\nevents: {}\n", n, n_updates, n - n_updates);
+  if (last != nullptr)
+    out += fmt::format("last update: {}, loss {:.4f}, log Z_hat {:.4f}\n", at(*last, {"update"}).dump(),
+                       number(at(*last, {"loss"})), number(at(*last, {"log_z_hat"})));
+  return out + bad_lines(lines);
+}
+
+std::string describe_samples(const Lines& lines) {
+  std::set<std::string> texts;
+  double sum = 0, total = 0;
+  for (const Json& line : lines.objects) {
+    texts.insert(at(line, {line.contains("text") ? "text" : "ids"}).dump());
+    const double weight = number(at(line, {"weight"}));
+    if (weight > 0) sum += weight * number(at(line, {"log_phi"}));
+    total += weight;
+  }
+  std::string out = fmt::format("{} sampled sequences, {} distinct\n", lines.objects.size(), texts.size());
+  out += fmt::format("mean log phi, weighted: {:.4f}\n", sum / total);
+  const Json& prompt = at(lines.objects.front(), {"prompt"});
+  return out + fmt::format("prompt: {}\n", prompt.dump()) + bad_lines(lines);
+}
+
+std::string describe_csv(const std::string& text) {
+  const std::string header = text.substr(0, text.find('\n'));
+  return fmt::format("{} sampled sequences\ncolumns: {}\n", count_csv_records(text) - 1, header);
+}
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+bool is_run_folder(const fs::path& folder) {
+  return !fs::exists(folder / "config.json") &&
+         std::ranges::any_of(run_files, [&](std::string_view name) { return fs::exists(folder / name); });
+}
+
+std::string describe_run_folder(const fs::path& folder) {
+  std::string out = "folder of a run\n", verdict;
+  for (const std::string_view name : run_files) {
+    const fs::path file = folder / name;
+    if (!fs::exists(file)) continue;
+    std::string what;
+    try {
+      const std::string text = describe(file);
+      what = first_line(text);
+      // Checkpoints and the like open with who wrote them; the next line says what they are.
+      if (file.extension() == ".h5") what = first_line(text.substr(std::min(text.size(), what.size() + 1)));
+      if (const std::size_t begin = text.find("verdict: "); name == "summary.json" && begin < text.size())
+        verdict = text.substr(begin);
+    } catch (const Error& error) {
+      what = error.what();
+    }
+    out += fmt::format("  {:<22}  {:>9}  {}\n", name, size_of(file), what);
+  }
+  return out + (verdict.empty() ? "verdict: none yet, there is no summary.json\n" : verdict);
+}
+
+std::optional<std::string> describe_text_file(const fs::path& path) {
+  if (path.filename() == "metrics.jsonl" && fs::file_size(path) == 0) return describe_metrics({});
+  const bool is_csv = path.extension() == ".csv";
+  std::ifstream stream(path, std::ios::binary);
+  if (!is_csv && stream.peek() != '{') return std::nullopt;
+  const std::string text = contents(path);
+  if (is_csv && first_line(text).find("log_phi") != std::string::npos) return describe_csv(text);
+  const Json first = Json::parse(first_line(text), nullptr, false);
+  if (first.is_object() && first.contains("log_phi")) return describe_samples(read_lines(text));
+  if (first.is_object() && first.contains("update")) return describe_metrics(read_lines(text));
+  const Json whole = Json::parse(text, nullptr, false);
+  TWISTOR_CHECK(whole.is_object() && whole.contains("log_z"), ErrorKind::data, "looking at " + path.string(),
+                "expected a summary, metrics or samples of a run, got something else",
+                "was the file cut short, or written by another program?");
+  return describe_summary(whole);
+}
+
+}  // namespace twistor::report

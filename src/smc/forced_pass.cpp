@@ -1,0 +1,56 @@
+// The teacher-forced pass.
+#include "twistor/smc/forced_pass.hpp"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace twistor::smc {
+namespace {
+
+constexpr std::int64_t sequences_at_once = 64;  // bounds the cache
+
+}  // namespace
+
+at::Tensor hidden_states(const Problem& problem, std::int64_t length, std::span<const std::int64_t> tokens) {
+  const std::int64_t n = static_cast<std::int64_t>(tokens.size()) / length;
+  auto prompt_cache = problem.lm.make_cache(1);
+  const at::Tensor prompt = problem.lm.forward(problem.prompt, *prompt_cache);
+  const std::int64_t d = prompt.size(2);
+  at::Tensor out = at::empty({n, length, d}, prompt.options());
+  out.select(1, 0).copy_(prompt.select(1, prompt.size(1) - 1).expand({n, d}));
+  for (std::int64_t begin = 0; begin < n && length > 1; begin += sequences_at_once) {
+    const std::int64_t end = std::min(n, begin + sequences_at_once);
+    std::vector<std::int64_t> heads;  // all but the last token of each sequence
+    for (std::int64_t i = begin; i < end; ++i)
+      heads.insert(heads.end(), tokens.begin() + i * length, tokens.begin() + (i + 1) * length - 1);
+    auto cache = prompt_cache->fork();
+    cache->select(std::vector<std::int64_t>(static_cast<std::size_t>(end - begin), 0));
+    out.slice(0, begin, end).slice(1, 1, length).copy_(problem.lm.forward(heads, *cache));
+  }
+  return out;
+}
+
+ForcedPass forced_pass(const Problem& problem, const Proposal& proposal, std::int64_t length,
+                       std::span<const std::int64_t> tokens) {
+  ForcedPass out{std::vector<double>(tokens.size()), std::vector<double>(tokens.size()),
+                 std::vector<double>(tokens.size())};
+  const at::Tensor hidden = hidden_states(problem, length, tokens);
+  const at::Tensor rows = hidden.view({-1, hidden.size(2)});
+  constexpr std::int64_t rows_at_once = 512;
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += rows_at_once) {
+    const at::Tensor h = rows.slice(0, begin, std::min(rows.size(0), begin + rows_at_once));
+    std::vector<std::int64_t> identity(static_cast<std::size_t>(h.size(0)));
+    std::iota(identity.begin(), identity.end(), std::int64_t{0});
+    const Draws scored = proposal.score_tokens(
+        proposal.score(h), h, identity, tokens.subspan(static_cast<std::size_t>(begin), identity.size()));
+    std::copy(scored.log_q.begin(), scored.log_q.end(), out.log_q.begin() + begin);
+    std::copy(scored.log_p0.begin(), scored.log_p0.end(), out.log_p0.begin() + begin);
+    std::copy(scored.log_psi.begin(), scored.log_psi.end(), out.log_psi.begin() + begin);
+  }
+  problem.lm.end_rule().carry(tokens, length, out.log_psi);
+  return out;
+}
+
+}  // namespace twistor::smc

@@ -1,0 +1,125 @@
+// Writes a GPT-2 with random weights as a Hugging Face folder, for benchmarks and tests that need a
+// model of a given size.
+#pragma once
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/philox.hpp"
+#include "twistor/format/safetensors_writer.hpp"
+
+namespace twistor::test {
+namespace detail {
+
+struct RandomTensor {
+  format::TensorShape tensor;
+  float mean = 0;  // of all entries
+  float sd = 0;    // 0: all entries are the mean
+
+  [[nodiscard]] std::int64_t size() const {
+    return std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1}, std::multiplies<>());
+  }
+};
+
+/// The tensors of a GPT-2 in the order of its file: matrices N(0, 0.02^2), gains 1, biases 0.
+inline std::vector<RandomTensor> gpt2_tensors(std::int64_t V, std::int64_t D, std::int64_t layers,
+                                              std::int64_t context) {
+  constexpr float sd = 0.02F;
+  std::vector<RandomTensor> out;
+  const auto norm = [&](const std::string& name) {
+    out.push_back({{name + ".weight", {D}}, 1, 0});
+    out.push_back({{name + ".bias", {D}}});
+  };
+  const auto matrix = [&](const std::string& name, std::int64_t n_in, std::int64_t n_out) {
+    out.push_back({{name + ".weight", {n_in, n_out}}, 0, sd});
+    out.push_back({{name + ".bias", {n_out}}});
+  };
+  out.push_back({{"transformer.wte.weight", {V, D}}, 0, sd});
+  out.push_back({{"transformer.wpe.weight", {context, D}}, 0, sd});
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    const std::string prefix = fmt::format("transformer.h.{}.", layer);
+    norm(prefix + "ln_1");
+    matrix(prefix + "attn.c_attn", D, 3 * D);
+    matrix(prefix + "attn.c_proj", D, D);
+    norm(prefix + "ln_2");
+    matrix(prefix + "mlp.c_fc", D, 4 * D);
+    matrix(prefix + "mlp.c_proj", 4 * D, D);
+  }
+  norm("transformer.ln_f");
+  return out;
+}
+
+inline std::string gpt2_config(std::int64_t V, std::int64_t D, std::int64_t layers, std::int64_t heads,
+                               std::int64_t context) {
+  return fmt::format(
+      R"({{"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "activation_function": "gelu_new",
+ "vocab_size": {}, "n_positions": {}, "n_embd": {}, "n_layer": {}, "n_head": {}, "n_inner": null,
+ "layer_norm_epsilon": 1e-05, "tie_word_embeddings": true, "torch_dtype": "float32"}}
+)",
+      V, context, D, layers, heads);
+}
+
+inline void write_tensors(std::ofstream& file, std::span<const RandomTensor> tensors) {
+  std::vector<float> row;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const RandomTensor& t = tensors[i];
+    const std::int64_t width = t.tensor.shape.back();
+    for (std::int64_t r = 0; r < t.size() / width; ++r) {
+      row.assign(static_cast<std::size_t>(width), t.mean);
+      Philox random(1, Stream::model_init, static_cast<std::uint32_t>(i), static_cast<std::uint64_t>(r));
+      if (t.sd > 0)
+        for (float& x : row) x += t.sd * static_cast<float>(random.normal());
+      file.write(reinterpret_cast<const char*>(row.data()),
+                 static_cast<std::streamsize>(row.size() * sizeof(float)));
+    }
+  }
+}
+
+inline std::string read_text(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace detail
+
+/// Makes `folder` with config.json and model.safetensors (float32, the same bits on every call) unless it
+/// holds that model already, and returns it. On several ranks let one call it and the others wait. *Local.*
+/// Throws Error(io).
+inline std::filesystem::path make_random_gpt2(const std::filesystem::path& folder, std::int64_t V,
+                                              std::int64_t D, std::int64_t layers, std::int64_t heads,
+                                              std::int64_t context) {
+  const std::vector<detail::RandomTensor> tensors = detail::gpt2_tensors(V, D, layers, context);
+  const std::string config = detail::gpt2_config(V, D, layers, heads, context);
+  if (std::filesystem::exists(folder / "model.safetensors") &&
+      detail::read_text(folder / "config.json") == config)
+    return folder;
+  // Made under another name first: a killed run leaves no half-written model behind.
+  std::filesystem::path partial = folder;
+  partial += fmt::format(".{}.partial", ::getpid());
+  std::filesystem::create_directories(partial);
+  std::ofstream(partial / "config.json", std::ios::binary) << config;
+  std::ofstream file(partial / "model.safetensors", std::ios::binary);
+  std::vector<format::TensorShape> shapes;
+  for (const detail::RandomTensor& t : tensors) shapes.push_back(t.tensor);
+  const std::string header = format::safetensors_header(shapes);
+  file.write(header.data(), static_cast<std::streamsize>(header.size()));
+  detail::write_tensors(file, tensors);
+  file.close();
+  TWISTOR_CHECK(file.good(), ErrorKind::io, "making the random model " + folder.string(), "writing failed",
+                "make room in that folder");
+  std::filesystem::remove_all(folder);
+  std::filesystem::rename(partial, folder);
+  return folder;
+}
+
+}  // namespace twistor::test

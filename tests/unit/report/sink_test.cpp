@@ -1,0 +1,152 @@
+// Sinks: what each of them writes of the same run, and that a new kind need say only what it is for.
+#include "twistor/report/sink.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "support/temporary_folder.hpp"
+#include "twistor/store/results.hpp"
+
+namespace twistor::report {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+/// Without exact samples, so that some estimates could not be made.
+estimate::Evaluation evaluation(std::int64_t update) {
+  estimate::Findings found;
+  const double unknown = std::nan("");
+  found.repeats = {{-3, unknown, -2, unknown, 0.5, 4, {8, 4}}, {-5, unknown, -2.5, unknown, 1.5, 6, {6, 2}}};
+  found.q = {{-2, -INFINITY, 1}, {-3, 1, 2}};
+  estimate::Evaluation e = estimate::make_evaluation(found, unknown);
+  e.update = update;
+  e.seconds = 1.25;
+  return e;
+}
+
+class SinkFiles : public testing::Test {
+ protected:
+  const test::TemporaryFolder folder;
+  const estimate::Evaluation before = evaluation(0), after = evaluation(9);
+  [[nodiscard]] report::Run run() const {
+    report::Run out;
+    out.before = &before;
+    out.after = &after;
+    out.counters.sums["resamplings"] = 3;
+    out.counters.maxima["live_blocks_peak"] = 7;
+    out.counters.seconds["forward_s"] = 0.5;
+    out.config_text = "[smc]\nparticles = 8\n";
+    out.config_json = R"({"smc":{"particles":8}})";
+    out.versions = {{"twistor", "x"}};
+    out.particles = 8;
+    out.n_ranks = 2;
+    out.seconds = 10;
+    out.folder = "runs/x/";
+    return out;
+  }
+};
+
+TEST_F(SinkFiles, SummaryHasEveryEstimateAndNullForThoseThatCouldNotBeMade) {
+  summary_file(folder.path() / "summary.json")->finished(run());
+  const auto json = nlohmann::json::parse(text_of(folder.path() / "summary.json"));
+  EXPECT_EQ(json["log_z"]["smc_lower"], (nlohmann::json{{"mean", -2.25}, {"se", 0.25}, {"n", 2}}));
+  EXPECT_TRUE(json["log_z"]["smc_upper"].is_null());
+  EXPECT_TRUE(json["log_z"]["exact"].is_null());
+  EXPECT_EQ(json["log_z"]["genealogical_variance"], 1);
+  EXPECT_EQ(json["proposal"]["log_phi"]["mean"], "-inf");
+  EXPECT_EQ(json["ess"], (nlohmann::json{{"final", 5}, {"per_step", {7, 3}}}));
+  EXPECT_EQ(json["before"]["kl"], json["kl"]);
+  EXPECT_EQ(json["updates"], 9);
+  EXPECT_EQ(json["counters"],
+            (nlohmann::json{{"resamplings", 3}, {"live_blocks_peak", 7}, {"forward_s", 0.5}}));
+  EXPECT_EQ(json["config"]["smc"]["particles"], 8);
+  EXPECT_EQ(json["ranks"], 2);
+  EXPECT_FALSE(json.contains("base"));
+}
+
+TEST_F(SinkFiles, ResultsHaveRunsNumbersAndCounters) {
+  results_file(folder.path() / "results.h5")->finished(run());
+  const store::Results results = store::load_results(folder.path() / "results.h5");
+  std::vector<std::string> arrays;
+  for (const auto& [name, array] : results.arrays) arrays.push_back(name);
+  EXPECT_THAT(arrays, ElementsAre("after/ess_per_step", "after/sis_lower", "after/smc_lower",
+                                  "before/ess_per_step", "before/sis_lower", "before/smc_lower"));
+  EXPECT_EQ(std::get<store::Array<double>>(results.arrays.at("after/smc_lower")).values,
+            (std::vector<double>{-2, -2.5}));
+  EXPECT_EQ(results.numbers.at("after.log_z.smc_lower.mean"), -2.25);
+  EXPECT_EQ(results.numbers.at("before.update"), 0);
+  EXPECT_EQ(results.numbers.at("forward_s"), 0.5);
+  EXPECT_EQ(results.counters,
+            (std::map<std::string, std::int64_t>{{"live_blocks_peak", 7}, {"resamplings", 3}}));
+  EXPECT_EQ(results.config_text, run().config_text);
+}
+
+TEST_F(SinkFiles, MetricsHaveALineForEachUpdateAndEvaluation) {
+  const auto sink = json_lines(folder.path() / "metrics.jsonl");
+  sink->update({.update = 1,
+                .loss = 0.5,
+                .log_z_hat = -2,
+                .numbers = {{"negative_ess", 6}},
+                .is_skipped = false,
+                .seconds = 3});
+  sink->evaluation(after);
+  sink->finished(run());
+  const std::string text = text_of(folder.path() / "metrics.jsonl");
+  EXPECT_THAT(
+      text, HasSubstr(R"({"update":1,"loss":0.5,"log_z_hat":-2,"negative_ess":6,"skipped":false,"seconds":3})"
+                      "\n"));
+  EXPECT_THAT(text, HasSubstr(R"({"update":9,"event":"evaluation","evaluation.ess.0":7)"));
+  EXPECT_EQ(std::ranges::count(text, '\n'), 2);
+}
+
+TEST_F(SinkFiles, TheTableShowsEvaluationsSideBySide) {
+  testing::internal::CaptureStdout();
+  console_table()->finished(run());
+  const std::string text = testing::internal::GetCapturedStdout();
+  EXPECT_THAT(text, HasSubstr("before learning   after 9 updates\n"));
+  EXPECT_THAT(text, HasSubstr("log Z, SMC lower bound  -2.2500 ± 0.2500  -2.2500 ± 0.2500\n"));
+  EXPECT_THAT(text, HasSubstr("log Z, SMC upper bound                 -                 -\n"));
+  EXPECT_LT(text.find("SMC lower bound"), text.find("SIS lower bound")) << "by rows, not by names";
+  EXPECT_THAT(text, HasSubstr("5.0 of 8"));
+  EXPECT_THAT(text, HasSubstr("2 rank(s), 10.0 s in all. Files: runs/x/\n"));
+  EXPECT_EQ(text.find("symmetrised"), std::string::npos);
+}
+
+TEST_F(SinkFiles, EarlierResultsGetTheNextFreeNumber) {
+  for (const char* name : {"summary.json", "results.h5"}) std::ofstream(folder.path() / name) << name;
+  std::ofstream(folder.path() / "results.1.h5") << "older";
+  keep_earlier_results(folder.path());
+  EXPECT_EQ(text_of(folder.path() / "summary.2.json"), "summary.json");
+  EXPECT_EQ(text_of(folder.path() / "results.2.h5"), "results.h5");
+  EXPECT_EQ(text_of(folder.path() / "results.1.h5"), "older");
+}
+
+TEST(Sinks, TellAllOfTheirPartsInOrder) {
+  struct Listener final : Sink {
+    Listener(char given, std::string& log) : name(given), heard(log) {}
+    void update(const Update&) override { heard += name; }
+    char name;
+    std::string& heard;
+  };
+  std::string heard;
+  Sinks sinks;
+  sinks.update({});
+  for (const char name : {'a', 'b'}) sinks.add(std::make_unique<Listener>(name, heard));
+  sinks.update({});
+  sinks.evaluation({});  // nobody listens
+  EXPECT_EQ(heard, "ab");
+}
+
+}  // namespace
+}  // namespace twistor::report
