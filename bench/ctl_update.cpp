@@ -99,8 +99,10 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
   options.length = T;
   options.adam.learning_rate = 3e-5;
   const comm::Communicator world = comm::Communicator::self();
-  learn::Trainer trainer(problem, twist, learn::make_objective("ctl", {.batch = K, .positive_batch = K}),
-                         options, exact, world);
+  learn::Trainer trainer(
+      problem, twist,
+      learn::make_objective("ctl", {.batch = K, .positive_batch = K, .positives = learn::Positives::exact}),
+      options, exact, world);
   (void)trainer.update();  // fills the positives' hidden states, which later updates keep
 
   learn::UpdateTimes sum;

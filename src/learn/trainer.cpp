@@ -11,7 +11,6 @@
 #include "twistor/base/philox.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/model/end_rule.hpp"
 
 namespace twistor::learn {
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,

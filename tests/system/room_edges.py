@@ -22,7 +22,7 @@ ROOMS = {  # room: rooms whose headers it may include
     "twist": ["base", "device", "model"],
     "smc": ["base", "config", "comm", "model", "potential", "twist"],
     "estimate": ["base", "comm", "smc", "exact"],
-    "learn": ["base", "config", "comm", "model", "twist", "smc", "exact"],
+    "learn": ["base", "config", "comm", "twist", "smc", "exact"],
     "report": ["base", "format", "estimate", "store"],
     "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "store", "exact", "twist", "smc", "estimate", "learn", "report"],
 }

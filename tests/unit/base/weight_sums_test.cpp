@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "twistor/base/exact_sum.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 
 namespace twistor {
 namespace {
