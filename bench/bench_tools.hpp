@@ -73,7 +73,7 @@ inline std::filesystem::path random_768() {
   return test::make_random_gpt2(scratch_folder() / "twistor-bench-768x4", 50257, 768, 4, 12, 1024);
 }
 
-/// Small, with room for 128 tokens behind a prompt.
+/// Small, with room for 128 tokens after a prompt.
 inline std::filesystem::path random_tiny() {
   return test::make_random_gpt2(scratch_folder() / "twistor-bench-64x2", 512, 64, 2, 4, 256);
 }
@@ -135,7 +135,7 @@ class FlatPotential final : public potential::Potential {
   [[nodiscard]] std::string description() const override { return "1"; }
 };
 
-/// A random twist with log psi of standard deviation `sd` behind the prompt. With the twist-induced proposal
+/// A random twist with log psi of standard deviation `sd` after the prompt. With the twist-induced proposal
 /// a step then adds about sd^2 to the variance of log w, so that at sd = 0.5 ESS falls below K / 2 about
 /// every third step.
 inline twist::HeadTwist rough_twist(const model::LanguageModel& lm, std::span<const std::int64_t> prompt,

@@ -1,4 +1,4 @@
-// Tokens per second of n particles behind a shared prompt, and the share of the roofline measured in the same
+// Tokens per second of n particles after a shared prompt, and the share of the roofline measured in the same
 // run (G7, G19).
 //
 // usage: bench_decode [MODEL [N,N,...]]    MODEL: path, "default", "random-768"; default: SmolLM2 if it is

@@ -15,7 +15,7 @@ set -euo pipefail
 case ${1:-60} in
   -h | --help) print_help; exit 0 ;;
   --runs)
-    [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || wrong_argument "expected a number of inputs behind --runs, got '${2:-}'"
+    [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || wrong_argument "expected a number of inputs after --runs, got '${2:-}'"
     limit=-runs=$2
     until_when="$2 inputs"
     shift 2

@@ -7,7 +7,7 @@
 #
 # Installs what is missing (launch/setup.sh), builds build/release/twistor, then runs
 # "twistor train configs/quickstart.cfg": exact samples, evaluation before learning, CTL, evaluation after it.
-# Everything it writes is in runs/quickstart, which is made anew each time. At most 10 minutes from nothing.
+# Everything it writes is in runs/quickstart, which starts afresh each time. At most 10 minutes from nothing.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

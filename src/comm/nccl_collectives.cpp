@@ -17,7 +17,7 @@ namespace twistor::comm {
 namespace {
 
 // LibTorch works on the default stream; on the same one, operations and kernels keep their order without
-// events, and the memory of a tensor that is let go early is reused only behind the operation.
+// events, and the memory of a tensor that is let go early is reused only after the operation.
 constexpr cudaStream_t default_stream = nullptr;
 
 void check_nccl(ncclResult_t code, const char* call, const char* doing, ncclComm_t handle = nullptr) {

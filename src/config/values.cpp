@@ -24,7 +24,7 @@ std::string_view without_comment(std::string_view text) {
   return text;
 }
 
-// The character that an escape stands for; takes it off `rest`, which begins behind the backslash.
+// The character that an escape stands for; takes it off `rest`, which begins after the backslash.
 std::optional<char> unescape(std::string_view& rest) {
   if (rest.empty()) return std::nullopt;
   const char letter = rest.front();
@@ -81,7 +81,7 @@ std::string read(std::string_view text, ValueSyntax syntax, std::string& out) {
   }
   std::string value;
   if (std::string problem = take_quoted(text, value); !problem.empty()) return problem;
-  if (!trim(without_comment(text), blanks).empty()) return "something behind the closing quote";
+  if (!trim(without_comment(text), blanks).empty()) return "something after the closing quote";
   out = std::move(value);
   return {};
 }
@@ -103,7 +103,7 @@ std::string read(std::string_view text, ValueSyntax, std::vector<std::int64_t>& 
   constexpr std::string_view separators = ", \t";
   std::vector<std::int64_t> ids;
   std::string_view rest = trim(without_comment(text), blanks);
-  bool is_element_due = false;  // behind a comma
+  bool is_element_due = false;  // after a comma
   while (!rest.empty()) {
     const std::string_view word = rest.substr(0, rest.find_first_of(separators));
     std::int64_t id = 0;

@@ -18,7 +18,7 @@ struct HeadBuffers {
   std::vector<float> scores;  // (queries_together, blocks * 16)
 };
 
-/// Fills the task's keys and values from the rows of qkv behind task.q.
+/// Fills the task's keys and values from the rows of qkv after task.q.
 void pack_head(device::TextHeadTask& task, HeadBuffers& buffers) {
   const std::int64_t n_blocks = (task.length + block - 1) / block;
   buffers.keys.assign(static_cast<std::size_t>(n_blocks * task.size * block), 0.0f);

@@ -26,7 +26,7 @@ struct EncoderFamily {
   std::string_view width = "hidden_size", layers = "num_hidden_layers", heads = "num_attention_heads",
                    feed_forward = "intermediate_size", activation = "hidden_act";
   bool has_types = true, has_norm_eps = true, has_padding_offset = false;
-  // Tensors of a layer, behind "<layer>.<i>.".
+  // Tensors of a layer, after "<layer>.<i>.".
   std::string_view layer = "encoder.layer", query = "attention.self.query", key = "attention.self.key",
                    value = "attention.self.value", attention_out = "attention.output.dense",
                    attention_norm = "attention.output.LayerNorm", up = "intermediate.dense",
@@ -129,7 +129,7 @@ EncoderTraits read_traits(const format::JsonView& config, const EncoderFamily& f
   if (family.has_padding_offset) t.padding_id = config.at("pad_token_id").integer(0, t.vocab_size - 1);
   if (t.max_tokens() < 1)
     positions.fail(
-        fmt::format("{} positions leave none behind the padding's, {}", t.n_positions, t.padding_id));
+        fmt::format("{} positions leave none after the padding's, {}", t.n_positions, t.padding_id));
   const auto eps = config.find("layer_norm_eps");
   if (eps && family.has_norm_eps) t.norm_eps = eps->number();
   t.activation = read_activation(config.at(family.activation));

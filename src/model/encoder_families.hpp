@@ -20,7 +20,7 @@ struct EncoderTraits {
   std::string family;
   std::int64_t n_layers = 0, width = 0, n_heads = 0, feed_forward = 0;
   std::int64_t vocab_size = 0, n_types = 0, n_positions = 0;
-  /// RoBERTa: positions begin behind this id's, and tokens of this id take its position; -1: positions 0, 1,
+  /// RoBERTa: positions begin after this id's, and tokens of this id take its position; -1: positions 0, 1,
   /// 2, ...
   std::int64_t padding_id = -1;
   double norm_eps = 1e-12;

@@ -63,7 +63,7 @@ std::vector<bool> local_layers(const format::JsonView& config, std::int64_t n_la
   if (static_cast<std::int64_t>(result.size()) != n_layers)
     types.fail("names " + std::to_string(result.size()) + " layers, the model has " +
                std::to_string(n_layers));
-  if (const auto layers = config.find("attention_layers"))  // the same, written out
+  if (const auto layers = config.find("attention_layers"))  // the same, expanded
     for (std::size_t i = 0; i < result.size(); ++i)
       if (layers->item(i).string() != (result[i] ? "local" : "global"))
         layers->item(i).fail("says otherwise than attention_types");

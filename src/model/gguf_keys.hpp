@@ -14,7 +14,7 @@
 
 namespace twistor::model {
 
-/// Names are those behind "ARCH.". Every lookup throws Error(data) naming file and key.
+/// Names are those after "ARCH.". Every lookup throws Error(data) naming file and key.
 class GgufKeys {
  public:
   explicit GgufKeys(const format::GgufFile& file);

@@ -10,7 +10,7 @@
 
 namespace twistor::model {
 
-/// Owns the blocks. Blocks come zeroed, so lanes behind the last token hold finite numbers.
+/// Owns the blocks. Blocks come zeroed, so lanes after the last token hold finite numbers.
 class BlockPool {
  public:
   explicit BlockPool(std::int64_t block_bytes)

@@ -23,7 +23,7 @@ std::string array_of(std::span<const T> values, Format format) {
   return text + "]";
 }
 
-/// Copies a JSON string, quotes included, from json[at] on; returns the place behind it.
+/// Copies a JSON string, quotes included, from json[at] on; returns the place after it.
 std::size_t copy_string(std::string_view json, std::size_t at, std::string& out) {
   const std::size_t begin = at++;
   while (json[at] != '"') at += json[at] == '\\' ? 2 : 1;

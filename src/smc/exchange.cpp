@@ -159,7 +159,7 @@ class Unpacker {
     return p_.cache->import_sequence(donors, shared.n_blocks, in.take(static_cast<std::size_t>(n_bytes)));
   }
 
-  /// Puts the rows of tensors behind those of the nodes that were there.
+  /// Puts the rows of tensors after those of the nodes that were there.
   void finish() {
     hidden_.append_to(p_.hidden);
     if (p_.has_scores) features_.append_to(p_.scores.features);

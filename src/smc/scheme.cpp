@@ -195,7 +195,7 @@ class Finder {
   }
 
  private:
-  // 1 if the point lies behind particle i, 0 if not, which stays so for all that follow: the last one ends
+  // 1 if the point lies after particle i, 0 if not, which stays so for all that follow: the last one ends
   // all strata.
   [[nodiscard]] std::int64_t is_past(std::int64_t i, std::int64_t stratum,
                                      std::uint64_t offset) const noexcept {

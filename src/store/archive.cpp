@@ -139,7 +139,7 @@ Archive read_archive(std::span<const std::byte> file, const std::string& origin,
   archive.attributes.erase(directory_attribute);
   TWISTOR_CHECK(expected_kind.empty() || archive.kind == expected_kind, ErrorKind::data, doing,
                 fmt::format("expected a file of kind '{}', got kind '{}'", expected_kind, archive.kind),
-                "`twistor info FILE` tells what a file is");
+                "`twistor info FILE` describes a file");
   return archive;
 }
 

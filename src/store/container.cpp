@@ -67,7 +67,7 @@ HeaderFields read_header(std::span<const std::byte> file, const std::string& doi
   return fields;
 }
 
-/// Takes one hexadecimal number and the space behind it off the front of `line`.
+/// Takes one hexadecimal number and the space after it off the front of `line`.
 std::optional<std::uint64_t> take_hex(std::string_view& line) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value, 16);

@@ -38,11 +38,11 @@ struct DirectoryEntry {
 
 struct WrittenImage {
   int error = 0;                 ///< errno of the first write that failed, else 0
-  std::uint64_t end = 0;         ///< offset behind the image
+  std::uint64_t end = 0;         ///< offset after the image
   std::vector<Extent> datasets;  ///< those that occupy space, in no order
 };
 
-/// Writes the HDF5 image behind header_bytes bytes left free. Throws Error(internal) for what a file cannot
+/// Writes the HDF5 image after header_bytes bytes left free. Throws Error(internal) for what a file cannot
 /// hold.
 [[nodiscard]] WrittenImage write_image(int fd, const ArchiveView& archive, const std::string& kind,
                                        const std::string& doing);

@@ -10,7 +10,7 @@
 
 namespace twistor::text {
 
-/// Symbols are ids of tokens, or numbers behind them that a model gives to characters that are no token.
+/// Symbols are ids of tokens, or numbers after them that a model gives to characters that are no token.
 using Symbol = std::int32_t;
 
 /// Pairs of symbols to values, in one array with open addressing.

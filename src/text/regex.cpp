@@ -90,7 +90,7 @@ Regex::Regex(std::string_view pattern, const std::string& doing, RegexOptions op
 }
 
 std::optional<Regex::Match> Regex::search(std::string_view text, std::size_t from) const {
-  TWISTOR_ASSERT(from <= text.size(), "a search begins behind the end of the text");
+  TWISTOR_ASSERT(from <= text.size(), "a search begins after the end of the text");
   const Scratch& own = scratch();
   const auto match = [&](std::uint32_t flags) {
     return pcre2_match(program_->code.get(), units(text), text.size(), from, flags, own.data.get(),
@@ -106,7 +106,7 @@ std::optional<Regex::Match> Regex::search(std::string_view text, std::size_t fro
                             text.size(), message_of(found)),
                 "nested repetitions such as (a+)+ take exponential time; make the pattern simpler");
   const PCRE2_SIZE* extent = pcre2_get_ovector_pointer(own.data.get());
-  // \K inside a lookahead can put the beginning behind the end.
+  // \K inside a lookahead can put the beginning after the end.
   TWISTOR_CHECK(extent[0] <= extent[1], ErrorKind::data, "matching a regular expression",
                 fmt::format("a match of {} ends before it begins", format::quote(program_->pattern)),
                 "use no \\K inside a lookahead");

@@ -51,7 +51,7 @@ class Translator {
     at_ += n_bytes;
   }
 
-  // A class written out; inside another class its members alone are wanted, and a negated one cannot be said.
+  // A class expanded; inside another class its members alone are wanted, and a negated one cannot be said.
   void put_class(std::string_view members, bool is_negated) {
     if (in_class_ && is_negated) is_sayable_ = false;
     replace(2, in_class_ ? std::string(members) : (is_negated ? "[^" : "[") + std::string(members) + "]");

@@ -94,7 +94,7 @@ def make_characters():
     llama2.decoder = llama_decoder()
     write("bpe_llama2", llama2)
 
-    # Half of the byte tokens are missing: such characters are unknown, and wait behind bytes.
+    # Half of the byte tokens are missing: such characters are unknown, and wait after bytes.
     holes = json.loads(llama2.to_str())
     for b in range(0xA0, 0x100):
         del holes["model"]["vocab"][BYTES[b]]

@@ -71,7 +71,7 @@ class RoughPotential final : public potential::Potential {
   double spread_;
 };
 
-/// V = 4, T = 4 behind a prompt of one token.
+/// V = 4, T = 4 after a prompt of one token.
 struct TabularProblem {
   static constexpr std::int64_t V = 4, T = 4;
   explicit TabularProblem(double spread = 2.0) : potential(spread) {}

@@ -131,7 +131,7 @@ def check_score_text(folder):
     objects.write_text('"a"\n{"texts": 1}\n')
     expect_run(["score-text", quickstart, "--file", str(objects)], 65, err=["line 2", "text"])
     expect_run(["score-text", quickstart, "--text=the", "--target.scope=generation"], 78, err=["target.scope is set, but"])
-    # The same log p0 as `score` gives for the continuation behind the prompt.
+    # The same log p0 as `score` gives for the continuation after the prompt.
     keys = ["--target.potential=continuation", "--target.words=", "--target.text=ate the hen", "--target.log_floor=-inf"]
     _, out, _ = expect_run(["score-text", quickstart, *keys, "--text=the fox", "--json"], 0)
     prompt = "once upon a time there was a kind fox . one day the fox met a hen . the fox"

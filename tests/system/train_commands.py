@@ -74,7 +74,7 @@ def sample(folder):
     total, all_weights = sum(row["weight"] for row in rows), sum(totals)
     expect(abs(total - 1) < 1e-9, f"expected weights to add up to 1 over the file, got {total}")
     expect(all(abs(row["weight"] - math.exp(row["log_weight"]) / all_weights) < 1e-9 for row in rows), "expected weights to be normalised")
-    # log p0 is that of `twistor score`, behind the prompt.
+    # log p0 is that of `twistor score`, after the prompt.
     ids = [int(i) for i in PROMPT_IDS.split(",")] + rows[0]["ids"]
     scored = json.loads(succeed(0, "score", TINY, "--ids", ",".join(map(str, ids))).out)["log_probs"]
     expect(abs(sum(scored[-4:]) - rows[0]["log_p0"]) < 1e-4, f"expected log p0 {sum(scored[-4:])}, got {rows[0]}")

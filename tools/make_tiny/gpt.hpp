@@ -40,7 +40,7 @@ class Gpt {
   /// The same model in float64.
   [[nodiscard]] Gpt to_double() const;
 
-  /// ids (B, S) int64 -> logits (B, S, V). With `past` the ids stand behind that prefix, the same for all
+  /// ids (B, S) int64 -> logits (B, S, V). With `past` the ids stand after that prefix, the same for all
   /// rows. `present` (B must be 1) receives the keys and values of past and ids together.
   [[nodiscard]] at::Tensor logits(const at::Tensor& ids, const Past* past = nullptr,
                                   Past* present = nullptr) const;

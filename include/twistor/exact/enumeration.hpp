@@ -58,7 +58,7 @@ class Enumeration {
   std::vector<double> log_p0_leaves_;        // (n)
 };
 
-/// Goes through all V^T sequences behind the prompt, one forward per prefix of fewer than T tokens, a bounded
+/// Goes through all V^T sequences after the prompt, one forward per prefix of fewer than T tokens, a bounded
 /// number of prefixes at a time. *Local.* Throws Error(config) if V^T exceeds the limit.
 [[nodiscard]] Enumeration enumerate(const model::LanguageModel& lm, const potential::Potential& potential,
                                     std::span<const std::int64_t> prompt, std::int64_t T,

@@ -9,7 +9,7 @@
 
 namespace twistor::potential {
 
-/// n generated sequences of T tokens behind one common prompt. Row-major (n, T); the prompt is not repeated
+/// n generated sequences of T tokens after one common prompt. Row-major (n, T); the prompt is not repeated
 /// in them.
 struct Sequences {
   std::span<const std::int64_t> prompt;  // (L)

@@ -9,7 +9,7 @@ namespace twistor::store {
 /// "1.2.3". *Local.*
 [[nodiscard]] std::string_view program_version() noexcept;
 
-/// The commit, "a76f2d1c0ffe", with "-dirty" behind it if tracked files differed from it; "unknown" where the
+/// The commit, "a76f2d1c0ffe", with "-dirty" after it if tracked files differed from it; "unknown" where the
 /// program was not built in a clone. *Local.*
 [[nodiscard]] std::string_view program_revision() noexcept;
 

@@ -25,7 +25,7 @@ std::vector<std::string> split_words(std::string_view list) {
   return words;
 }
 
-/// A word's tokens, bare and behind a space: vocabularies of byte pairs keep the space in the token.
+/// A word's tokens, bare and after a space: vocabularies of byte pairs keep the space in the token.
 void add_patterns(const std::string& word, const text::Tokenizer& tokenizer,
                   std::vector<std::vector<std::int64_t>>& patterns) {
   for (const std::string& form : {word, " " + word}) {

@@ -1,4 +1,4 @@
-// The continuation potential: one teacher-forced pass over s and o behind the shared prompt.
+// The continuation potential: one teacher-forced pass over s and o after the shared prompt.
 #include "continuation.hpp"
 
 #include <ATen/core/Tensor.h>

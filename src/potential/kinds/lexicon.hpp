@@ -17,7 +17,7 @@ namespace twistor::potential {
 /// Entries by token, spelled as in the file.
 using Lexicon = std::map<std::string, double, std::less<>>;
 
-/// Reads lines "token TAB valence", with anything behind another TAB; blank lines are skipped, and of a token
+/// Reads lines "token TAB valence", with anything after another TAB; blank lines are skipped, and of a token
 /// that comes twice the last counts, as in VADER (Hutto and Gilbert 2014), whose file this reads. *Local.*
 /// Throws Error(data) naming the line: no TAB, no token, a token that is no UTF-8, no finite number.
 [[nodiscard]] Lexicon parse_lexicon(std::string_view file, const std::string& doing);

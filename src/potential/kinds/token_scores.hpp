@@ -14,7 +14,7 @@ namespace twistor::potential {
 
 class TokenScores final : public Potential {
  public:
-  /// log_phi_of: (V), beta included; -inf is legal. length: T if known, else 0. end_token: behind the first
+  /// log_phi_of: (V), beta included; -inf is legal. length: T if known, else 0. end_token: after the first
   /// one tokens do not count; -1: none ends a text. Throws Error(config) on NaN or +inf.
   TokenScores(std::vector<double> log_phi_of, ScoreMode mode, std::int64_t length = 0,
               std::int64_t end_token = -1);

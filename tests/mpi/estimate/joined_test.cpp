@@ -38,7 +38,7 @@ struct Pair {
     }
     first = model::load_language_model(source / (kind == Kind::tiny ? "models/tiny" : "tests/golden/llama"));
     second = model::load_language_model(
-        kind == Kind::tiny ? bench::make_random_gpt2(folder.path() / "random", 48, 32, 2, 2, 64)
+        kind == Kind::tiny ? test::make_random_gpt2(folder.path() / "random", 48, 32, 2, 2, 64)
                            : source / "tests/golden/gpt2");
     prompt = {3, 7, 11, 4, 9, 2, 8, 5, 6, 12, 10};
     length = 24;  // blocks fill and travel

@@ -68,7 +68,8 @@ TEST(Objectives, AreMadeByName) {
     ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::config);
-    EXPECT_THAT(error.what(), testing::HasSubstr("reading train.objective: expected ctl, got 'rl'"));
+    EXPECT_THAT(error.what(),
+                testing::HasSubstr("reading train.objective: there is no objective 'rl' (expected ctl)"));
   }
 }
 

@@ -123,7 +123,7 @@ TEST(Config, RefusesBadTextsNamingLineKeyAndWhatIsAllowed) {
       {"prompt.ids = 1,", "got a comma at its end", ""},
       {"prompt.ids = 1 -2", "got '-2' in it", ""},
       {"prompt.text = \"a", "prompt.text: expected a text, got a quoted text without its closing quote", ""},
-      {"prompt.text = \"a\" b", "got something behind the closing quote", ""},
+      {"prompt.text = \"a\" b", "got something after the closing quote", ""},
       {R"(prompt.text = "\q")", "got an escape other than", ""},
       {R"(prompt.text = "\x4")", "got an escape other than", ""},
       {R"(prompt.text = "\)", "got an escape other than", ""},

@@ -1,4 +1,4 @@
-// The tree of prefixes against sequences written out.
+// The tree of prefixes against whole sequences.
 #include "twistor/smc/history.hpp"
 
 #include <gtest/gtest.h>

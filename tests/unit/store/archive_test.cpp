@@ -151,7 +151,7 @@ TEST(Archive, RefusesFilesOfOthers) {
       {"text", "hello, this is a text", "not a file of twistor"},
       {"plain HDF5", "\x89HDF\r\n\x1a\n" + std::string(600, '\0'), "not a file of twistor"},
       {"only the magic", "\x8ATWIST\r\n", "truncated: expected a header of 512 bytes, got 8"},
-      {"zeros behind the magic", "\x8ATWIST\r\n" + std::string(504, '\0'), "the header is damaged"},
+      {"zeros after the magic", "\x8ATWIST\r\n" + std::string(504, '\0'), "the header is damaged"},
   };
   const TemporaryFolder folder;
   for (const BadFile& bad : table) {
