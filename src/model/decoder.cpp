@@ -98,7 +98,9 @@ class Decoder final : public LanguageModel {
                              static_cast<float>(traits_.logit_cap));
   }
 
-  const device::PackedMatrix* output_matrix() const override { return &weights_.head; }
+  const device::PackedMatrix* output_matrix() const override {
+    return &weights_.head;
+  }
 
  private:
   /// Hidden states of rows whose cache slots are reserved.
