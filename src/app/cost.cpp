@@ -114,27 +114,31 @@ Speed calibrate(const Session& session) {
     for (std::int64_t t = 0; t < T; ++t)
       tokens.push_back(
           sweep.particles.tokens[static_cast<std::size_t>(i * options.length + t % options.length)]);
+  const bool is_timed = session.config().target.potential != "process";
   const Stopwatch of_phi;
-  if (n > 0) (void)session.potential().log_phi({session.prompt(), tokens, T});
+  if (is_timed && n > 0) (void)session.potential().log_phi({session.prompt(), tokens, T});
   double slowest[2] = {sweep_s, of_phi.seconds()};
   comm::all_reduce_max(std::span<double>(slowest), session.world());
   const auto in_all =
       static_cast<double>(options.particles * session.world().size()) / static_cast<double>(group.size());
-  return {in_all * static_cast<double>(options.length) / slowest[0], slowest[1] / in_all};
+  return {in_all * static_cast<double>(options.length) / slowest[0],
+          is_timed ? std::optional(slowest[1] / in_all) : std::nullopt};
 }
 
 std::string cost_text(const std::vector<Work>& work, const Speed& speed) {
   std::string out = "estimated work:";
   for (const Work& part : work) {
     const double seconds = static_cast<double>(part.tokens) / speed.tokens_per_s +
-                           static_cast<double>(part.sequences) * speed.phi_s;
+                           static_cast<double>(part.sequences) * speed.phi_s.value_or(0);
     out += fmt::format("{} {} {} tokens, {}{}", &part == &work.front() ? "" : ";", part.what,
                        grouped(part.tokens), part.is_limit ? "at most " : "about ",
                        report::duration_text(seconds));
   }
-  return out + fmt::format(" (calibrated: {} tokens/s, phi {:.2g} ms a sequence; gradients come on top)",
-                           grouped(static_cast<std::int64_t>(std::llround(speed.tokens_per_s))),
-                           1e3 * speed.phi_s);
+  const std::string phi =
+      speed.phi_s ? fmt::format("phi {:.2g} ms a sequence; gradients come on top", 1e3 * *speed.phi_s)
+                  : std::string("gradients and phi come on top");
+  return out + fmt::format(" (calibrated: {} tokens/s, {})",
+                           grouped(static_cast<std::int64_t>(std::llround(speed.tokens_per_s))), phi);
 }
 
 std::int64_t n_exact_without_draws(const Session& session) {

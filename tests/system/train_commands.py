@@ -21,6 +21,7 @@ def evaluate(folder):
         where = difference(estimates(output), wanted)
         expect(not where, f"evaluate on {ranks} ranks differs from train's last evaluation in {where}")
         expect("SMC lower bound" in done.out, f"expected a table, got {done}")
+        expect(done.err.count("estimated work: 2 evaluations") == 1, f"expected the cost to be said once, got {done}")
     elsewhere = folder / "elsewhere"
     succeed(2, "evaluate", QUICKSTART, *SMALL, f"--run.output={elsewhere}", f"--evaluate.checkpoint={output}/checkpoint.h5")
     where = difference(estimates(elsewhere), wanted)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,10 +29,11 @@ struct Work {
 /// How fast this job is, all ranks together.
 struct Speed {
   double tokens_per_s = 0;
-  double phi_s = 0;  ///< of one sequence, with all ranks at work
+  std::optional<double> phi_s;  ///< of one sequence, with all ranks at work; empty: not timed
 };
 
-/// A sweep of few particles over few tokens, and phi of its sequences. *Collective over the world.*
+/// A sweep of few particles over few tokens, and phi of its sequences, unless that is up to a program of
+/// somebody else (the kind "process"), which may take its time. *Collective over the world.*
 [[nodiscard]] Speed calibrate(const Session& session);
 
 /// "estimated work: learning (200 updates) 153,600 tokens, 2 min; ...". *Local.*

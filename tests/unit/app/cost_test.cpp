@@ -72,6 +72,8 @@ TEST(Cost, IsSaidInTokensAndTime) {
   EXPECT_THAT(text, HasSubstr("estimated work: a 12,000 tokens, about 2 min 1 s; b 500 tokens, at most 5 s"));
   EXPECT_THAT(text, HasSubstr("100 tokens/s"));
   EXPECT_THAT(text, HasSubstr("phi 5e+02 ms"));
+  EXPECT_THAT(cost_text({{"a", 2, 12000, false}}, {.tokens_per_s = 100, .phi_s = {}}),
+              HasSubstr("about 2 min (calibrated: 100 tokens/s, gradients and phi come on top)"));
 }
 
 }  // namespace
