@@ -15,7 +15,7 @@ def err_so_far(process):
     return os.pread(process.files[1].fileno(), 1 << 20, 0).decode()
 
 
-def interrupted(what, ranks, words, stage, send, pause_s=0.7):
+def interrupted(what, ranks, words, stage, send, pause_s=0.4):
     """Sends a signal a moment after the run has said that it is in this stage; it must end soon, with 75."""
     process = start(ranks, *words, "--run.progress=true")
     expect(wait_until(lambda: stage in err_so_far(process) or process.poll() is not None), f"{what}: expected '{stage}' on stderr")
@@ -37,7 +37,7 @@ def first_amount(err, stage):
 
 def evaluation(folder):
     """Repeats and samples that are done are kept; another number of ranks and other groups go on from them."""
-    keys = [QUICKSTART, *SMALL, "--evaluate.repeats=1500", "--evaluate.base=false", f"--exact.path={folder}/exact.h5"]
+    keys = [QUICKSTART, *SMALL, "--evaluate.repeats=2500", "--evaluate.base=false", f"--exact.path={folder}/exact.h5"]
     for name in ["whole", "parts"]:
         succeed(2, "train", *keys, f"--run.output={folder}/{name}", "--evaluate.repeats=3")
     succeed(1, "evaluate", *keys, f"--run.output={folder}/whole")
@@ -60,7 +60,7 @@ def evaluation(folder):
 
 def base_evaluation(folder):
     """What was found about the base model is kept too, also while the twist is evaluated."""
-    keys = [QUICKSTART, *SMALL, "--evaluate.repeats=800", f"--exact.path={folder}/exact.h5"]
+    keys = [QUICKSTART, *SMALL, "--evaluate.repeats=2000", f"--exact.path={folder}/exact.h5"]
     for name in ["whole", "parts"]:
         succeed(2, "train", *keys, f"--run.output={folder}/{name}", "--evaluate.repeats=3")
     succeed(2, "evaluate", *keys, f"--run.output={folder}/whole")
@@ -75,7 +75,7 @@ def base_evaluation(folder):
 
 def evaluation_in_training(folder):
     """Stopped in the evaluation before learning, and again in the one after it."""
-    keys = [QUICKSTART, *SMALL, "--evaluate.repeats=600", "--train.checkpoint_every=0", f"--exact.path={folder}/exact.h5"]
+    keys = [QUICKSTART, *SMALL, "--evaluate.repeats=2000", "--train.checkpoint_every=0", f"--exact.path={folder}/exact.h5"]
     succeed(2, "train", *keys, f"--run.output={folder}/whole")
     words = ["train", *keys, f"--run.output={folder}/parts"]
     interrupted("before learning", 2, words, "evaluation: ", lambda p: os.kill(ranks_of(p)[1], signal.SIGTERM))
