@@ -30,6 +30,29 @@
 
 namespace twistor::bench {
 
+/// A model that passes every call on to another, for those that watch some of them.
+class ForwardingModel : public model::LanguageModel {
+ public:
+  explicit ForwardingModel(const model::LanguageModel& lm) : lm_(lm) {}
+  std::int64_t vocab_size() const override { return lm_.vocab_size(); }
+  std::int64_t hidden_size() const override { return lm_.hidden_size(); }
+  std::int64_t context_length() const override { return lm_.context_length(); }
+  at::ScalarType hidden_dtype() const override { return lm_.hidden_dtype(); }
+  std::string fingerprint() const override { return lm_.fingerprint(); }
+  std::string description() const override { return lm_.description(); }
+  std::unique_ptr<model::Cache> make_cache(std::int64_t n) const override { return lm_.make_cache(n); }
+  at::Tensor forward(std::span<const std::int64_t> tokens, model::Cache& cache) const override {
+    return lm_.forward(tokens, cache);
+  }
+  void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
+              at::Tensor& out) const override {
+    lm_.logits(hidden, v_begin, v_end, out);
+  }
+
+ private:
+  const model::LanguageModel& lm_;
+};
+
 /// The shortest of `repeats` runs of f: what other processes take counts least there.
 template <class F>
 double best_time(int repeats, F f) {

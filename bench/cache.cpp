@@ -27,22 +27,11 @@ std::int64_t n_blocks(std::int64_t length) {
 }
 
 /// Writes down the cache's use after each forward pass of the model that it stands for.
-class WatchedModel final : public model::LanguageModel {
+class WatchedModel final : public bench::ForwardingModel {
  public:
-  explicit WatchedModel(const model::LanguageModel& lm) : lm_(lm) {}
-  std::int64_t vocab_size() const override { return lm_.vocab_size(); }
-  std::int64_t hidden_size() const override { return lm_.hidden_size(); }
-  std::int64_t context_length() const override { return lm_.context_length(); }
-  at::ScalarType hidden_dtype() const override { return lm_.hidden_dtype(); }
-  std::string fingerprint() const override { return lm_.fingerprint(); }
-  std::string description() const override { return lm_.description(); }
-  std::unique_ptr<model::Cache> make_cache(std::int64_t n) const override { return lm_.make_cache(n); }
-  void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
-              at::Tensor& out) const override {
-    lm_.logits(hidden, v_begin, v_end, out);
-  }
+  using ForwardingModel::ForwardingModel;
   at::Tensor forward(std::span<const std::int64_t> tokens, model::Cache& cache) const override {
-    at::Tensor hidden = lm_.forward(tokens, cache);
+    at::Tensor hidden = ForwardingModel::forward(tokens, cache);
     seen.push_back({cache.length(), cache.use()});
     return hidden;
   }
@@ -52,9 +41,6 @@ class WatchedModel final : public model::LanguageModel {
     model::CacheUse use;
   };
   mutable std::vector<Seen> seen;
-
- private:
-  const model::LanguageModel& lm_;
 };
 
 /// One sweep with resampling where ESS < threshold * K.

@@ -43,27 +43,17 @@ auto timed(double& seconds, F f) {
 }
 
 /// A model whose calls are timed.
-class TimedModel final : public model::LanguageModel {
+class TimedModel final : public bench::ForwardingModel {
  public:
-  explicit TimedModel(const model::LanguageModel& lm) : lm_(lm) {}
-  std::int64_t vocab_size() const override { return lm_.vocab_size(); }
-  std::int64_t hidden_size() const override { return lm_.hidden_size(); }
-  std::int64_t context_length() const override { return lm_.context_length(); }
-  at::ScalarType hidden_dtype() const override { return lm_.hidden_dtype(); }
-  std::string fingerprint() const override { return lm_.fingerprint(); }
-  std::string description() const override { return lm_.description(); }
-  std::unique_ptr<model::Cache> make_cache(std::int64_t n) const override { return lm_.make_cache(n); }
+  using ForwardingModel::ForwardingModel;
   at::Tensor forward(std::span<const std::int64_t> tokens, model::Cache& cache) const override {
-    return timed(forward_s, [&] { return lm_.forward(tokens, cache); });
+    return timed(forward_s, [&] { return ForwardingModel::forward(tokens, cache); });
   }
   void logits(const at::Tensor& hidden, std::int64_t begin, std::int64_t end,
               at::Tensor& out) const override {
-    timed(logits_s, [&] { lm_.logits(hidden, begin, end, out); });
+    timed(logits_s, [&] { ForwardingModel::logits(hidden, begin, end, out); });
   }
   mutable double forward_s = 0, logits_s = 0;
-
- private:
-  const model::LanguageModel& lm_;
 };
 
 class TimedTwist final : public twist::Twist {

@@ -1,7 +1,6 @@
 // The keys of the sections that belong to a run rather than to one room.
-#include <limits>
-
 #include "twistor/app/config.hpp"
+#include "twistor/config/make_key.hpp"
 #include "twistor/device/packed_matrix.hpp"
 #include "twistor/estimate/draws.hpp"
 #include "twistor/learn/registry.hpp"
@@ -10,24 +9,11 @@
 namespace twistor::app {
 namespace {
 
-using config::Key;
-using config::Range;
+using config::choice;
+using config::count_from;
+using config::key;
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr Range non_negative{0, infinity, true, false}, tokens{1, 1048576};
-
-constexpr Range count_from(double low) {
-  constexpr double most_counted = 1e15;  // well inside what a double counts exactly
-  return {low, most_counted};
-}
-
-Key key(std::string_view name, std::string_view meaning, Range range = {}) {
-  return {.name = name, .meaning = meaning, .range = range};
-}
-
-Key choice(std::string_view name, std::string_view meaning, std::vector<std::string_view> choices) {
-  return {.name = name, .meaning = meaning, .choices = std::move(choices)};
-}
+constexpr config::Range tokens{1, 1048576};
 
 }  // namespace
 
@@ -53,7 +39,7 @@ void TargetConfig::visit_keys(const config::Visitor& visit) {
 void TwistConfig::visit_keys(const config::Visitor& visit) {
   visit(choice("form", "head on the model's hidden states", twist::twist_forms()), &form);
   visit(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
-            non_negative),
+            config::non_negative),
         &init_scale);
 }
 

@@ -104,8 +104,8 @@ Speed calibrate(const Session& session) {
   const twist::NoTwist none(session.lm().vocab_size());
   const One one;
   const Stopwatch of_sweep;
-  const smc::Sweep sweep =
-      smc::sweep({session.lm(), session.prompt(), one}, session.make_proposal(none), options, group);
+  const smc::Sweep sweep = smc::sweep({session.lm(), session.prompt(), one, session.problem().start},
+                                      session.make_proposal(none), options, group);
   const double sweep_s = of_sweep.seconds();
   // phi of T tokens: those of the sweep, again and again.
   const std::int64_t n = sweep.particles.size(), T = session.config().target.length;

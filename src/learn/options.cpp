@@ -1,18 +1,15 @@
 // The keys train.* of objectives and of the trainer.
 #include "twistor/learn/options.hpp"
 
-#include <limits>
+#include "twistor/config/make_key.hpp"
 
 namespace twistor::learn {
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double most_particles = 2147483646.0;  // the resampling schemes count in 31 bits
-constexpr config::Range positive{0, infinity, false, false}, samples{1, most_particles};
+using config::key;
 
-config::Key key(std::string_view name, std::string_view meaning, config::Range range = {}) {
-  return {.name = name, .meaning = meaning, .range = range};
-}
+constexpr double most_particles = 2147483646.0;  // the resampling schemes count in 31 bits
+constexpr config::Range samples{1, most_particles};
 
 }  // namespace
 
@@ -21,12 +18,12 @@ void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
   visit(key("positives", "where positive samples come from"), config::Choice(positives));
   visit(key("positive_batch", "positive samples per update", samples), &positive_batch);
   visit(key("inner_epochs", "steps of Adam on each batch", {1, 1000000}), &inner_epochs);
-  visit(key("anneal", "first updates in which phi may be annealed", {0, 1e15}), &anneal);
-  visit(key("anneal_ess", "effective positives that annealing asks for", positive), &anneal_ess);
+  visit(key("anneal", "first updates in which phi may be annealed", config::count_from(0)), &anneal);
+  visit(key("anneal_ess", "effective positives that annealing asks for", config::positive), &anneal_ess);
 }
 
 void TrainOptions::visit_keys(const config::Visitor& visit) {
-  visit(key("learning_rate", "Adam's step size", positive), &adam.learning_rate);
+  visit(key("learning_rate", "Adam's step size", config::positive), &adam.learning_rate);
   visit(key("shards", "fixed parts of a batch, for the same sums on any number of ranks", {1, 65536}),
         &n_shards);
 }

@@ -6,21 +6,17 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <limits>
 
 #include "twistor/base/digest.hpp"
 #include "twistor/base/mapped_file.hpp"
 #include "twistor/config/fields.hpp"
+#include "twistor/config/make_key.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/option_values.hpp"
 #include "twistor/potential/registry.hpp"
 
 namespace twistor::potential {
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr config::Range positive{0, infinity, false, false}, finite{-infinity, infinity, false, false},
-    any_number{-infinity, infinity}, at_most_0{-infinity, 0};
 
 /// Keys of one object, bound to it.
 config::Fields fields_of(PotentialOptions& options) {
@@ -32,16 +28,7 @@ config::Fields fields_of(PotentialOptions& options) {
 }  // namespace
 
 void PotentialOptions::visit_keys(const config::Visitor& visit) {
-  const auto key = [](std::string_view name, std::string_view meaning, config::Range range = {}) {
-    return config::Key{.name = name, .meaning = meaning, .range = range};
-  };
-  const auto choice = [](std::string_view name, std::string_view meaning,
-                         std::vector<std::string_view> choices) {
-    return config::Key{.name = name, .meaning = meaning, .choices = std::move(choices)};
-  };
-  const auto input = [](std::string_view name, std::string_view meaning) {
-    return config::Key{.name = name, .meaning = meaning, .is_input = true};
-  };
+  using namespace config;  // key, choice, input and ranges
   visit(choice("potential", "what makes a sequence good", potential_names()), &potential);
   visit(key("beta", "exponent of phi", positive), &beta);
   visit(key("text", "continuation: the text that should follow; similarity: to resemble"), &text);

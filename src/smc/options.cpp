@@ -1,7 +1,7 @@
 // The keys smc.*.
 #include "twistor/smc/options.hpp"
 
-#include <limits>
+#include "twistor/config/make_key.hpp"
 
 namespace twistor::smc {
 
@@ -9,7 +9,7 @@ void ProposalOptions::visit_keys(const config::Visitor& visit) {
   visit({.name = "proposal", .meaning = "what draws the tokens"}, config::Choice(kind));
   visit({.name = "proposal_beta",
          .meaning = "proposal = tempered: factor on log psi",
-         .range = {0, std::numeric_limits<double>::infinity(), true, false}},
+         .range = config::non_negative},
         &beta);
 }
 

@@ -9,26 +9,17 @@
 #include <fstream>
 #include <optional>
 
+#include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::config {
 namespace {
 
+using test::error_of;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
 const fs::path source_dir = TWISTOR_SOURCE_DIR;
-
-template <class Action>
-Error error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "expected an Error";
-  return {ErrorKind::internal, "", ""};
-}
 
 /// Sets a variable of the environment back when it goes: other tests look for the cache.
 class Restored {
