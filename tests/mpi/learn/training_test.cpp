@@ -60,6 +60,12 @@ TEST(Training, WithInnerEpochsIsTheSameOnEveryNumberOfRanksAndTakesAsManySteps) 
   const auto thrice = learn(task, "mlp", options, self, 2);
   EXPECT_TRUE(learn(task, "mlp", options, world, 2) == thrice);
   EXPECT_NE(once[0], thrice[0]);
+  Learner learner(task, "mlp", make_objective("ctl", options), self);
+  learner.learn(2);
+  test::MemoryState state;
+  learner.trainer.visit_state(state);
+  EXPECT_EQ(state.counts.at("update"), 2);
+  EXPECT_EQ(state.counts.at("adam_step"), 6);
 }
 
 TEST(Training, ChangesTheTwist) {
