@@ -40,6 +40,7 @@ class ForwardingModel : public model::LanguageModel {
   at::ScalarType hidden_dtype() const override { return lm_.hidden_dtype(); }
   std::string fingerprint() const override { return lm_.fingerprint(); }
   std::string description() const override { return lm_.description(); }
+  std::shared_ptr<const device::Engine> engine() const override { return lm_.engine(); }
   std::unique_ptr<model::Cache> make_cache(std::int64_t n) const override { return lm_.make_cache(n); }
   at::Tensor forward(std::span<const std::int64_t> tokens, model::Cache& cache) const override {
     return lm_.forward(tokens, cache);
@@ -101,6 +102,11 @@ inline std::filesystem::path random_tiny() {
   return test::make_random_gpt2(scratch_folder() / "twistor-bench-64x2", 512, 64, 2, 4, 256);
 }
 
+/// As large as the smallest GPT-2, 124 M parameters.
+inline std::filesystem::path random_gpt2() {
+  return test::make_random_gpt2(scratch_folder() / "twistor-bench-768x12", 50257, 768, 12, 12, 1024);
+}
+
 /// SmolLM2-135M from the cache if launch/get_model.sh has put it there, else the random 768x4 model.
 inline std::filesystem::path default_model() {
   const char* cache = std::getenv("TWISTOR_CACHE");
@@ -112,10 +118,11 @@ inline std::filesystem::path default_model() {
   return std::filesystem::exists(smollm2) ? smollm2 : random_768();
 }
 
-/// "tiny", "random-tiny", "random-768", "default" or a path.
+/// "tiny", "random-tiny", "random-768", "random-gpt2", "default" or a path.
 inline std::filesystem::path model_path(const std::string& name) {
   if (name == "random-tiny") return random_tiny();
   if (name == "random-768") return random_768();
+  if (name == "random-gpt2") return random_gpt2();
   if (name == "default") return default_model();
   if (name == "tiny") return TWISTOR_SOURCE_DIR "/models/tiny";
   return name;
@@ -166,15 +173,16 @@ inline twist::HeadTwist rough_twist(const model::LanguageModel& lm, std::span<co
                                     const std::string& form = "linear") {
   const auto cache = lm.make_cache(1);
   const at::Tensor hidden = lm.forward(prompt, *cache);
-  const auto values = hidden.flatten();
   double squares = 0;
-  for (std::int64_t i = 0; i < values.numel(); ++i) {
-    const double x = static_cast<double>(values.const_data_ptr<float>()[i]);
-    squares += x * x;
-  }
+  for (const float x : device::to_host(hidden)) squares += static_cast<double>(x) * static_cast<double>(x);
   const double norm = std::sqrt(squares / static_cast<double>(prompt.size()));
   const double weight_sd = std::sqrt(2.0 / static_cast<double>(lm.vocab_size() + lm.hidden_size()));
-  return {form, lm.hidden_size(), lm.vocab_size(), precision, sd / (norm * weight_sd), 1};
+  return {form,
+          {.width = lm.hidden_size(),
+           .vocab_size = lm.vocab_size(),
+           .precision = precision,
+           .init_scale = sd / (norm * weight_sd),
+           .engine = lm.engine()}};
 }
 
 /// The frame of a benchmark's main: errors are printed with their hint.

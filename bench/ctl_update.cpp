@@ -94,7 +94,7 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
                               for (std::int64_t t = 0; t < T; ++t) s.push_back((i * 977 + t * 131) % V);
                               return s;
                             }};
-  twist::HeadTwist twist("mlp", D, V, precision, 1.0, 1);
+  twist::HeadTwist twist("mlp", {.width = D, .vocab_size = V, .precision = precision, .init_scale = 1.0});
   learn::TrainOptions options;
   options.length = T;
   options.adam.learning_rate = 3e-5;

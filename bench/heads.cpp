@@ -48,7 +48,9 @@ std::vector<std::int64_t> fused(const smc::Proposal& proposal, const at::Tensor&
 }
 
 void measure(const model::LanguageModel& lm, const char* dtype, device::Precision precision, std::int64_t n) {
-  const twist::HeadTwist twist("mlp", lm.hidden_size(), lm.vocab_size(), precision, 1.0, 1);
+  const twist::HeadTwist twist(
+      "mlp",
+      {.width = lm.hidden_size(), .vocab_size = lm.vocab_size(), .precision = precision, .init_scale = 1.0});
   const smc::Proposal proposal(lm, twist, smc::ProposalKind::twisted);
   const auto cache = lm.make_cache(n);
   const at::Tensor hidden =

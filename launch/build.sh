@@ -24,7 +24,6 @@ for tool in cmake ninja; do
 done
 
 cd "$repo"
-use_cuda_libtorch "$preset"
 jobs=${TWISTOR_JOBS:-$(n_build_jobs)}
 begin=$SECONDS
 say "configuring preset $preset"

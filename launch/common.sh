@@ -58,15 +58,9 @@ retry() {
 # ensure_setup PRESET: installs what is missing, and only then. What counts is whether the build can be configured, not the
 # names of packages: tools of your own are as good.
 ensure_setup() {
-  ! command -v ninja >/dev/null || ! (cd "$repo" && use_cuda_libtorch "$1" && cmake --preset "$1") >/dev/null 2>&1 || return 0
+  ! command -v ninja >/dev/null || ! (cd "$repo" && cmake --preset "$1") >/dev/null 2>&1 || return 0
   say "preset $1 cannot be configured: launch/setup.sh installs what is missing"
   "$repo/launch/setup.sh"
-}
-
-# use_cuda_libtorch PRESET: the preset cuda takes the LibTorch that setup.sh --cuda installed.
-use_cuda_libtorch() {
-  [[ $1 == cuda && -z ${LibTorch_ROOT:-} && -d $cache/libtorch-$libtorch_version-cuda ]] || return 0
-  export LibTorch_ROOT=$cache/libtorch-$libtorch_version-cuda
 }
 
 # Seconds as people read them.

@@ -3,7 +3,7 @@
 #
 # usage: launch/setup.sh [--cuda] [--dev] [--no-packages]
 #
-#   --cuda         the CUDA libraries that go with LibTorch as well (3.8 GB more), in a folder of their own
+#   --cuda         the CUDA libraries that go with LibTorch as well (3.8 GB more): run.device = cuda needs them
 #   --dev          clang-tidy, clang for the fuzzers, and debuggers as well
 #   --no-packages  leave the Debian packages alone (another distribution, a cluster with modules)
 #
@@ -95,23 +95,24 @@ install_packages() {
 # is_libtorch FOLDER: the right version, whole as far as a glance tells.
 is_libtorch() {
   [[ -s $1/torch/lib/libtorch_cpu.so && -s $1/torch/lib/libc10.so && -s $1/torch/include/ATen/core/Tensor.h ]] &&
-    grep -q "^__version__ = '${libtorch_version}[+']" "$1/torch/version.py" 2>/dev/null &&
-    { ((!cuda)) || compgen -G "$1/nvidia/*/lib/libcublas.so*" >/dev/null; }
+    grep -q "^__version__ = '${libtorch_version}[+']" "$1/torch/version.py" 2>/dev/null
 }
 
-download_libtorch() {
-  local target=$1 wanted=("${torch_packages[@]}")
-  ((cuda)) && wanted+=("${torch_cuda_packages[@]}")
+# download_wheels FOLDER PACKAGE...
+download_wheels() {
+  local target=$1
+  shift
   rm -rf "$target"
+  # pip matches names of platforms word by word, and each wheel has its own.
+  local platforms=(--platform manylinux2014_x86_64 --platform manylinux1_x86_64) glibc
+  for glibc in {17..36}; do platforms+=(--platform "manylinux_2_${glibc}_x86_64"); done
   # One command for all: a second --target call would not merge the folder "nvidia" that they share.
   PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --no-input --disable-pip-version-check --no-cache-dir \
-    --no-deps --only-binary=:all: --implementation cp --python-version 3.11 --platform manylinux_2_28_x86_64 \
-    --platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64 --target "$target" "${wanted[@]}" </dev/null
+    --no-deps --only-binary=:all: --implementation cp --python-version 3.11 "${platforms[@]}" --target "$target" "$@" </dev/null
 }
 
 install_libtorch() {
   local name=libtorch-$libtorch_version folder partial
-  ((cuda)) && name+=-cuda
   folder=$cache/$name
   if [[ -n ${LibTorch_ROOT:-} ]]; then
     say "LibTorch: using yours, LibTorch_ROOT=$LibTorch_ROOT"
@@ -138,8 +139,8 @@ install_libtorch() {
     fail 78 "$folder is there but is not a whole LibTorch $libtorch_version" "remove that folder and run launch/setup.sh again"
   partial=$cache/.$name.partial.$$
   trap 'rm -rf "$partial"' EXIT
-  say "LibTorch $libtorch_version: downloading $( ((cuda)) && echo '4 GB' || echo '530 MB') to $folder"
-  retry 4 download_libtorch "$partial" ||
+  say "LibTorch $libtorch_version: downloading 530 MB to $folder"
+  retry 4 download_wheels "$partial" "${torch_packages[@]}" ||
     fail 75 "pip could not download LibTorch $libtorch_version" "is the network up? pip's own settings (proxy, index, certificates) apply"
   is_libtorch "$partial" || fail 65 "what pip put into $partial is not a whole LibTorch $libtorch_version" "run launch/setup.sh again"
   python3 -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$partial/torch/lib/libtorch_cpu.so" ||
@@ -150,5 +151,33 @@ install_libtorch() {
   say "LibTorch $libtorch_version: installed"
 }
 
+# What libtorch_cuda.so, which is there anyway, loads; beside the CPU's part, so that one program serves both.
+install_cuda_libraries() {
+  local folder=$cache/libtorch-$libtorch_version partial
+  [[ -z ${LibTorch_ROOT:-} ]] || { say "CUDA libraries: yours, which come with LibTorch_ROOT"; return; }
+  if compgen -G "$folder/nvidia/*/lib/libcublas.so*" >/dev/null; then
+    say "CUDA libraries: there, $folder/nvidia"
+    return
+  fi
+  exec {lock}>"$cache/.libtorch-$libtorch_version.lock"
+  flock "$lock"
+  rm -rf "$folder"/.cuda.partial.*
+  partial=$folder/.cuda.partial.$$
+  trap 'rm -rf "$partial"' EXIT
+  say "CUDA libraries: downloading 3.8 GB to $folder/nvidia"
+  retry 4 download_wheels "$partial" "${torch_cuda_packages[@]}" ||
+    fail 75 "pip could not download the CUDA libraries of LibTorch $libtorch_version" "is the network up? pip's own settings (proxy, index, certificates) apply"
+  # libcublas comes last: it says that all is there.
+  cp -al "$partial/nvidia/." "$folder/nvidia.new" 2>/dev/null || fail 74 "cannot write to $folder" "is the disk full?"
+  (cd "$folder/nvidia.new" && find . -type d -exec mkdir -p "$folder/nvidia/{}" \; &&
+    find . -type f ! -name 'libcublas.so*' -exec mv -f {} "$folder/nvidia/{}" \; &&
+    find . -type f -exec mv -f {} "$folder/nvidia/{}" \;) || fail 74 "cannot write to $folder/nvidia" "is the disk full?"
+  rm -rf "$folder/nvidia.new" "$partial"
+  trap - EXIT
+  exec {lock}>&-
+  say "CUDA libraries: installed"
+}
+
 ((!with_packages)) || install_packages
 install_libtorch
+((!cuda)) || install_cuda_libraries

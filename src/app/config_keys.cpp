@@ -96,7 +96,8 @@ void RunConfig::visit_keys(const config::Visitor& visit) {
   visit(key("ranks_per_population", "ranks that share one population, 0: all", {0, 1048576}),
         &ranks_per_population);
   visit(choice("resume", "go on from a checkpoint in run.output", {"auto", "never", "require"}), &resume);
-  visit(choice("device", "where tensors live", {"cpu", "cuda"}), &device);
+  visit({.name = "device", .meaning = "where language models and twists compute"}, config::Choice(device));
+  visit({.name = "kernels", .meaning = "by whose kernels"}, config::Choice(kernels));
   visit(key("progress", "show a progress line"), &progress);
 }
 

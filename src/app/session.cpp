@@ -8,6 +8,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
+#include "twistor/device/choose.hpp"
 #include "twistor/device/isa.hpp"
 #include "twistor/exact/base_sampler.hpp"
 #include "twistor/learn/registry.hpp"
@@ -43,11 +44,10 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
     : config_(config),
       world_(comm::Communicator::world()),
       groups_(comm::make_groups(world_, static_cast<int>(config.run.ranks_per_population))),
-      node_(world_.node()) {
+      node_(world_.node()),
+      engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(),
+                                  from_name<device::Precision>(config.model.dtype, "model.dtype"))) {
   watch_signals();
-  TWISTOR_CHECK(config.run.device == "cpu", ErrorKind::config, "choosing the device",
-                "run.device = cuda, but language models run on the CPU in this version",
-                "set run.device = cpu");
   std::error_code failure;
   std::filesystem::create_directories(config::output_path(config.run.output), failure);
   TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config.run.output, failure.message(),
@@ -66,8 +66,8 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   if (is_root()) {
     const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
     if (!warning.empty()) log_warning(warning);
-    log_info(
-        fmt::format("model: {}; instruction set: {}", lm_->description(), name_of(device::isa_in_use())));
+    log_info(fmt::format("model: {}; engine: {}; instruction set: {}", lm_->description(),
+                         engine_->description(), name_of(device::isa_in_use())));
     log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(),
                          config.target.length));
   }
@@ -79,7 +79,7 @@ void Session::load_model(const std::filesystem::path& config_file) {
     log_info(fmt::format("loading the language model from {}, {:.1f} MB", path.string(),
                          static_cast<double>(bytes_of(path)) * 1e-6));
   lm_ = model::load_language_model(
-      path, {from_name<device::Precision>(config_.model.dtype, "model.dtype"), weight_memory()});
+      path, {from_name<device::Precision>(config_.model.dtype, "model.dtype"), weight_memory(), engine_});
   tokenizer_ = text::load_tokenizer(path);
 }
 
@@ -138,6 +138,7 @@ std::unique_ptr<twist::Trainable> Session::make_twist() const {
                             .precision = from_name<device::Precision>(config_.model.dtype, "model.dtype"),
                             .init_scale = config_.twist.init_scale,
                             .seed = config_.run.seed,
+                            .engine = lm_->engine(),
                             .output_matrix = lm_->output_matrix()});
 }
 

@@ -64,7 +64,7 @@ at::Tensor AbsorbingModel::forward(std::span<const std::int64_t> tokens, Cache& 
 }
 
 std::vector<char> AbsorbingModel::mask_of(const at::Tensor& hidden) const {
-  const at::Tensor column = hidden.select(1, base_->hidden_size());
+  const at::Tensor column = hidden.select(1, base_->hidden_size()).to(at::kCPU);
   return hidden.scalar_type() == at::kDouble ? read_mask<double>(column) : read_mask<float>(column);
 }
 

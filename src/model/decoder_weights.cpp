@@ -1,4 +1,4 @@
-// Reading and packing the decoder's weights.
+// Reading the decoder's weights into its engine.
 #include "decoder_weights.hpp"
 
 namespace twistor::model {
@@ -8,36 +8,48 @@ MatrixSource head_source(const DecoderSource& s) {
   return {{{s.head != nullptr ? s.head : s.embedding, nullptr}}, false};
 }
 
-std::size_t bytes_of(const DecoderSource& s, device::Precision precision) {
-  std::size_t total = packed_bytes(head_source(s), precision);
+std::size_t bytes_of(const device::Engine& engine, const DecoderSource& s, device::Precision precision) {
+  std::size_t total = packed_bytes(engine, head_source(s), precision);
   for (const LayerSource& layer : s.layers)
     for (const MatrixSource* matrix : {&layer.qkv, &layer.out, &layer.up, &layer.down})
-      total += packed_bytes(*matrix, precision);
+      total += packed_bytes(engine, *matrix, precision);
   return total;
+}
+
+device::Table read_table(const device::Engine& engine, const format::TensorInfo& tensor) {
+  return engine.make_table(tensor.shape[0], tensor.shape[1], tensor.type == format::StoredType::bf16,
+                           [&tensor](std::int64_t row, std::span<float> out) {
+                             format::read_rows_f32(tensor, row, row + 1, out);
+                           });
 }
 
 }  // namespace
 
-DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options)
-    : source_(std::move(source)) {
-  WeightPacker packer(weight_memory(options, bytes_of(source_, options.precision), private_memory_), options);
-  for (const LayerSource& layer : source_.layers)
-    layers.push_back({read_norm(layer.attention_norm), read_norm(layer.mlp_norm),
-                      read_norm(layer.attention_post_norm), read_norm(layer.mlp_post_norm),
-                      packer.linear(layer.qkv), packer.linear(layer.out), packer.linear(layer.up),
-                      packer.linear(layer.down), layer.attention_scale, layer.window});
-  head = packer.matrix(head_source(source_));
-  final_norm = read_norm(source_.final_norm);
+DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options) : file_(source.file) {
+  const std::shared_ptr<const device::Engine> used = options.used_engine();
+  const device::Engine& engine = *used;
+  WeightPacker packer(weight_memory(options, bytes_of(engine, source, options.precision), private_memory_),
+                      options);
+  const auto norm = [&](const NormSource& from) {
+    return read_norm(engine, from, source.traits.norm, source.traits.norm_eps);
+  };
+  for (const LayerSource& layer : source.layers)
+    layers.push_back({norm(layer.attention_norm),
+                      norm(layer.mlp_norm),
+                      norm(layer.attention_post_norm),
+                      norm(layer.mlp_post_norm),
+                      packer.linear(layer.qkv),
+                      packer.linear(layer.out),
+                      packer.linear(layer.up),
+                      packer.linear(layer.down),
+                      {static_cast<std::int64_t>(layers.size()), static_cast<float>(layer.attention_scale),
+                       layer.window}});
+  head.weight = packer.matrix(head_source(source));
+  final_norm = norm(source.final_norm);
+  embedding = read_table(engine, *source.embedding);
+  if (source.positions != nullptr) positions = read_table(engine, *source.positions);
   if (options.memory.publish) options.memory.publish();
-  for (const format::TensorInfo& tensor : source_.file->tensors()) n_parameters += tensor.numel();
-}
-
-void DecoderWeights::read_embedding(std::int64_t token, std::span<float> out) const {
-  format::read_rows_f32(*source_.embedding, token, token + 1, out);
-}
-
-void DecoderWeights::read_position(std::int64_t position, std::span<float> out) const {
-  format::read_rows_f32(*source_.positions, position, position + 1, out);
+  for (const format::TensorInfo& tensor : file_->tensors()) n_parameters += tensor.numel();
 }
 
 }  // namespace twistor::model

@@ -19,8 +19,8 @@ constexpr std::int64_t rows_at_once = 2048;  // bounds the buffers of many texts
 constexpr const char* running = "running the encoder";
 
 struct EncoderLayer {
-  NormWeights attention_norm, output_norm;
-  LinearWeights qkv, out, up, down;
+  device::Norm attention_norm, output_norm;
+  device::Linear qkv, out, up, down;
 };
 
 /// Buffers of one pass.
@@ -39,17 +39,18 @@ class PackedEncoder final : public Encoder {
  public:
   PackedEncoder(EncoderSource source, const LoadOptions& options)
       : source_(std::move(source)), precision_(options.precision) {
+    const device::Engine& engine = *device::cpu_engine();
     std::size_t bytes = 0;
     for (const EncoderLayerSource& layer : source_.layers)
       for (const MatrixSource* matrix : {&layer.qkv, &layer.out, &layer.up, &layer.down})
-        bytes += packed_bytes(*matrix, precision_);
+        bytes += packed_bytes(engine, *matrix, precision_);
     WeightPacker packer(weight_memory(options, bytes, private_memory_), options);
     for (const EncoderLayerSource& layer : source_.layers)
-      layers_.push_back({read_norm(layer.attention_norm), read_norm(layer.output_norm),
+      layers_.push_back({read_norm(engine, layer.attention_norm), read_norm(engine, layer.output_norm),
                          packer.linear(layer.qkv), packer.linear(layer.out), packer.linear(layer.up),
                          packer.linear(layer.down)});
     if (options.memory.publish) options.memory.publish();
-    embedding_norm_ = read_norm(source_.embedding_norm);
+    embedding_norm_ = read_norm(engine, source_.embedding_norm);
     for (const format::TensorInfo* tensor : {source_.embedding, source_.positions, source_.types})
       check_finite(tensor);
   }
@@ -169,14 +170,14 @@ class PackedEncoder final : public Encoder {
     normalise(embedding_norm_, work.sum, begins.back() - begins.front(), work.x);
   }
 
-  void normalise(const NormWeights& norm, const std::vector<float>& x, std::int64_t n,
+  void normalise(const device::Norm& norm, const std::vector<float>& x, std::int64_t n,
                  std::vector<float>& out) const {
     const std::int64_t d = width();
     const auto eps = static_cast<float>(source_.traits.norm_eps);
 #pragma omp parallel for schedule(static) if (n * d > 50000)
     for (std::int64_t r = 0; r < n; ++r)
-      device::rows::layer_norm(x.data() + r * d, norm.weight.data(), norm.bias.data(), eps, d,
-                               out.data() + r * d);
+      device::rows::layer_norm(x.data() + r * d, norm.weight.const_data_ptr<float>(),
+                               norm.bias.const_data_ptr<float>(), eps, d, out.data() + r * d);
   }
 
   void activate(std::vector<float>& inner, std::int64_t n) const {
@@ -185,16 +186,16 @@ class PackedEncoder final : public Encoder {
     for (std::int64_t r = 0; r < n; ++r) source_.traits.activation(inner.data() + r * f, f);
   }
 
-  static void apply(const std::vector<float>& x, std::int64_t n, const LinearWeights& w,
+  static void apply(const std::vector<float>& x, std::int64_t n, const device::Linear& w,
                     std::vector<float>& y, bool accumulate = false) {
-    device::multiply(x, n, w.matrix, y, {w.bias.data(), accumulate});
+    device::multiply(x, n, w.weight.packed, y, {w.bias.const_data_ptr<float>(), accumulate});
   }
 
   EncoderSource source_;
   device::Precision precision_;
   std::vector<std::byte> private_memory_;
   std::vector<EncoderLayer> layers_;
-  NormWeights embedding_norm_;
+  device::Norm embedding_norm_;
 };
 
 }  // namespace

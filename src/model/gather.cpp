@@ -3,6 +3,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/gather.h>
 #include <ATen/ops/index_select.h>
 
 #include <algorithm>
@@ -11,11 +12,35 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/parallel.hpp"
 #include "twistor/device/packed_matrix.hpp"
+#include "twistor/device/tensor_vocabulary.hpp"
 
 namespace twistor::model {
 
+namespace {
+
+/// Whole rows of scores on the rows' device, a few at a time.
+std::vector<double> gather_on_device(const RowTile& tile, const at::Tensor& rows,
+                                     std::span<const std::int64_t> tokens, std::int64_t vocab_size) {
+  constexpr std::size_t rows_together = 2048;
+  std::vector<double> out;
+  for (std::size_t begin = 0; begin < tokens.size(); begin += rows_together) {
+    const auto part = tokens.subspan(begin, std::min(rows_together, tokens.size() - begin));
+    const auto n = static_cast<std::int64_t>(part.size());
+    at::Tensor scores = at::empty({n, vocab_size}, rows.options());
+    tile(rows.narrow(0, static_cast<std::int64_t>(begin), n), 0, vocab_size, scores);
+    const at::Tensor chosen =
+        at::gather(scores, 1, device::to_device(part, rows.device()).unsqueeze(1)).to(at::kDouble);
+    const std::vector<double> values = device::numbers_of(chosen);
+    out.insert(out.end(), values.begin(), values.end());
+  }
+  return out;
+}
+
+}  // namespace
+
 std::vector<double> gather_scores(const RowTile& tile, const at::Tensor& rows,
                                   std::span<const std::int64_t> tokens, std::int64_t vocab_size) {
+  if (!rows.is_cpu()) return gather_on_device(tile, rows, tokens, vocab_size);
   constexpr std::int64_t width = device::PackedMatrix::panel_columns;
   const auto panel_of = [&](std::int64_t i) { return tokens[static_cast<std::size_t>(i)] / width; };
   std::vector<std::size_t> ends(static_cast<std::size_t>((vocab_size + width - 1) / width));

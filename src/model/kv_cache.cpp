@@ -2,29 +2,34 @@
 #include "twistor/model/kv_cache.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <numeric>
 
 #include <fmt/format.h>
 
 #include "twistor/base/error.hpp"
+#include "twistor/device/kernels.hpp"
 
 namespace twistor::model {
 
-/// Owns the blocks. Blocks come zeroed, so lanes after the last token hold finite numbers.
+static_assert(block_tokens == device::kv_block_tokens);
+
+/// Counts who refers to which block of a store.
 class BlockPool {
  public:
-  explicit BlockPool(std::int64_t block_bytes)
-      : block_bytes_(block_bytes),
-        per_slab_(std::max<std::int64_t>(1, (std::int64_t{4} << 20) / block_bytes)) {}
+  explicit BlockPool(std::unique_ptr<device::KvStore> store) : store_(std::move(store)) {}
 
-  std::int32_t acquire() {
-    if (free_.empty()) grow();
-    const std::int32_t id = free_.back();
-    free_.pop_back();
-    references_[static_cast<std::size_t>(id)] = 1;
-    ++live_;
-    std::memset(data(id), 0, static_cast<std::size_t>(block_bytes_));
-    return id;
+  /// `n` blocks of one owner each.
+  std::vector<std::int32_t> acquire(std::int64_t n) {
+    std::vector<std::int32_t> out(static_cast<std::size_t>(n));
+    for (std::int32_t& id : out) {
+      if (free_.empty()) grow();
+      id = free_.back();
+      free_.pop_back();
+      references_[static_cast<std::size_t>(id)] = 1;
+    }
+    live_ += n;
+    store_->clear(out);
+    return out;
   }
   void share(std::int32_t id) { ++references_[static_cast<std::size_t>(id)]; }
   void release(std::int32_t id) {
@@ -36,51 +41,43 @@ class BlockPool {
   [[nodiscard]] bool is_shared(std::int32_t id) const {
     return references_[static_cast<std::size_t>(id)] > 1;
   }
-  [[nodiscard]] std::byte* data(std::int32_t id) const {
-    return slabs_[static_cast<std::size_t>(id / per_slab_)].get() + (id % per_slab_) * block_bytes_;
-  }
+  [[nodiscard]] device::KvStore& store() { return *store_; }
   [[nodiscard]] std::int64_t live() const { return live_; }
-  [[nodiscard]] std::int64_t block_bytes() const { return block_bytes_; }
   std::int64_t copied = 0;
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{64}); }
-  };
   void grow() {
-    slabs_.emplace_back(static_cast<std::byte*>(
-        ::operator new[](static_cast<std::size_t>(per_slab_ * block_bytes_), std::align_val_t{64})));
+    store_->grow();
     const auto first = static_cast<std::int32_t>(references_.size());
-    references_.resize(references_.size() + static_cast<std::size_t>(per_slab_));
-    for (std::int64_t i = per_slab_ - 1; i >= 0; --i) free_.push_back(first + static_cast<std::int32_t>(i));
+    references_.resize(static_cast<std::size_t>(store_->capacity()));
+    for (auto i = static_cast<std::int32_t>(references_.size()); i-- > first;) free_.push_back(i);
   }
 
-  std::int64_t block_bytes_, per_slab_, live_ = 0;
-  std::vector<std::unique_ptr<std::byte[], Free>> slabs_;
+  std::unique_ptr<device::KvStore> store_;
+  std::int64_t live_ = 0;
   std::vector<std::int32_t> references_;
   std::vector<std::int32_t> free_;
 };
 
-KvCache::KvCache(const KvShape& shape, std::int64_t n_sequences)
-    : shape_(shape),
-      pool_(std::make_shared<BlockPool>(shape.block_bytes())),
-      n_sequences_(n_sequences),
-      tables_(static_cast<std::size_t>(n_sequences)) {}
+KvCache::KvCache(const device::Engine& engine, const device::KvShape& shape, std::int64_t n_sequences)
+    : pool_(std::make_shared<BlockPool>(engine.make_kv_store(shape))), n_sequences_(n_sequences) {}
 
 KvCache::KvCache(const KvCache& other)
     : Cache(other),
-      shape_(other.shape_),
       pool_(other.pool_),
       n_sequences_(other.n_sequences_),
       length_(other.length_),
+      blocks_each_(other.blocks_each_),
       tables_(other.tables_) {
-  for (const auto& table : tables_)
-    for (const std::int32_t id : table) pool_->share(id);
+  for (const std::int32_t id : tables_) pool_->share(id);
 }
 
 KvCache::~KvCache() {
-  for (const auto& table : tables_)
-    for (const std::int32_t id : table) pool_->release(id);
+  release_all();
+}
+
+void KvCache::release_all() {
+  for (const std::int32_t id : tables_) pool_->release(id);
 }
 
 std::unique_ptr<Cache> KvCache::fork() const {
@@ -88,81 +85,94 @@ std::unique_ptr<Cache> KvCache::fork() const {
 }
 
 void KvCache::select(std::span<const std::int64_t> parents) {
-  std::vector<std::vector<std::int32_t>> next;
-  next.reserve(parents.size());
+  std::vector<std::int32_t> next;
+  next.reserve(parents.size() * static_cast<std::size_t>(blocks_each_));
   for (const std::int64_t parent : parents) {
     TWISTOR_ASSERT(parent >= 0 && parent < n_sequences_,
                    "a cache was asked to continue a sequence it does not hold");
-    next.push_back(tables_[static_cast<std::size_t>(parent)]);
-    for (const std::int32_t id : next.back()) pool_->share(id);
+    const auto table = table_of(parent);
+    next.insert(next.end(), table.begin(), table.end());
   }
-  for (const auto& table : tables_)
-    for (const std::int32_t id : table) pool_->release(id);
+  for (const std::int32_t id : next) pool_->share(id);
+  release_all();
   tables_ = std::move(next);
   n_sequences_ = static_cast<std::int64_t>(parents.size());
 }
 
 void KvCache::reserve(std::int64_t count) {
-  const std::int64_t needed = (length_ + count + block_tokens - 1) / block_tokens;
-  for (auto& table : tables_) {
-    // A partly filled last block that others share is copied before this sequence writes into it.
-    if (length_ % block_tokens != 0 && pool_->is_shared(table.back())) {
-      const std::int32_t own = pool_->acquire();
-      std::memcpy(pool_->data(own), pool_->data(table.back()),
-                  static_cast<std::size_t>(shape_.block_bytes()));
-      pool_->release(table.back());
-      table.back() = own;
-      ++pool_->copied;
+  // A partly filled last block that others share is copied before its sequence writes into it.
+  if (length_ % block_tokens != 0) {
+    std::vector<std::int32_t> shared;
+    std::vector<std::size_t> places;
+    for (std::int64_t i = 0; i < n_sequences_; ++i) {
+      const auto last = static_cast<std::size_t>((i + 1) * blocks_each_ - 1);
+      if (!pool_->is_shared(tables_[last])) continue;
+      shared.push_back(tables_[last]);
+      places.push_back(last);
+      pool_->release(tables_[last]);  // the last of those that share it keeps it
     }
-    while (static_cast<std::int64_t>(table.size()) < needed) table.push_back(pool_->acquire());
+    const auto own = pool_->acquire(static_cast<std::int64_t>(shared.size()));
+    pool_->store().copy(shared, own);
+    for (std::size_t i = 0; i < own.size(); ++i) tables_[places[i]] = own[i];
+    pool_->copied += static_cast<std::int64_t>(own.size());
   }
+  const std::int64_t needed = (length_ + count + block_tokens - 1) / block_tokens,
+                     more = needed - blocks_each_;
+  if (more <= 0) return;
+  const auto own = pool_->acquire(n_sequences_ * more);
+  std::vector<std::int32_t> tables;
+  tables.reserve(static_cast<std::size_t>(n_sequences_ * needed));
+  for (std::int64_t i = 0; i < n_sequences_; ++i) {
+    const auto table = table_of(i);
+    tables.insert(tables.end(), table.begin(), table.end());
+    tables.insert(tables.end(), own.begin() + i * more, own.begin() + (i + 1) * more);
+  }
+  tables_ = std::move(tables);
+  blocks_each_ = needed;
 }
 
-std::byte* KvCache::layer_block(std::int64_t sequence, std::int64_t block, std::int64_t layer) const {
-  return pool_->data(tables_[static_cast<std::size_t>(sequence)][static_cast<std::size_t>(block)]) +
-         layer * shape_.layer_elements() * shape_.element_bytes();
+device::KvRows KvCache::rows(std::int64_t begin, std::int64_t end, std::int64_t count) const {
+  return {&pool_->store(),
+          std::span(tables_).subspan(static_cast<std::size_t>(begin * blocks_each_),
+                                     static_cast<std::size_t>((end - begin) * blocks_each_)),
+          end - begin,
+          blocks_each_,
+          length_,
+          count};
 }
 
 std::vector<std::byte> KvCache::export_sequence(std::int64_t sequence, std::int64_t first_block) const {
-  const auto& table = tables_[static_cast<std::size_t>(sequence)];
-  std::vector<std::byte> out;
-  const auto bytes = static_cast<std::size_t>(shape_.block_bytes());
-  out.reserve(bytes * (table.size() - static_cast<std::size_t>(first_block)));
-  for (auto b = static_cast<std::size_t>(first_block); b < table.size(); ++b) {
-    const std::byte* data = pool_->data(table[b]);
-    out.insert(out.end(), data, data + bytes);
-  }
+  const auto blocks = table_of(sequence).subspan(static_cast<std::size_t>(first_block));
+  std::vector<std::byte> out(blocks.size() * static_cast<std::size_t>(pool_->store().block_bytes()));
+  pool_->store().read(blocks, out);
   return out;
 }
 
 std::int64_t KvCache::import_sequence(std::span<const std::int64_t> donors, std::int64_t first_block,
                                       std::span<const std::byte> bytes) {
-  const std::int64_t blocks = n_blocks(), block_bytes = shape_.block_bytes();
-  TWISTOR_CHECK(static_cast<std::int64_t>(donors.size()) == first_block &&
-                    static_cast<std::int64_t>(bytes.size()) == (blocks - first_block) * block_bytes,
-                ErrorKind::data, "receiving a sequence from another rank",
-                fmt::format("expected {} blocks of {} bytes, got {} bytes", blocks - first_block, block_bytes,
-                            bytes.size()));
+  const std::int64_t n_new = blocks_each_ - first_block, block_bytes = pool_->store().block_bytes();
+  TWISTOR_CHECK(
+      static_cast<std::int64_t>(donors.size()) == first_block &&
+          static_cast<std::int64_t>(bytes.size()) == n_new * block_bytes,
+      ErrorKind::data, "receiving a sequence from another rank",
+      fmt::format("expected {} blocks of {} bytes, got {} bytes", n_new, block_bytes, bytes.size()));
   std::vector<std::int32_t> table;
   for (std::int64_t b = 0; b < first_block; ++b) {
-    const auto donor = static_cast<std::size_t>(donors[static_cast<std::size_t>(b)]);
-    table.push_back(tables_[donor][static_cast<std::size_t>(b)]);
+    table.push_back(table_of(donors[static_cast<std::size_t>(b)])[static_cast<std::size_t>(b)]);
     pool_->share(table.back());
   }
-  for (std::int64_t b = first_block; b < blocks; ++b) {
-    table.push_back(pool_->acquire());
-    std::memcpy(pool_->data(table.back()), bytes.data() + (b - first_block) * block_bytes,
-                static_cast<std::size_t>(block_bytes));
-  }
-  tables_.push_back(std::move(table));
+  const auto own = pool_->acquire(n_new);
+  pool_->store().write(own, bytes);
+  table.insert(table.end(), own.begin(), own.end());
+  tables_.insert(tables_.end(), table.begin(), table.end());
   return n_sequences_++;
 }
 
 CacheUse KvCache::use() const {
   CacheUse use;
   use.live_blocks = pool_->live();
-  for (const auto& table : tables_) use.dense_blocks += static_cast<std::int64_t>(table.size());
-  use.live_bytes = use.live_blocks * shape_.block_bytes();
+  use.dense_blocks = static_cast<std::int64_t>(tables_.size());
+  use.live_bytes = use.live_blocks * pool_->store().block_bytes();
   use.copied_blocks = pool_->copied;
   return use;
 }

@@ -37,14 +37,14 @@ void check_tokens(const LanguageModel& lm, std::span<const std::int64_t> tokens)
                   fmt::format("token {} is out of range (expected 0 to {})", token, lm.vocab_size() - 1));
 }
 
-/// Logits of rows [row_begin, row_end), columns [v_begin, v_end), contiguous.
+/// Logits of rows [row_begin, row_end), columns [v_begin, v_end), contiguous in host memory.
 template <class Real>
 at::Tensor logits_of(const LanguageModel& lm, const at::Tensor& hidden, std::int64_t row_begin,
                      std::int64_t row_end, std::int64_t v_begin, std::int64_t v_end) {
   constexpr auto dtype = std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
-  at::Tensor out = at::empty({row_end - row_begin, v_end - v_begin}, dtype);
+  at::Tensor out = at::empty({row_end - row_begin, v_end - v_begin}, hidden.options().dtype(dtype));
   lm.logits(hidden.narrow(0, row_begin, row_end - row_begin), v_begin, v_end, out);
-  return out;
+  return out.to(at::kCPU);
 }
 
 template <class Real>

@@ -5,8 +5,6 @@
 #include <cstdint>
 #include <span>
 
-#include "twistor/device/isa.hpp"
-
 namespace twistor::model {
 namespace {
 
@@ -21,10 +19,6 @@ Shape shape_of(const MatrixSource& source) {
   return shape;
 }
 
-std::size_t aligned(std::size_t bytes) {
-  return (bytes + 63) / 64 * 64;
-}
-
 std::vector<float> read_vector(const format::TensorInfo* tensor) {
   if (tensor == nullptr) return {};
   std::vector<float> out(static_cast<std::size_t>(tensor->numel()));
@@ -33,12 +27,10 @@ std::vector<float> read_vector(const format::TensorInfo* tensor) {
   return out;
 }
 
-/// Weights that the file has in blocks stay codes where products are float32's: a sixth of the bytes, the
-/// same bits. Without instructions for bfloat16 that is so in bfloat16 too, where two bytes a weight would
-/// only be slower.
-device::PanelLayout layout_for(const MatrixSource& source, device::Precision precision) {
-  if (source.is_transposed || (precision == device::Precision::bfloat16 && device::multiplies_bfloat16()))
-    return precision;
+/// Weights that the file has in blocks stay codes where the engine wants that.
+device::PanelLayout layout_for(const device::Engine& engine, const MatrixSource& source,
+                               device::Precision precision) {
+  if (source.is_transposed || !engine.keeps_codes(precision)) return precision;
   format::CodeLayout all{device::PackedMatrix::panel_columns, true};
   for (const auto& part : source.parts) {
     const format::CodeLayout layout = format::code_layout(part.weight->type);
@@ -78,63 +70,71 @@ struct CodeRows {
 
 }  // namespace
 
-NormWeights read_norm(const NormSource& source) {
-  NormWeights norm{read_vector(source.weight), read_vector(source.bias)};
-  for (float& weight : norm.weight) weight += source.offset;
+device::Norm read_norm(const device::Engine& engine, const NormSource& source, NormKind kind, double eps) {
+  device::Norm norm{kind, static_cast<float>(eps), {}, {}};
+  if (source.weight == nullptr) return norm;
+  std::vector<float> weight = read_vector(source.weight);
+  for (float& value : weight) value += source.offset;
+  norm.weight = engine.upload(weight);
+  if (source.bias != nullptr) norm.bias = engine.upload(read_vector(source.bias));
   return norm;
 }
 
-std::size_t packed_bytes(const MatrixSource& source, device::Precision precision) {
+std::size_t packed_bytes(const device::Engine& engine, const MatrixSource& source,
+                         device::Precision precision) {
   const Shape shape = shape_of(source);
-  return aligned(device::PackedMatrix::bytes_needed(shape.n, shape.k, layout_for(source, precision)));
+  return engine.weight_bytes(shape.n, shape.k, layout_for(engine, source, precision));
 }
 
 std::byte* weight_memory(const LoadOptions& options, std::size_t bytes, std::vector<std::byte>& own) {
+  if (bytes == 0) return nullptr;
   if (options.memory.allocate) return options.memory.allocate(bytes);
   own.resize(bytes + 64);
   const auto address = reinterpret_cast<std::uintptr_t>(own.data());
   return own.data() + (64 - address % 64) % 64;
 }
 
-device::PackedMatrix WeightPacker::matrix(const MatrixSource& source) {
+device::Weight WeightPacker::matrix(const MatrixSource& source) {
   const Shape shape = shape_of(source);
-  device::PackedMatrix matrix(next_, shape.n, shape.k, layout_for(source, precision_));
-  next_ += packed_bytes(source, precision_);
+  const device::PanelLayout layout = layout_for(*engine_, source, precision_);
+  device::Weight matrix = engine_->make_weight(shape.n, shape.k, layout, next_);
+  if (next_ != nullptr) next_ += engine_->weight_bytes(shape.n, shape.k, layout);
   if (!is_writer_) return matrix;
   if (source.is_transposed) {
     const format::TensorInfo& tensor = *source.parts[0].weight;
     std::vector<float> all(static_cast<std::size_t>(tensor.numel()));
     format::read_rows_f32(tensor, 0, tensor.shape[0], all);
-    matrix.pack_transposed(all);
+    engine_->write_transposed(matrix, all);
   } else {
-    pack_stacked(matrix, source);
+    pack_stacked(matrix, layout, source);
   }
   return matrix;
 }
 
-LinearWeights WeightPacker::linear(const MatrixSource& source) {
-  LinearWeights out{matrix(source), {}};
+device::Linear WeightPacker::linear(const MatrixSource& source) {
+  std::vector<float> bias;
   for (const auto& part : source.parts) {
     if (part.bias == nullptr) continue;
-    const std::size_t begin = out.bias.size();
+    const std::size_t begin = bias.size();
     if (source.is_transposed) {
-      out.bias = read_vector(part.bias);
+      bias = read_vector(part.bias);
     } else {
-      out.bias.resize(begin + static_cast<std::size_t>(part.rows()));
+      bias.resize(begin + static_cast<std::size_t>(part.rows()));
       format::read_rows_f32(*part.bias, part.row_begin, part.row_begin + part.rows(),
-                            std::span(out.bias).subspan(begin));
+                            std::span(bias).subspan(begin));
     }
   }
-  return out;
+  return {matrix(source), bias.empty() ? at::Tensor() : engine_->upload(bias)};
 }
 
 /// Panels of the stack may straddle parts, so rows are collected a slice at a time.
-void WeightPacker::pack_stacked(device::PackedMatrix& matrix, const MatrixSource& source) {
+void WeightPacker::pack_stacked(device::Weight& matrix, device::PanelLayout layout,
+                                const MatrixSource& source) {
   constexpr std::int64_t slice = 32 * device::PackedMatrix::panel_columns;
   const std::int64_t k = matrix.k(), height = std::min(slice, matrix.n());
-  const bool has_codes = matrix.layout().has_codes();
+  const bool has_codes = layout.has_codes();
   std::vector<float> buffer(static_cast<std::size_t>(has_codes ? 0 : height * k));
-  CodeRows codes(has_codes ? height : 0, k, has_codes ? matrix.layout().group : 1);
+  CodeRows codes(has_codes ? height : 0, k, has_codes ? layout.group : 1);
   for (std::int64_t begin = 0; begin < matrix.n(); begin += slice) {
     const std::int64_t end = std::min(matrix.n(), begin + slice);
     std::int64_t part_begin = 0;
@@ -154,10 +154,11 @@ void WeightPacker::pack_stacked(device::PackedMatrix& matrix, const MatrixSource
     const auto n = static_cast<std::size_t>((end - begin) * k);
     if (has_codes) {
       const std::size_t n_groups = n / static_cast<std::size_t>(codes.group);
-      matrix.pack_codes(begin, std::span(codes.codes).first(n), std::span(codes.scales).first(n_groups),
-                        std::span(codes.offsets).first(n_groups));
+      matrix.packed.pack_codes(begin, std::span(codes.codes).first(n),
+                               std::span(codes.scales).first(n_groups),
+                               std::span(codes.offsets).first(n_groups));
     } else {
-      matrix.pack_rows(begin, std::span(buffer).first(n));
+      engine_->write_rows(matrix, begin, std::span(buffer).first(n));
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "select_rows.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/comm/sparse_exchange.hpp"
 #include "twistor/smc/population.hpp"
@@ -74,37 +75,51 @@ std::vector<std::span<const Copy>> by_peer(std::span<const Copy> copies, Peer pe
   return out;
 }
 
-/// A row of a tensor as bytes.
-std::span<const std::byte> row_bytes(const at::Tensor& rows, std::int64_t row) {
-  const at::Tensor one = rows.select(0, row);
-  TWISTOR_ASSERT(one.is_contiguous(), "rows travel whole");
-  return {static_cast<const std::byte*>(one.const_data_ptr()), static_cast<std::size_t>(one.nbytes())};
+/// The tensors whose rows travel with nodes, in a fixed order.
+std::vector<at::Tensor*> travelling(Population& p) {
+  std::vector<at::Tensor*> out{&p.hidden};
+  if (!p.has_scores) return out;
+  for (at::Tensor* const tensor : p.scores.tensors()) out.push_back(tensor);
+  return out;
 }
+
+/// Some rows of a tensor in host memory, as bytes one after the other.
+class RowBytes {
+ public:
+  RowBytes(const at::Tensor& rows, std::span<const std::int64_t> index)
+      : rows_(select_rows(rows, index).to(at::kCPU)),
+        size_(static_cast<std::size_t>(rows.size(1) * rows.element_size())) {}
+  [[nodiscard]] std::span<const std::byte> of(std::size_t i) const {
+    return {static_cast<const std::byte*>(rows_.const_data_ptr()) + i * size_, size_};
+  }
+
+ private:
+  at::Tensor rows_;
+  std::size_t size_;
+};
 
 /// Of each copy: the tokens with their log-probabilities, the hidden row, the scores where there are some,
 /// and the cache's blocks.
-std::vector<std::byte> pack(const Population& p, std::span<const Copy> copies,
+std::vector<std::byte> pack(Population& p, std::span<const Copy> copies,
                             std::span<const BlockNames::Shared> shared,
                             std::span<const std::int64_t> place_of, ExchangeCount& count) {
+  std::vector<std::int64_t> nodes;
+  for (const Copy& copy : copies)
+    nodes.push_back(p.node[static_cast<std::size_t>(place_of[static_cast<std::size_t>(copy.ancestor)])]);
+  std::vector<RowBytes> tensors;
+  for (const at::Tensor* const tensor : travelling(p)) tensors.emplace_back(*tensor, nodes);
   Writer out;
   for (std::size_t c = 0; c < copies.size(); ++c) {
-    const std::int64_t i = place_of[static_cast<std::size_t>(copies[c].ancestor)];
-    const std::int64_t node = p.node[static_cast<std::size_t>(i)];
+    const std::int64_t node = nodes[c];
     const std::vector<Step> path = p.history.path(p.leaf[static_cast<std::size_t>(node)]);
     for (const Step& step : path) {
       out.add_values(&step.token, 1);
       for (const double* value : {&step.log_p0, &step.log_q, &step.log_psi}) out.add_values(value, 1);
     }
-    out.add(row_bytes(p.hidden, node));
+    for (const RowBytes& rows : tensors) out.add(rows.of(c));
     if (p.has_scores) {
-      const auto row = static_cast<std::size_t>(node);
-      const std::span<const double> blocks = p.scores.blocks_of(node);
-      const auto n_blocks = static_cast<std::int64_t>(blocks.size());
-      out.add_values(&p.scores.log_sum_p0[row], 1);
-      out.add_values(&p.scores.log_sum_q[row], 1);
-      out.add_values(&n_blocks, 1);
-      out.add_values(blocks.data(), blocks.size());
-      out.add(row_bytes(p.scores.features, node));
+      out.add_values(&p.scores.log_sum_p0[static_cast<std::size_t>(node)], 1);
+      out.add_values(&p.scores.log_sum_q[static_cast<std::size_t>(node)], 1);
     }
     const std::vector<std::byte> blocks = p.cache->export_sequence(node, shared[c].n_blocks);
     const auto n_bytes = static_cast<std::int64_t>(blocks.size());
@@ -118,31 +133,32 @@ std::vector<std::byte> pack(const Population& p, std::span<const Copy> copies,
 /// Rows that arrive for a tensor, in their order.
 class ArrivingRows {
  public:
-  ArrivingRows(const at::Tensor& rows, std::int64_t n)
-      : rows_(at::empty({n, rows.size(1)}, rows.options())),
+  ArrivingRows(at::Tensor& rows, std::int64_t n)
+      : to_(rows),
+        rows_(at::empty({n, rows.size(1)}, rows.scalar_type())),
         next_(static_cast<std::byte*>(rows_.mutable_data_ptr())) {}
   void read_one(Reader& in) {
     const auto n_bytes = static_cast<std::size_t>(rows_.size(1) * rows_.element_size());
     in.read_values(next_, n_bytes);
     next_ += n_bytes;
   }
-  void append_to(at::Tensor& rows) const {
-    if (rows_.size(0) > 0) rows = at::cat({rows, rows_});
+  /// Puts them after the rows that are there.
+  void append() {
+    if (rows_.size(0) > 0) to_ = at::cat({to_, rows_.to(to_.device())});
   }
 
  private:
-  at::Tensor rows_;
+  at::Tensor& to_;
+  at::Tensor rows_;  // in host memory
   std::byte* next_;
 };
 
 /// Turns what arrives into new nodes. Nodes that are there already keep their numbers.
 class Unpacker {
  public:
-  Unpacker(Population& p, std::int64_t n)
-      : p_(p),
-        hidden_(p.hidden, n),
-        features_(p.has_scores ? p.scores.features : p.hidden, p.has_scores ? n : 0),
-        path_(static_cast<std::size_t>(p.history.depth())) {}
+  Unpacker(Population& p, std::int64_t n) : p_(p), path_(static_cast<std::size_t>(p.history.depth())) {
+    for (at::Tensor* const tensor : travelling(p)) tensors_.emplace_back(*tensor, n);
+  }
 
   /// The next node. The donor is the node that shares its first blocks.
   std::int64_t unpack(Reader& in, const BlockNames::Shared& shared, std::int64_t donor) {
@@ -151,8 +167,11 @@ class Unpacker {
       for (double* value : {&step.log_p0, &step.log_q, &step.log_psi}) in.read_values(value, 1);
     }
     p_.leaf.push_back(path_.empty() ? -1 : p_.history.add(path_));
-    hidden_.read_one(in);
-    if (p_.has_scores) unpack_scores(in);
+    for (ArrivingRows& rows : tensors_) rows.read_one(in);
+    if (p_.has_scores) {
+      in.read_values(&p_.scores.log_sum_p0.emplace_back(), 1);
+      in.read_values(&p_.scores.log_sum_q.emplace_back(), 1);
+    }
     std::int64_t n_bytes = 0;
     in.read_values(&n_bytes, 1);
     const std::vector<std::int64_t> donors(static_cast<std::size_t>(shared.n_blocks), donor);
@@ -161,26 +180,12 @@ class Unpacker {
 
   /// Puts the rows of tensors after those of the nodes that were there.
   void finish() {
-    hidden_.append_to(p_.hidden);
-    if (p_.has_scores) features_.append_to(p_.scores.features);
+    for (ArrivingRows& rows : tensors_) rows.append();
   }
 
  private:
-  void unpack_scores(Reader& in) {
-    RowScores& scores = p_.scores;
-    in.read_values(&scores.log_sum_p0.emplace_back(), 1);
-    in.read_values(&scores.log_sum_q.emplace_back(), 1);
-    std::int64_t n_blocks = 0;
-    in.read_values(&n_blocks, 1);
-    const auto bytes = in.take(static_cast<std::size_t>(n_blocks) * sizeof(double));
-    const std::size_t before = scores.block_log_sums.size();
-    scores.block_log_sums.resize(before + static_cast<std::size_t>(n_blocks));
-    std::memcpy(scores.block_log_sums.data() + before, bytes.data(), bytes.size());
-    features_.read_one(in);
-  }
-
   Population& p_;
-  ArrivingRows hidden_, features_;
+  std::vector<ArrivingRows> tensors_;
   std::vector<Step> path_;
 };
 

@@ -12,9 +12,9 @@ namespace twistor::smc {
 
 /// Copies of rows index[0], index[1], ... of (n, ...). *Local.*
 inline at::Tensor select_rows(const at::Tensor& rows, std::span<const std::int64_t> index) {
-  return at::index_select(rows, 0,
-                          at::from_blob(const_cast<std::int64_t*>(index.data()),
-                                        {static_cast<std::int64_t>(index.size())}, at::kLong));
+  const at::Tensor host = at::from_blob(const_cast<std::int64_t*>(index.data()),
+                                        {static_cast<std::int64_t>(index.size())}, at::kLong);
+  return at::index_select(rows, 0, rows.is_cpu() ? host : host.to(rows.device()));
 }
 
 }  // namespace twistor::smc

@@ -20,8 +20,7 @@ struct Kind {
 };
 
 std::unique_ptr<Trainable> make_head(std::string_view form, const TwistOptions& o) {
-  return std::make_unique<HeadTwist>(std::string(form), o.width, o.vocab_size, o.precision, o.init_scale,
-                                     o.seed, o.output_matrix);
+  return std::make_unique<HeadTwist>(form, o);
 }
 
 const std::vector<Kind>& kinds() {

@@ -49,7 +49,7 @@ inline at::Tensor all_logits(const model::LanguageModel& lm, const at::Tensor& h
   lm.logits(rows, 0, lm.vocab_size(), out);
   std::vector<std::int64_t> shape(hidden.sizes().begin(), hidden.sizes().end());
   shape.back() = lm.vocab_size();
-  return out.reshape(shape);
+  return out.to(at::kCPU).reshape(shape);
 }
 
 /// Appends columns [begin, end) of ids (n, L) to the cache; returns their hidden states.

@@ -49,6 +49,7 @@ struct Learner {
                                        .precision = task.p,
                                        .init_scale = 1.0,
                                        .seed = 8,
+                                       .engine = task.lm->engine(),
                                        .output_matrix = task.lm->output_matrix()})),
         trainer(task.problem, *twist, std::move(objective),
                 {.length = TinyTask::T, .n_shards = n_shards, .adam = {.learning_rate = 3e-3}}, task.source,

@@ -20,7 +20,7 @@ ROOMS = {  # room: rooms whose headers it may include
     "store": ["base"],
     "exact": ["base", "comm", "model", "potential", "store"],
     "twist": ["base", "device", "model"],
-    "smc": ["base", "config", "comm", "model", "potential", "twist"],
+    "smc": ["base", "config", "comm", "device", "model", "potential", "twist"],
     "estimate": ["base", "comm", "smc", "exact"],
     "learn": ["base", "config", "comm", "twist", "smc", "exact"],
     "report": ["base", "format", "estimate", "store"],

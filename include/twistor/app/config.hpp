@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "twistor/config/ini.hpp"
+#include "twistor/device/place.hpp"
 #include "twistor/learn/options.hpp"
 #include "twistor/potential/options.hpp"
 #include "twistor/smc/options.hpp"
@@ -97,8 +98,9 @@ struct RunConfig {
   std::string output = "runs/default";    ///< folder of all that the run writes; see config::output_path()
   std::int64_t ranks_per_population = 0;  ///< 0: all
   std::string resume = "auto";            ///< auto | never | require
-  std::string device = "cpu";             ///< cpu | cuda
-  bool progress = true;                   ///< the progress line
+  device::Place device = device::Place::cpu;
+  device::KernelChoice kernels = device::KernelChoice::automatic;
+  bool progress = true;  ///< the progress line
   void visit_keys(const config::Visitor& visit);
 };
 

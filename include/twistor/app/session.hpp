@@ -93,6 +93,7 @@ class Session {
   comm::Communicator world_;
   comm::Groups groups_;
   comm::Communicator node_;
+  std::shared_ptr<const device::Engine> engine_;
   std::deque<comm::NodeMemory> weights_;  // one for each model
   std::unique_ptr<model::LanguageModel> lm_;
   std::unique_ptr<text::Tokenizer> tokenizer_;

@@ -35,7 +35,8 @@ class AbsorbingModel final : public LanguageModel {
   at::Tensor forward(std::span<const std::int64_t> tokens, Cache& cache) const override;
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
               at::Tensor& out) const override;
-  [[nodiscard]] const device::PackedMatrix* output_matrix() const override { return base_->output_matrix(); }
+  [[nodiscard]] const device::Weight* output_matrix() const override { return base_->output_matrix(); }
+  [[nodiscard]] std::shared_ptr<const device::Engine> engine() const override { return base_->engine(); }
   [[nodiscard]] EndRule end_rule() const override { return rule_; }
   [[nodiscard]] const LanguageModel& without_end() const override { return *base_; }
   /// The mask of hidden states, // (n, D + 1) -> (n) of 0 and 1.

@@ -6,22 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "twistor/device/packed_matrix.hpp"
+#include "twistor/device/engine.hpp"
 #include "twistor/format/weight_file.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
 
 namespace twistor::model {
 
-enum class NormKind { layer_norm, rms_norm };
 enum class PositionKind { learned, rotary_half, rotary_interleaved };
-enum class ActivationKind { gelu_tanh, gelu_erf, silu };
-
-/// Rotary positions: pair i of a head turns by position * frequencies[i] radians.
-struct Rotary {
-  std::vector<double> frequencies;  ///< one a pair; the first 2 size() dimensions of a head turn
-  double magnitude = 1;             ///< factor on cosines and sines (YaRN)
-};
+using device::ActivationKind;
+using device::NormKind;
+using device::Rotary;
 
 /// Sizes and habits of a decoder.
 struct DecoderTraits {
@@ -89,8 +84,8 @@ struct DecoderSource {
   std::string fingerprint;  ///< sha256 of what defines the outputs
 };
 
-/// Packs the weights and returns the model. Throws Error(data) naming tensors whose shapes or values do not
-/// fit.
+/// Reads the weights into options.engine and returns the model. Throws Error(data) naming tensors whose
+/// shapes or values do not fit.
 [[nodiscard]] std::unique_ptr<LanguageModel> make_decoder(DecoderSource source, const LoadOptions& options);
 
 }  // namespace twistor::model

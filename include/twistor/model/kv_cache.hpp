@@ -5,35 +5,17 @@
 #include <memory>
 #include <vector>
 
-#include "twistor/device/packed_matrix.hpp"
+#include "twistor/device/engine.hpp"
 #include "twistor/model/cache.hpp"
 
 namespace twistor::model {
-
-/// Sizes of one decoder's cache. Keys lie transposed, (head_size, 16), so that one vector holds 16 tokens of
-/// one coordinate; values lie (16, padded_head_size).
-struct KvShape {
-  std::int64_t n_layers = 0;
-  std::int64_t n_kv_heads = 0;
-  std::int64_t head_size = 0;
-  device::Precision precision = device::Precision::float32;
-
-  [[nodiscard]] std::int64_t padded_head_size() const { return (head_size + 15) / 16 * 16; }
-  [[nodiscard]] std::int64_t key_elements() const { return head_size * block_tokens; }
-  [[nodiscard]] std::int64_t value_elements() const { return padded_head_size() * block_tokens; }
-  [[nodiscard]] std::int64_t layer_elements() const {
-    return n_kv_heads * (key_elements() + value_elements());
-  }
-  [[nodiscard]] std::int64_t element_bytes() const { return precision == device::Precision::float32 ? 4 : 2; }
-  [[nodiscard]] std::int64_t block_bytes() const { return n_layers * layer_elements() * element_bytes(); }
-};
 
 class BlockPool;
 
 /// The decoder's Cache. Copies of a cache (fork) share one pool; a block is freed when no table names it.
 class KvCache final : public Cache {
  public:
-  KvCache(const KvShape& shape, std::int64_t n_sequences);
+  KvCache(const device::Engine& engine, const device::KvShape& shape, std::int64_t n_sequences);
   ~KvCache() override;
   KvCache& operator=(const KvCache&) = delete;
 
@@ -51,18 +33,21 @@ class KvCache final : public Cache {
   void reserve(std::int64_t count);
   /// Counts `count` tokens as written.
   void advance(std::int64_t count) { length_ += count; }
-  /// Start of one sequence's block of one layer: keys of all heads, then values of all heads.
-  [[nodiscard]] std::byte* layer_block(std::int64_t sequence, std::int64_t block, std::int64_t layer) const;
-  [[nodiscard]] const KvShape& shape() const { return shape_; }
+  /// The next `count` tokens, reserved, of the sequences [begin, end).
+  [[nodiscard]] device::KvRows rows(std::int64_t begin, std::int64_t end, std::int64_t count) const;
 
  private:
   KvCache(const KvCache& other);
-  [[nodiscard]] std::int64_t n_blocks() const { return (length_ + block_tokens - 1) / block_tokens; }
+  void release_all();
+  [[nodiscard]] std::span<const std::int32_t> table_of(std::int64_t sequence) const {
+    return std::span(tables_).subspan(static_cast<std::size_t>(sequence * blocks_each_),
+                                      static_cast<std::size_t>(blocks_each_));
+  }
 
-  KvShape shape_;
   std::shared_ptr<BlockPool> pool_;
   std::int64_t n_sequences_ = 0, length_ = 0;
-  std::vector<std::vector<std::int32_t>> tables_;  // one a sequence; an empty table before the first token
+  std::int64_t blocks_each_ = 0;      // of a sequence; all have as many
+  std::vector<std::int32_t> tables_;  // (n_sequences, blocks_each)
 };
 
 }  // namespace twistor::model

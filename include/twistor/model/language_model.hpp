@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-#include "twistor/device/packed_matrix.hpp"
+#include "twistor/device/engine.hpp"
 #include "twistor/model/cache.hpp"
 #include "twistor/model/end_rule.hpp"
 
@@ -57,7 +57,10 @@ class LanguageModel {
 
   /// The output embedding, (V, D), with which logits() multiplies hidden states; nullptr if there is none. It
   /// lives as long as the model.
-  [[nodiscard]] virtual const device::PackedMatrix* output_matrix() const { return nullptr; }
+  [[nodiscard]] virtual const device::Weight* output_matrix() const { return nullptr; }
+
+  /// Who computes: hidden states and scores lie on its device.
+  [[nodiscard]] virtual std::shared_ptr<const device::Engine> engine() const { return device::cpu_engine(); }
 };
 
 /// log p0(tokens[i] | tokens[<i]) for i >= 1 of one sequence, float64, (L - 1). Throws Error(usage) on a bad

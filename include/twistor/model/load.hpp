@@ -7,13 +7,14 @@
 #include <memory>
 #include <string>
 
+#include "twistor/device/engine.hpp"
 #include "twistor/device/packed_matrix.hpp"
 #include "twistor/model/language_model.hpp"
 
 namespace twistor::model {
 
-/// Where packed weights go. Several ranks of a node can give one shared mapping: then one of them fills it
-/// and the others wait; the default keeps the weights in private memory.
+/// Where packed weights of the CPU engine go. Several ranks of a node can give one shared mapping: then one
+/// of them fills it and the others wait; the default keeps the weights in private memory.
 struct WeightMemory {
   /// Returns 64-byte aligned memory that outlives the model. Called once, by every rank alike.
   std::function<std::byte*(std::size_t bytes)> allocate;
@@ -26,6 +27,11 @@ struct WeightMemory {
 struct LoadOptions {
   device::Precision precision = device::Precision::float32;
   WeightMemory memory;  ///< empty functions: private memory
+  /// Keeps the weights and computes; nullptr: cpu_engine().
+  std::shared_ptr<const device::Engine> engine = nullptr;
+  [[nodiscard]] std::shared_ptr<const device::Engine> used_engine() const {
+    return engine != nullptr ? engine : device::cpu_engine();
+  }
 };
 
 /// Reads a Hugging Face folder (config.json + safetensors) or a .gguf file. *Local*, or collective over the

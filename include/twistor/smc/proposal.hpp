@@ -3,8 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -20,12 +20,15 @@ struct RowScores {
   std::vector<double> log_sum_p0;  ///< (n) log sum_v exp(logits)
   std::vector<double> log_sum_q;   ///< (n) log sum_v exp(logits + beta log psi)
   at::Tensor features;             ///< (n, D') what the twist's vocabulary product takes
-  /// (n, blocks) the part of log_sum_q of each vocabulary_block: the draw chooses a block by them and
-  /// computes that block's scores again, so that no (n, V) buffer is kept.
-  std::vector<double> block_log_sums;
+  /// (n, blocks) float64, the part of log_sum_q of each block of the vocabulary, by which a draw begins.
+  at::Tensor block_log_sums;
+  /// (n, >= V) on engines that have room for them. The CPU's computes a block's scores again when it draws.
+  at::Tensor logits, log_psi;
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(log_sum_p0.size()); }
-  /// The block sums of one row.
+  /// The block sums of one row, in host memory.
   [[nodiscard]] std::span<const double> blocks_of(std::int64_t row) const;
+  /// All tensors there are, in a fixed order.
+  [[nodiscard]] std::vector<at::Tensor*> tensors();
   /// Keeps the rows of the given indices, in that order.
   void select(std::span<const std::int64_t> rows);
 };
@@ -42,6 +45,8 @@ struct Branches {
   Draws tokens;                    ///< (branches)
   std::vector<std::int64_t> of;    ///< (particles) the branch of each
 };
+
+class Head;
 
 /// *Local.* Holds references to model and twist.
 class Proposal {
@@ -68,28 +73,13 @@ class Proposal {
                                    std::span<const std::int64_t> row_of,
                                    std::span<const std::int64_t> tokens) const;
 
-  /// One drawer of a block of the vocabulary; the sources' own.
-  struct Drawer;
-
   /// Whether the incremental weight does not depend on the token drawn: log w_t = log_sum_q - log_sum_p0 -
   /// log psi_{t-1}.
   [[nodiscard]] bool weight_is_known_before_draw() const { return kind_ == ProposalKind::twisted; }
 
  private:
-  /// Tokens, counted within their block, of particles that all draw in one block, in the order of rows.
-  void draw_in_block(const RowScores& rows, const at::Tensor& hidden, std::span<const Drawer> drawers,
-                     std::span<std::int32_t> drawn) const;
-  /// The sums of the vocabulary's blocks, (n, blocks) each; blocks_q is left alone where q = p0.
-  void sum_rows(const at::Tensor& hidden, const at::Tensor& features, std::span<double> blocks_p0,
-                std::span<double> blocks_q) const;
-  /// Logits and scores, logits + beta log psi, of the columns [v_begin, v_end); features go with hidden.
-  void score_tile(const at::Tensor& hidden, const at::Tensor& features, std::int64_t v_begin,
-                  std::int64_t v_end, at::Tensor& logits, at::Tensor& scores) const;
-
-  const model::LanguageModel& lm_;
-  const twist::Twist& twist_;
   ProposalKind kind_;
-  double beta_;
+  std::shared_ptr<const Head> head_;
 };
 
 }  // namespace twistor::smc

@@ -8,7 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/device/packed_matrix.hpp"
+#include "twistor/device/engine.hpp"
+#include "twistor/twist/registry.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::twist {
@@ -27,9 +28,8 @@ namespace twistor::twist {
 class HeadTwist final : public Trainable {
  public:
   /// form: one of head_forms() (Error(config) otherwise, or if it is tied and there is no output matrix,
-  /// which must outlive the twist). The same seed gives the same parameters.
-  HeadTwist(const std::string& form, std::int64_t width, std::int64_t vocab_size, device::Precision precision,
-            double init_scale, std::uint64_t seed, const device::PackedMatrix* output_matrix = nullptr);
+  /// which must outlive the twist). The same options give the same parameters.
+  HeadTwist(std::string_view form, const TwistOptions& options);
 
   [[nodiscard]] std::int64_t vocab_size() const override { return vocab_size_; }
   [[nodiscard]] at::Tensor features(const at::Tensor& hidden) const override;
@@ -52,23 +52,25 @@ class HeadTwist final : public Trainable {
   }
   [[nodiscard]] bool has_relu(std::size_t layer) const { return layer < n_relu_; }
   /// hidden (n, D), each row over its root mean square if the twist is tied.
-  [[nodiscard]] std::vector<float> input(const at::Tensor& hidden) const;
+  [[nodiscard]] at::Tensor input(const at::Tensor& hidden) const;
   /// Output of each dense layer, (n, D) each.
-  [[nodiscard]] std::vector<std::vector<float>> dense_layers(std::span<const float> x, std::int64_t n) const;
+  [[nodiscard]] std::vector<at::Tensor> dense_layers(const at::Tensor& x) const;
   /// Gradient by the last dense layer's output: a row of the output matrix for each token.
-  [[nodiscard]] std::vector<float> output_rows(std::span<const std::int64_t> tokens,
-                                               std::span<const double> weight) const;
-  void dense_gradient(std::span<const float> x, const std::vector<std::vector<float>>& layers,
-                      std::vector<float> back, const GradientSink& sink) const;
+  [[nodiscard]] at::Tensor output_rows(std::span<const std::int64_t> tokens,
+                                       std::span<const double> weight) const;
+  void output_gradient(const at::Tensor& features, const LogPsiTerms& terms, const GradientSink& sink) const;
+  void dense_gradient(const at::Tensor& x, const std::vector<at::Tensor>& layers, at::Tensor back,
+                      const GradientSink& sink) const;
 
   std::string form_;
   std::int64_t width_, vocab_size_;
+  std::shared_ptr<const device::Engine> engine_;
   std::size_t n_relu_ = 0;
-  const device::PackedMatrix* tied_ = nullptr;
+  const device::Weight* tied_ = nullptr;
   float scale_ = 1;  // of the last dense layer's output; 1 / (D rms(E)) if tied
   std::vector<Parameter> parameters_;
-  std::vector<device::PackedBuffer> packed_;      // one a layer
-  std::vector<device::PackedBuffer> transposed_;  // dense layers, for the way back
+  std::vector<device::Linear> layers_;      // as the engine takes them
+  std::vector<device::Linear> transposed_;  // dense layers without bias, for the way back
 };
 
 /// Names of the forms, as twist.form takes them.

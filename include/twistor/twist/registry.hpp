@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/device/packed_matrix.hpp"
+#include "twistor/device/engine.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::twist {
@@ -18,8 +18,10 @@ struct TwistOptions {
   device::Precision precision = device::Precision::float32;
   double init_scale = 0;  ///< factor on the spread of the last layer's initial weights; 0: psi = 1
   std::uint64_t seed = 1;
+  /// The language model's.
+  std::shared_ptr<const device::Engine> engine = device::cpu_engine();
   /// The language model's output embedding (V, D), nullptr if it has none; must outlive the twist.
-  const device::PackedMatrix* output_matrix = nullptr;
+  const device::Weight* output_matrix = nullptr;
 };
 
 /// The twist of that form; the same options give the same parameters. Throws Error(config) on an unknown name

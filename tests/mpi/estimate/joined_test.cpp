@@ -42,8 +42,10 @@ struct Pair {
                            : source / "tests/golden/gpt2");
     prompt = {3, 7, 11, 4, 9, 2, 8, 5, 6, 12, 10};
     length = 24;  // blocks fill and travel
-    twist = std::make_unique<twist::HeadTwist>("mlp", first->hidden_size(), first->vocab_size(),
-                                               device::Precision::float32, 1.0, 5);
+    twist = std::make_unique<twist::HeadTwist>(
+        "mlp",
+        twist::TwistOptions{
+            .width = first->hidden_size(), .vocab_size = first->vocab_size(), .init_scale = 1.0, .seed = 5});
   }
   test::TemporaryFolder folder;
   test::TabularProblem tabular;

@@ -21,7 +21,8 @@ constexpr std::int64_t T = 3;
 struct Tiny : test::TinyProblem {
   Tiny() : TinyProblem(1.5, {2, 3, 4, 5, 6, 7, 4, 32, 42, 8, 14, 15, 10, 42, 16, 4, 47, 8}) {}
   twistor::exact::Enumeration exact = twistor::exact::enumerate(*lm, potential, prompt, T);
-  twist::HeadTwist twist{"mlp", lm->hidden_size(), lm->vocab_size(), device::Precision::float32, 0.4, 3};
+  twist::HeadTwist twist{
+      "mlp", {.width = lm->hidden_size(), .vocab_size = lm->vocab_size(), .init_scale = 0.4, .seed = 3}};
   smc::Proposal proposal{*lm, twist, smc::ProposalKind::twisted};
 };
 

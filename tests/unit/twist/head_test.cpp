@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -20,21 +21,29 @@ namespace {
 
 constexpr std::int64_t D = 12, V = 40, n = 9;
 
+device::Weight weight_of(std::span<const float> rows) {
+  device::Weight out = device::cpu_engine()->make_weight(V, D, device::Precision::float32);
+  device::cpu_engine()->write_rows(out, 0, rows);
+  return out;
+}
+
 /// The model's output embedding, for the forms that are tied to it.
-const device::PackedMatrix* output_matrix() {
-  static const device::PackedBuffer packed = [] {
+const device::Weight* output_matrix() {
+  static const device::Weight packed = [] {
     Philox random(6, Stream::test, 0, 0);
     std::vector<float> values;
     for (std::int64_t i = 0; i < V * D; ++i) values.push_back(0.3f * static_cast<float>(random.normal()));
-    device::PackedBuffer out(V, D, device::Precision::float32);
-    out.matrix().pack_rows(0, values);
-    return out;
+    return weight_of(values);
   }();
-  return &packed.matrix();
+  return &packed;
+}
+
+TwistOptions options_of(double init_scale, std::uint64_t seed, const device::Weight* matrix) {
+  return {.width = D, .vocab_size = V, .init_scale = init_scale, .seed = seed, .output_matrix = matrix};
 }
 
 HeadTwist make_head(const std::string& form, double init_scale, std::uint64_t seed) {
-  return {form, D, V, device::Precision::float32, init_scale, seed, output_matrix()};
+  return {form, options_of(init_scale, seed, output_matrix())};
 }
 
 class Head : public testing::TestWithParam<const char*> {
@@ -174,12 +183,12 @@ TEST(Registry, MakesEveryForm) {
 }
 
 TEST(HeadTwist, RefusesUnknownForms) {
-  EXPECT_THROW(HeadTwist("cubic", D, V, device::Precision::float32, 1.0, 3), Error);
+  EXPECT_THROW(HeadTwist("cubic", options_of(1.0, 3, nullptr)), Error);
 }
 
 TEST(HeadTwist, ATiedOneNeedsAnOutputEmbedding) {
   try {
-    HeadTwist("tied_linear", D, V, device::Precision::float32, 1.0, 3);
+    HeadTwist("tied_linear", options_of(1.0, 3, nullptr));
     ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::config);
@@ -190,12 +199,12 @@ TEST(HeadTwist, ATiedOneNeedsAnOutputEmbedding) {
 
 TEST(HeadTwist, ATiedOneDoesNotChangeWithTheScaleOfItsModel) {
   const HeadTwist twist = make_head("tied_mlp", 1.0, 3);
-  device::PackedBuffer larger(V, D, device::Precision::float32);
-  std::vector<float> values(V * D);
-  for (std::int64_t v = 0; v < V; ++v) output_matrix()->read_row(v, std::span(values).subspan(v * D, D));
+  std::vector<std::int64_t> all(V);
+  std::iota(all.begin(), all.end(), std::int64_t{0});
+  std::vector<float> values = device::to_host(device::cpu_engine()->read_rows(*output_matrix(), all));
   for (float& value : values) value *= 4;
-  larger.matrix().pack_rows(0, values);
-  const HeadTwist other("tied_mlp", D, V, device::Precision::float32, 1.0, 3, &larger.matrix());
+  const device::Weight larger = weight_of(values);
+  const HeadTwist other("tied_mlp", options_of(1.0, 3, &larger));
   at::Tensor hidden = at::empty({2, D}, at::kFloat);
   for (std::int64_t i = 0; i < 2 * D; ++i)
     hidden.mutable_data_ptr<float>()[i] = static_cast<float>(i % 5) - 1.5f;

@@ -1,0 +1,14 @@
+// The engine made of ATen's operations alone.
+#pragma once
+
+#include <memory>
+
+#include "twistor/device/engine.hpp"
+
+namespace twistor::device {
+
+/// Computes by ATen on that device: at::kCPU, or a GPU after load_cuda(). A row's bits may depend on its
+/// batch. *Local.*
+[[nodiscard]] std::shared_ptr<const Engine> make_aten_engine(at::Device device);
+
+}  // namespace twistor::device

@@ -1,0 +1,130 @@
+// Scoring whole rows on the engine's device. Up go rows and uniform numbers of particles, down come their
+// tokens and what these weigh.
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "head.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/device/tensor_vocabulary.hpp"
+
+namespace twistor::smc {
+namespace {
+
+void check_sums(const std::vector<double>& sums) {
+  for (const double sum : sums)
+    TWISTOR_CHECK(!std::isnan(sum) && sum < std::numeric_limits<double>::infinity(), ErrorKind::data,
+                  "summing over the vocabulary", "a score is NaN or +inf",
+                  "the model's weights or the twist's parameters are not finite; lower train.learning_rate");
+}
+
+/// Columns of what came from the device: token, logit, log psi of each particle.
+struct Drawn {
+  explicit Drawn(const at::Tensor& stacked) : all(device::numbers_of(stacked)), n(all.size() / 3) {}
+  [[nodiscard]] std::int64_t token(std::size_t i) const { return static_cast<std::int64_t>(all[i]); }
+  [[nodiscard]] std::span<const double> logit() const { return std::span(all).subspan(n, n); }
+  [[nodiscard]] std::span<const double> log_psi() const { return std::span(all).subspan(2 * n, n); }
+  std::vector<double> all;
+  std::size_t n;
+};
+
+class TensorHead final : public Head {
+ public:
+  explicit TensorHead(const HeadParts& parts)
+      : Head(parts),
+        engine_(parts.lm.engine()),
+        kernels_(*engine_->vocabulary()),
+        has_twist_(parts.twist.form() != "none") {}
+
+  RowScores score(const at::Tensor& hidden) const override {
+    const at::AutoDispatchBelowADInplaceOrView no_gradients;
+    const std::int64_t n = hidden.size(0), v = lm_.vocab_size();
+    RowScores rows;
+    rows.features = twist_.features(hidden);
+    rows.logits = device::make_scores(n, v, hidden.device());
+    lm_.logits(hidden, 0, v, rows.logits);
+    if (has_twist_) {
+      rows.log_psi = device::make_scores(n, v, hidden.device());
+      twist_.log_psi(rows.features, 0, v, rows.log_psi);
+    }
+    const device::ScoreSums sums = kernels_.sum(scores(rows));
+    rows.block_log_sums = sums.blocks;
+    const std::vector<double> both = device::numbers_of(at::stack({sums.of_a, sums.drawn}));
+    check_sums(both);
+    rows.log_sum_p0.assign(both.begin(), both.begin() + n);
+    rows.log_sum_q.assign(both.begin() + n, both.end());
+    return rows;
+  }
+
+  Branches branch(const RowScores& rows, const at::Tensor& hidden,
+                  const DrawRequest& request) const override {
+    const at::AutoDispatchBelowADInplaceOrView no_gradients;
+    const at::Device place = hidden.device();
+    device::ScoreDraws draws{
+        device::to_device(request.row_of, place), device::to_device(request.u, place), {}};
+    if (!request.forced.empty()) draws.forced = device::to_device(request.forced, place);
+    const at::Tensor log_sums = device::to_device(std::span<const double>(rows.log_sum_q), place);
+    return branches_of(rows, request.row_of,
+                       Drawn(kernels_.draw(scores(rows), rows.block_log_sums, log_sums, draws)));
+  }
+
+  Draws score_tokens(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
+                     std::span<const std::int64_t> tokens) const override {
+    const at::Device place = hidden.device();
+    const Drawn found(look_up(rows, device::to_device(row_of, place), device::to_device(tokens, place)));
+    return normalised(rows, row_of, tokens, found.logit(), found.log_psi(), true);
+  }
+
+ private:
+  [[nodiscard]] device::ScoreRows scores(const RowScores& rows) const {
+    return {rows.logits, rows.log_psi, beta_, kind_ != ProposalKind::base};
+  }
+
+  /// (3, k) float64: tokens, logits, log psi; 0 where there is no twist.
+  static at::Tensor look_up(const RowScores& rows, const at::Tensor& row_of, const at::Tensor& tokens) {
+    const at::Tensor logit = device::scores_at(rows.logits, row_of, tokens);
+    return at::stack(
+        {tokens.to(at::kDouble), logit,
+         rows.log_psi.defined() ? device::scores_at(rows.log_psi, row_of, tokens) : at::zeros_like(logit)});
+  }
+
+  /// Every pair of row and token once, in their order.
+  [[nodiscard]] Branches branches_of(const RowScores& rows, std::span<const std::int64_t> row_of,
+                                     const Drawn& drawn) const {
+    const std::int64_t v = lm_.vocab_size();
+    std::vector<std::pair<std::int64_t, std::size_t>> order(drawn.n);  // row and token in one, particle
+    for (std::size_t i = 0; i < drawn.n; ++i) order[i] = {row_of[i] * v + drawn.token(i), i};
+    std::sort(order.begin(), order.end());
+    BranchList list(drawn.n);
+    std::vector<double> logit, log_psi;
+    for (std::size_t j = 0; j < order.size(); ++j) {
+      const auto [key, i] = order[j];
+      if (j == 0 || key != order[j - 1].first) {
+        list.add(key / v, key % v);
+        logit.push_back(drawn.logit()[i]);
+        log_psi.push_back(drawn.log_psi()[i]);
+      }
+      list.of[i] = static_cast<std::int64_t>(list.rows.size()) - 1;
+    }
+    Draws tokens = normalised(rows, list.rows, list.tokens, logit, log_psi, true);
+    return {std::move(list.rows), std::move(tokens), std::move(list.of)};
+  }
+
+  std::shared_ptr<const device::Engine> engine_;
+  const device::VocabularyKernels& kernels_;
+  bool has_twist_;  // without one log psi is 0 and nothing is kept of it
+};
+
+}  // namespace
+
+std::shared_ptr<const Head> make_tensor_head(const HeadParts& parts) {
+  return std::make_shared<TensorHead>(parts);
+}
+
+}  // namespace twistor::smc

@@ -1,0 +1,104 @@
+// The same sweeps on every engine: equal tokens and ancestors, log Z equal but for rounding.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "support/engines.hpp"
+#include "twistor/comm/collectives.hpp"
+#include "twistor/model/absorbing.hpp"
+#include "twistor/model/load.hpp"
+#include "twistor/potential/registry.hpp"
+#include "twistor/smc/forced_pass.hpp"
+#include "twistor/smc/sampler.hpp"
+#include "twistor/twist/registry.hpp"
+
+namespace twistor::smc {
+namespace {
+
+/// A model and a random twist on one engine.
+struct Setting {
+  Setting(const std::shared_ptr<const device::Engine>& engine, const std::string& form, bool ends) {
+    model::LoadOptions options;
+    options.engine = engine;
+    lm = model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny", options);
+    if (ends) lm = std::make_shared<model::AbsorbingModel>(lm, 5, static_cast<std::int64_t>(prompt.size()));
+    twist = twist::make_twist(form, {.width = lm->feature_size(),
+                                     .vocab_size = lm->vocab_size(),
+                                     .init_scale = 3.0,
+                                     .seed = 4,
+                                     .engine = engine,
+                                     .output_matrix = lm->output_matrix()});
+  }
+  std::vector<std::int64_t> prompt{1, 5, 9, 13, 17, 21, 25, 29, 33, 37, 41, 45, 2, 4};
+  std::shared_ptr<const model::LanguageModel> lm;
+  std::unique_ptr<twist::Trainable> twist;
+};
+
+/// phi = exp(-|number of even tokens - 6| / 3).
+class EvenTokens final : public potential::Potential {
+ public:
+  std::vector<double> log_phi(const potential::Sequences& s) const override {
+    std::vector<double> out;
+    for (std::int64_t i = 0; i < s.size(); ++i) {
+      double n = 0;
+      for (std::int64_t t = 0; t < s.length; ++t)
+        n += s.tokens[static_cast<std::size_t>(i * s.length + t)] % 2 == 0 ? 1 : 0;
+      out.push_back(-std::abs(n - 6) / 3);
+    }
+    return out;
+  }
+  double log_phi_bound() const override { return 0; }
+  std::string description() const override { return "even tokens"; }
+};
+
+struct Case {
+  const char* form;
+  ProposalKind proposal;
+  Trigger trigger;
+  bool ends;
+};
+
+class SweepsOnEngines : public testing::TestWithParam<std::tuple<Case, const char*>> {};
+
+TEST_P(SweepsOnEngines, AgreeWithTheCpuKernels) {
+  const auto& [which, name] = GetParam();
+  const auto engine = test::engine_named(name);
+  if (engine == nullptr) GTEST_SKIP() << "no GPU is asked for";
+  const Setting own(device::cpu_engine(), which.form, which.ends), other(engine, which.form, which.ends);
+  const EvenTokens potential;
+  SweepOptions options;
+  options.particles = 60;
+  options.length = 12;
+  options.trigger = which.trigger;
+  options.seed = 17;
+  const auto run = [&](const Setting& s) {
+    const Problem problem = Problem{*s.lm, s.prompt, potential}.with_start();
+    const Proposal proposal(*s.lm, *s.twist, which.proposal, 0.7);
+    Sweep sweep = smc::sweep(problem, proposal, options, comm::Communicator::world());
+    // What was drawn is scored the same by a pass of its own.
+    const ForcedPass again = forced_pass(problem, proposal, options.length, sweep.particles.tokens);
+    for (std::size_t i = 0; i < again.log_q.size(); ++i) {
+      EXPECT_NEAR(again.log_q[i], sweep.particles.log_q[i], 2e-5);
+      EXPECT_NEAR(again.log_psi[i], sweep.particles.log_psi[i], 2e-5);
+    }
+    return sweep;
+  };
+  const Sweep wanted = run(own), got = run(other);
+  EXPECT_EQ(got.particles.tokens, wanted.particles.tokens);
+  EXPECT_EQ(got.unique_ancestors, wanted.unique_ancestors);
+  EXPECT_NEAR(got.log_z, wanted.log_z, 1e-4);
+  for (std::size_t i = 0; i < got.particles.log_p0.size(); ++i)
+    EXPECT_NEAR(got.particles.log_p0[i], wanted.particles.log_p0[i], 2e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, SweepsOnEngines,
+    testing::Combine(testing::Values(Case{"mlp", ProposalKind::twisted, Trigger::every_step, false},
+                                     Case{"linear", ProposalKind::twisted, Trigger::ess, true},
+                                     Case{"tied_mlp", ProposalKind::tempered, Trigger::every_step, false},
+                                     Case{"linear", ProposalKind::base, Trigger::every_step, false}),
+                     test::every_tensor_engine));
+
+}  // namespace
+}  // namespace twistor::smc

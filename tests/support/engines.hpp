@@ -1,0 +1,38 @@
+// Engines by name, for tests that run on every one. TWISTOR_TEST_DEVICE=cuda adds the GPU's.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "twistor/device/choose.hpp"
+
+namespace twistor::test {
+
+inline std::shared_ptr<const device::Engine> make_cuda_engine(device::KernelChoice kernels) {
+  const char* const wanted = std::getenv("TWISTOR_TEST_DEVICE");
+  return wanted != nullptr && std::string_view(wanted) == "cuda"
+             ? device::make_engine(device::Place::cuda, kernels, 0)
+             : nullptr;
+}
+
+/// Made before main, because LibTorch looks for its CUDA part once.
+inline const std::shared_ptr<const device::Engine> cuda_engine =
+    make_cuda_engine(device::KernelChoice::automatic);
+
+/// "own", "aten", "emulated", "cuda" or "cuda_aten"; nullptr for the last two where they are not asked for.
+inline std::shared_ptr<const device::Engine> engine_named(std::string_view name) {
+  if (name == "own") return device::cpu_engine();
+  if (name == "aten") return device::make_engine(device::Place::cpu, device::KernelChoice::aten, 0);
+  if (name == "emulated")
+    return device::make_engine(device::Place::emulated, device::KernelChoice::automatic, 0);
+  return name == "cuda" ? cuda_engine : make_cuda_engine(device::KernelChoice::aten);
+}
+
+inline const auto every_engine = testing::Values("own", "aten", "emulated", "cuda", "cuda_aten");
+inline const auto every_tensor_engine = testing::Values("aten", "emulated", "cuda", "cuda_aten");
+
+}  // namespace twistor::test

@@ -1,0 +1,195 @@
+// Every operation of an engine against the CPU's own kernels.
+#include "twistor/device/engine.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <vector>
+
+#include "support/engines.hpp"
+#include "support/error_of.hpp"
+#include "twistor/base/philox.hpp"
+
+namespace twistor::device {
+namespace {
+
+constexpr std::int64_t rows = 7, D = 48, N = 96;
+
+std::vector<float> random_numbers(std::int64_t n, std::uint32_t which) {
+  Philox random(5, Stream::test, which, 0);
+  std::vector<float> out;
+  for (std::int64_t i = 0; i < n; ++i) out.push_back(static_cast<float>(random.normal()));
+  return out;
+}
+
+/// One engine's answers to the same questions.
+struct Answers {
+  explicit Answers(std::shared_ptr<const Engine> which) : engine(std::move(which)) {}
+
+  [[nodiscard]] at::Tensor matrix(std::int64_t n, std::int64_t d, std::uint32_t which) const {
+    return engine->upload(random_numbers(n * d, which)).view({n, d});
+  }
+  [[nodiscard]] Linear linear(Precision precision = Precision::float32) const {
+    Linear out{engine->make_weight(N, D, precision), engine->upload(random_numbers(N, 11))};
+    engine->write_rows(out.weight, 0, random_numbers(N * D, 10));
+    return out;
+  }
+  [[nodiscard]] std::vector<float> norm(NormKind kind) const {
+    const Norm norm{kind, 1e-5f, engine->upload(random_numbers(D, 12)),
+                    kind == NormKind::layer_norm ? engine->upload(random_numbers(D, 13)) : at::Tensor()};
+    at::Tensor out = engine->empty({rows, D});
+    engine->normalise(norm, matrix(rows, D, 1), out);
+    return to_host(out);
+  }
+  [[nodiscard]] std::vector<float> product(Precision precision, bool accumulate) const {
+    at::Tensor y = matrix(rows, N, 2);
+    engine->project(matrix(rows, D, 1), linear(precision), y, accumulate);
+    return to_host(y);
+  }
+  [[nodiscard]] std::vector<float> columns() const {
+    at::Tensor y = engine->empty({rows, 64}).zero_();
+    engine->project_columns(matrix(rows, D, 1), linear(), 32, 64, y);
+    return to_host(y);
+  }
+  [[nodiscard]] std::vector<float> transposed() const {
+    Linear w{engine->make_weight(N, D, Precision::float32), {}};
+    engine->write_transposed(w.weight, random_numbers(N * D, 10));
+    at::Tensor y = engine->empty({rows, N});
+    engine->project(matrix(rows, D, 1), w, y);
+    return to_host(y);
+  }
+  [[nodiscard]] std::vector<float> activated(ActivationKind kind, bool is_gated) const {
+    at::Tensor x = matrix(rows, N, 3), out = engine->empty({rows, is_gated ? N / 2 : N});
+    engine->activate(kind, is_gated, x, out);
+    return to_host(out);
+  }
+  [[nodiscard]] std::vector<float> capped() const {
+    at::Tensor x = matrix(rows, N, 3);
+    engine->soft_cap(x, 64, 0.7f);
+    return to_host(x);
+  }
+  [[nodiscard]] std::vector<float> found(bool accumulate) const {
+    const std::vector<float> all = random_numbers(9 * D, 14);
+    const Table table = engine->make_table(9, D, false, [&](std::int64_t row, std::span<float> out) {
+      std::copy_n(all.begin() + row * D, D, out.begin());
+    });
+    const std::vector<std::int64_t> index{8, 0, 3, 3, 1, 7, 8};
+    at::Tensor out = matrix(rows, D, 1);
+    engine->look_up(table, index, out, accumulate);
+    return to_host(out);
+  }
+  [[nodiscard]] std::vector<float> unit_rms() const {
+    at::Tensor x = matrix(rows, D, 1);
+    x.select(0, 3).zero_();
+    return to_host(engine->unit_rms(x));
+  }
+  [[nodiscard]] std::vector<float> grouped() const {
+    const std::vector<std::int64_t> group{2, 0, 2, 2, 1, 0, 2};
+    return to_host(engine->sum_by_group(matrix(rows, D, 1), random_numbers(rows, 15), group, 4));
+  }
+  [[nodiscard]] std::vector<float> read_rows() const {
+    const std::vector<std::int64_t> index{95, 0, 17};
+    return to_host(engine->read_rows(linear().weight, index));
+  }
+
+  std::shared_ptr<const Engine> engine;
+};
+
+class Engines : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (test::engine_named(GetParam()) == nullptr) GTEST_SKIP() << "no GPU is asked for";
+    own = std::make_unique<Answers>(cpu_engine());
+    other = std::make_unique<Answers>(test::engine_named(GetParam()));
+  }
+  template <class F>
+  void expect_near(const F& answer, double tolerance = 1e-5) const {
+    const std::vector<float> wanted = answer(*own), got = answer(*other);
+    ASSERT_EQ(got.size(), wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      ASSERT_NEAR(got[i], wanted[i], tolerance * (1 + std::abs(static_cast<double>(wanted[i])))) << i;
+  }
+  std::unique_ptr<Answers> own, other;
+};
+
+TEST_P(Engines, NormsAgree) {
+  for (const NormKind kind : {NormKind::layer_norm, NormKind::rms_norm})
+    expect_near([&](const Answers& a) { return a.norm(kind); });
+}
+
+TEST_P(Engines, ProductsAgree) {
+  for (const bool accumulate : {false, true}) {
+    expect_near([&](const Answers& a) { return a.product(Precision::float32, accumulate); });
+    // Both round the same operands; a difference of the order of a result's own rounding would be 4e-3.
+    expect_near([&](const Answers& a) { return a.product(Precision::bfloat16, accumulate); }, 2e-4);
+  }
+  expect_near([](const Answers& a) { return a.columns(); });
+  expect_near([](const Answers& a) { return a.transposed(); });
+  expect_near([](const Answers& a) { return a.read_rows(); }, 0);
+}
+
+TEST_P(Engines, ActivationsAgree) {
+  for (const bool is_gated : {false, true})
+    for (const ActivationKind kind :
+         {ActivationKind::gelu_tanh, ActivationKind::gelu_erf, ActivationKind::silu})
+      expect_near([&](const Answers& a) { return a.activated(kind, is_gated); });
+  expect_near([](const Answers& a) { return a.capped(); });
+}
+
+TEST_P(Engines, TablesAgree) {
+  for (const bool accumulate : {false, true})
+    expect_near([&](const Answers& a) { return a.found(accumulate); }, 0);
+}
+
+TEST_P(Engines, GradientsAgree) {
+  expect_near([](const Answers& a) { return a.unit_rms(); });
+  expect_near([](const Answers& a) { return a.grouped(); });
+  expect_near([](const Answers& a) {
+    return to_host(a.engine->product_at_b(a.matrix(rows, D, 1), a.matrix(rows, N, 2)));
+  });
+  expect_near([](const Answers& a) { return to_host(a.engine->column_sums(a.matrix(rows, D, 1))); });
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Engines, test::every_tensor_engine,
+                         [](const auto& test) { return std::string(test.param); });
+
+class KvStores : public testing::TestWithParam<const char*> {};
+
+TEST_P(KvStores, CopyReadAndWriteWholeBlocks) {
+  const auto engine = test::engine_named(GetParam());
+  if (engine == nullptr) GTEST_SKIP() << "no GPU is asked for";
+  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+    const auto store = engine->make_kv_store({3, 2, 8, precision});
+    store->grow();
+    const std::int64_t first = store->capacity();
+    ASSERT_GE(first, 5);
+    const auto size = static_cast<std::size_t>(store->block_bytes());
+    std::vector<std::byte> bytes(2 * size), back(2 * size);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 7 % 61);
+    const std::vector<std::int32_t> at{4, 1}, copies{0, 2}, swapped{1, 4};
+    store->write(at, bytes);
+    store->copy(at, copies);
+    store->grow();
+    EXPECT_GT(store->capacity(), first);
+    store->read(copies, back);
+    EXPECT_EQ(back, bytes);
+    store->read(swapped, back);
+    EXPECT_TRUE(std::equal(back.begin(), back.begin() + static_cast<std::ptrdiff_t>(size),
+                           bytes.begin() + static_cast<std::ptrdiff_t>(size)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, KvStores, test::every_engine,
+                         [](const auto& test) { return std::string(test.param); });
+
+TEST(MakeEngine, RefusesKernelsThatAreNotThere) {
+  const Error error = test::error_of([] { (void)make_engine(Place::emulated, KernelChoice::aten, 0); });
+  EXPECT_EQ(error.kind(), ErrorKind::config);
+  EXPECT_THAT(error.text(), testing::HasSubstr("run.kernels = auto"));
+}
+
+}  // namespace
+}  // namespace twistor::device
