@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <limits>
 #include <utility>
@@ -26,26 +27,30 @@ std::vector<char> read_mask(const at::Tensor& column) {
 
 }  // namespace
 
-AbsorbingModel::AbsorbingModel(std::shared_ptr<const LanguageModel> base, std::int64_t end_token,
+AbsorbingModel::AbsorbingModel(std::shared_ptr<const LanguageModel> base, EndRule rule,
                                std::int64_t prompt_tokens)
-    : base_(std::move(base)), rule_(end_token), prompt_tokens_(prompt_tokens) {
-  TWISTOR_CHECK(end_token >= 0 && end_token < base_->vocab_size(), ErrorKind::config,
-                "making the end-of-text token absorbing",
-                fmt::format("token id {} is out of range (vocabulary {})", end_token, base_->vocab_size()),
-                "correct target.end_token");
-  TWISTOR_CHECK(prompt_tokens >= 1, ErrorKind::usage, "making the end-of-text token absorbing",
-                "the prompt is empty");
+    : base_(std::move(base)), rule_(std::move(rule)), prompt_tokens_(prompt_tokens) {
+  constexpr const char* doing = "making the end-of-text token absorbing";
+  TWISTOR_CHECK(rule_.can_end(), ErrorKind::config, doing, "no token ends a text",
+                "give one or several ids: target.end_token");
+  for (const std::int64_t token : rule_.tokens())
+    TWISTOR_CHECK(token >= 0 && token < base_->vocab_size(), ErrorKind::config, doing,
+                  fmt::format("token id {} is out of range (vocabulary {})", token, base_->vocab_size()),
+                  "correct target.end_token");
+  TWISTOR_CHECK(prompt_tokens >= 1, ErrorKind::usage, doing, "the prompt is empty");
 }
 
 std::string AbsorbingModel::fingerprint() const {
   Sha256 digest;
   digest.add(base_->fingerprint());
-  digest.add(fmt::format("absorbing {}", rule_.token()));
+  digest.add(fmt::format("absorbing {}", fmt::join(rule_.tokens(), ",")));
   return digest.finish_hex();
 }
 
 std::string AbsorbingModel::description() const {
-  return fmt::format("{}, token {} ends a text", base_->description(), rule_.token());
+  const bool is_one = rule_.tokens().size() == 1;
+  return fmt::format("{}, token{} {} end{} a text", base_->description(), is_one ? "" : "s",
+                     fmt::join(rule_.tokens(), ", "), is_one ? "s" : "");
 }
 
 at::Tensor AbsorbingModel::forward(std::span<const std::int64_t> tokens, Cache& cache) const {
