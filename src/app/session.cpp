@@ -95,10 +95,11 @@ void Session::say_what_was_read() const {
   if (const std::string crowded = thread_warning(node_.size()); !crowded.empty()) log_warning(crowded);
   log_info(fmt::format("model: {}; instruction set: {}; {}", lm_->description(),
                        name_of(device::isa_in_use()), describe_threads(node_.size())));
+  const std::size_t n_front = prompt_.front.size();
   const std::string front =
-      prompt_.front.empty()
-          ? std::string{}
-          : fmt::format(", the first {} of them {}", prompt_.front.size(), describe_front(*tokenizer_));
+      n_front == 0 ? ""
+                   : fmt::format(", the first {} {}", n_front == 1 ? "is" : fmt::format("{} are", n_front),
+                                 describe_front(*tokenizer_));
   log_info(fmt::format("prompt: {} tokens{} ({}); target: {}, T = {}", prompt_.ids.size(), front,
                        shown(prompt_.ids), potential_->description(), config_.target.length));
 }

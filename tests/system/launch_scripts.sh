@@ -69,9 +69,9 @@ PATH=$work/bin:$PATH
 # rank_env.sh: what it sets, and that it keeps what is set.
 env_of() { run env "$@" "$root/launch/rank_env.sh" env; }
 cores=$(nproc)
-quota=$(. "$root/launch/rank_env.sh" && twistor_quota_cores)  # of the container that the tests run in, if it has one
+# Of the container that the tests run in, if it has one.
+quota=$(bash -c '. "$1/launch/rank_env.sh"; twistor_quota_cores' bash "$root")
 [[ -z $quota ]] || ((quota >= cores)) || cores=$quota
-unset OMP_NUM_THREADS OMP_WAIT_POLICY
 env_of
 check "one rank gets all cores" out_has "^OMP_NUM_THREADS=$cores\$"
 check "one rank does not yield" not out_has OMPI_MCA_mpi_yield_when_idle
@@ -84,7 +84,7 @@ env_of SLURM_CPUS_PER_TASK=6
 check "Slurm's cores per task" out_has '^OMP_NUM_THREADS=6$'
 env_of OMP_NUM_THREADS=3
 check "the user's threads are kept" out_has '^OMP_NUM_THREADS=3$'
-env_of OMP_NUM_THREADS=$cores OMPI_COMM_WORLD_LOCAL_SIZE=1
+env_of "OMP_NUM_THREADS=$cores" OMPI_COMM_WORLD_LOCAL_SIZE=1
 check "threads that have cores of their own may spin" not out_has OMP_WAIT_POLICY
 env_of OMP_NUM_THREADS=$((cores + 1)) OMPI_COMM_WORLD_LOCAL_SIZE=2
 check "threads that share cores do not spin" out_has '^OMP_WAIT_POLICY=passive$'

@@ -1,9 +1,12 @@
 """Models and folders as people have them: special tokens in front, padded vocabularies, several end tokens, two runs in one folder."""
 import json
+import math
+import os
+import re
 import shutil
 import subprocess
 
-from run_twistor import QUICKSTART, SMALL as SMALL_RUN, TINY, estimates, expect, finish, main, parameters, ranks_of, run, start, succeed, wait_until
+from run_twistor import ENVIRONMENT, QUICKSTART, SMALL as SMALL_RUN, TINY, TWISTOR, estimates, expect, finish, main, parameters, ranks_of, run, start, succeed, wait_until
 
 # Three tokens: to go through all continuations takes no time.
 SMALL = [*SMALL_RUN, "--target.length=3"]
@@ -39,7 +42,7 @@ def special_tokens(folder):
     model = copy_of_tiny(folder / "model", lambda tokenizer: tokenizer.update(post_processor=TEMPLATE))
     keys = ["train", QUICKSTART, *SMALL, f"--model.path={model}"]
     done = succeed(2, *keys, f"--run.output={folder}/auto")
-    expect("the first 1 of them '<end>' (id 0), by the post_processor of tokenizer.json" in done.err, f"expected the rule in the log, got {done}")
+    expect("the first is '<end>' (id 0), by the post_processor of tokenizer.json" in done.err, f"expected the rule in the log, got {done}")
     ids = ids_of(TEXT)
     prompt = summary(folder / "auto")["prompt"]
     expect(prompt == {"ids": [0, *ids], "special_tokens": [0], "rule": "the post_processor of tokenizer.json"}, f"expected the ids and the rule, got {prompt}")
@@ -173,4 +176,26 @@ def without_exact_samples(folder):
     expect(done.code == 78 and "train.positives asks for exact samples" in done.err, f"expected a refusal, got {done}")
 
 
-main(special_tokens, padded_vocabulary, end_tokens, two_runs_in_one_folder, more_ranks_than_shards, without_exact_samples)
+def threads(folder):
+    """The log says how many threads a rank has and why; threads that outnumber cores should not spin."""
+    words = [TWISTOR, "sample", QUICKSTART, *SMALL, "--smc.proposal=base", "--sample.count=2", f"--run.output={folder}/run"]
+    unset = ["OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"]
+    bare = {**{name: value for name, value in ENVIRONMENT.items() if name not in unset},
+            **{name: value for name, value in os.environ.items() if name not in unset}}
+
+    def log_of(**more):
+        return subprocess.run(words, env={**bare, **more}, capture_output=True, text=True, timeout=60, check=True).stderr
+
+    cores = len(os.sched_getaffinity(0))
+    log = log_of()
+    said = re.search(r"; (\d+) threads? per rank \((\d+) cores?(, a CPU quota of ([0-9.]+))?, 1 rank on this machine\)", log)
+    expect(said and int(said[2]) == cores, f"expected one line about {cores} cores, got {log!r}")
+    expect(said and int(said[1]) == min(cores, math.ceil(float(said[4])) if said[4] else cores), f"expected a thread for each usable core, got {log!r}")
+    expect("OMP_WAIT_POLICY" not in log, f"expected no warning, got {log!r}")
+    crowded = {"OMP_NUM_THREADS": str(2 * cores)}
+    log = log_of(**crowded)
+    expect(f"; {2 * cores} threads per rank" in log and "set OMP_WAIT_POLICY=passive" in log, f"expected the user's number and a warning, got {log!r}")
+    expect("OMP_WAIT_POLICY" not in log_of(OMP_WAIT_POLICY="passive", **crowded), "expected no warning where threads sleep")
+
+
+main(special_tokens, padded_vocabulary, end_tokens, two_runs_in_one_folder, more_ranks_than_shards, without_exact_samples, threads)
