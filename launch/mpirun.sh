@@ -53,7 +53,7 @@ while IFS='=' read -r name value; do
   esac
   [[ -n ${!name:-} ]] || export "$name=$value"
 done < <(grep '^OMPI_' "$repo/launch/openmpi.env")
-for name in OMP_NUM_THREADS TWISTOR_CACHE; do
+for name in OMP_NUM_THREADS OMP_WAIT_POLICY TWISTOR_CACHE; do
   [[ -z ${!name:-} ]] || options+=(-x "$name")
 done
 

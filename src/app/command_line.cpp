@@ -57,7 +57,7 @@ const std::vector<Description>& descriptions() {
        {"model", "prompt", "target"}},
       {"tokenize", "MODEL --text S [--special]", "print the token ids of a text as a JSON array", false,
        false},
-      {"score", "MODEL (--text S | --ids I,J,...) [--dtype D]",
+      {"score", "MODEL (--text S | --ids I,J,...) [OPTIONS]",
        "print the log-probability of every token as JSON", false, false},
       {"info", "PATH", "describe a model, a run's folder or any file of a run", false, false},
   };
@@ -118,6 +118,9 @@ po::options_description make_options(const Description& command, bool with_all_k
   if (command.name == "score") {
     add_option(own, "ids", "I,J,...", "token ids, in place of a text");
     add_option(own, "dtype", "D", join_alternatives(choices_of<device::Precision>()) + " [float32]");
+    add_option(own, "special-tokens", "A",
+               "those in front of the text: auto (what the tokenizer says) or none [auto]");
+    add_option(own, "padded-tokens", "A", "rows of the vocabulary that no token has: mask or keep [mask]");
   }
   own.add_options()("help", "print this");
   options.add(own);
@@ -190,6 +193,12 @@ Arguments split_arguments(std::span<const std::string> words, const Description&
   return arguments;
 }
 
+std::string one_of(const config::Override& setting, std::string_view first, std::string_view second) {
+  TWISTOR_CHECK(setting.value == first || setting.value == second, ErrorKind::usage, doing,
+                fmt::format("--{}: expected {} or {}, got '{}'", setting.key, first, second, setting.value));
+  return setting.value;
+}
+
 void set_option(const config::Override& setting, Invocation& invocation) {
   if (setting.key == "text") {
     invocation.text = setting.value;
@@ -203,6 +212,10 @@ void set_option(const config::Override& setting, Invocation& invocation) {
     invocation.ids = scratch.prompt.ids;
   } else if (setting.key == "special") {
     invocation.is_special = true;
+  } else if (setting.key == "special-tokens") {
+    invocation.special_tokens = one_of(setting, "auto", "none");
+  } else if (setting.key == "padded-tokens") {
+    invocation.padded_tokens = one_of(setting, "mask", "keep");
   } else {
     TWISTOR_CHECK(find_name<device::Precision>(setting.value), ErrorKind::usage, doing,
                   fmt::format("--dtype: expected {}, got '{}'",

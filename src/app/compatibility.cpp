@@ -71,6 +71,7 @@ void compare_prompts(const store::Checkpoint& checkpoint, const Expectation& exp
   if (checkpoint.prompt == expected.prompt) return;
   differences.compare_key("prompt.text");
   differences.compare_key("prompt.ids");
+  differences.compare_key("prompt.special_tokens");
   if (!checkpoint.prompt.empty())
     differences.compare("the prompt as tokens", fmt::format("{}", fmt::join(checkpoint.prompt, ",")),
                         fmt::format("{}", fmt::join(expected.prompt, ",")));
@@ -83,6 +84,8 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
   Differences differences(stored, wanted);
   differences.compare("the language model's fingerprint", checkpoint.model_fingerprint,
                       expected.model_fingerprint);
+  if (checkpoint.model_fingerprint != expected.model_fingerprint)
+    differences.compare_key("model.padded_tokens");
   differences.compare("twist.form", checkpoint.twist_form, expected.config.twist.form);
   compare_prompts(checkpoint, expected, differences);
   differences.compare("the target", checkpoint.target_identity, expected.target_identity);

@@ -20,18 +20,22 @@ constexpr config::Range tokens{1, 1048576};
 void ModelConfig::visit_keys(const config::Visitor& visit) {
   visit(key("path", "language model: a folder in Hugging Face layout or a .gguf file (required)"), &path);
   visit(choice("dtype", "arithmetic of its matrix products", choices_of<device::Precision>()), &dtype);
+  visit(choice("padded_tokens", "rows of the vocabulary that no token has", {"mask", "keep"}),
+        &padded_tokens);
 }
 
 void PromptConfig::visit_keys(const config::Visitor& visit) {
   visit(key("text", "prompt as text (this or prompt.ids is required)"), &text);
   visit(key("ids", "prompt as token ids"), &ids);
+  visit(choice("special_tokens", "those that the tokenizer puts in front of a text", {"auto", "none"}),
+        &special_tokens);
 }
 
 void TargetConfig::visit_keys(const config::Visitor& visit) {
   visit(key("length", "T, tokens to generate", tokens), &length);
   PotentialOptions::visit_keys(visit);
   visit(key("stop_at_eos", "whether a generated end-of-text token ends the text"), &stop_at_eos);
-  visit(key("end_token", "end-of-text token, where the model's files name none"), &end_token);
+  visit(key("end_token", "ids of the tokens that end a text, empty: as the model's files say"), &end_token);
   visit(key("observation_length", "continuation: tokens to draw jointly where none are given", tokens),
         &observation_length);
 }
@@ -70,7 +74,7 @@ void EvaluateConfig::visit_keys(const config::Visitor& visit) {
 }
 
 void ExactConfig::visit_keys(const config::Visitor& visit) {
-  visit(choice("source", "how exact samples are made", {"auto", "enumeration", "rejection", "joint"}),
+  visit(choice("source", "how exact samples are made", {"auto", "enumeration", "rejection", "joint", "none"}),
         &source);
   visit(key("count", "exact samples to make", count_from(1)), &count);
   visit(key("budget", "most sequences that rejection draws", count_from(1)), &budget);

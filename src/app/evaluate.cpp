@@ -15,7 +15,7 @@ int evaluate(const Invocation& invocation) {
   const Session session(invocation.config, invocation.config_file);
   const std::string& given = session.config().evaluate.checkpoint;
   const store::Checkpoint checkpoint =
-      store::load_checkpoint(given.empty() ? session.output("checkpoint.h5") : config::output_path(given));
+      load_checkpoint(session, given.empty() ? session.output("checkpoint.h5") : config::output_path(given));
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist();
   restore(*twist, checkpoint);

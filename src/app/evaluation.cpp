@@ -89,7 +89,10 @@ void finish(const Session& session, report::Sinks& sinks, const estimate::Evalua
                         .particles = session.config().smc.sweep.particles,
                         .n_ranks = session.world().size(),
                         .seconds = total_seconds,
-                        .folder = session.output("")};
+                        .folder = session.output(""),
+                        .prompt = session.prompt(),
+                        .special_tokens = session.whole_prompt().front,
+                        .special_tokens_rule = session.whole_prompt().rule};
   sinks.finished(run);
 }
 

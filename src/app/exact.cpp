@@ -13,7 +13,7 @@ namespace twistor::app {
 
 exact::Target Session::exact_target() const {
   return {.lm = *lm_,
-          .prompt = prompt_,
+          .prompt = prompt_.ids,
           .length = config_.target.length,
           .potential = *potential_,
           .identity = potential_identity_,
@@ -27,14 +27,17 @@ exact::SetOptions Session::exact_options(const exact::Target& target) const {
   const double most_enumerated = e.enumerate == "never"    ? 0.0
                                  : e.enumerate == "always" ? std::numeric_limits<double>::infinity()
                                                            : static_cast<double>(e.enumeration_limit);
+  const bool is_none = exact.source == "none";  // then no file is looked at either
   return {.way = exact.source == "auto" ? exact::choose_way(target, most_enumerated)
                                         : exact::way_from_name(exact.source),
           .count = exact.count,
           .budget = exact.budget,
           .enumeration_limit = e.enumeration_limit,
           .seed = config_.run.seed,
-          .file = exact.path.empty() ? output("exact.h5") : config::output_path(exact.path),
-          .is_shared = !exact.path.empty()};
+          .file = is_none              ? std::filesystem::path()
+                  : exact.path.empty() ? output("exact.h5")
+                                       : config::output_path(exact.path),
+          .is_shared = !is_none && !exact.path.empty()};
 }
 
 store::ExactSamples Session::exact_samples(
@@ -55,7 +58,12 @@ store::ExactSamples Session::exact_samples(
                ? "run again to go on; an enumeration that is cut short begins anew"
                : fmt::format("{} of {} exact samples from {} draws are kept; run again to go on", samples.n(),
                              options.count, samples.n_draws));
-    if (is_root() && options.way == exact::Way::rejection && samples.n() < options.count)
+    if (is_root() && options.way == exact::Way::rejection && samples.n() == 0)
+      log_warning(fmt::format(
+          "rejection gave up after {} draws without any sample: one is expected to cost more than "
+          "what is left of exact.budget = {}; with a larger one the next run resumes there",
+          samples.n_draws, options.budget));
+    else if (is_root() && options.way == exact::Way::rejection && samples.n() < options.count)
       log_warning(fmt::format("exact.budget = {} draws gave {} of {} exact samples; going on with those",
                               options.budget, samples.n(), options.count));
   }

@@ -9,6 +9,7 @@
 
 #include "twistor/app/commands.hpp"
 #include "twistor/app/instruction_set.hpp"
+#include "twistor/app/threads.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/communicator.hpp"
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
       app::agree_on_isa(*world);
     else
       (void)device::isa_in_use();  // a wrong TWISTOR_ISA is refused here and not amid parallel kernels
+    app::share_cores(world ? &*world : nullptr);
     return app::run(command_line.invocation);
   } catch (const std::exception& error) {
     comm::report_and_abort(world ? &*world : nullptr, error, "running twistor");

@@ -54,7 +54,7 @@ LoadedTwist load_twist(const Session& session) {
                 fmt::format("there is no checkpoint {}", file.string()),
                 "train first, name a checkpoint with evaluate.checkpoint, or set smc.proposal = base to draw "
                 "without a twist");
-  const store::Checkpoint checkpoint = store::load_checkpoint(file);
+  const store::Checkpoint checkpoint = load_checkpoint(session, file);
   require_fits(session, checkpoint, Purpose::use);
   auto twist = session.make_twist();
   restore(*twist, checkpoint);

@@ -13,6 +13,7 @@
 #include "twistor/format/json.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/model/masked_tokens.hpp"
 #include "twistor/potential/registry.hpp"
 
 namespace twistor::app {
@@ -52,7 +53,7 @@ class Scoring {
     if (scorer_ != nullptr) return;
     if (tokenizer_ == nullptr) load(invocation.config_file, false);
     potential_ = potential::make_potential(options_, context());
-    prompt_ = prompt_ids(config_, tokenizer_.get(), context().vocab_size());
+    prompt_ = read_prompt(config_, tokenizer_.get(), context().vocab_size()).ids;
     const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
     if (!warning.empty()) log_warning(warning);
   }
@@ -76,7 +77,7 @@ class Scoring {
 
  private:
   [[nodiscard]] potential::TargetContext context() const {
-    return target_context(lm_.get(), tokenizer_.get());
+    return target_context(config_, lm_.get(), tokenizer_.get());
   }
 
   void load(const std::filesystem::path& config_file, bool with_lm) {
@@ -89,6 +90,7 @@ class Scoring {
     model::LoadOptions options;
     options.precision = from_name<device::Precision>(config_.model.dtype, "model.dtype");
     lm_ = model::load_language_model(path, options);
+    if (config_.model.padded_tokens != "keep") lm_ = model::mask_padded_tokens(std::move(lm_), *tokenizer_);
   }
 
   const Config& config_;

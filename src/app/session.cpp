@@ -2,9 +2,10 @@
 #include "twistor/app/session.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "twistor/app/signals.hpp"
-#include "twistor/app/target_options.hpp"
+#include "twistor/app/threads.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
@@ -14,7 +15,9 @@
 #include "twistor/learn/registry.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/model/masked_tokens.hpp"
 #include "twistor/potential/registry.hpp"
+#include "twistor/store/archive.hpp"
 #include "twistor/text/decode.hpp"
 #include "twistor/twist/registry.hpp"
 
@@ -38,6 +41,13 @@ std::uintmax_t bytes_of(const std::filesystem::path& path) {
   return total;
 }
 
+/// "3,7,11": the first ones of a long list.
+std::string shown(std::span<const std::int64_t> ids) {
+  constexpr std::size_t most = 16;
+  return fmt::format("{}{}", fmt::join(ids.first(std::min(most, ids.size())), ","),
+                     ids.size() > most ? ",..." : "");
+}
+
 }  // namespace
 
 Session::Session(const Config& config, const std::filesystem::path& config_file)
@@ -48,29 +58,51 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
       engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(),
                                   from_name<device::Precision>(config.model.dtype, "model.dtype"))) {
   watch_signals();
-  std::error_code failure;
-  std::filesystem::create_directories(config::output_path(config.run.output), failure);
-  TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config.run.output, failure.message(),
-                "choose another run.output");
+  open_output();
   load_model(config_file);
   stop_if_interrupted("nothing was begun");
-  prompt_ = prompt_ids(config_, tokenizer_.get(), lm_->vocab_size());
-  const std::int64_t total = static_cast<std::int64_t>(prompt_.size()) + config.target.length;
+  prompt_ = read_prompt(config_, tokenizer_.get(), lm_->vocab_size());
+  const std::int64_t total = static_cast<std::int64_t>(prompt_.ids.size()) + config.target.length;
   TWISTOR_CHECK(total <= lm_->context_length(), ErrorKind::config, "checking the configuration",
                 fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
-                            prompt_.size(), config.target.length, lm_->context_length()),
+                            prompt_.ids.size(), config.target.length, lm_->context_length()),
                 "shorten the prompt or target.length");
   if (config.target.stop_at_eos) make_end_absorbing();
   make_potential(config_file);
-  start_ = std::make_shared<potential::Prefill>(potential::prefill(*lm_, prompt_));
-  if (is_root()) {
-    const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_);
-    if (!warning.empty()) log_warning(warning);
-    log_info(fmt::format("model: {}; engine: {}; instruction set: {}", lm_->description(),
-                         engine_->description(), name_of(device::isa_in_use())));
-    log_info(fmt::format("prompt: {} tokens; target: {}, T = {}", prompt_.size(), potential_->description(),
-                         config.target.length));
-  }
+  start_ = std::make_shared<potential::Prefill>(potential::prefill(*lm_, prompt_.ids));
+  if (is_root()) say_what_was_read();
+}
+
+/// The folder, and the certainty that its file system takes what a run writes, before there is anything to
+/// lose.
+void Session::open_output() {
+  const std::filesystem::path folder = config::output_path(config_.run.output);
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config_.run.output, failure.message(),
+                "choose another run.output");
+  if (!is_root()) return;
+  lock_ = FolderLock(folder);
+  if (!lock_.is_held())
+    log_warning(fmt::format("{} cannot be locked ({}): let no other run write there", folder.string(),
+                            lock_.problem()));
+  store::try_folder(folder);
+}
+
+void Session::say_what_was_read() const {
+  const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_.ids);
+  if (!warning.empty()) log_warning(warning);
+  if (const std::string crowded = thread_warning(node_.size()); !crowded.empty()) log_warning(crowded);
+  log_info(fmt::format("model: {}; engine: {}; instruction set: {}; {}", lm_->description(),
+                       engine_->description(), name_of(device::isa_in_use()),
+                       describe_threads(node_.size())));
+  const std::size_t n_front = prompt_.front.size();
+  const std::string front =
+      n_front == 0 ? ""
+                   : fmt::format(", the first {} {}", n_front == 1 ? "is" : fmt::format("{} are", n_front),
+                                 describe_front(*tokenizer_));
+  log_info(fmt::format("prompt: {} tokens{} ({}); target: {}, T = {}", prompt_.ids.size(), front,
+                       shown(prompt_.ids), potential_->description(), config_.target.length));
 }
 
 void Session::load_model(const std::filesystem::path& config_file) {
@@ -81,6 +113,14 @@ void Session::load_model(const std::filesystem::path& config_file) {
   lm_ = model::load_language_model(
       path, {from_name<device::Precision>(config_.model.dtype, "model.dtype"), weight_memory(), engine_});
   tokenizer_ = text::load_tokenizer(path);
+  if (tokenizer_ == nullptr || config_.model.padded_tokens == "keep") return;
+  const std::vector<model::TokenRange> padded = model::padded_tokens(*lm_, *tokenizer_);
+  lm_ = model::mask_padded_tokens(std::move(lm_), *tokenizer_);
+  if (is_root() && !padded.empty())
+    log_info(
+        fmt::format("the vocabulary is padded: {} stand for no token and are never drawn "
+                    "(model.padded_tokens = mask)",
+                    model::describe(padded)));
 }
 
 model::WeightMemory Session::weight_memory() {
@@ -94,21 +134,16 @@ model::WeightMemory Session::weight_memory() {
 
 void Session::make_end_absorbing() {
   const std::string doing = "reading target.stop_at_eos";
-  const std::vector<std::int64_t>& given = config_.target.end_token;
-  TWISTOR_CHECK(given.size() <= 1, ErrorKind::config, "reading target.end_token",
-                fmt::format("expected one token id, got {}", given.size()));
-  std::optional<std::int64_t> end;
-  if (!given.empty())
-    end = given.front();
-  else if (tokenizer_ != nullptr)
-    end = tokenizer_->eos_id();
-  TWISTOR_CHECK(end.has_value(), ErrorKind::config, doing, "the model's files name no end-of-text token",
-                "give its id: target.end_token");
+  std::vector<std::int64_t> ends = config_.target.end_token;
+  if (ends.empty() && tokenizer_ != nullptr) ends = tokenizer_->end_ids();
+  TWISTOR_CHECK(!ends.empty(), ErrorKind::config, doing,
+                "the model's files name no end-of-text token: eos_token_id and eos_token are missing or null",
+                "give one or several ids: target.end_token");
   TWISTOR_CHECK(config_.target.potential != "continuation", ErrorKind::config, doing,
                 "the potential continuation asks what follows s, and nothing follows a text that has ended",
                 "set target.stop_at_eos = false, or choose another potential");
-  lm_ = std::make_unique<model::AbsorbingModel>(std::move(lm_), *end,
-                                                static_cast<std::int64_t>(prompt_.size()));
+  lm_ = std::make_unique<model::AbsorbingModel>(std::move(lm_), model::EndRule(ends),
+                                                static_cast<std::int64_t>(prompt_.ids.size()));
 }
 
 void Session::make_potential(const std::filesystem::path& config_file) {
@@ -117,7 +152,7 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
     // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
     const std::int64_t index = 0;
-    const exact::JointDraws draw = exact::BaseSampler(*lm_, prompt_)
+    const exact::JointDraws draw = exact::BaseSampler(*lm_, prompt_.ids)
                                        .joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
     joint_sample_ = draw.sequences.tokens;
     observation_ = options.ids = draw.observations.tokens;
@@ -125,7 +160,7 @@ void Session::make_potential(const std::filesystem::path& config_file) {
       log_info(fmt::format("drawn jointly: o = \"{}\" with s = \"{}\"", decode(observation_),
                            decode(joint_sample_)));
   }
-  potential::TargetContext context = target_context(lm_.get(), tokenizer_.get());
+  potential::TargetContext context = target_context(config_, lm_.get(), tokenizer_.get());
   context.weight_memory = [this] { return weight_memory(); };
   potential_ = potential::make_potential(options, context);
   potential_identity_ = potential::identity(*potential_, options);
@@ -157,7 +192,7 @@ smc::SweepOptions Session::sweep_options() const {
 
 std::string Session::decode(std::span<const std::int64_t> ids) const {
   if (tokenizer_ == nullptr) return {};
-  return text::decode_any(*tokenizer_, model::before_end(ids, lm_->absorbing_token()));
+  return text::decode_any(*tokenizer_, lm_->end_rule().before_end(ids));
 }
 
 std::filesystem::path Session::output(const std::string& name) const {

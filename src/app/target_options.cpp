@@ -11,6 +11,7 @@
 #include "twistor/config/paths.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/store/foreign_arrays.hpp"
+#include "twistor/text/front.hpp"
 
 namespace twistor::app {
 namespace {
@@ -56,8 +57,10 @@ potential::PotentialOptions target_options(const Config& config, const std::file
   return options;
 }
 
-potential::TargetContext target_context(const model::LanguageModel* lm, const text::Tokenizer* tokenizer) {
+potential::TargetContext target_context(const Config& config, const model::LanguageModel* lm,
+                                        const text::Tokenizer* tokenizer) {
   potential::TargetContext context;
+  context.has_special_tokens = config.prompt.special_tokens != "none";
   context.lm = lm;
   context.tokenizer = tokenizer;
   context.read_arrays = [](const std::filesystem::path& file, std::span<const std::string> names) {
@@ -69,17 +72,35 @@ potential::TargetContext target_context(const model::LanguageModel* lm, const te
   return context;
 }
 
-std::vector<std::int64_t> prompt_ids(const Config& config, const text::Tokenizer* tokenizer,
-                                     std::int64_t vocab_size) {
-  auto prompt = config.prompt.ids;
-  if (prompt.empty()) {
+std::string describe_front(const text::Tokenizer& tokenizer) {
+  const text::SpecialTokens special = tokenizer.special_tokens();
+  std::string out;
+  for (const std::int64_t id : special.before)
+    out +=
+        fmt::format("{}{} (id {})", out.empty() ? "" : ", ", format::quote(tokenizer.decode({&id, 1})), id);
+  if (out.empty()) out = "nothing";
+  return special.rule.empty() ? out : fmt::format("{}, by {}", out, special.rule);
+}
+
+std::vector<std::int64_t> encode_text(const text::Tokenizer& tokenizer, std::string_view text,
+                                      std::string_view special_tokens) {
+  return special_tokens == "none" ? tokenizer.encode(text) : text::encode_from_start(tokenizer, text);
+}
+
+Prompt read_prompt(const Config& config, const text::Tokenizer* tokenizer, std::int64_t vocab_size) {
+  Prompt prompt{.ids = config.prompt.ids, .front = {}, .rule = {}};
+  if (prompt.ids.empty()) {
     TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::config, "reading prompt.text",
                   "the model has no tokenizer", "give prompt.ids instead");
-    prompt = tokenizer->encode(config.prompt.text);
+    prompt.ids = encode_text(*tokenizer, config.prompt.text, config.prompt.special_tokens);
+    if (config.prompt.special_tokens != "none" && text::has_front(*tokenizer, prompt.ids)) {
+      prompt.front = tokenizer->special_tokens().before;
+      prompt.rule = tokenizer->special_tokens().rule;
+    }
   }
-  TWISTOR_CHECK(!prompt.empty(), ErrorKind::config, "reading the prompt", "it has no tokens",
+  TWISTOR_CHECK(!prompt.ids.empty(), ErrorKind::config, "reading the prompt", "it has no tokens",
                 "give a longer prompt.text");
-  for (const std::int64_t id : prompt)
+  for (const std::int64_t id : prompt.ids)
     TWISTOR_CHECK(id >= 0 && id < vocab_size, ErrorKind::config, "reading the prompt",
                   fmt::format("token id {} is out of range (vocabulary {})", id, vocab_size),
                   "correct prompt.ids");

@@ -9,7 +9,9 @@
 #include "twistor/app/signals.hpp"
 #include "twistor/app/train_checkpoint.hpp"
 #include "twistor/app/train_log.hpp"
+#include "twistor/base/log.hpp"
 #include "twistor/base/stopwatch.hpp"
+#include "twistor/comm/communicator.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
 
@@ -27,7 +29,6 @@ class Training {
  public:
   explicit Training(const Invocation& invocation)
       : session_(invocation.config, invocation.config_file),
-        shards_(session_.config().train.trainer.n_shards, session_.world()),
         checkpoint_(session_),
         exact_(exact_samples()),
         source_(split(exact_, session_.config()).for_learning),
@@ -50,10 +51,13 @@ class Training {
 
  private:
   /// The first long work, so what all of it will cost is said before.
-  [[nodiscard]] store::ExactSamples exact_samples() const {
+  [[nodiscard]] store::ExactSamples exact_samples() {
     const Config& config = session_.config();
     say_cost(session_, work_of_training(config, checkpoint_.n_updates(), n_exact_without_draws(session_)));
-    return session_.exact_samples([&](const store::ExactSamples& samples) { (void)split(samples, config); });
+    return session_.exact_samples([&](const store::ExactSamples& samples) {
+      (void)split(samples, config);
+      checkpoint_.note_samples(samples);
+    });
   }
 
   /// Throws Stopped after a signal; the checkpoint is written then.
@@ -100,7 +104,6 @@ class Training {
 
   Stopwatch watch_;
   Session session_;
-  learn::Shards shards_;  // refuses too many ranks before anything is read
   TrainCheckpoint checkpoint_;
   store::ExactSamples exact_;
   exact::Source source_;
@@ -115,6 +118,13 @@ class Training {
 }  // namespace
 
 int train(const Invocation& invocation) {
+  const std::int64_t n_shards = invocation.config.train.trainer.n_shards;
+  const comm::Communicator world = comm::Communicator::world();
+  if (world.rank() == 0 && world.size() > n_shards)
+    log_warning(fmt::format(
+        "{} of {} ranks will idle while gradients are computed: train.shards = {} (another number "
+        "gives other learned bits); all ranks sample and evaluate",
+        world.size() - n_shards, world.size(), n_shards));
   return Training(invocation).run();
 }
 

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "twistor/app/twist_store.hpp"
+#include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -23,12 +24,28 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
   TWISTOR_CHECK(is_found || mode != "require", ErrorKind::no_input, doing, "there is no checkpoint",
                 "set run.resume = auto to start anew");
   if (!is_found) return;
-  found_ = store::load_checkpoint(file_);
+  found_ = load_checkpoint(session_, file_);
   require_fits(session_, *found_, Purpose::go_on_learning);
   const std::int64_t wanted = session_.config().train.updates;
   TWISTOR_CHECK(found_->update <= wanted, ErrorKind::config, doing,
                 fmt::format("its checkpoint has {} updates, train.updates is {}", found_->update, wanted),
                 "raise train.updates, or set run.resume = never to start anew");
+}
+
+void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
+  if (session_.config().train.samples.positives == learn::Positives::weighted) return;
+  Sha256 digest;
+  digest.add(fmt::format("{} of {} tokens\n", samples.n(), samples.length));
+  digest.add(std::as_bytes(std::span(samples.tokens.values)));
+  learned_samples_ = digest.finish_hex();
+  const std::string before = found_ ? found_->learned_samples : std::string{};
+  TWISTOR_CHECK(
+      before.empty() || before == learned_samples_, ErrorKind::config,
+      "resuming the run in " + session_.config().run.output,
+      fmt::format("the exact samples that the twist learned from are not those of this run, {} samples with "
+                  "exact.path = '{}' and exact.budget = {}",
+                  samples.n(), session_.config().exact.path, session_.config().exact.budget),
+      "set these back, or choose another run.output to start anew");
 }
 
 bool TrainCheckpoint::is_there() const {
@@ -67,6 +84,7 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
   saved_at_ = trainer.n_updates();
   if (!session_.is_root()) return;
   store::Checkpoint checkpoint = to_checkpoint(session_, twist, trainer);
+  checkpoint.learned_samples = learned_samples_;
   if (evaluations.first) checkpoint.numbers = estimate::to_numbers(*evaluations.first, "before");
   if (evaluations.base) checkpoint.numbers.merge(estimate::to_numbers(*evaluations.base, "base"));
   if (const std::string notice = size_notice(checkpoint); !notice.empty() && !has_said_size_)

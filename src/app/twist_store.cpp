@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/mapped_file.hpp"
+#include "twistor/comm/collectives.hpp"
 #include "twistor/config/paths.hpp"
 
 namespace twistor::app {
@@ -71,6 +73,24 @@ class CheckpointVisitor final : public learn::StateVisitor {
 };
 
 }  // namespace
+
+store::Checkpoint load_checkpoint(const Session& session, const std::filesystem::path& file) {
+  constexpr const char* kind = "checkpoint";
+  store::Archive archive;
+  std::string origin, bytes;
+  if (session.is_root()) {
+    archive = store::load_latest(file, kind);
+    origin = archive.origin;
+    if (session.world().size() > 1) {
+      const MappedFile whole(origin);
+      bytes.assign(reinterpret_cast<const char*>(whole.bytes().data()), whole.bytes().size());
+    }
+  }
+  comm::broadcast(origin, 0, session.world());
+  comm::broadcast(bytes, 0, session.world());
+  if (!session.is_root()) archive = store::read_archive(std::as_bytes(std::span(bytes)), origin, kind);
+  return store::checkpoint_from(std::move(archive));
+}
 
 store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
                                 learn::Trainer& trainer) {

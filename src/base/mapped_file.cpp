@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "twistor/base/error.hpp"
@@ -37,6 +38,14 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
   TWISTOR_CHECK(address != MAP_FAILED, ErrorKind::no_input, doing, std::strerror(errno));
   bytes_ = {static_cast<const std::byte*>(address), size};
+  constexpr std::string_view lfs = "version https://git-lfs.github.com/spec/";
+  constexpr std::size_t most_pointer_bytes = 1024;  // of the format
+  if (size < most_pointer_bytes &&
+      std::string_view(static_cast<const char*>(address), size).starts_with(lfs)) {
+    ::munmap(address, size);
+    throw Error(ErrorKind::data, doing, "the file is a Git LFS pointer: the contents were not downloaded",
+                "run `git lfs pull` in its folder");
+  }
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

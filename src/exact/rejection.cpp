@@ -37,6 +37,10 @@ std::vector<AcceptedDraw> gather(const std::vector<AcceptedDraw>& mine, std::int
 
 }  // namespace
 
+std::int64_t draws_allowed(std::int64_t budget, std::int64_t n_accepted) {
+  return n_accepted > 0 ? budget : budget / 2 + budget % 2;
+}
+
 std::int64_t next_round(const RoundPlan& plan) {
   TWISTOR_ASSERT(plan.n_accepted < plan.n_wanted && plan.n_draws < plan.max_draws,
                  "a round is planned while samples and budget are left");
@@ -104,7 +108,7 @@ void add_round(const RejectionSampler& sampler, const RejectionLimits& limits, s
   const std::int64_t end = set.n_draws + next_round({.n_wanted = limits.count,
                                                      .n_accepted = set.n(),
                                                      .n_draws = set.n_draws,
-                                                     .max_draws = limits.budget,
+                                                     .max_draws = draws_allowed(limits.budget, set.n()),
                                                      .least = limits.least_per_rank * comm.size(),
                                                      .most = limits.most_per_rank * comm.size()});
   const auto accepted =

@@ -160,7 +160,7 @@ bool add_by_rejection(const Target& target, const SetOptions& options, const com
     if (world.rank() == 0) store::write_exact_samples(partial_file(options.file), out);
     last_save = Clock::now();
   };
-  while (out.n() < options.count && out.n_draws < options.budget) {
+  while (out.n() < options.count && out.n_draws < draws_allowed(options.budget, out.n())) {
     if (is_interrupted(steering.interrupt)) {
       save();
       return false;
@@ -183,8 +183,9 @@ std::string_view way_name(Way way) {
 Way way_from_name(std::string_view name) {
   for (const auto& [value, known] : way_names)
     if (known == name) return value;
-  TWISTOR_CHECK(false, ErrorKind::config, "reading exact.source",
-                fmt::format("\"{}\" is not known, expected auto, enumeration, rejection or joint", name));
+  TWISTOR_CHECK(
+      false, ErrorKind::config, "reading exact.source",
+      fmt::format("\"{}\" is not known, expected auto, enumeration, rejection, joint or none", name));
   return Way::none;
 }
 
@@ -233,8 +234,15 @@ bool make(const Target& target, const SetOptions& options, const comm::Communica
 
 void keep(const SetOptions& options, const SampleSet& set) {
   if (set.is_new && set.samples.n() > 0) store::write_exact_samples(options.file, set.samples);
+  if (options.way != Way::rejection) return;
+  // Draws in vain are a finding too: the next run must not repeat them.
+  if (set.samples.n() == 0) {
+    if (set.is_new && set.samples.n_draws > 0)
+      store::write_exact_samples(partial_file(options.file), set.samples);
+    return;
+  }
   std::error_code ignored;
-  if (options.way == Way::rejection) std::filesystem::remove(partial_file(options.file), ignored);
+  std::filesystem::remove(partial_file(options.file), ignored);
 }
 
 }  // namespace twistor::exact

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/format/gguf_parts.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/format/weight_formats.hpp"
 
@@ -74,17 +75,36 @@ void check_overlaps(const std::vector<TensorInfo>& tensors, const std::string& d
         doing, fmt::format("tensor {} overlaps tensor {}", quote(order[i]->name), quote(order[i - 1]->name)));
 }
 
+/// A file, or all parts of a model.
 class GgufWeights final : public WeightFile {
  public:
-  explicit GgufWeights(const std::filesystem::path& path)
-      : path_(path), file_(GgufFile::open(path)), tensors_(gguf_tensors(file_)) {}
+  explicit GgufWeights(const std::filesystem::path& path) : path_(path) {
+    files_.push_back(GgufFile::open(path));
+    const std::vector<std::filesystem::path> parts = gguf_parts(files_.front(), path);
+    for (const std::filesystem::path& part : parts)
+      if (part != path) files_.push_back(GgufFile::open(part));
+    std::int64_t n_wanted = -1;
+    for (const GgufFile& file : files_) {
+      for (TensorInfo& tensor : gguf_tensors(file)) tensors_.push_back(std::move(tensor));
+      if (const auto n = file.find_integer("split.tensors.count"); n && parts.size() > 1) n_wanted = *n;
+    }
+    std::ranges::sort(tensors_, {}, &TensorInfo::name);
+    const std::string doing = "reading the tensors of GGUF file " + path.string();
+    const auto twice = std::ranges::adjacent_find(tensors_, {}, &TensorInfo::name);
+    TWISTOR_CHECK(twice == tensors_.end(), ErrorKind::data, doing,
+                  fmt::format("tensor {} is in two parts of the model", quote(twice->name)),
+                  "the parts are of different models");
+    TWISTOR_CHECK(n_wanted < 0 || n_wanted == std::ssize(tensors_), ErrorKind::data, doing,
+                  fmt::format("expected {} tensors in all parts, got {}", n_wanted, tensors_.size()),
+                  "the parts are of different models, or damaged");
+  }
 
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   std::filesystem::path path() const override { return path_; }
 
  private:
   std::filesystem::path path_;
-  GgufFile file_;  // keeps the mapping alive
+  std::vector<GgufFile> files_;  // keep the mappings alive
   std::vector<TensorInfo> tensors_;
 };
 

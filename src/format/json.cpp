@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -14,12 +15,16 @@
 namespace twistor::format {
 namespace {
 
-// The deepest nesting of brackets outside strings; stops counting just past the limit.
-int nesting_depth(std::string_view text) {
+struct Scan {
+  int depth = 0;               // the deepest nesting of brackets outside strings; stops just past the limit
+  bool has_constants = false;  // letters that only NaN and Infinity have stand outside strings
+};
+
+Scan scan(std::string_view text) {
+  Scan out;
   int depth = 0;
-  int deepest = 0;
   bool in_string = false;
-  for (std::size_t i = 0; i < text.size() && deepest <= max_json_depth; ++i) {
+  for (std::size_t i = 0; i < text.size() && out.depth <= max_json_depth; ++i) {
     const char c = text[i];
     if (in_string) {
       if (c == '\\') ++i;
@@ -27,22 +32,57 @@ int nesting_depth(std::string_view text) {
     } else if (c == '"') {
       in_string = true;
     } else if (c == '[' || c == '{') {
-      deepest = std::max(deepest, ++depth);
+      out.depth = std::max(out.depth, ++depth);
     } else if (c == ']' || c == '}') {
       --depth;
+    } else if (c == 'N' || c == 'I') {
+      out.has_constants = true;
     }
   }
-  return deepest;
+  return out;
+}
+
+// Python's json writes these, which JSON has no words for. They become texts that begin as no file's does: a
+// field that nobody reads stops nothing, and JsonView refuses them by name where one is read.
+constexpr char constant_mark = '\x01';
+constexpr std::array<std::string_view, 3> constants{"NaN", "Infinity", "-Infinity"};
+
+bool is_constant(std::string_view text) {
+  return text.starts_with(constant_mark) && std::ranges::find(constants, text.substr(1)) != constants.end();
+}
+
+std::string with_marked_constants(std::string_view text) {
+  std::string out;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto* found =
+        in_string ? constants.end() : std::ranges::find_if(constants, [&](std::string_view name) {
+          return text.substr(i).starts_with(name);
+        });
+    if (found != constants.end()) {
+      out += fmt::format("\"\\u0001{}\"", *found);
+      i += found->size();
+      continue;
+    }
+    if (in_string && text[i] == '\\' && i + 1 < text.size())
+      out += text[i++];
+    else if (text[i] == '"')
+      in_string = !in_string;
+    out += text[i++];
+  }
+  return out;
 }
 
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text, const std::string& doing) {
-  TWISTOR_CHECK(nesting_depth(text) <= max_json_depth, ErrorKind::data, doing,
+  const Scan seen = scan(text);
+  TWISTOR_CHECK(seen.depth <= max_json_depth, ErrorKind::data, doing,
                 fmt::format("brackets are nested more than {} deep", max_json_depth),
                 "this is not a file of a language model");
   try {
-    return nlohmann::json::parse(text);
+    return seen.has_constants ? nlohmann::json::parse(with_marked_constants(text))
+                              : nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
     const std::string what = error.what();
     const std::size_t tag_end = what.find("] ");
@@ -64,6 +104,8 @@ void JsonView::fail(const std::string& problem, const std::string& hint) const {
 }
 
 void JsonView::fail_type(std::string_view expected) const {
+  if (value_->is_string() && is_constant(value_->get_ref<const std::string&>()))
+    fail(fmt::format("expected {}, got {}", expected, value_->get_ref<const std::string&>().substr(1)));
   fail(fmt::format("expected {}, got {}", expected,
                    value_->is_object() || value_->is_array() ? std::string(value_->type_name())
                                                              : value_->dump(-1, ' ', true).substr(0, 60)));
@@ -126,7 +168,7 @@ bool JsonView::boolean() const {
 }
 
 const std::string& JsonView::string() const {
-  if (!value_->is_string()) fail_type("a string");
+  if (!value_->is_string() || is_constant(value_->get_ref<const std::string&>())) fail_type("a string");
   return value_->get_ref<const std::string&>();
 }
 

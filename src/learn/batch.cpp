@@ -45,9 +45,6 @@ BatchMeans means_of(const Batch& batch, const comm::Communicator& world) {
 }
 
 Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n_shards) {
-  TWISTOR_CHECK(world.size() <= n_shards, ErrorKind::config, "starting to learn",
-                fmt::format("{} ranks share {} shards of a batch", world.size(), n_shards),
-                "raise train.shards (the learned bits depend on it) or use fewer ranks");
   const std::int64_t P = world.size(), r = world.rank();
   first = n_shards * r / P;
   n_local = n_shards * (r + 1) / P - first;

@@ -21,7 +21,6 @@ std::size_t row_size(const twist::Parameter& p) {
 GradientSum::GradientSum(std::span<const twist::Parameter> parameters, const Shards& shards,
                          const comm::Communicator& world)
     : parameters_(parameters), shards_(shards), world_(world), blocks_(parameters.size()) {
-  TWISTOR_ASSERT(shards.n_local > 0, "every rank owns a shard");
   for (auto& of_shards : blocks_) of_shards.resize(static_cast<std::size_t>(shards.n_local));
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (groups_.empty() || !joins(groups_.back(), i)) groups_.push_back({i, i});
@@ -90,8 +89,10 @@ std::vector<twist::GradientBlock> GradientSum::take(std::size_t index) {
   } else {
     std::vector<std::vector<float>> values;
     for (std::size_t i = 0; i < n_local; ++i) values.push_back(joined(group, i, 1));
-    comm::tree_all_reduce({values.begin(), values.end()}, shards_.first, shards_.n_all, values.front(),
-                          world_);
+    if (values.empty())
+      values.emplace_back(static_cast<std::size_t>(width));  // this rank only learns the sum
+    comm::tree_all_reduce({values.begin(), values.begin() + static_cast<std::ptrdiff_t>(n_local)},
+                          shards_.first, shards_.n_all, values.front(), world_);
     sum = {{}, std::move(values.front()), width};
   }
   return split(group, std::move(sum));

@@ -3,7 +3,9 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <limits>
 #include <utility>
@@ -26,26 +28,30 @@ std::vector<char> read_mask(const at::Tensor& column) {
 
 }  // namespace
 
-AbsorbingModel::AbsorbingModel(std::shared_ptr<const LanguageModel> base, std::int64_t end_token,
+AbsorbingModel::AbsorbingModel(std::shared_ptr<const LanguageModel> base, EndRule rule,
                                std::int64_t prompt_tokens)
-    : base_(std::move(base)), rule_(end_token), prompt_tokens_(prompt_tokens) {
-  TWISTOR_CHECK(end_token >= 0 && end_token < base_->vocab_size(), ErrorKind::config,
-                "making the end-of-text token absorbing",
-                fmt::format("token id {} is out of range (vocabulary {})", end_token, base_->vocab_size()),
-                "correct target.end_token");
-  TWISTOR_CHECK(prompt_tokens >= 1, ErrorKind::usage, "making the end-of-text token absorbing",
-                "the prompt is empty");
+    : base_(std::move(base)), rule_(std::move(rule)), prompt_tokens_(prompt_tokens) {
+  constexpr const char* doing = "making the end-of-text token absorbing";
+  TWISTOR_CHECK(rule_.can_end(), ErrorKind::config, doing, "no token ends a text",
+                "give one or several ids: target.end_token");
+  for (const std::int64_t token : rule_.tokens())
+    TWISTOR_CHECK(token >= 0 && token < base_->vocab_size(), ErrorKind::config, doing,
+                  fmt::format("token id {} is out of range (vocabulary {})", token, base_->vocab_size()),
+                  "correct target.end_token");
+  TWISTOR_CHECK(prompt_tokens >= 1, ErrorKind::usage, doing, "the prompt is empty");
 }
 
 std::string AbsorbingModel::fingerprint() const {
   Sha256 digest;
   digest.add(base_->fingerprint());
-  digest.add(fmt::format("absorbing {}", rule_.token()));
+  digest.add(fmt::format("absorbing {}", fmt::join(rule_.tokens(), ",")));
   return digest.finish_hex();
 }
 
 std::string AbsorbingModel::description() const {
-  return fmt::format("{}, token {} ends a text", base_->description(), rule_.token());
+  const bool is_one = rule_.tokens().size() == 1;
+  return fmt::format("{}, token{} {} end{} a text", base_->description(), is_one ? "" : "s",
+                     fmt::join(rule_.tokens(), ", "), is_one ? "s" : "");
 }
 
 at::Tensor AbsorbingModel::forward(std::span<const std::int64_t> tokens, Cache& cache) const {
@@ -54,12 +60,12 @@ at::Tensor AbsorbingModel::forward(std::span<const std::int64_t> tokens, Cache& 
   const std::int64_t n = own.size(0), length = own.size(1);
   at::Tensor hidden = at::empty({n, length, d + 1}, own.options());
   hidden.narrow(2, 0, d).copy_(own);
-  at::Tensor mask = hidden.select(2, d).zero_();
+  std::vector<float> mask(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const auto at = static_cast<std::int64_t>(i);
-    if (rule_.is_end(tokens[i]) && first + at % length >= prompt_tokens_)
-      mask.select(0, at / length).select(0, at % length).fill_(1);
+    const std::int64_t position = first + static_cast<std::int64_t>(i) % length;
+    if (rule_.is_end(tokens[i]) && position >= prompt_tokens_) mask[i] = 1;
   }
+  hidden.select(2, d).copy_(at::from_blob(mask.data(), {n, length}, at::kFloat));
   return hidden;
 }
 
@@ -72,13 +78,15 @@ void AbsorbingModel::logits(const at::Tensor& hidden, std::int64_t v_begin, std:
                             at::Tensor& out) const {
   base_->logits(hidden.narrow(1, 0, base_->hidden_size()), v_begin, v_end, out);
   const std::vector<char> ended = mask_of(hidden);
-  for (std::size_t row = 0; row < ended.size(); ++row) {
-    if (ended[row] == 0) continue;
-    at::Tensor values = out.select(0, static_cast<std::int64_t>(row)).narrow(0, 0, v_end - v_begin);
-    values.fill_(-std::numeric_limits<double>::infinity());
-    const std::int64_t end = rule_.token();
-    if (end >= v_begin && end < v_end) values.select(0, end - v_begin).zero_();
-  }
+  std::vector<std::int64_t> rows;
+  for (std::size_t row = 0; row < ended.size(); ++row)
+    if (ended[row] != 0) rows.push_back(static_cast<std::int64_t>(row));
+  if (rows.empty()) return;
+  const at::Tensor index =
+      at::from_blob(rows.data(), {static_cast<std::int64_t>(rows.size())}, at::kLong).to(out.device());
+  out.narrow(1, 0, v_end - v_begin).index_fill_(0, index, -std::numeric_limits<double>::infinity());
+  const std::int64_t end = rule_.token();
+  if (end >= v_begin && end < v_end) out.select(1, end - v_begin).index_fill_(0, index, 0);
 }
 
 }  // namespace twistor::model

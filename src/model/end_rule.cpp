@@ -6,6 +6,15 @@
 
 namespace twistor::model {
 
+EndRule::EndRule(std::int64_t token) {
+  if (token >= 0) tokens_.push_back(token);
+}
+
+EndRule::EndRule(const std::vector<std::int64_t>& tokens) {
+  for (const std::int64_t token : tokens)
+    if (!is_end(token)) tokens_.push_back(token);
+}
+
 std::vector<char> EndRule::mask(std::span<const std::int64_t> tokens, std::int64_t T) const {
   std::vector<char> out(tokens.size(), 0);
   const auto length = static_cast<std::size_t>(T);
@@ -37,7 +46,8 @@ std::span<const std::int64_t> EndRule::until_end(std::span<const std::int64_t> t
 }
 
 std::span<const std::int64_t> EndRule::before_end(std::span<const std::int64_t> tokens) const {
-  return {tokens.begin(), std::find(tokens.begin(), tokens.end(), token_)};
+  return {tokens.begin(),
+          std::find_if(tokens.begin(), tokens.end(), [&](std::int64_t token) { return is_end(token); })};
 }
 
 }  // namespace twistor::model

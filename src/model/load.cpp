@@ -10,6 +10,8 @@
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
+#include "twistor/format/gguf_parts.hpp"
+#include "twistor/format/model_folder.hpp"
 #include "twistor/format/quote.hpp"
 
 namespace twistor::model {
@@ -58,7 +60,7 @@ DecoderSource open_folder(const std::filesystem::path& folder) {
 }
 
 DecoderSource open_gguf(const std::filesystem::path& path) {
-  const format::GgufFile gguf = format::GgufFile::open(path);
+  const format::GgufFile gguf = format::open_gguf_header(path);
   DecoderSource source = read_gguf(gguf, format::open_gguf_weights(path));
   source.fingerprint = fingerprint_of(*source.file, gguf.string("general.architecture"));
   return source;
@@ -83,10 +85,6 @@ DecoderSource read_config(const format::JsonView& config, WeightFilePtr file) {
 
 DecoderSource read_gguf(const format::GgufFile& gguf, WeightFilePtr file) {
   const std::string architecture(gguf.string("general.architecture"));
-  const std::int64_t n_parts = gguf.find_integer("split.count").value_or(1);
-  TWISTOR_CHECK(n_parts <= 1, ErrorKind::data, "reading " + gguf.name(),
-                fmt::format("the file is one of {} parts of a model", n_parts),
-                "merge the parts into one file");
   for (const Family& family : families())
     if (family.gguf_architecture == architecture && family.from_gguf != nullptr)
       return family.from_gguf(gguf, std::move(file));
@@ -115,7 +113,9 @@ std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& 
   TWISTOR_CHECK(std::filesystem::exists(path, ignored), ErrorKind::no_input,
                 "opening the model " + path.string(), "there is no such file or folder",
                 "give model.path a Hugging Face folder or a .gguf file; launch/get_model.sh fetches one");
-  return make_decoder(std::filesystem::is_directory(path) ? open_folder(path) : open_gguf(path), options);
+  return make_decoder(
+      std::filesystem::is_directory(path) ? open_folder(format::find_model_folder(path)) : open_gguf(path),
+      options);
 }
 
 }  // namespace twistor::model

@@ -123,6 +123,34 @@ void scale_yarn(const format::JsonView& config, const format::JsonView& section,
   rotary.magnitude = yarn_magnitude(section, factor);
 }
 
+/// The same number under several names, where transformers of one age wrote it and those of another read it:
+/// which of two values the model was trained with cannot be told.
+void check_same(const format::JsonView& config, std::span<const std::string_view> outer,
+                std::string_view inner) {
+  std::optional<double> value;
+  std::string name;
+  const auto compare = [&](const format::JsonView& place, std::string_view key, const std::string& full) {
+    const auto found = place.find(key);
+    if (!found) return;
+    const double number = found->number();
+    if (value && *value != number)
+      found->fail(fmt::format("expected {} as in {}, got {}", *value, name, number),
+                  "remove the one that the model was not trained with");
+    value = number;
+    name = full;
+  };
+  for (const std::string_view key : outer) compare(config, key, std::string(key));
+  for (const char* section : {"rope_scaling", "rope_parameters"})
+    if (const auto found = config.find(section)) compare(*found, inner, fmt::format("{}.{}", section, inner));
+}
+
+void check_agreement(const format::JsonView& config) {
+  constexpr std::array<std::string_view, 2> bases{"rope_theta", "rotary_emb_base"},
+      fractions{"partial_rotary_factor", "rotary_pct"};
+  check_same(config, bases, "rope_theta");
+  check_same(config, fractions, "partial_rotary_factor");
+}
+
 }  // namespace
 
 Rotary rotary_from_config(const format::JsonView& config, const RotaryContext& context) {
@@ -130,6 +158,7 @@ Rotary rotary_from_config(const format::JsonView& config, const RotaryContext& c
   if (!section || section->object().empty()) section = config.find("rope_parameters");
   if (!section) return {unscaled(rotated_dims(config, context, context.fraction), context.base), 1.0};
   check_keys(*section);
+  check_agreement(config);
   const double base = number_or(*section, "rope_theta", context.base);
   const double fraction = number_or(*section, "partial_rotary_factor", context.fraction);
   Rotary rotary{unscaled(rotated_dims(*section, context, fraction), base), 1.0};

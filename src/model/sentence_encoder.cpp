@@ -13,6 +13,7 @@
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/format/json_file.hpp"
+#include "twistor/format/model_folder.hpp"
 
 namespace twistor::model {
 namespace {
@@ -21,29 +22,42 @@ namespace fs = std::filesystem;
 using format::JsonView;
 
 struct NamedPooling {
-  std::string_view key, name;
+  std::string_view key, word, name;  // a flag, or the value of pooling_mode since sentence-transformers 5.4
   PoolingKind kind;
 };
-constexpr std::array poolings{NamedPooling{"pooling_mode_mean_tokens", "mean", PoolingKind::mean},
-                              NamedPooling{"pooling_mode_cls_token", "first token", PoolingKind::first},
-                              NamedPooling{"pooling_mode_max_tokens", "max", PoolingKind::max}};
+constexpr std::array poolings{
+    NamedPooling{"pooling_mode_mean_tokens", "mean", "mean", PoolingKind::mean},
+    NamedPooling{"pooling_mode_cls_token", "cls", "first token", PoolingKind::first},
+    NamedPooling{"pooling_mode_max_tokens", "max", "max", PoolingKind::max}};
 
 PoolingKind read_pooling(const fs::path& path, std::int64_t width) {
   const format::JsonFile file(path);
   const format::JsonView config = file.view();
   std::vector<PoolingKind> asked;
+  const auto ask = [&](const JsonView& place, std::string_view text, auto member) {
+    const auto* found = std::ranges::find(poolings, text, member);
+    if (found == poolings.end())
+      place.fail(fmt::format("this pooling is not supported ({})", text),
+                 "supported: mean, CLS and max tokens");
+    asked.push_back(found->kind);
+  };
+  if (const auto mode = config.find("pooling_mode")) {
+    const bool is_list = mode->is_array();
+    for (std::size_t i = 0; i < (is_list ? mode->array_size() : 1); ++i) {
+      const JsonView item = is_list ? mode->item(i) : *mode;
+      ask(item, item.string(), &NamedPooling::word);
+    }
+  }
   for (const auto& [key, value] : config.object().items()) {
     if (!key.starts_with("pooling_mode_") || !config.child(key, value).boolean()) continue;
-    const auto* found = std::ranges::find(poolings, std::string_view(key), &NamedPooling::key);
-    if (found == poolings.end())
-      config.child(key, value).fail("this pooling is not supported", "supported: mean, CLS and max tokens");
-    asked.push_back(found->kind);
+    ask(config.child(key, value), key, &NamedPooling::key);
   }
   if (asked.size() != 1)
     config.fail(fmt::format("expected one pooling mode, got {}", asked.size()),
                 "vectors of several poolings side by side are not supported");
-  if (const auto d = config.find("word_embedding_dimension"); d && d->integer() != width)
-    d->fail(fmt::format("expected {}, the encoder's width, got {}", width, d->integer()));
+  for (const char* key : {"word_embedding_dimension", "embedding_dimension"})
+    if (const auto d = config.find(key); d && d->integer() != width)
+      d->fail(fmt::format("expected {}, the encoder's width, got {}", width, d->integer()));
   return asked[0];
 }
 
@@ -54,7 +68,8 @@ std::string_view module_kind(const std::string& type) {
 
 }  // namespace
 
-SentenceEncoder::SentenceEncoder(const fs::path& folder, const LoadOptions& options) {
+SentenceEncoder::SentenceEncoder(const fs::path& given, const LoadOptions& options) {
+  const fs::path folder = format::find_model_folder(given);
   EncoderSource source = open_encoder(folder);
   const std::string weights = fingerprint_of(*source.file, "");
   encoder_ = make_encoder(std::move(source), options);

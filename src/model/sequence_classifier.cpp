@@ -5,6 +5,7 @@
 
 #include "encoder_families.hpp"
 #include "twistor/base/digest.hpp"
+#include "twistor/format/model_folder.hpp"
 
 namespace twistor::model {
 namespace {
@@ -23,7 +24,8 @@ device::PackedBuffer pack(const format::TensorInfo& weight) {
 
 }  // namespace
 
-SequenceClassifier::SequenceClassifier(const std::filesystem::path& folder, const LoadOptions& options) {
+SequenceClassifier::SequenceClassifier(const std::filesystem::path& given, const LoadOptions& options) {
+  const std::filesystem::path folder = format::find_model_folder(given);
   ClassifierSource source = open_classifier(folder);
   const MatrixSource::Part dense = source.head.dense.parts[0], out = source.head.out.parts[0];
   dense_ = pack(*dense.weight);

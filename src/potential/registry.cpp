@@ -101,8 +101,8 @@ std::int64_t TargetContext::vocab_size() const {
   return tokenizer != nullptr ? tokenizer->vocab_size() : 0;
 }
 
-std::int64_t TargetContext::end_token() const {
-  return lm != nullptr ? lm->absorbing_token() : -1;
+model::EndRule TargetContext::end_rule() const {
+  return lm != nullptr ? lm->end_rule() : model::EndRule();
 }
 
 model::LoadOptions TargetContext::load_options(const PotentialOptions& options) const {
@@ -121,7 +121,7 @@ std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const
                   "put the model's tokenizer.json beside it, or choose a potential of tokens");
     potential = std::make_unique<TextPotential>(
         make_text_scorer(options, context), *context.tokenizer,
-        from_name<TextScope>(options.scope, "target.scope", doing_with(kind.name)), context.end_token());
+        from_name<TextScope>(options.scope, "target.scope", doing_with(kind.name)), context.end_rule());
   }
   return std::make_unique<CheckedPotential>(std::string(kind.name), std::move(potential),
                                             context.vocab_size());

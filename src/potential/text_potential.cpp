@@ -6,14 +6,14 @@
 #include <unordered_map>
 
 #include "twistor/base/error.hpp"
-#include "twistor/model/absorbing.hpp"
 #include "twistor/text/decode.hpp"
+#include "twistor/text/front.hpp"
 
 namespace twistor::potential {
 
 TextPotential::TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer,
-                             TextScope scope, std::int64_t end_token)
-    : scorer_(std::move(scorer)), tokenizer_(tokenizer), scope_(scope), end_token_(end_token) {}
+                             TextScope scope, model::EndRule end)
+    : scorer_(std::move(scorer)), tokenizer_(tokenizer), scope_(scope), end_(std::move(end)) {}
 
 std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
   const auto n = static_cast<std::size_t>(sequences.size());
@@ -22,10 +22,13 @@ std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
   std::unordered_map<std::string, std::size_t> place_of;
   std::vector<std::size_t> places;  // (n) into texts
   std::vector<std::int64_t> ids;
-  if (scope_ == TextScope::all) ids.assign(sequences.prompt.begin(), sequences.prompt.end());
+  if (scope_ == TextScope::all) {
+    const auto prompt = text::without_front(tokenizer_, sequences.prompt);
+    ids.assign(prompt.begin(), prompt.end());
+  }
   const std::size_t n_before = ids.size();
   for (std::size_t i = 0; i < n; ++i) {
-    const auto s = model::before_end(sequences.tokens.subspan(i * T, T), end_token_);
+    const auto s = end_.before_end(sequences.tokens.subspan(i * T, T));
     ids.resize(n_before);
     ids.insert(ids.end(), s.begin(), s.end());
     const auto [found, is_new] = place_of.try_emplace(text::decode_any(tokenizer_, ids), texts.size());

@@ -34,6 +34,17 @@ JsonLine counts(const Counters& counters) {
   return JsonLine().add_all(integers).add_all(counters.seconds);
 }
 
+JsonLine prompt_of(const Run& run) {
+  JsonLine json;
+  json.add("ids", std::span<const std::int64_t>(run.prompt));
+  json.add("special_tokens", std::span<const std::int64_t>(run.special_tokens));
+  if (run.special_tokens_rule.empty())
+    json.add_json("rule", "null");
+  else
+    json.add("rule", run.special_tokens_rule);
+  return json;
+}
+
 class SummaryFile final : public Sink {
  public:
   explicit SummaryFile(std::filesystem::path file) : file_(std::move(file)) {}
@@ -48,6 +59,7 @@ class SummaryFile final : public Sink {
       add_estimates(nested, *e);
       summary.add(name, nested);
     }
+    summary.add("prompt", prompt_of(run));
     summary.add_json("config", run.config_json);
     JsonLine versions;
     for (const auto& [name, version] : run.versions) versions.add(name, version);

@@ -33,6 +33,7 @@ void visit(Checkpoint& c, Visitor& v) {
   v.attribute("seed", c.seed);
   v.attribute("adam_step", c.adam_step);
   v.attribute("exact_samples_path", c.exact_samples_path);
+  v.attribute("learned_samples", c.learned_samples, "");
   v.attribute("target_identity", c.target_identity, "");
   v.numbers("number.", c.numbers);
 }

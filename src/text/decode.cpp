@@ -10,7 +10,7 @@ std::string decode_any(const Tokenizer& tokenizer, std::span<const std::int64_t>
     if (end > begin) text += tokenizer.decode(ids.subspan(begin, end - begin));
   };
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] >= 0 && ids[i] < tokenizer.vocab_size()) continue;
+    if (tokenizer.has_token(ids[i])) continue;
     flush(i);
     text += "\uFFFD";
     begin = i + 1;

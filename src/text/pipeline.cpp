@@ -18,12 +18,22 @@ class Pipeline final : public Tokenizer {
       vocab_size_ = std::max(vocab_size_, token.id + 1);
       added_ids_.try_emplace(token.content, token.id);
     }
-    eos_id_ = find_eos();
+    apply_begin();
+    end_ids_ = find_end_ids();
     check_template(doing);
   }
 
   std::int64_t vocab_size() const override { return vocab_size_; }
-  std::optional<std::int64_t> eos_id() const override { return eos_id_; }
+  std::vector<std::int64_t> end_ids() const override { return end_ids_; }
+  bool has_token(std::int64_t id) const override { return id >= 0 && spelling(id) != nullptr; }
+
+  SpecialTokens special_tokens() const override {
+    SpecialTokens out;
+    for (const TextTemplate::Special& token : parts_.special.before) out.before.push_back(token.id);
+    for (const TextTemplate::Special& token : parts_.special.after) out.after.push_back(token.id);
+    out.rule = parts_.special.rule;
+    return out;
+  }
 
   std::vector<std::int64_t> encode(std::string_view text) const override {
     std::vector<std::int64_t> ids;
@@ -116,19 +126,37 @@ class Pipeline final : public Tokenizer {
                       fmt::format("the template puts id {} around texts, which no token has", special.id));
   }
 
-  std::optional<std::int64_t> find_eos() const {
+  // add_bos_token says more about a model than a template that many models share.
+  void apply_begin() {
+    const auto id = parts_.begin.token ? token_to_id(*parts_.begin.token) : std::nullopt;
+    if (!id || !parts_.begin.is_added) return;
+    auto& before = parts_.special.before;
+    const auto is_begin = [&](const TextTemplate::Special& token) { return token.id == *id; };
+    const bool is_there = std::ranges::any_of(before, is_begin);
+    if (is_there == *parts_.begin.is_added) return;
+    if (is_there) {
+      std::erase_if(before, is_begin);
+    } else {
+      before.insert(before.begin(), {*id, parts_.special.text_type_id});
+    }
+    parts_.special.rule = "add_bos_token of tokenizer_config.json";
+  }
+
+  std::vector<std::int64_t> find_end_ids() const {
+    if (!parts_.end.generation_ids.empty()) return parts_.end.generation_ids;
     if (parts_.end.token)
-      if (const auto id = token_to_id(*parts_.end.token)) return id;
-    if (parts_.end.id) return parts_.end.id;
+      if (const auto id = token_to_id(*parts_.end.token)) return {*id};
+    if (!parts_.end.ids.empty()) return parts_.end.ids;
     for (const AddedToken& token : parts_.added.tokens())
-      if (token.is_special && (token.content == "<|endoftext|>" || token.content == "</s>")) return token.id;
-    return std::nullopt;
+      if (token.is_special && (token.content == "<|endoftext|>" || token.content == "</s>"))
+        return {token.id};
+    return {};
   }
 
   TokenizerParts parts_;
   std::unordered_map<std::string, std::int64_t> added_ids_;
   std::int64_t vocab_size_ = 0;
-  std::optional<std::int64_t> eos_id_;
+  std::vector<std::int64_t> end_ids_;
 };
 
 }  // namespace

@@ -88,6 +88,7 @@ void extend(const format::JsonView& json, TextTemplate& out) {
 TextTemplate read_post_processor(const format::JsonView& json) {
   TextTemplate out;
   extend(json, out);
+  out.rule = "the post_processor of tokenizer.json";
   return out;
 }
 

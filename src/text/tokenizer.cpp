@@ -3,12 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
+#include "twistor/format/gguf_parts.hpp"
 #include "twistor/format/json_file.hpp"
+#include "twistor/format/model_folder.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
@@ -33,17 +36,42 @@ std::optional<format::JsonFile> open_if_there(const fs::path& path) {
   return std::make_optional<format::JsonFile>(path);
 }
 
-EndOfText read_end_of_text(const fs::path& folder) {
+// The eos_token_id of a file, a number or a list; empty where it is missing, null or [].
+std::vector<std::int64_t> read_end_ids(const fs::path& path) {
+  std::vector<std::int64_t> ids;
+  const auto config = open_if_there(path);
+  const auto found = config ? config->view().find("eos_token_id") : std::nullopt;
+  if (!found) return ids;
+  constexpr std::int64_t largest_id = std::numeric_limits<std::int32_t>::max();
+  // Old configurations write -1 for "none".
+  const auto add = [&](const format::JsonView& id) {
+    if (const std::int64_t value = id.integer(-1, largest_id); value >= 0) ids.push_back(value);
+  };
+  if (!found->is_array()) {
+    add(*found);
+  } else {
+    for (std::size_t i = 0; i < found->array_size(); ++i) add(found->item(i));
+  }
+  return ids;
+}
+
+// What the small files beside a tokenizer say about the ends of a text.
+struct TextEnds {
+  BeginOfText begin;
   EndOfText end;
-  if (const auto config = open_if_there(folder / "tokenizer_config.json"))
-    end.token = token_member(config->view(), "eos_token");
-  if (const auto config = open_if_there(folder / "config.json"))
-    // Some models stop at several tokens; the first one is the model's own.
-    if (const auto id = config->view().find("eos_token_id")) {
-      const bool is_list = id->is_array();
-      if (!is_list || id->array_size() > 0) end.id = (is_list ? id->item(0) : *id).integer();
-    }
-  return end;
+};
+TextEnds read_text_ends(const fs::path& folder) {
+  TextEnds out;
+  out.end.generation_ids = read_end_ids(folder / "generation_config.json");
+  out.end.ids = read_end_ids(folder / "config.json");
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const auto config = open_if_there(folder / name);
+    if (!config) continue;
+    if (!out.end.token) out.end.token = token_member(config->view(), "eos_token");
+    if (!out.begin.token) out.begin.token = token_member(config->view(), "bos_token");
+    if (const auto adds = config->view().find("add_bos_token")) out.begin.is_added = adds->boolean();
+  }
+  return out;
 }
 
 // Tokenizers of which BERT's vocab.txt is all there is.
@@ -87,7 +115,9 @@ std::unique_ptr<Tokenizer> load_vocab_merges(const fs::path& folder) {
                             has_vocab ? "merges.txt" : "vocab.json"),
                 "byte-level BPE needs both files, or a tokenizer.json");
   VocabularyOptions options;
-  options.end = read_end_of_text(folder);
+  const TextEnds ends = read_text_ends(folder);
+  options.begin = ends.begin;
+  options.end = ends.end;
   if (const auto config = open_if_there(folder / "tokenizer_config.json"))
     if (const auto add = config->view().find("add_prefix_space")) options.add_prefix_space = add->boolean();
   const MappedFile vocab(folder / "vocab.json");
@@ -97,7 +127,9 @@ std::unique_ptr<Tokenizer> load_vocab_merges(const fs::path& folder) {
 
 std::unique_ptr<Tokenizer> load_vocab_txt(const fs::path& folder) {
   VocabularyOptions options;
-  options.end = read_end_of_text(folder);
+  const TextEnds ends = read_text_ends(folder);
+  options.begin = ends.begin;
+  options.end = ends.end;
   if (const auto config = open_if_there(folder / "tokenizer_config.json"))
     options.bert = read_bert_options(config->view());
   const MappedFile vocab(folder / "vocab.txt");
@@ -107,7 +139,8 @@ std::unique_ptr<Tokenizer> load_vocab_txt(const fs::path& folder) {
 std::unique_ptr<Tokenizer> load_from_folder(const fs::path& folder) {
   if (const fs::path path = folder / "tokenizer.json"; fs::exists(path)) {
     const MappedFile file(path);
-    return parse_tokenizer_json(as_text(file), path.string(), read_end_of_text(folder));
+    const TextEnds ends = read_text_ends(folder);
+    return parse_tokenizer_json(as_text(file), path.string(), ends.end, ends.begin);
   }
   if (fs::exists(folder / "vocab.json") || fs::exists(folder / "merges.txt"))
     return load_vocab_merges(folder);
@@ -122,11 +155,11 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model) {
   const fs::file_status status = fs::status(model, problem);
   TWISTOR_CHECK(fs::exists(status), ErrorKind::no_input, doing, "there is no such file or folder",
                 "check the path");
-  if (fs::is_directory(status)) return load_from_folder(model);
+  if (fs::is_directory(status)) return load_from_folder(format::find_model_folder(model));
   TWISTOR_CHECK(model.extension() == ".gguf", ErrorKind::data, doing,
                 "expected a folder or a .gguf file, got a file of another kind",
                 "give the folder that holds tokenizer.json");
-  return tokenizer_of_gguf(format::GgufFile::open(model));
+  return tokenizer_of_gguf(format::open_gguf_header(model));
 }
 
 }  // namespace twistor::text

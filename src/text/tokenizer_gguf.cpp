@@ -32,11 +32,21 @@ constexpr std::string_view qwen2 =
   "pattern": {"Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
   {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})json";
 
+constexpr std::string_view qwen35 =
+    R"json({"type": "Sequence", "pretokenizers": [{"type": "Split", "behavior": "Isolated",
+  "pattern": {"Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
+  {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})json";
+constexpr std::string_view tekken =
+    R"json({"type": "Sequence", "pretokenizers": [{"type": "Split", "behavior": "Isolated",
+  "pattern": {"Regex": "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},
+  {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})json";
+
 // tokenizer.ggml.pre: which pre-tokenizer goes with the vocabulary. A new one is one line here.
 struct PreKind {
   std::string_view name;
   std::string_view pre_tokenizer;
   bool whole_words_first = false;  // a piece that is a token is not built from merges
+  bool adds_begin = false;         // texts begin with the beginning-of-text token, unless the file says no
 };
 constexpr std::array pre_kinds{
     PreKind{"default", byte_level},
@@ -52,17 +62,19 @@ constexpr std::array pre_kinds{
     PreKind{"codeshell", digits_then_byte_level},
     PreKind{"exaone", digits_then_byte_level},
     PreKind{"minerva-7b", digits_then_byte_level},
-    PreKind{"llama-bpe", llama3, true},
-    PreKind{"llama3", llama3, true},
-    PreKind{"llama-v3", llama3, true},
-    PreKind{"falcon3", llama3, true},
-    PreKind{"pixtral", llama3, true},
+    PreKind{"llama-bpe", llama3, true, true},
+    PreKind{"llama3", llama3, true, true},
+    PreKind{"llama-v3", llama3, true, true},
+    PreKind{"falcon3", llama3, true, true},
+    PreKind{"pixtral", llama3, true, true},
     PreKind{"dbrx", llama3},
     PreKind{"smaug-bpe", llama3},
     PreKind{"qwen2", qwen2},
     PreKind{"deepseek-r1-qwen", qwen2},
     PreKind{"stablelm2", qwen2},
     PreKind{"megrez", qwen2},
+    PreKind{"qwen35", qwen35},
+    PreKind{"tekken", tekken, true},
 };
 
 const PreKind& find_pre_kind(std::string_view pre, const std::string& doing) {
@@ -117,7 +129,9 @@ std::vector<AddedToken> added_tokens(const GgufVocabulary& in, const std::vector
 // Beginning- and end-of-text tokens around every text, where the file asks for them.
 TextTemplate read_template(const GgufVocabulary& in, bool adds_begin_by_default) {
   TextTemplate out;
-  if (in.file.find_boolean("tokenizer.ggml.add_bos_token").value_or(adds_begin_by_default))
+  const auto adds_begin = in.file.find_boolean("tokenizer.ggml.add_bos_token");
+  out.rule = adds_begin ? "tokenizer.ggml.add_bos_token" : "the kind of the GGUF file's tokenizer";
+  if (adds_begin.value_or(adds_begin_by_default))
     if (const auto id = in.find_id("tokenizer.ggml.bos_token_id")) out.before = {{*id, 0}};
   if (in.file.find_boolean("tokenizer.ggml.add_eos_token").value_or(false))
     if (const auto id = in.find_id("tokenizer.ggml.eos_token_id")) out.after = {{*id, 0}};
@@ -132,7 +146,7 @@ TokenizerParts read_byte_bpe(const GgufVocabulary& in) {
   (void)parts.pre_tokenizer.release_byte_symbols();
   parts.added = AddedTokens(added_tokens(in, read_types(in)));
   parts.model = make_byte_bpe(Vocabulary::from_list(in.tokens), merges, in.doing, pre.whole_words_first);
-  parts.special = read_template(in, false);
+  parts.special = read_template(in, pre.adds_begin);
   parts.decoder = byte_level_decoder();
   return parts;
 }
@@ -228,7 +242,9 @@ std::unique_ptr<Tokenizer> tokenizer_of_gguf(const format::GgufFile& file) {
   const GgufModelKind& kind = find_model_kind(*model, doing);
   const GgufVocabulary vocabulary{file, file.strings("tokenizer.ggml.tokens"), doing};
   TokenizerParts parts = kind.read(vocabulary);
-  parts.end.id = vocabulary.find_id("tokenizer.ggml.eos_token_id");
+  for (const char* key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+    if (const auto id = vocabulary.find_id(key)) parts.end.ids.push_back(*id);
   parts.source = "GGUF";
   return make_tokenizer(std::move(parts), doing);
 }

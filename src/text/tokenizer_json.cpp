@@ -69,7 +69,7 @@ AddedTokens read_added_tokens(const format::JsonView& list, const Vocabulary& vo
 }  // namespace
 
 std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& name,
-                                                const EndOfText& end) {
+                                                const EndOfText& end, const BeginOfText& begin) {
   const std::string doing = "reading tokenizer " + name;
   const nlohmann::json document = format::parse_json(json, doing);
   const format::JsonView root(document, doing);
@@ -84,6 +84,7 @@ std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std
     parts.added = read_added_tokens(*added, parts.model->vocabulary(), parts.normalizer);
   if (const auto post = root.find("post_processor")) parts.special = read_post_processor(*post);
   if (const auto decoder = root.find("decoder")) parts.decoder = read_decoder(*decoder);
+  parts.begin = begin;
   parts.end = end;
   parts.source = "tokenizer.json";
   return make_tokenizer(std::move(parts), doing);

@@ -39,6 +39,7 @@ TextTemplate template_of(const Vocabulary& vocabulary) {
   if (begin && end) {
     out.before = {{*begin, 0}};
     out.after = {{*end, 0}};
+    out.rule = "the tokens <s> and </s> of vocab.json";
   }
   return out;
 }
@@ -70,6 +71,7 @@ std::unique_ptr<Tokenizer> parse_vocab_merges(std::string_view vocab_json, std::
   parts.pre_tokenizer = PreTokenizer::gpt2(options.add_prefix_space);
   (void)parts.pre_tokenizer.release_byte_symbols();
   parts.added = AddedTokens(std::move(added));
+  parts.begin = options.begin;
   parts.end = options.end;
   parts.decoder = byte_level_decoder();
   parts.source = "vocab.json + merges.txt";
@@ -98,6 +100,7 @@ TokenizerParts make_bert_parts(Vocabulary vocabulary, const BertOptions& options
   TokenizerParts parts;
   parts.special.before = {{required_id(vocabulary, options.cls, doing), 0}};
   parts.special.after = {{required_id(vocabulary, options.sep, doing), 0}};
+  parts.special.rule = "the form of BERT's texts";
   std::vector<AddedToken> added;
   for (const std::string& token : {options.unknown, options.sep, options.pad, options.cls, options.mask})
     if (const auto id = vocabulary.find(token))

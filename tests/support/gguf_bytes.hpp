@@ -102,11 +102,11 @@ struct GgufBytes {
 }
 
 /// A byte-level vocabulary of a few letters: a b c Ġ ab Ġab, and a control token.
-[[nodiscard]] inline GgufBytes small_vocabulary() {
+[[nodiscard]] inline GgufBytes small_vocabulary(std::string_view pre = "gpt-2") {
   GgufBytes gguf;
   gguf.string("general.architecture", "llama")
       .string("tokenizer.ggml.model", "gpt2")
-      .string("tokenizer.ggml.pre", "gpt-2");
+      .string("tokenizer.ggml.pre", pre);
   gguf.strings("tokenizer.ggml.tokens", {"<|end|>", "a", "b", "c", "\u0120", "ab", "\u0120ab"});
   gguf.i32s("tokenizer.ggml.token_type", {3, 1, 1, 1, 1, 1, 1});
   gguf.strings("tokenizer.ggml.merges", {"a b", "\u0120 ab"});

@@ -130,6 +130,16 @@ def check_score_text(folder):
     expect_run(["score-text", quickstart, "--file", str(folder / "none")], 66, err=["none"])
     objects.write_text('"a"\n{"texts": 1}\n')
     expect_run(["score-text", quickstart, "--file", str(objects)], 65, err=["line 2", "text"])
+    # Raw U+2028 ends no line of JSON, a line may be long, and half a surrogate is no text.
+    long = "the fox " + "a " * 2500000 + "ate"
+    objects.write_bytes(('"the fox\u2028ate"\r\n{"text": "the fox met"}\r\n' + json.dumps({"text": long}) + "\n").encode())
+    _, out, _ = expect_run(["score-text", quickstart, "--file", str(objects), "--json"], 0)
+    texts = [json.loads(line) for line in out.split("\n")[:-1]]
+    expect([t["text"] for t in texts] == ["the fox\u2028ate", "the fox met", long], f"expected three texts, got {len(texts)}")
+    objects.write_text('"a"\n"b"\n{"text": "\\ud83d alone"}\n')
+    expect_run(["score-text", quickstart, "--file", str(objects)], 65, err=["line 3", "surrogate"])
+    objects.write_text('"a"\n{"text": NaN}\n')
+    expect_run(["score-text", quickstart, "--file", str(objects)], 65, err=["line 2: text: expected a string, got NaN"])
     expect_run(["score-text", quickstart, "--text=the", "--target.scope=generation"], 78, err=["target.scope is set, but"])
     # The same log p0 as `score` gives for the continuation after the prompt.
     keys = ["--target.potential=continuation", "--target.words=", "--target.text=ate the hen", "--target.log_floor=-inf"]

@@ -9,7 +9,7 @@ n_failed=0 n_passed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
-unset LibTorch_ROOT OMP_NUM_THREADS OMP_THREAD_LIMIT TWISTOR_LOCAL_RANKS SLURM_JOB_ID SLURM_CPUS_ON_NODE \
+unset LibTorch_ROOT OMP_NUM_THREADS OMP_THREAD_LIMIT OMP_WAIT_POLICY TWISTOR_LOCAL_RANKS SLURM_JOB_ID SLURM_CPUS_ON_NODE \
   SLURM_CPUS_PER_TASK SLURM_STEP_TASKS_PER_NODE OMPI_COMM_WORLD_LOCAL_SIZE
 for name in $(compgen -e OMPI_MCA_); do unset "$name"; done
 export TWISTOR_CACHE=$work/cache TWISTOR_RETRY_PAUSE_S=0 CALLS=$work/calls
@@ -69,6 +69,9 @@ PATH=$work/bin:$PATH
 # rank_env.sh: what it sets, and that it keeps what is set.
 env_of() { run env "$@" "$root/launch/rank_env.sh" env; }
 cores=$(nproc)
+# Of the container that the tests run in, if it has one.
+quota=$(bash -c '. "$1/launch/rank_env.sh"; twistor_quota_cores' bash "$root")
+[[ -z $quota ]] || ((quota >= cores)) || cores=$quota
 env_of
 check "one rank gets all cores" out_has "^OMP_NUM_THREADS=$cores\$"
 check "one rank does not yield" not out_has OMPI_MCA_mpi_yield_when_idle
@@ -81,6 +84,12 @@ env_of SLURM_CPUS_PER_TASK=6
 check "Slurm's cores per task" out_has '^OMP_NUM_THREADS=6$'
 env_of OMP_NUM_THREADS=3
 check "the user's threads are kept" out_has '^OMP_NUM_THREADS=3$'
+env_of "OMP_NUM_THREADS=$cores" OMPI_COMM_WORLD_LOCAL_SIZE=1
+check "threads that have cores of their own may spin" not out_has OMP_WAIT_POLICY
+env_of OMP_NUM_THREADS=$((cores + 1)) OMPI_COMM_WORLD_LOCAL_SIZE=2
+check "threads that share cores do not spin" out_has '^OMP_WAIT_POLICY=passive$'
+env_of OMP_NUM_THREADS=$((cores + 1)) OMPI_COMM_WORLD_LOCAL_SIZE=2 OMP_WAIT_POLICY=active
+check "the user's policy is kept" out_has '^OMP_WAIT_POLICY=active$'
 run bash -euc '. "$1/launch/rank_env.sh"; echo "threads $OMP_NUM_THREADS"' bash "$root"
 check "it can be sourced" out_has "^threads $cores\$"
 run "$root/launch/rank_env.sh" bash -c 'exit 41'

@@ -42,7 +42,6 @@ def bad_jobs(folder):
     refused(folder, 2, ["--prompt.text=", "--prompt.ids=2,3,48"], 78, ["48"])
     refused(folder, 0, ["--target.words=dragon"], 78, ["dragon", "target.words"])
     refused(folder, 0, ["--target.potential=nicest"], 78, ["target.potential", "nicest"])
-    refused(folder, 9, [], 78, ["9 ranks", "8 shards", "train.shards"])
     refused(folder, 2, ["--run.ranks_per_population=3"], 78, ["ranks"])
 
 
@@ -61,7 +60,7 @@ def nowhere_positive(folder):
     done = succeed(2, "train", QUICKSTART, *SMALL, *keys, f"--run.output={folder}/rare", "--exact.source=rejection",
                    "--exact.budget=2000", "--train.positives=weighted")
     expect(done.err.count("no sample of the proposal had phi > 0") == 1, f"expected one warning about skipped updates, got {done}")
-    expect("exact.budget = 2000 draws gave 0 of 60" in done.err, f"expected a warning about the budget, got {done}")
+    expect("gave up after 1000 draws without any sample" in done.err, f"expected a warning about the budget, got {done}")
 
 
 def no_room(folder):

@@ -72,9 +72,8 @@ def refuses(folder):
             ([f"--model.path={other}"], 78, ["the language model's fingerprint"]),
             (["--train.updates=2"], 78, ["train.updates", "3 updates"]),
             # Refused for other reasons, and asked to start anew with other exact samples.
-            (["--run.resume=never", "--run.seed=7", "--exact.count=1"], 78, ["exact samples", "there is one"]),
-            (["--run.resume=never", "--run.seed=7"], 78, ["9 ranks", "8 shards"])]:
-        ranks = 2 if "--train.batch=48" in keys else 9 if "9 ranks" in words else 0
+            (["--run.resume=never", "--run.seed=7", "--exact.count=1"], 78, ["exact samples", "there is one"])]:
+        ranks = 2 if "--train.batch=48" in keys else 0
         done = run(ranks, *ours, *keys)
         expect(done.code == code and all(word in done.err for word in [*words, "hint: "]) and done.err.count("hint: ") == 1,
                f"{keys}: expected one refusal with exit code {code} that names {words}, got {done}")
@@ -100,6 +99,20 @@ def knows_its_prompt(folder):
            f"expected exact samples of 'once # upon' to be refused for 'once # the fox', got {done}")
     done = succeed(1, *train(folder / "run", "--train.updates=2", "--prompt.text=", "--prompt.ids=2,1,3"))
     expect("resuming after update 1" in done.err, f"expected the same prompt as ids to be taken, got {done}")
+
+
+def knows_its_samples(folder):
+    """Learning from exact samples goes on with the same ones, wherever they lie; other ones are refused."""
+    keys = ["--exact.source=rejection", "--target.words=ate,stole,bit,helped", "--exact.count=40", "--exact.budget=4000"]
+    own, other = ["--exact.path=" + str(folder / "own.h5")], ["--exact.path=" + str(folder / "other.h5")]
+    succeed(1, *train(folder / "run", "--train.updates=1", *keys, *own))
+    succeed(1, *train(folder / "run2", "--train.updates=1", "--run.seed=9", *keys, *other))
+    done = run(2, *train(folder / "run", "--train.updates=2", *keys, *other))
+    expect(done.code == 78 and "the exact samples that the twist learned from are not those of this run" in done.err and done.err.count("hint: ") == 1,
+           f"expected other exact samples to be refused, got {done}")
+    shutil.copyfile(folder / "own.h5", folder / "moved.h5")
+    done = succeed(2, *train(folder / "run", "--train.updates=2", *keys, "--exact.path=" + str(folder / "moved.h5")))
+    expect("resuming after update 1" in done.err, f"expected the same samples to be taken from another file, got {done}")
 
 
 def flip_byte(file, share):
@@ -149,4 +162,4 @@ def rejection_goes_on(folder):
     expect(info(folder / "part.h5") == info(folder / "exact.h5"), "expected the same samples and draws, in parts and on other ranks")
 
 
-main(goes_on, goes_on_in_epochs, refuses, knows_its_prompt, damaged, rejection_goes_on)
+main(goes_on, goes_on_in_epochs, refuses, knows_its_prompt, knows_its_samples, damaged, rejection_goes_on)

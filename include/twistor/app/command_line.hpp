@@ -26,7 +26,9 @@ struct Invocation {
   std::optional<std::string> text;
   bool is_special = false;  ///< tokenize: with the template
   std::vector<std::int64_t> ids;
-  std::string dtype = "float32";  ///< float32 | bfloat16
+  std::string dtype = "float32";        ///< float32 | bfloat16
+  std::string special_tokens = "auto";  ///< score: as prompt.special_tokens
+  std::string padded_tokens = "mask";   ///< score: as model.padded_tokens
 
   // score-text
   std::vector<std::string> texts;    ///< --text, as often as given

@@ -20,15 +20,17 @@ namespace twistor::app {
 // checked them. configs/reference.cfg explains every key; a test keeps it and the visits equal.
 
 struct ModelConfig {
-  std::string path;               ///< HF folder or .gguf file; required; see config::input_path()
-  std::string dtype = "float32";  ///< float32 | bfloat16
+  std::string path;                    ///< HF folder or .gguf file; required; see config::input_path()
+  std::string dtype = "float32";       ///< float32 | bfloat16
+  std::string padded_tokens = "mask";  ///< mask | keep: rows of the vocabulary that no token has
   void visit_keys(const config::Visitor& visit);
 };
 
-/// Exactly one of the two is given.
+/// Exactly one of text and ids is given.
 struct PromptConfig {
   std::string text;
   std::vector<std::int64_t> ids;
+  std::string special_tokens = "auto";  ///< auto | none: those that the tokenizer puts in front of a text
   void visit_keys(const config::Visitor& visit);
 };
 
@@ -36,7 +38,7 @@ struct PromptConfig {
 struct TargetConfig : potential::PotentialOptions {
   TargetConfig() { length = 10; }        // T, generated tokens
   bool stop_at_eos = false;              ///< a generated end-of-text token ends the text
-  std::vector<std::int64_t> end_token;   ///< its id, where the model's files do not name it
+  std::vector<std::int64_t> end_token;   ///< ids of those that end it; empty: as the model's files say
   std::int64_t observation_length = 10;  ///< c, tokens of an o drawn jointly: continuation without text, ids
   void visit_keys(const config::Visitor& visit);
 };
@@ -76,7 +78,7 @@ struct EvaluateConfig {
 };
 
 struct ExactConfig {
-  std::string source = "auto";      ///< auto | enumeration | rejection | joint
+  std::string source = "auto";      ///< auto | enumeration | rejection | joint | none
   std::int64_t count = 1000;        ///< exact samples to make
   std::int64_t budget = 1'000'000;  ///< most sequences that rejection draws
   std::string path;                 ///< empty: run.output/exact.h5

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "twistor/app/config.hpp"
+#include "twistor/app/target_options.hpp"
+#include "twistor/base/folder_lock.hpp"
 #include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/node_memory.hpp"
@@ -26,8 +28,8 @@
 
 namespace twistor::app {
 
-/// Lives as long as the command. Making one is *collective over the world*; all ranks of a node share one
-/// copy of the model's weights. Throws what its parts throw.
+/// Lives as long as the command, and keeps others out of run.output meanwhile. Making one is *collective over
+/// the world*; all ranks of a node share one copy of the model's weights. Throws what its parts throw.
 class Session {
  public:
   Session(const Config& config, const std::filesystem::path& config_file);
@@ -40,12 +42,14 @@ class Session {
   [[nodiscard]] bool is_root() const { return world_.rank() == 0; }
   [[nodiscard]] const model::LanguageModel& lm() const { return *lm_; }
   [[nodiscard]] const text::Tokenizer* tokenizer() const { return tokenizer_.get(); }  ///< null: ids alone
-  [[nodiscard]] const std::vector<std::int64_t>& prompt() const { return prompt_; }
+  [[nodiscard]] const std::vector<std::int64_t>& prompt() const { return prompt_.ids; }
+  /// The same with what the tokenizer put in front.
+  [[nodiscard]] const Prompt& whole_prompt() const { return prompt_; }
   [[nodiscard]] const potential::Potential& potential() const { return *potential_; }
   /// What the potential is, with a digest of all that defines it: different for different targets.
   [[nodiscard]] const std::string& potential_identity() const { return potential_identity_; }
   /// With the prompt read, once for the whole command.
-  [[nodiscard]] smc::Problem problem() const { return {*lm_, prompt_, *potential_, start_}; }
+  [[nodiscard]] smc::Problem problem() const { return {*lm_, prompt_.ids, *potential_, start_}; }
   /// The tokens of o where they were drawn jointly with an exact sample; else empty.
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
 
@@ -81,7 +85,9 @@ class Session {
       const std::function<void(const store::ExactSamples&)>& check = {}) const;
 
  private:
+  void open_output();
   void load_model(const std::filesystem::path& config_file);
+  void say_what_was_read() const;
   /// For one model, that of the next call of load_language_model() or the like: shared by the node's ranks.
   model::WeightMemory weight_memory();
   [[nodiscard]] exact::Target exact_target() const;
@@ -94,10 +100,11 @@ class Session {
   comm::Groups groups_;
   comm::Communicator node_;
   std::shared_ptr<const device::Engine> engine_;
+  FolderLock lock_;                       // of run.output, on the first rank
   std::deque<comm::NodeMemory> weights_;  // one for each model
   std::unique_ptr<model::LanguageModel> lm_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
-  std::vector<std::int64_t> prompt_;
+  Prompt prompt_;
   std::vector<std::int64_t> observation_;
   std::vector<std::int64_t> joint_sample_;  // the s that observation_ was drawn with
   std::unique_ptr<potential::Potential> potential_;

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/session.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/store/checkpoint.hpp"
+#include "twistor/store/exact_samples.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::app {
@@ -22,12 +24,16 @@ struct EarlierEvaluations {
 /// checkpoint.h5 in run.output.
 class TrainCheckpoint {
  public:
-  /// Reads it on every rank, so that all fail alike if it does not fit. Replaces nothing. `session` must
+  /// The first rank reads it for all, and all look whether it fits. Replaces nothing. `session` must
   /// outlive this. *Collective over the world.*
   explicit TrainCheckpoint(const Session& session);
 
   /// Updates done by the run that is continued; 0 if there is none. Before resume().
   [[nodiscard]] std::int64_t n_updates() const { return found_ ? found_->update : 0; }
+
+  /// Notes which exact samples learning draws from, if any. *Local.* Throws Error(config) if the run that is
+  /// continued drew from others, whatever file, budget or seed they came from. Before resume().
+  void note_samples(const store::ExactSamples& samples);
 
   /// Gives the trainer the state that was read, if any: then learning goes on, else it begins anew. Once.
   [[nodiscard]] EarlierEvaluations resume(learn::Trainer& trainer);
@@ -44,6 +50,7 @@ class TrainCheckpoint {
   std::optional<store::Checkpoint> found_;  // until resume() has taken it over
   std::int64_t saved_at_ = -1;              // update of the newest
   bool has_said_size_ = false;
+  std::string learned_samples_;  // digest
 };
 
 }  // namespace twistor::app

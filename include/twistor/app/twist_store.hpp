@@ -8,6 +8,10 @@
 
 namespace twistor::app {
 
+/// The newest valid generation of a checkpoint, which the first rank reads and verifies for all. *Collective
+/// over the world.* Throws as store::load_checkpoint().
+[[nodiscard]] store::Checkpoint load_checkpoint(const Session& session, const std::filesystem::path& file);
+
 /// Everything that learning needs to go on.
 [[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
                                               learn::Trainer& trainer);

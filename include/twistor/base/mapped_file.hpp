@@ -7,8 +7,8 @@
 
 namespace twistor {
 
-/// Move-only. Throws Error(no_input) if the file cannot be opened, Error(data) if it is empty or no plain
-/// file.
+/// Move-only. Throws Error(no_input) if the file cannot be opened, Error(data) if it is empty, no plain file,
+/// or a pointer of Git LFS in the place of a file.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);

@@ -38,6 +38,10 @@ struct RoundPlan {
   std::int64_t most = 1024;  ///< between two looks at signals, progress and files
 };
 
+/// Most draws in all: the budget, or half of it as long as nothing was accepted. After n draws in vain the
+/// next sample is expected to cost n more, and that is then beyond what is left. Pure.
+[[nodiscard]] std::int64_t draws_allowed(std::int64_t budget, std::int64_t n_accepted);
+
 /// Draws of the next round: about as many as the acceptance seen so far asks for, and at most as many as
 /// there were already, so that the rounds double while nothing is accepted. Draws are numbered and the set is
 /// the first n_wanted of the accepted, so the size of rounds decides how much is drawn in vain and nothing

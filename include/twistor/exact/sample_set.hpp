@@ -72,8 +72,8 @@ struct SampleSet {
 [[nodiscard]] bool make(const Target& target, const SetOptions& options, const comm::Communicator& world,
                         const Steering& steering, SampleSet& set);
 
-/// Writes a new set, if it is not empty, and removes the unfinished one. One rank calls it. *Local.* Throws
-/// Error(io).
+/// Writes a new set, if it is not empty, and removes the unfinished one; of a rejection without any sample
+/// the number of draws is kept there. One rank calls it. *Local.* Throws Error(io).
 void keep(const SetOptions& options, const SampleSet& set);
 
 }  // namespace twistor::exact

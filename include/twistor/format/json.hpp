@@ -15,8 +15,9 @@ namespace twistor::format {
 /// Deeper nesting is refused before parsing; no file of a language model comes near it.
 inline constexpr int max_json_depth = 64;
 
-/// Throws Error(data) with "doing", line and column where the text is no JSON or is nested too deeply.
-/// *Local.*
+/// Throws Error(data) with "doing", line and column where the text is no JSON or is nested too deeply. The
+/// words NaN, Infinity and -Infinity, which Python's json writes, stand for values that JsonView refuses
+/// wherever one is looked up. *Local.*
 [[nodiscard]] nlohmann::json parse_json(std::string_view text, const std::string& doing);
 
 /// The text as a JSON string, quotation marks included; bytes that are no UTF-8 become U+FFFD. *Local.*

@@ -49,7 +49,7 @@ struct BatchMeans {
 /// Which parts of a batch a rank holds: [n s / S, n (s + 1) / S) is shard s of S, whoever computes it.
 struct Shards {
   std::int64_t first = 0, n_local = 0, n_all = 1;
-  /// Those of this rank. Throws Error(config) if there are more ranks than shards. *Local.*
+  /// Those of this rank; none where there are more ranks than shards and this is one too many. *Local.*
   Shards(std::int64_t n_shards, const comm::Communicator& world);
   /// Where local shard i of a batch of n begins among this rank's sequences; i = n_local: where the last
   /// ends.

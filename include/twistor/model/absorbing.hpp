@@ -5,22 +5,26 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "twistor/model/language_model.hpp"
 
 namespace twistor::model {
 
-/// A language model that follows an EndRule: once the end token has been generated, p0(end | ...) = 1.
+/// A language model that follows an EndRule: once a text has ended, p0(rule.token() | ...) = 1.
 ///
 /// A hidden state has one column more than the base model's, the last one: 1 if the text has ended, 0 if not.
 /// logits() reads this mask, so the rule holds wherever hidden states go: samplers, exchanges between ranks,
 /// teacher-forced passes, enumeration. Twists read the first feature_size() columns and never see it.
 class AbsorbingModel final : public LanguageModel {
  public:
-  /// Throws Error(config) if the token is out of the vocabulary, Error(usage) if the prompt is empty.
+  /// Throws Error(config) if the rule has no token or one out of the vocabulary, Error(usage) if the prompt
+  /// is empty.
+  AbsorbingModel(std::shared_ptr<const LanguageModel> base, EndRule rule, std::int64_t prompt_tokens);
   AbsorbingModel(std::shared_ptr<const LanguageModel> base, std::int64_t end_token,
-                 std::int64_t prompt_tokens);
+                 std::int64_t prompt_tokens)
+      : AbsorbingModel(std::move(base), EndRule(end_token), prompt_tokens) {}
 
   [[nodiscard]] std::int64_t vocab_size() const override { return base_->vocab_size(); }
   [[nodiscard]] std::int64_t hidden_size() const override { return base_->hidden_size() + 1; }
@@ -47,16 +51,5 @@ class AbsorbingModel final : public LanguageModel {
   EndRule rule_;
   std::int64_t prompt_tokens_;
 };
-
-/// EndRule(end_token).until_end(tokens).
-[[nodiscard]] inline std::span<const std::int64_t> until_end(std::span<const std::int64_t> tokens,
-                                                             std::int64_t end_token) {
-  return EndRule(end_token).until_end(tokens);
-}
-/// EndRule(end_token).before_end(tokens).
-[[nodiscard]] inline std::span<const std::int64_t> before_end(std::span<const std::int64_t> tokens,
-                                                              std::int64_t end_token) {
-  return EndRule(end_token).before_end(tokens);
-}
 
 }  // namespace twistor::model

@@ -25,6 +25,9 @@ namespace twistor::potential {
 struct TargetContext {
   const model::LanguageModel* lm = nullptr;
   const text::Tokenizer* tokenizer = nullptr;
+  /// Whether what the model is asked from the start (judge) begins with the special tokens that its tokenizer
+  /// puts in front of texts, as the prompt does: prompt.special_tokens.
+  bool has_special_tokens = true;
   /// Where a potential's own model keeps its weights; empty: in private memory. Asked once for each model.
   std::function<model::WeightMemory()> weight_memory = {};
   /// Reads float32 arrays by name from an HDF5 file; HDF5 belongs to a room that this one may not use.
@@ -34,8 +37,8 @@ struct TargetContext {
 
   /// V as the language model, else the tokenizer, says; 0 if there is neither.
   [[nodiscard]] std::int64_t vocab_size() const;
-  /// The token that ends a generated text; -1 if none does.
-  [[nodiscard]] std::int64_t end_token() const;
+  /// Where generated texts end.
+  [[nodiscard]] model::EndRule end_rule() const;
   /// How a potential's own model is loaded, with options.dtype.
   [[nodiscard]] model::LoadOptions load_options(const PotentialOptions& options) const;
 };

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "twistor/model/end_rule.hpp"
 #include "twistor/potential/option_values.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/text/tokenizer.hpp"
@@ -31,9 +32,10 @@ class TextScorer {
 /// batch once, because particles that share all their ancestors are common.
 class TextPotential final : public Potential {
  public:
-  /// The tokenizer must outlive this. A text ends before its first end_token; -1: none ends it.
+  /// The tokenizer must outlive this. A text ends before the first token that ends it, and begins after the
+  /// special tokens that the tokenizer puts in front of texts: these are for the model, not for readers.
   TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer, TextScope scope,
-                std::int64_t end_token = -1);
+                model::EndRule end = {});
 
   [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
   [[nodiscard]] double log_phi_bound() const override { return scorer_->log_phi_bound(); }
@@ -44,7 +46,7 @@ class TextPotential final : public Potential {
   std::unique_ptr<TextScorer> scorer_;
   const text::Tokenizer& tokenizer_;
   TextScope scope_;
-  std::int64_t end_token_;
+  model::EndRule end_;
 };
 
 }  // namespace twistor::potential

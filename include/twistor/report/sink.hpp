@@ -35,6 +35,9 @@ struct Run {
   std::int64_t n_ranks = 1;
   double seconds = 0;  ///< in all
   std::filesystem::path folder{};
+  /// Tokens of the prompt; those that the tokenizer put in front of it, and by which rule of its files.
+  std::vector<std::int64_t> prompt{}, special_tokens{};
+  std::string special_tokens_rule{};
 };
 
 /// Told as a run goes on, by one rank. All does nothing here, so that a sink says only what it is for.

@@ -9,8 +9,8 @@
 
 namespace twistor::text {
 
-/// The text of ids. Those that the tokenizer does not have, because the model's vocabulary is padded beyond
-/// it, become U+FFFD. Invalid UTF-8 stays as it is. *Local.*
+/// The text of ids. Those that no token has, because the model's vocabulary is padded beyond the
+/// tokenizer's or this one has holes, become U+FFFD. Invalid UTF-8 stays as it is. *Local.*
 [[nodiscard]] std::string decode_any(const Tokenizer& tokenizer, std::span<const std::int64_t> ids);
 
 }  // namespace twistor::text

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct TextTemplate {
   std::vector<Special> before;
   std::vector<Special> after;
   std::int64_t text_type_id = 0;
+  std::string rule;  ///< where it comes from, for people; empty if nothing says anything
 };
 
 /// A kind of the "post_processor" of a tokenizer.json: puts its tokens around what the template has. A new

@@ -18,6 +18,13 @@ struct Encoding {
   std::vector<std::int64_t> type_ids;
 };
 
+/// Ids that a tokenizer puts around a text, and the rule of its files that says so.
+struct SpecialTokens {
+  std::vector<std::int64_t> before;
+  std::vector<std::int64_t> after;
+  std::string rule;  ///< for people: "the post_processor of tokenizer.json"; empty: no file says anything
+};
+
 /// *Local*, immutable, thread-safe.
 class Tokenizer {
  public:
@@ -36,8 +43,18 @@ class Tokenizer {
   [[nodiscard]] virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
   /// The id of a token as the vocabulary spells it.
   [[nodiscard]] virtual std::optional<std::int64_t> token_to_id(std::string_view token) const = 0;
-  /// End-of-text id, where the files name one.
-  [[nodiscard]] virtual std::optional<std::int64_t> eos_id() const = 0;
+  /// What encode_with_template() puts around a text.
+  [[nodiscard]] virtual SpecialTokens special_tokens() const { return {}; }
+  /// Whether a token has this id; vocabularies may have holes.
+  [[nodiscard]] virtual bool has_token(std::int64_t id) const { return id >= 0 && id < vocab_size(); }
+  /// Ids that end a text, the main one first, where the files name any: generation_config.json, then the
+  /// eos_token of tokenizer_config.json, then config.json.
+  [[nodiscard]] virtual std::vector<std::int64_t> end_ids() const = 0;
+  /// The first of them.
+  [[nodiscard]] std::optional<std::int64_t> eos_id() const {
+    const std::vector<std::int64_t> ids = end_ids();
+    return ids.empty() ? std::nullopt : std::optional(ids.front());
+  }
   /// One line for people.
   [[nodiscard]] virtual std::string description() const = 0;
 };

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "twistor/format/gguf_file.hpp"
 #include "twistor/text/added_tokens.hpp"
@@ -19,11 +20,18 @@
 
 namespace twistor::text {
 
-/// What the files beside a tokenizer say about the end-of-text token; the token wins where the vocabulary has
-/// it.
+/// What the files beside a tokenizer say about the tokens that end a text. The first that says anything
+/// counts, in this order; a token that the vocabulary does not have says nothing.
 struct EndOfText {
-  std::optional<std::string> token;  ///< tokenizer_config.json
-  std::optional<std::int64_t> id;    ///< config.json
+  std::vector<std::int64_t> generation_ids;  ///< eos_token_id of generation_config.json, a number or a list
+  std::optional<std::string> token;          ///< eos_token of tokenizer_config.json
+  std::vector<std::int64_t> ids;             ///< eos_token_id of config.json; what a GGUF file names
+};
+
+/// What tokenizer_config.json says about the token in front of a text: it overrides the template.
+struct BeginOfText {
+  std::optional<std::string> token;  ///< bos_token
+  std::optional<bool> is_added;      ///< add_bos_token
 };
 
 /// A tokenizer as a pipeline. Encoding: added tokens are cut out of the raw text, the rest is normalized,
@@ -36,6 +44,7 @@ struct TokenizerParts {
   std::unique_ptr<TokenModel> model;
   TextTemplate special;
   Decoder decoder = spacing_decoder();
+  BeginOfText begin;
   EndOfText end;
   std::string source;  ///< for description(): "tokenizer.json"
 };
@@ -45,7 +54,8 @@ struct TokenizerParts {
 /// tokenizer.json of the Hugging Face "tokenizers" format. Truncation and padding are ignored. `name` is for
 /// messages. Throws Error(data); what is not supported is refused by name.
 [[nodiscard]] std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& name,
-                                                              const EndOfText& end = {});
+                                                              const EndOfText& end = {},
+                                                              const BeginOfText& begin = {});
 
 /// What is special about a vocabulary of BERT.
 struct BertOptions {
@@ -56,6 +66,7 @@ struct BertOptions {
 /// What the files beside a bare vocabulary say.
 struct VocabularyOptions {
   EndOfText end;
+  BeginOfText begin;
   bool add_prefix_space = false;  ///< byte-level BPE: a text begins with a space, whether it has one or not
   BertOptions bert;
 };

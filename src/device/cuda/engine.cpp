@@ -6,9 +6,9 @@
 
 #include <utility>
 
-#include "../aten/engine.hpp"
-#include "../aten/kv_store.hpp"
-#include "../aten/tensors.hpp"
+#include "aten/engine.hpp"
+#include "aten/kv_store.hpp"
+#include "aten/tensors.hpp"
 #include "tasks.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/kernel_engine.hpp"

@@ -9,12 +9,13 @@ namespace {
 constexpr std::int64_t shared_without_asking = 48 << 10;
 
 template <class Task>
-void launch(void (*kernel)(Task), std::int64_t n_blocks, int n_threads, std::int64_t shared_bytes, const Task& task) {
+void launch(void (*kernel)(Task), std::int64_t n_blocks, int n_threads, std::int64_t shared_bytes,
+            const Task& task) {
   if (n_blocks == 0) return;
   if (shared_bytes > shared_without_asking)
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
-  kernel<<<static_cast<unsigned>(n_blocks), static_cast<unsigned>(n_threads), static_cast<std::size_t>(shared_bytes)>>>(
-      task);
+  kernel<<<static_cast<unsigned>(n_blocks), static_cast<unsigned>(n_threads),
+           static_cast<std::size_t>(shared_bytes)>>>(task);
 }
 
 #define TWISTOR_LAUNCH(kernel, n_blocks, n_threads, shared_bytes, task) \

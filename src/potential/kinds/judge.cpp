@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -11,6 +12,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/model/log_prob.hpp"
+#include "twistor/text/front.hpp"
 
 namespace twistor::potential {
 namespace {
@@ -41,7 +43,8 @@ JudgeScorer::JudgeScorer(const model::LanguageModel& lm, const text::Tokenizer& 
 std::vector<std::int64_t> JudgeScorer::question_about(const std::string& text) const {
   std::string question = options_.question;
   question.replace(question.find(placeholder), placeholder.size(), text);
-  auto ids = tokenizer_.encode(question);
+  auto ids = options_.has_special_tokens ? text::encode_from_start(tokenizer_, question)
+                                         : tokenizer_.encode(question);
   const std::string doing = "evaluating the potential 'judge' on the text " + format::quote(text);
   TWISTOR_CHECK(!ids.empty(), ErrorKind::data, doing, "target.template has no tokens with it");
   const std::size_t n_tokens = ids.size() + answer_.size();
@@ -95,13 +98,19 @@ std::string JudgeScorer::description() const {
                      format::quote(options_.question), options_.beta);
 }
 
+std::string JudgeScorer::fingerprint() const {
+  const std::vector<std::int64_t> front = tokenizer_.special_tokens().before;
+  return options_.has_special_tokens && !front.empty() ? fmt::format("front {}", fmt::join(front, ","))
+                                                       : std::string{};
+}
+
 std::unique_ptr<TextScorer> make_judge(const PotentialOptions& options, const TargetContext& context) {
   TWISTOR_CHECK(context.lm != nullptr && context.tokenizer != nullptr, ErrorKind::config, making,
                 "it needs a language model with a tokenizer", "set model.path");
   // A question may hold the token that ends generated texts: chat templates do.
   return std::make_unique<JudgeScorer>(
       context.lm->without_end(), *context.tokenizer,
-      JudgeScorer::Options{options.template_text, options.answer, options.beta});
+      JudgeScorer::Options{options.template_text, options.answer, options.beta, context.has_special_tokens});
 }
 
 }  // namespace twistor::potential

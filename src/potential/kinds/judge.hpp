@@ -16,9 +16,10 @@ namespace twistor::potential {
 class JudgeScorer final : public TextScorer {
  public:
   struct Options {
-    std::string question;  ///< with one {text} where the text goes
-    std::string answer;    ///< encoded by itself: begin it with a space where one belongs
-    double beta = 1;       ///< above 0
+    std::string question;            ///< with one {text} where the text goes
+    std::string answer;              ///< encoded by itself: begin it with a space where one belongs
+    double beta = 1;                 ///< above 0
+    bool has_special_tokens = true;  ///< a question begins with the tokenizer's special tokens
   };
 
   /// Model and tokenizer must outlive this. Throws Error(config) on unfit options.
@@ -29,6 +30,8 @@ class JudgeScorer final : public TextScorer {
   /// 0: no probability exceeds 1.
   [[nodiscard]] double log_phi_bound() const override { return 0; }
   [[nodiscard]] std::string description() const override;
+  /// The special tokens in front of a question; empty where there are none.
+  [[nodiscard]] std::string fingerprint() const override;
 
  private:
   [[nodiscard]] std::vector<std::int64_t> question_about(const std::string& text) const;

@@ -11,7 +11,7 @@
 #include <map>
 
 #include "twistor/base/error.hpp"
-#include "twistor/model/absorbing.hpp"
+#include "twistor/model/end_rule.hpp"
 
 namespace twistor::potential {
 namespace {
@@ -51,14 +51,14 @@ double bound_of(const std::vector<double>& scores, ScoreMode mode, std::int64_t 
 }  // namespace
 
 TokenScores::TokenScores(std::vector<double> log_phi_of, ScoreMode mode, std::int64_t length,
-                         std::int64_t end_token)
-    : log_phi_of_(std::move(log_phi_of)), mode_(mode), length_(length), end_token_(end_token), bound_(0) {
+                         model::EndRule end)
+    : log_phi_of_(std::move(log_phi_of)), mode_(mode), length_(length), end_(std::move(end)), bound_(0) {
   TWISTOR_CHECK(!log_phi_of_.empty(), ErrorKind::config, making, "there are no scores", "set target.table");
   for (std::size_t v = 0; v < log_phi_of_.size(); ++v)
     TWISTOR_CHECK(!std::isnan(log_phi_of_[v]) && log_phi_of_[v] < infinity, ErrorKind::config, making,
                   fmt::format("beta times the score of token {} is {} (expected a finite number or -inf)", v,
                               log_phi_of_[v]));
-  bound_ = bound_of(log_phi_of_, mode, length, end_token >= 0);
+  bound_ = bound_of(log_phi_of_, mode, length, end_.can_end());
 }
 
 std::vector<double> TokenScores::log_phi(const Sequences& sequences) const {
@@ -70,7 +70,7 @@ std::vector<double> TokenScores::log_phi(const Sequences& sequences) const {
   result.reserve(static_cast<std::size_t>(sequences.size()));
   for (std::size_t begin = 0; begin < sequences.tokens.size(); begin += T) {
     double sum = 0;
-    const auto live = model::until_end(sequences.tokens.subspan(begin, T), end_token_);
+    const auto live = end_.until_end(sequences.tokens.subspan(begin, T));
     for (const std::int64_t token : mode_ == ScoreMode::bag ? live : live.last(1)) {
       TWISTOR_CHECK(token >= 0 && static_cast<std::size_t>(token) < log_phi_of_.size(), ErrorKind::usage,
                     "evaluating the potential 'tokens'",
@@ -129,7 +129,7 @@ std::unique_ptr<Potential> make_token_scores(const PotentialOptions& options, co
                 fmt::format("there are {} scores (expected one for each of {} tokens)", scores.size(),
                             context.vocab_size()));
   for (double& score : scores) score = options.beta == 0 ? 0 : options.beta * score;
-  return std::make_unique<TokenScores>(std::move(scores), mode, options.length, context.end_token());
+  return std::make_unique<TokenScores>(std::move(scores), mode, options.length, context.end_rule());
 }
 
 }  // namespace twistor::potential

@@ -14,10 +14,10 @@ namespace twistor::potential {
 
 class TokenScores final : public Potential {
  public:
-  /// log_phi_of: (V), beta included; -inf is legal. length: T if known, else 0. end_token: after the first
-  /// one tokens do not count; -1: none ends a text. Throws Error(config) on NaN or +inf.
+  /// log_phi_of: (V), beta included; -inf is legal. length: T if known, else 0. end: tokens
+  /// after the one that ends a text do not count. Throws Error(config) on NaN or +inf.
   TokenScores(std::vector<double> log_phi_of, ScoreMode mode, std::int64_t length = 0,
-              std::int64_t end_token = -1);
+              model::EndRule end = {});
 
   /// Throws Error(usage) on a token without a score, or on sequences of another length than the one given.
   [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
@@ -28,7 +28,8 @@ class TokenScores final : public Potential {
  private:
   std::vector<double> log_phi_of_;
   ScoreMode mode_;
-  std::int64_t length_, end_token_;
+  std::int64_t length_;
+  model::EndRule end_;
   double bound_;
 };
 

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <utility>
 
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
@@ -71,7 +72,8 @@ TEST_F(Sets, RejectionDependsNeitherOnRanksNorOnRounds) {
     store::ExactSamples set;
     set.length = T;
     set.tokens.shape = {0, T};
-    while (set.n() < limits.count && set.n_draws < limits.budget) add_round(sampler, limits, set, world);
+    while (set.n() < limits.count && set.n_draws < draws_allowed(limits.budget, set.n()))
+      add_round(sampler, limits, set, world);
     const std::size_t n = std::min(all.size(), static_cast<std::size_t>(limits.count));
     ASSERT_EQ(static_cast<std::size_t>(set.n()), n);
     EXPECT_EQ(set.n_draws, n < all.size() ? all[n - 1].draw + 1 : limits.budget);
@@ -154,6 +156,53 @@ TEST_F(Sets, AnEnumerationThatIsStoppedLeavesNothing) {
   steering.wish = [&] { return is_asked; };
   steering.interrupt = [&] { return comm::all_reduce_max(is_asked ? 1 : 0, world) != 0; };
   EXPECT_FALSE(make(target(), o, world, steering, set));
+  EXPECT_EQ(set.samples.n(), 0);
+  if (world.rank() == 0) keep(o, set);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+/// phi is 0 for every sequence, which only a sampler with patience finds out.
+class Nowhere final : public potential::Potential {
+ public:
+  std::vector<double> log_phi(const potential::Sequences& s) const override {
+    n_scored += s.size();
+    return std::vector<double>(static_cast<std::size_t>(s.size()), -INFINITY);
+  }
+  double log_phi_bound() const override { return 0; }
+  std::string description() const override { return "nowhere"; }
+  mutable std::int64_t n_scored = 0;
+};
+
+TEST_F(Sets, DrawsInVainAreKeptAndNotRepeated) {
+  const Nowhere nothing;
+  const Target empty{.lm = lm, .prompt = prompt, .length = T, .potential = nothing, .identity = "nowhere"};
+  SetOptions o = options(Way::rejection, 20);
+  o.budget = 1001;
+  SampleSet set = find(empty, o, world);
+  ASSERT_TRUE(make(empty, o, world, {}, set));
+  EXPECT_EQ(set.samples.n(), 0);
+  EXPECT_EQ(set.samples.n_draws, 501) << "half of the budget, on any number of ranks";
+  EXPECT_EQ(comm::all_reduce_sum(std::exchange(nothing.n_scored, 0), world), 501);
+  if (world.rank() == 0) keep(o, set);
+  EXPECT_FALSE(std::filesystem::exists(o.file)) << "there is no sample to keep";
+  set = find(empty, o, world);
+  ASSERT_TRUE(make(empty, o, world, {}, set));
+  EXPECT_EQ(set.samples.n_draws, 501);
+  EXPECT_EQ(nothing.n_scored, 0) << "hours are not spent twice";
+  o.budget = 1600;
+  set = find(empty, o, world);
+  ASSERT_TRUE(make(empty, o, world, {}, set));
+  EXPECT_EQ(set.samples.n_draws, 800);
+  EXPECT_EQ(comm::all_reduce_sum(std::exchange(nothing.n_scored, 0), world), 299)
+      << "a larger budget goes on";
+  o.seed = 4;
+  EXPECT_EQ(find(empty, o, world).samples.n_draws, 0) << "another run's draws are others";
+}
+
+TEST_F(Sets, NoneMakesNothing) {
+  SetOptions o = options(Way::none, 20);
+  SampleSet set = find(target(), o, world);
+  ASSERT_TRUE(make(target(), o, world, {}, set));
   EXPECT_EQ(set.samples.n(), 0);
   if (world.rank() == 0) keep(o, set);
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));

@@ -50,6 +50,12 @@ TEST(CommandLine, ReadsCommandsWithoutAConfiguration) {
   EXPECT_EQ(score.path, "model");
   EXPECT_THAT(score.ids, ElementsAre(3, 4, 5));
   EXPECT_EQ(score.dtype, "bfloat16");
+  EXPECT_EQ(score.special_tokens, "auto");
+  const Invocation bare =
+      read_command_line(Words{"score", "m", "--text=a", "--special-tokens=none", "--padded-tokens", "keep"})
+          .invocation;
+  EXPECT_EQ(bare.special_tokens, "none");
+  EXPECT_EQ(bare.padded_tokens, "keep");
   EXPECT_EQ(read_command_line(Words{"info", "x.h5"}).invocation.path, "x.h5");
 }
 
@@ -155,6 +161,9 @@ TEST(CommandLine, RefusesWrongWords) {
       {{"score-text", reference, "--ids=1"}, "unknown option --ids"},
       {{"score", "m"}, "score needs exactly one of --text and --ids"},
       {{"score", "m", "--text=a", "--ids=1"}, "score needs exactly one of --text and --ids"},
+      {{"score", "m", "--text=a", "--special-tokens=no"},
+       "--special-tokens: expected auto or none, got 'no'"},
+      {{"score", "m", "--text=a", "--padded-tokens=no"}, "--padded-tokens: expected mask or keep, got 'no'"},
       {{"score", "m", "--ids="}, "--ids: expected token ids"},
       {{"score", "m", "--ids=a"}, "--ids: expected token ids separated by commas or blanks, got 'a'"},
       {{"score", "m", "--ids=1", "--dtype=float64"}, "--dtype: expected float32 or bfloat16, got 'float64'"},

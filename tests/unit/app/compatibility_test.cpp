@@ -89,6 +89,20 @@ TEST(Compatibility, WhatMeasuresWithAllExactSamplesLearnedFromNone) {
   }
 }
 
+TEST(Compatibility, SaysWhyAModelOrAPromptIsAnother) {
+  const Config then = config_with_prompt("p");
+  Config now = then;
+  now.model.padded_tokens = "keep";
+  now.prompt.special_tokens = "none";
+  EXPECT_EQ(refusal(checkpoint_of(then, {1}), expectation_of(now, {1})), "")
+      << "where neither makes a difference";
+  const std::string said =
+      refusal(checkpoint_of(then, {1, 2}), {now, "ffff", "phi", std::vector<std::int64_t>{2}});
+  EXPECT_THAT(said,
+              AllOf(HasSubstr("model.padded_tokens is 'mask' in the checkpoint and 'keep' in this run"),
+                    HasSubstr("prompt.special_tokens is 'auto' in the checkpoint and 'none' in this run")));
+}
+
 TEST(Compatibility, PromptsAreTheSameIfTheirTokensAre) {
   const Config text = config_with_prompt("once # upon");
   Config ids = config_with_prompt("");

@@ -31,7 +31,7 @@ potential::PotentialOptions options_of(const std::filesystem::path& folder, cons
 
 std::vector<double> log_phi(const potential::PotentialOptions& options,
                             const std::vector<std::string>& texts) {
-  return potential::make_text_scorer(options, target_context(nullptr, nullptr))->log_phi(texts);
+  return potential::make_text_scorer(options, target_context({}, nullptr, nullptr))->log_phi(texts);
 }
 
 TEST(Toxicity, EqualsAnIndependentLstm) {

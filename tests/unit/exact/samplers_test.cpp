@@ -204,6 +204,13 @@ TEST(NextRound, StartsSmallDoublesWithoutLuckAndFollowsTheAcceptance) {
   EXPECT_EQ(next_round({.n_wanted = 9, .n_draws = 90, .max_draws = 100}), 10) << "the budget";
 }
 
+TEST(DrawsAllowed, AreHalfTheBudgetUntilOneIsAccepted) {
+  EXPECT_EQ(draws_allowed(1000, 0), 500);
+  EXPECT_EQ(draws_allowed(1001, 0), 501);
+  EXPECT_EQ(draws_allowed(1, 0), 1);
+  EXPECT_EQ(draws_allowed(1000, 1), 1000);
+}
+
 TEST_F(Samplers, RejectionNeedsABound) {
   const TokenScores potential({0.5, -1, 1.2, log_zero}, ScoreMode::bag);
   try {

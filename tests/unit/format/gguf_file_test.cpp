@@ -71,6 +71,43 @@ TEST(GgufFile, ReadsTensorsOutermostFirst) {
   EXPECT_EQ(file.data()[32], std::byte{'y'});
 }
 
+TEST(GgufFile, AlignmentsOfAnyTypeThatArePowersOfTwo) {
+  const auto with = [](std::uint64_t alignment, auto add) {
+    GgufBytes gguf;
+    gguf.alignment = alignment;
+    add(gguf);
+    gguf.tensor("w", 0, {1}, "abcd").tensor("v", 0, {1}, "efgh");
+    return gguf.build();
+  };
+  const auto check = [](const std::string& bytes, std::uint64_t offset) {
+    const GgufFile file = GgufFile::parse(as_bytes(bytes), "test");
+    EXPECT_EQ(file.tensors()[1].offset, offset);
+    EXPECT_EQ(file.data()[offset], std::byte{'e'});
+  };
+  check(with(64, [](GgufBytes& g) { g.u32("general.alignment", 64); }), 64);
+  check(with(64, [](GgufBytes& g) { g.value<std::int32_t>("general.alignment", 5, 64); }), 64);
+  check(with(8, [](GgufBytes& g) { g.value<std::uint64_t>("general.alignment", 10, 8); }), 8);
+  for (const std::int32_t bad : {0, 48, -32})
+    EXPECT_THAT(
+        [&] {
+          const std::string bytes =
+              with(48, [&](GgufBytes& g) { g.value<std::int32_t>("general.alignment", 5, bad); });
+          (void)GgufFile::parse(as_bytes(bytes), "test");
+        },
+        ThrowsMessage<Error>(HasSubstr("general.alignment: expected a power of two")))
+        << bad;
+}
+
+TEST(GgufFile, BigEndianIsNamed) {
+  for (const std::uint32_t version : {0x02000000u, 0x03000000u}) {
+    GgufBytes gguf;
+    gguf.version = version;
+    const std::string bytes = gguf.build();
+    EXPECT_THAT([&] { (void)GgufFile::parse(as_bytes(bytes), "test"); },
+                ThrowsMessage<Error>(HasSubstr("the file is big-endian")));
+  }
+}
+
 TEST(GgufFile, HonoursTheAlignment) {
   GgufBytes gguf;
   gguf.alignment = 128;

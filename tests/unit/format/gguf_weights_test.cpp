@@ -3,8 +3,11 @@
 
 #include <cstdlib>
 
+#include "support/error_of.hpp"
 #include "support/gguf_bytes.hpp"
+#include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/format/gguf_parts.hpp"
 #include "twistor/format/weight_formats.hpp"
 
 namespace twistor::format {
@@ -131,6 +134,62 @@ TEST(GgufWeights, SmolLM2) {
     format::read_rows_f32(tensor, 0, tensor.shape[0], out);
   }
   EXPECT_EQ(n_parameters, 134'515'008);
+}
+
+/// A model cut into three files, and the paths of its parts.
+struct Parts {
+  explicit Parts(std::int32_t n_wanted = 3) {
+    for (int i = 0; i < 3; ++i) {
+      GgufBytes gguf;
+      if (i == 0) gguf.string("general.architecture", "llama");
+      gguf.value<std::uint16_t>("split.no", 2, static_cast<std::uint16_t>(i))
+          .value<std::uint16_t>("split.count", 2, 3);
+      gguf.value<std::int32_t>("split.tensors.count", 5, n_wanted);
+      const std::string name(1, static_cast<char>('c' - i)),
+          value = std::string(3, '\0') + static_cast<char>(0x40 + i);
+      paths.push_back(folder.write("m-0000" + std::to_string(i + 1) + "-of-00003.gguf",
+                                   gguf.tensor(name, 0, {1}, value).build()));
+    }
+  }
+  test::TemporaryFolder folder;
+  std::vector<fs::path> paths;
+};
+
+TEST(GgufParts, AllAreReadFromAny) {
+  const Parts parts;
+  for (const fs::path& path : parts.paths) {
+    const auto weights = open_gguf_weights(path);
+    ASSERT_EQ(weights->tensors().size(), 3u) << path;
+    std::vector<float> value(1);
+    const std::array<std::int64_t, 1> one{1};
+    for (const auto& [name, expected] : {std::pair{"a", 32.0f}, std::pair{"b", 8.0f}, std::pair{"c", 2.0f}}) {
+      read_rows_f32(weights->require(name, one), 0, 1, value);
+      EXPECT_EQ(value[0], expected) << name;
+    }
+    EXPECT_EQ(open_gguf_header(path).string("general.architecture"), "llama");
+  }
+}
+
+TEST(GgufParts, MissingAndForeignOnesAreNamed) {
+  const Parts parts;
+  fs::remove(parts.paths[1]);
+  const Error missing = test::error_of([&] { return open_gguf_weights(parts.paths[0]); });
+  EXPECT_EQ(missing.kind(), ErrorKind::no_input);
+  EXPECT_THAT(missing.text(), HasSubstr("m-00002-of-00003.gguf"));
+  const fs::path renamed = parts.folder.path() / "model.gguf";
+  fs::rename(parts.paths[2], renamed);
+  EXPECT_THAT(test::message_of([&] { return open_gguf_weights(renamed); }),
+              HasSubstr("does not end in -00003-of-00003.gguf"));
+  const Parts lacking(4);
+  EXPECT_THAT(test::message_of([&] { return open_gguf_weights(lacking.paths[0]); }),
+              HasSubstr("expected 4 tensors in all parts, got 3"));
+  const Parts doubled;
+  fs::copy_file(doubled.paths[0], doubled.folder.path() / "x");
+  GgufBytes twin;
+  twin.value<std::uint16_t>("split.no", 2, 2).value<std::uint16_t>("split.count", 2, 3);
+  (void)doubled.folder.write(doubled.paths[2].filename().string(), twin.tensor("c", 0, {1}, "abcd").build());
+  EXPECT_THAT(test::message_of([&] { return open_gguf_weights(doubled.paths[0]); }),
+              HasSubstr("tensor 'c' is in two parts"));
 }
 
 }  // namespace

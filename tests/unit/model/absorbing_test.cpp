@@ -108,13 +108,50 @@ TEST(EndRule, ByDefaultNothingEnds) {
   EXPECT_EQ(never, EndRule(-1));
 }
 
-TEST(UntilEnd, KeepsTheFirstEndToken) {
+TEST(EndRule, UntilEndKeepsTheFirstEndToken) {
   const Tokens tokens{4, 3, 1, 3};
-  EXPECT_EQ(until_end(tokens, 3).size(), 2u);
-  EXPECT_EQ(until_end(tokens, 2).size(), 4u);
-  EXPECT_EQ(until_end(tokens, -1).size(), 4u);
-  EXPECT_EQ(before_end(tokens, 3).size(), 1u);
-  EXPECT_EQ(before_end(tokens, 2).size(), 4u);
+  EXPECT_EQ(EndRule(3).until_end(tokens).size(), 2u);
+  EXPECT_EQ(EndRule(2).until_end(tokens).size(), 4u);
+  EXPECT_EQ(EndRule(-1).until_end(tokens).size(), 4u);
+  EXPECT_EQ(EndRule(3).before_end(tokens).size(), 1u);
+  EXPECT_EQ(EndRule(2).before_end(tokens).size(), 4u);
+  EXPECT_EQ(EndRule({1, 3}).until_end(tokens).size(), 2u);
+  EXPECT_EQ(EndRule({1, 4}).before_end(tokens).size(), 0u);
+}
+
+TEST(EndRule, SeveralTokensEndATextAndTheFirstFollows) {
+  const EndRule rule({0, 7, 0});  // id 0 is a token as any other
+  EXPECT_EQ(rule.token(), 0);
+  EXPECT_EQ(rule.tokens(), (Tokens{0, 7}));
+  const Tokens tokens{1, 7, 0, 0, /**/ 0, 0, 0, 0, /**/ 1, 2, 3, 7};
+  EXPECT_EQ(rule.mask(tokens, 4), (std::vector<char>{0, 0, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0}));
+  EXPECT_NE(rule, EndRule(0));
+}
+
+/// Every text has one continuation after its end, whichever token ended it: without the canonical one each
+/// sequence that ended early would count once for every way to fill it up.
+TEST_F(Absorbing, SeveralEndTokensShareOneContinuation) {
+  const AbsorbingModel two(base, EndRule({end_token, 0}), 2);
+  const std::vector<double> after = scores(two, {1, 2, 0, end_token, end_token});
+  EXPECT_EQ(after[1], scores(*base, {1, 2, 0})[1]);
+  EXPECT_EQ(after[2], 0.0);
+  EXPECT_EQ(after[3], 0.0);
+  EXPECT_EQ(scores(two, {1, 2, 0, 0})[2], log_zero);
+  double total = 0;
+  std::int64_t n_possible = 0;
+  for (std::int64_t a = 0; a < V; ++a)
+    for (std::int64_t b = 0; b < V; ++b)
+      for (std::int64_t c = 0; c < V; ++c) {
+        const std::vector<double> log_p = scores(two, {1, 2, a, b, c});
+        const double p = std::exp(log_p[1] + log_p[2] + log_p[3]);
+        total += p;
+        n_possible += p > 0 ? 1 : 0;
+      }
+  EXPECT_NEAR(total, 1.0, 1e-12);
+  EXPECT_EQ(n_possible, 2 + 3 * 2 + 3 * 3 * V) << "ended at the first token, at the second, or later";
+  EXPECT_NE(two.fingerprint(), lm.fingerprint());
+  EXPECT_THROW(AbsorbingModel(base, EndRule({0, V}), 2), Error);
+  EXPECT_THROW(AbsorbingModel(base, EndRule(), 2), Error);
 }
 
 }  // namespace

@@ -241,6 +241,17 @@ TEST(SequenceClassifier, ReadsOldNamesOfNorms) {
       tolerance);
 }
 
+/// The same in a file that holds the encoder alone, whose names have no prefix.
+TEST(SentenceEncoder, ReadsOldNamesOfNorms) {
+  const Copy copy("sentence");
+  copy.replace_in_weights("LayerNorm.weight\"", "LayerNorm.gamma\" ");
+  copy.replace_in_weights("LayerNorm.bias\"", "LayerNorm.beta\"");
+  const EncoderGolden golden("sentence");
+  EXPECT_LT(relative_difference(SentenceEncoder(copy.path()).embed(golden.texts),
+                                golden.floats("embeddings_mean_tokens")),
+            tolerance);
+}
+
 TEST(SentenceEncoder, PoolsAsTheReferenceDoes) {
   const EncoderGolden golden("sentence");
   EXPECT_LT(relative_difference(all_hidden(*load_encoder(encoder_goldens / "sentence"), golden.texts),
@@ -259,6 +270,40 @@ TEST(SentenceEncoder, PoolsAsTheReferenceDoes) {
               tolerance)
         << pooling;
   }
+}
+
+/// The files that sentence-transformers 5.4 writes for the same model.
+TEST(SentenceEncoder, ReadsTheFilesOfSentenceTransformers54) {
+  const EncoderGolden golden("sentence");
+  const auto with = [&](const json& pooling, const std::string& second) {
+    const Copy copy("sentence");
+    copy.change("modules.json", [&](json& modules) {
+      modules[0]["type"] = "sentence_transformers.base.modules.transformer.Transformer";
+      modules[1]["type"] = "sentence_transformers.sentence_transformer.modules.pooling.Pooling";
+      modules[2]["type"] = second;
+    });
+    copy.change("1_Pooling/config.json", [&](json& config) { config = pooling; });
+    return SentenceEncoder(copy.path()).embed(golden.texts);
+  };
+  const std::string normalize = "sentence_transformers.sentence_transformer.modules.normalize.Normalize";
+  for (const auto& [word, name] :
+       {std::pair{"mean", "mean_tokens"}, std::pair{"cls", "cls_token"}, std::pair{"max", "max_tokens"}}) {
+    const json pooling{{"embedding_dimension", 32}, {"pooling_mode", word}, {"include_prompt", true}};
+    EXPECT_LT(relative_difference(with(pooling, normalize), golden.floats(std::string("embeddings_") + name)),
+              tolerance)
+        << word;
+  }
+  const auto refused = [&](const json& pooling, const std::string& second) {
+    return message_of([&] { (void)with(pooling, second); });
+  };
+  EXPECT_THAT(refused({{"pooling_mode", "lasttoken"}}, normalize),
+              AllOf(HasSubstr("pooling_mode"), HasSubstr("lasttoken")));
+  EXPECT_THAT(refused({{"pooling_mode", {"mean", "max"}}}, normalize),
+              HasSubstr("expected one pooling mode, got 2"));
+  EXPECT_THAT(refused({{"pooling_mode", "mean"}, {"embedding_dimension", 33}}, normalize),
+              HasSubstr("embedding_dimension: expected 32"));
+  EXPECT_THAT(refused({{"pooling_mode", "mean"}}, "sentence_transformers.base.modules.dense.Dense"),
+              AllOf(HasSubstr("base.modules.dense.Dense"), HasSubstr("not supported")));
 }
 
 TEST(SentenceEncoder, WithoutModulesItIsTheMean) {

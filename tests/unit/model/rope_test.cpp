@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "support/error_of.hpp"
 #include "support/gguf_bytes.hpp"
@@ -19,6 +20,7 @@ namespace twistor::model {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -131,6 +133,71 @@ TEST(Rope, KeysOfGgufAreNeverIgnored) {
               HasSubstr("expected factors above 0, got 0"));
   EXPECT_THAT(refusal(test::GgufBytes().tensor("rope_factors_long.weight", 0, {2}, floats({1, 1}))),
               HasSubstr("LongRoPE"));
+}
+
+TEST(Rope, OneNumberUnderTwoNamesMustBeOneNumber) {
+  const auto refused = [](const char* text) {
+    const json config = json::parse(text);
+    return test::message_of([&] { return rotary_from_config(format::JsonView(config, "testing"), {8, 64}); });
+  };
+  EXPECT_THAT(refused(R"({"rope_theta": 10000.0, "rope_parameters": {"rope_theta": 500000.0}})"),
+              AllOf(HasSubstr("rope_parameters.rope_theta: expected 10000 as in rope_theta, got 500000"),
+                    HasSubstr("hint: ")));
+  EXPECT_THAT(refused(R"({"rotary_emb_base": 10000, "rope_scaling": {"rope_theta": 5.0}})"),
+              HasSubstr("expected 10000 as in rotary_emb_base"));
+  EXPECT_THAT(refused(R"({"rope_scaling": {"rope_theta": 5.0}, "rope_parameters": {"rope_theta": 6.0}})"),
+              HasSubstr("rope_parameters.rope_theta: expected 5 as in rope_scaling.rope_theta, got 6"));
+  EXPECT_THAT(refused(R"({"rotary_pct": 0.25, "rope_parameters": {"partial_rotary_factor": 0.5}})"),
+              HasSubstr("expected 0.25 as in rotary_pct"));
+  EXPECT_EQ(refused(R"({"rope_theta": 5.0, "rope_parameters": {"rope_theta": 5.0}})"), "no error");
+  EXPECT_EQ(refused(R"({"rope_theta": 5.0, "rope_parameters": null})"), "no error");
+}
+
+/// What llama.cpp's converter writes into rope_freqs.weight for these keys of config.json.
+std::vector<float> factors_of_converter(double base, double factor, double low, double high, double original,
+                                        std::int64_t head_size) {
+  constexpr double two_pi = 6.283185307179586;
+  std::vector<float> out;
+  for (std::int64_t i = 0; i < head_size; i += 2) {
+    const double wavelength =
+        two_pi * std::pow(base, static_cast<double>(i) / static_cast<double>(head_size));
+    if (wavelength < original / high) {
+      out.push_back(1);
+    } else if (wavelength > original / low) {
+      out.push_back(static_cast<float>(factor));
+    } else {
+      const double smooth = (original / wavelength - low) / (high - low);
+      out.push_back(static_cast<float>(1 / ((1 - smooth) / factor + smooth)));
+    }
+  }
+  return out;
+}
+
+TEST(Rope, FactorsOfGgufAreLlama3sScalingOfConfigJson) {
+  constexpr std::int64_t head_size = 32;
+  const json config =
+      json::parse(R"({"rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", "factor": 8.0,
+    "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 256}})");
+  RotaryContext context{head_size, 1024};
+  context.base = 500000.0;
+  const Rotary expected = rotary_from_config(format::JsonView(config, "testing"), context);
+  std::string bytes;
+  for (const float value : factors_of_converter(500000, 8, 1, 4, 256, head_size))
+    test::GgufBytes::put(bytes, value);
+  test::GgufBytes gguf;
+  gguf.string("general.architecture", "llama").value("llama.rope.freq_base", 6, 500000.0f);
+  const std::string file_bytes = gguf.tensor("rope_freqs.weight", 0, {head_size / 2}, bytes).build();
+  const format::GgufFile file = format::GgufFile::parse(test::as_bytes(file_bytes), "memory");
+  GgufKeys keys(file);
+  const Rotary got = rotary_from_gguf(keys, test::MemoryWeights(format::gguf_tensors(file)), head_size);
+  ASSERT_EQ(got.frequencies.size(), expected.frequencies.size());
+  std::set<bool> kinds;
+  for (std::size_t i = 0; i < got.frequencies.size(); ++i) {
+    EXPECT_NEAR(got.frequencies[i] / expected.frequencies[i], 1.0, 1e-6) << i;
+    kinds.insert(expected.frequencies[i] <
+                 0.9 * std::pow(500000.0, -2.0 * static_cast<double>(i) / head_size));
+  }
+  EXPECT_EQ(kinds.size(), 2u) << "some waves are stretched and some are not";
 }
 
 }  // namespace

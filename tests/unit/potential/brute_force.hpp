@@ -95,7 +95,7 @@ class FunctionPotential final : public Potential {
 };
 
 /// Greedy longest match over a short list of pieces; what no piece spells becomes piece 0, "?".
-class ToyTokenizer final : public text::Tokenizer {
+class ToyTokenizer : public text::Tokenizer {
  public:
   explicit ToyTokenizer(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
   std::int64_t vocab_size() const override { return static_cast<std::int64_t>(pieces_.size()); }
@@ -121,7 +121,7 @@ class ToyTokenizer final : public text::Tokenizer {
     return text;
   }
   std::optional<std::int64_t> token_to_id(std::string_view) const override { return std::nullopt; }
-  std::optional<std::int64_t> eos_id() const override { return std::nullopt; }
+  std::vector<std::int64_t> end_ids() const override { return {}; }
   std::string description() const override { return "toy"; }
 
  private:

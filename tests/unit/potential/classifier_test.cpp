@@ -167,16 +167,16 @@ TEST(Classifier, SharesTheMemoryThatItIsGiven) {
   options.classifier = encoder_goldens / "distilbert";
   std::vector<std::byte> memory;
   int published = 0;
-  const TargetContext context{nullptr, nullptr, [&] {
-                                model::WeightMemory shared;
-                                shared.allocate = [&](std::size_t bytes) {
-                                  memory.resize(bytes + 64);
-                                  const auto at = reinterpret_cast<std::uintptr_t>(memory.data());
-                                  return memory.data() + (64 - at % 64) % 64;
-                                };
-                                shared.publish = [&] { ++published; };
-                                return shared;
-                              }};
+  const TargetContext context{.weight_memory = [&] {
+    model::WeightMemory shared;
+    shared.allocate = [&](std::size_t bytes) {
+      memory.resize(bytes + 64);
+      const auto at = reinterpret_cast<std::uintptr_t>(memory.data());
+      return memory.data() + (64 - at % 64) % 64;
+    };
+    shared.publish = [&] { ++published; };
+    return shared;
+  }};
   const std::vector<std::string> texts{"a good film"};
   EXPECT_EQ(make_classifier(options, context)->log_phi(texts), make_classifier(options, {})->log_phi(texts));
   EXPECT_GT(memory.size(), 10000U);

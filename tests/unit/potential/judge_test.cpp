@@ -52,6 +52,32 @@ TEST(Judge, TheTokenThatEndsGeneratedTextsEndsNoQuestion) {
               1e-12);
 }
 
+/// Puts "!" in front of texts.
+class FrontTokenizer final : public ToyTokenizer {
+ public:
+  using ToyTokenizer::ToyTokenizer;
+  text::SpecialTokens special_tokens() const override { return {{4}, {0}, "a rule"}; }
+};
+
+TEST(Judge, AQuestionBeginsAsItsModelsTextsDo) {
+  const FrontTokenizer fronted({"?", "a", "bc", " ", "!"});
+  PotentialOptions options;
+  options.potential = "judge";
+  options.template_text = "a {text}";
+  options.answer = "bc";
+  TargetContext context;
+  context.lm = &lm;
+  context.tokenizer = &fronted;
+  const std::string text = "a";
+  const auto with = make_text_scorer(options, context);
+  EXPECT_NEAR(with->log_phi({&text, 1})[0], log_p0(lm, {4, 1, 3, 1}, {2}), 1e-12);
+  context.has_special_tokens = false;
+  const auto without = make_text_scorer(options, context);
+  EXPECT_NEAR(without->log_phi({&text, 1})[0], log_p0(lm, {1, 3, 1}, {2}), 1e-12);
+  EXPECT_NE(with->fingerprint(), without->fingerprint()) << "they are two targets";
+  EXPECT_EQ(without->fingerprint(), judge("a {text}", "bc").fingerprint());
+}
+
 TEST(Judge, RefusesUnfitOptionsAndLongTexts) {
   const auto message = [](const std::function<void()>& action) -> std::string {
     try {

@@ -65,7 +65,8 @@ TEST(TextPotential, IdsBeyondTheVocabularyBecomeReplacementCharacters) {
 
 TEST(TextPotential, ATextEndsBeforeItsEndToken) {
   std::vector<std::string> seen;
-  const TextPotential potential(std::make_unique<Recorder>(&seen), tokenizer, TextScope::all, 1);
+  const TextPotential potential(std::make_unique<Recorder>(&seen), tokenizer, TextScope::all,
+                                model::EndRule(1));
   const Tokens tokens = {2, 1, 1, /**/ 2, 3, 2, /**/ 1, 1, 1};
   EXPECT_EQ(potential.log_phi({prompt, tokens, 3}).size(), 3u);
   EXPECT_THAT(seen, ElementsAre("a bc", "a bc bc", "a ")) << "the prompt's token 1 ends nothing";

@@ -51,6 +51,7 @@ inline Checkpoint checkpoint_at(std::int64_t update, std::int64_t width = 3) {
   }
   c.adam_step = update;
   c.exact_samples_path = "exact.h5";
+  c.learned_samples = "0123abcd";
   c.numbers = {{"loss", 0.1 * static_cast<double>(update)}};
   c.prompt = {update, 7};
   return c;

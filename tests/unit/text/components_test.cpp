@@ -52,6 +52,26 @@ TEST(WordPiece, TheLongestPieceFirst) {
               ThrowsMessage<Error>(HasSubstr("the word 'b' is not in the vocabulary")));
 }
 
+/// Llama 2's vocabulary in small, with a space in front of texts by Metaspace.
+TEST(Metaspace, PrependsAsItsSchemeOrItsOldFlagSays) {
+  const auto with = [](const char* pre_tokenizer) {
+    json document = json::parse(R"({"model": {"type": "WordLevel", "unk_token": "?",
+      "vocab": {"?": 0, "a": 1, "\u2581a": 2, "b": 3, "\u2581b": 4, "<x>": 5}}, "added_tokens": [{"id": 5, "content": "<x>", "special": true}]})");
+    document["pre_tokenizer"] = json::parse(pre_tokenizer);
+    return parse(document)->encode("a b<x>a");
+  };
+  const Ids always{2, 4, 5, 2}, first{2, 4, 5, 1}, never{1, 4, 5, 1};
+  EXPECT_EQ(with(R"({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"})"), always);
+  EXPECT_EQ(with(R"({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"})"), first);
+  EXPECT_EQ(with(R"({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "never"})"), never);
+  EXPECT_EQ(with(R"({"type": "Metaspace", "replacement": "\u2581", "add_prefix_space": true})"), always);
+  EXPECT_EQ(with(R"({"type": "Metaspace", "replacement": "\u2581", "add_prefix_space": false})"), never);
+  EXPECT_EQ(
+      with(
+          R"({"type": "Metaspace", "replacement": "\u2581", "add_prefix_space": true, "prepend_scheme": "first"})"),
+      first);
+}
+
 TEST(EncodeWithTemplate, CutsTheTextAndNotTheTemplate) {
   const auto tokenizer = parse(small_bert());
   Encoding encoding = tokenizer->encode_with_template("a a a", 100);

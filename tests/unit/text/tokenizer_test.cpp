@@ -11,6 +11,7 @@
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/format/json.hpp"
+#include "twistor/text/front.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -117,6 +118,136 @@ TEST(LoadTokenizer, EndOfTextComesFromTheFilesBeside) {
   folder.write("config.json", "{");
   EXPECT_THAT([&] { (void)load_tokenizer(folder.path()); },
               ThrowsMessage<Error>(HasSubstr("config.json: no valid JSON")));
+}
+
+TEST(LoadTokenizer, EndsOfATextFromGenerationConfigGoFirst) {
+  const TemporaryFolder folder;
+  folder.write("tokenizer.json", small_bpe().dump());
+  folder.write("config.json", R"({"eos_token_id": [2, 3]})");
+  EXPECT_EQ(load_tokenizer(folder.path())->end_ids(), (Ids{2, 3}));
+  folder.write("tokenizer_config.json", R"({"eos_token": "<end>"})");
+  EXPECT_EQ(load_tokenizer(folder.path())->end_ids(), Ids{7});
+  folder.write("generation_config.json", R"({"eos_token_id": [4, 0]})");
+  EXPECT_EQ(load_tokenizer(folder.path())->end_ids(), (Ids{4, 0})) << "id 0 is a token";
+  EXPECT_EQ(load_tokenizer(folder.path())->eos_id(), 4);
+  folder.write("generation_config.json", R"({"eos_token_id": 0})");
+  EXPECT_EQ(load_tokenizer(folder.path())->end_ids(), Ids{0});
+  for (const char* none : {R"({"eos_token_id": null})", R"({"eos_token_id": []})", "{}"}) {
+    folder.write("generation_config.json", none);
+    EXPECT_EQ(load_tokenizer(folder.path())->end_ids(), Ids{7}) << none;
+  }
+  folder.write("generation_config.json", R"({"eos_token_id": "x"})");
+  EXPECT_THAT([&] { (void)load_tokenizer(folder.path()); },
+              ThrowsMessage<Error>(HasSubstr("generation_config.json: eos_token_id: expected an integer")));
+}
+
+/// The files that say what stands in front of a text, and what then does.
+TEST(LoadTokenizer, SpecialTokensInFrontFollowTheFiles) {
+  const TemporaryFolder folder;
+  json document = small_bpe();
+  const auto front = [&] {
+    folder.write("tokenizer.json", document.dump());
+    return load_tokenizer(folder.path())->special_tokens();
+  };
+  EXPECT_TRUE(front().before.empty());
+  EXPECT_EQ(front().rule, "");
+  folder.write("tokenizer_config.json", R"({"bos_token": "<end>", "add_bos_token": true})");
+  EXPECT_EQ(front().before, Ids{7});
+  EXPECT_EQ(front().rule, "add_bos_token of tokenizer_config.json");
+  folder.write("tokenizer_config.json", R"({"bos_token": "<end>"})");
+  EXPECT_TRUE(front().before.empty()) << "a name alone puts nothing there";
+  document["post_processor"] = json::parse(R"({"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<end>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [], "special_tokens": {"<end>": {"id": "<end>", "ids": [7], "tokens": ["<end>"]}}})");
+  EXPECT_EQ(front().before, Ids{7});
+  EXPECT_EQ(front().rule, "the post_processor of tokenizer.json");
+  folder.write("tokenizer_config.json", R"({"bos_token": {"content": "<end>"}, "add_bos_token": true})");
+  EXPECT_EQ(front().before, Ids{7}) << "never doubled";
+  folder.write("tokenizer_config.json", R"({"bos_token": "<end>", "add_bos_token": false})");
+  EXPECT_TRUE(front().before.empty());
+  folder.write("tokenizer_config.json", R"({"add_bos_token": false})");
+  EXPECT_EQ(front().before, Ids{7}) << "no file says which token";
+  folder.write("special_tokens_map.json", R"({"bos_token": "<end>"})");
+  EXPECT_TRUE(front().before.empty());
+}
+
+TEST(Front, IsPutOnceAndTakenAway) {
+  json document = small_bpe();
+  document["post_processor"] = json::parse(R"({"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<end>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+               {"SpecialToken": {"id": "<end>", "type_id": 0}}],
+    "pair": [], "special_tokens": {"<end>": {"id": "<end>", "ids": [7], "tokens": ["<end>"]}}})");
+  const auto tokenizer = parse(document);
+  EXPECT_EQ(tokenizer->encode_with_template("ab", 9).ids, (Ids{7, 4, 7}));
+  EXPECT_EQ(encode_from_start(*tokenizer, "ab"), (Ids{7, 4})) << "nothing behind a text that goes on";
+  EXPECT_EQ(encode_from_start(*tokenizer, "<end>ab"), (Ids{7, 4})) << "the text spells it out itself";
+  EXPECT_EQ(encode_from_start(*tokenizer, ""), Ids{7});
+  const Ids with{7, 4}, without{4, 7};
+  EXPECT_EQ(without_front(*tokenizer, with).size(), 1u);
+  EXPECT_EQ(without_front(*tokenizer, without).size(), 2u);
+  const auto bare = parse(small_bpe());
+  EXPECT_EQ(encode_from_start(*bare, "ab"), Ids{4});
+  EXPECT_EQ(without_front(*bare, with).size(), 2u);
+}
+
+TEST(GgufTokenizer, BeginsTextsAsTheFileOrItsKindSays) {
+  const auto front = [](test::GgufBytes gguf) {
+    const TemporaryFolder folder;
+    return load_tokenizer(folder.write("m.gguf", gguf.u32("tokenizer.ggml.bos_token_id", 0).build()))
+        ->special_tokens();
+  };
+  EXPECT_TRUE(front(test::small_vocabulary()).before.empty());
+  EXPECT_EQ(front(test::small_vocabulary().value<std::uint8_t>("tokenizer.ggml.add_bos_token", 7, 1)).before,
+            Ids{0});
+  EXPECT_EQ(front(test::small_vocabulary("llama-bpe")).before, Ids{0})
+      << "Llama 3's do, whether the file says it or not";
+  EXPECT_TRUE(
+      front(test::small_vocabulary("llama-bpe").value<std::uint8_t>("tokenizer.ggml.add_bos_token", 7, 0))
+          .before.empty());
+}
+
+TEST(GgufTokenizer, NamesAllEndsOfATextAndTakesTypesOfAnyWidth) {
+  const TemporaryFolder folder;
+  const auto load = [&](const test::GgufBytes& gguf) {
+    return load_tokenizer(folder.write("m.gguf", gguf.build()));
+  };
+  EXPECT_EQ(load(test::small_vocabulary().u32("tokenizer.ggml.eot_token_id", 3))->end_ids(), (Ids{0, 3}));
+  const auto with_types = [&](std::uint32_t type, auto zero) {
+    test::GgufBytes gguf;
+    gguf.string("general.architecture", "llama").string("tokenizer.ggml.model", "gpt2");
+    gguf.strings("tokenizer.ggml.tokens", {"<|end|>", "a", "b", "ab"})
+        .strings("tokenizer.ggml.merges", {"a b"});
+    gguf.array_head("tokenizer.ggml.token_type", type, 4);
+    for (const int value : {3, 1, 1, 1})
+      test::GgufBytes::put(gguf.header_values, static_cast<decltype(zero)>(value));
+    return load(gguf)->encode("ab<|end|>");
+  };
+  EXPECT_EQ(with_types(0, std::uint8_t{}), (Ids{3, 0}));
+  EXPECT_EQ(with_types(4, std::uint32_t{}), (Ids{3, 0}));
+  EXPECT_EQ(with_types(5, std::int32_t{}), (Ids{3, 0}));
+  EXPECT_EQ(with_types(11, std::int64_t{}), (Ids{3, 0}));
+}
+
+/// Marks join letters under Qwen 3.5's rule and Tekken cuts before a capital: the merges below need both.
+TEST(GgufTokenizer, Qwen35AndTekkenCutTextsByTheirOwnRules) {
+  const TemporaryFolder folder;
+  const auto encode = [&](std::string_view pre, std::string_view text) {
+    test::GgufBytes gguf;
+    gguf.string("general.architecture", "llama")
+        .string("tokenizer.ggml.model", "gpt2")
+        .string("tokenizer.ggml.pre", pre);
+    // e and U+0301 (bytes CC 81, spelled \u00cc \u0123 there), ab, AB
+    gguf.strings("tokenizer.ggml.tokens",
+                 {"e", "\u00cc", "\u0123", "\u00cc\u0123", "e\u00cc\u0123", "b", "A", "bA", "bb"});
+    gguf.strings("tokenizer.ggml.merges", {"\u00cc \u0123", "e \u00cc\u0123", "b A", "b b"});
+    return load_tokenizer(folder.write("m.gguf", gguf.build()))->encode(text);
+  };
+  EXPECT_EQ(encode("qwen2", "e\u0301"), (Ids{0, 3}));
+  EXPECT_EQ(encode("qwen35", "e\u0301"), Ids{4});
+  EXPECT_EQ(encode("qwen2", "bA"), Ids{7});
+  EXPECT_EQ(encode("tekken", "bA"), (Ids{5, 6}));
+  EXPECT_EQ(encode("tekken", "bb"), Ids{8});
+  EXPECT_EQ(encode("tekken", "e\u0301"), Ids{4});
 }
 
 struct Change {

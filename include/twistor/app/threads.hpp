@@ -1,0 +1,20 @@
+// How many threads a rank computes with.
+#pragma once
+
+#include <string>
+
+#include "twistor/comm/communicator.hpp"
+
+namespace twistor::app {
+
+/// Shares the machine's usable cores out to its ranks, unless OMP_NUM_THREADS says how many threads each has.
+/// *Collective over world*; null: this process is alone.
+void share_cores(const comm::Communicator* world);
+
+/// For the log: "2 threads per rank (2 cores, a CPU quota of 1.5, 1 rank on this machine)". *Local.*
+[[nodiscard]] std::string describe_threads(int n_local_ranks);
+
+/// What to warn of where threads outnumber cores and wait by spinning; else empty. *Local.*
+[[nodiscard]] std::string thread_warning(int n_local_ranks);
+
+}  // namespace twistor::app

@@ -1,0 +1,129 @@
+// Norms, activations, and attention with its cache.
+#pragma once
+
+#include "platform.cuh"
+
+namespace twistor::device::cuda {
+namespace {
+
+TWISTOR_KERNEL norm_rows(NormTask t) {
+  float* const scratch = shared<float>();
+  const float* const x = t.x + block_id() * t.d;
+  float mean = 0;
+  if (t.bias != nullptr) {
+    float sum = 0;
+    for (int c = thread_id(); c < t.d; c += thread_count()) sum += x[c];
+    mean = over_block(sum, scratch, Sum{}) / static_cast<float>(t.d);
+  }
+  float squares = 0;
+  for (int c = thread_id(); c < t.d; c += thread_count()) squares += (x[c] - mean) * (x[c] - mean);
+  const float variance = over_block(squares, scratch, Sum{}) / static_cast<float>(t.d);
+  const float factor = 1.0f / sqrtf(variance + t.eps);
+  for (int c = thread_id(); c < t.d; c += thread_count()) {
+    const float y = (x[c] - mean) * factor * t.weight[c];
+    write(t.out, block_id() * t.d + c, t.bias == nullptr ? y : y + t.bias[c]);
+  }
+}
+
+TWISTOR_DEVICE float activated(int kind, float x) {
+  if (kind == 0) return 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
+  if (kind == 1) return 0.5f * x * (1.0f + erff(x * 0.7071067812f));
+  return x / (1.0f + expf(-x));
+}
+
+TWISTOR_KERNEL activate_rows(ActivateTask t) {
+  const std::int64_t i = block_id() * thread_count() + thread_id();
+  if (i >= t.n * t.f) return;
+  if (!t.is_gated) return write(t.out, i, activated(t.kind, t.x[i]));
+  const float* const gate = t.x + i / t.f * 2 * t.f + i % t.f;
+  write(t.out, i, activated(t.kind, gate[0]) * gate[t.f]);
+}
+
+TWISTOR_KERNEL store_rows(StoreTask t) {
+  const int q = t.n_heads * t.head_size, kv = t.n_kv_heads * t.head_size;
+  float* const row = t.qkv + block_id() * (q + 2 * kv);
+  if (t.cosine != nullptr) {
+    const std::int64_t angle = block_id() % t.n_tokens * t.pairs;
+    for (int i = thread_id(); i < (t.n_heads + t.n_kv_heads) * t.pairs; i += thread_count()) {
+      const int pair = i % t.pairs;
+      float* const head = row + i / t.pairs * t.head_size;
+      float& first = head[t.is_interleaved ? 2 * pair : pair];
+      float& second = head[t.is_interleaved ? 2 * pair + 1 : pair + t.pairs];
+      const float c = t.cosine[angle + pair], s = t.sine[angle + pair], a = first, b = second;
+      first = a * c - b * s;
+      second = b * c + a * s;
+    }
+    synchronise();
+  }
+  const std::int64_t to = t.slots[block_id()] * kv;
+  for (int i = thread_id(); i < kv; i += thread_count()) {
+    write(t.keys, to + i, row[q + i]);
+    write(t.values, to + i, row[q + kv + i]);
+  }
+}
+
+template <class E>
+TWISTOR_DEVICE float dot(const float* q, const E* k, int n) {
+  constexpr int together = 16 / static_cast<int>(sizeof(E));
+  float sum = 0;
+  int i = 0;
+  if (n % together == 0)
+    for (; i < n; i += together) {
+      const Pack<E> pack = *reinterpret_cast<const Pack<E>*>(k + i);
+      for (int j = 0; j < together; ++j) sum += q[i + j] * wide(pack.of[j]);
+    }
+  for (; i < n; ++i) sum += q[i] * wide(k[i]);
+  return sum;
+}
+
+/// One head of one row. Shared: a T a warp, the query, the weights of positions, partial sums of the output.
+template <class E>
+TWISTOR_KERNEL attend_head(AttendTask t) {
+  const std::int64_t row = block_id() / t.n_heads;
+  const int head = static_cast<int>(block_id() % t.n_heads), size = t.head_size,
+            kv_head = head / (t.n_heads / t.n_kv_heads);
+  const int position = t.position + static_cast<int>(row % t.n_tokens);
+  const int begin = t.window > 0 && position + 1 > t.window ? position + 1 - t.window : 0,
+            n = position + 1 - begin;
+  const std::int32_t* const blocks = t.table + row / t.n_tokens * t.blocks_each;
+  const int groups = thread_count() / size;
+  float* const scratch = shared<float>();
+  float* const q = scratch + warp_size;
+  float* const partial = q + size;
+  float* const weight = partial + groups * size;
+  const auto element = [&](int i) {
+    const int at = begin + i;
+    const std::int64_t slot = static_cast<std::int64_t>(blocks[at / page]) * page + at % page;
+    return (slot * t.n_kv_heads + kv_head) * size;
+  };
+  const float* const own = t.qkv + row * (t.n_heads + 2 * t.n_kv_heads) * size + head * size;
+  for (int d = thread_id(); d < size; d += thread_count()) q[d] = own[d] * t.scale;
+  synchronise();
+  float top = -static_cast<float>(infinity);
+  for (int i = thread_id(); i < n; i += thread_count()) {
+    float score = dot(q, static_cast<const E*>(t.keys) + element(i), size);
+    if (t.cap > 0) score = t.cap * tanhf(score / t.cap);
+    weight[i] = score;
+    top = score > top ? score : top;
+  }
+  top = over_block(top, scratch, Max{});
+  float sum = 0;
+  for (int i = thread_id(); i < n; i += thread_count()) sum += weight[i] = expf(weight[i] - top);
+  sum = over_block(sum, scratch, Sum{});
+  const int group = thread_id() / size, d = thread_id() % size;
+  if (group < groups) {
+    float own_sum = 0;
+    for (int i = group; i < n; i += groups)
+      own_sum += weight[i] * wide(static_cast<const E*>(t.values)[element(i) + d]);
+    partial[group * size + d] = own_sum;
+  }
+  synchronise();
+  for (int c = thread_id(); c < size; c += thread_count()) {
+    float all = 0;
+    for (int g = 0; g < groups; ++g) all += partial[g * size + c];
+    write(t.out, (row * t.n_heads + head) * size + c, all / sum);
+  }
+}
+
+}  // namespace
+}  // namespace twistor::device::cuda

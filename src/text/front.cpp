@@ -1,0 +1,25 @@
+// Putting special tokens in front of a text, once, and taking them away.
+#include "twistor/text/front.hpp"
+
+#include <algorithm>
+
+namespace twistor::text {
+
+bool has_front(const Tokenizer& tokenizer, std::span<const std::int64_t> ids) {
+  const std::vector<std::int64_t> front = tokenizer.special_tokens().before;
+  return !front.empty() && ids.size() >= front.size() && std::ranges::equal(ids.first(front.size()), front);
+}
+
+std::vector<std::int64_t> encode_from_start(const Tokenizer& tokenizer, std::string_view text) {
+  std::vector<std::int64_t> ids = tokenizer.encode(text);
+  if (has_front(tokenizer, ids)) return ids;
+  const std::vector<std::int64_t> front = tokenizer.special_tokens().before;
+  ids.insert(ids.begin(), front.begin(), front.end());
+  return ids;
+}
+
+std::span<const std::int64_t> without_front(const Tokenizer& tokenizer, std::span<const std::int64_t> ids) {
+  return has_front(tokenizer, ids) ? ids.subspan(tokenizer.special_tokens().before.size()) : ids;
+}
+
+}  // namespace twistor::text
