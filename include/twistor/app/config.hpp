@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -71,6 +72,9 @@ struct EvaluateConfig {
   bool base = true;                             ///< the base model too
   std::string enumerate = "auto";               ///< auto | never | always
   std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T for enumerate = auto
+  std::string log_z;                            ///< a number that is known from elsewhere; empty: none
+  /// log_z as a number. Throws Error(config) if it is none.
+  [[nodiscard]] std::optional<double> given_log_z() const;
   void visit_keys(const config::Visitor& visit);
 };
 
