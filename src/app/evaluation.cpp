@@ -37,7 +37,7 @@ estimate::Evaluation evaluate_proposal(const Session& session, const smc::Propos
   options.repeats = config.repeats;
   options.samples = config.samples;
   options.known = known_target(session, exact);
-  options.enumerate = exact.is_log_z_known();
+  options.enumerate = exact.is_log_z_known() && config.enumerate_q;
   options.steering = session.steering(progress, "evaluation: ");
   options.save = [&](const estimate::Findings& found) { unfinished.save(estimate::to_numbers(found)); };
   estimate::Findings found = estimate::findings_from_numbers(unfinished.load());

@@ -45,7 +45,6 @@ std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Propo
   }
   KnownTarget known = options.known;
   known.n_exact = exact.n;
-  known.particles = options.sweep.particles;
   Evaluation e = make_evaluation(found, known);
   e.counters.add(counters);
   e.seconds = std::chrono::duration<double>(Clock::now() - begin).count();

@@ -29,8 +29,7 @@ struct KnownTarget {
   std::optional<RejectionCount> rejection{};
   /// Exact samples that upper runs pin in turns: run i pins sample i mod n_exact. 0: each has its own.
   std::int64_t n_exact = 0;
-  bool is_event = false;       ///< phi is 0 or 1, so that Z is a probability
-  std::int64_t particles = 0;  ///< K, for words
+  bool is_event = false;  ///< phi is 0 or 1, so that Z is a probability
 };
 
 /// Where a value of log Z comes from.

@@ -12,7 +12,7 @@
 namespace twistor::smc {
 namespace {
 
-constexpr std::int64_t V = 2, T = 5, K = 3, n_sweeps = 60000;
+constexpr std::int64_t V = 2, T = 5, K = 3, n_sweeps = 60000, n_few = 20000;
 
 /// sum of normal numbers of every (t, s_t): what each step weighs.
 double rough_path(std::span<const std::int64_t> s) {
@@ -54,19 +54,31 @@ Resampled overwritten(SchemeKind kind, std::span<const double> log_w, std::int64
   return relabel(a, pinned);
 }
 
+/// Offspring that do not look at the weights at all: right if what was used is made up for, and only then.
+Resampled flat(SchemeKind kind, std::span<const double> log_w, std::int64_t pinned, std::uint64_t seed,
+               std::uint32_t step) {
+  return conditional_resample(kind, std::vector<double>(log_w.size(), 0.0), pinned, seed, step);
+}
+Resampled flat_without_correction(SchemeKind kind, std::span<const double> log_w, std::int64_t pinned,
+                                  std::uint64_t seed, std::uint32_t step) {
+  Resampled out = flat(kind, log_w, pinned, seed, step);
+  out.weights.clear();
+  return out;
+}
+
 struct Mean {
   double deviation = 0;  // in standard errors
   estimate::Estimate value;
 };
 
-/// Of Z / Z_hat over the sweeps.
-Mean inverse_z(const Chain& chain, SchemeKind scheme, ProposalKind kind, ConditionalLaw law) {
+/// Of Z / Z_hat over so many sweeps.
+Mean inverse_z(const Chain& chain, SchemeKind scheme, ProposalKind kind, ConditionalLaw law, std::int64_t n) {
   const comm::Communicator self = comm::Communicator::self();
   const Proposal proposal(chain.lm, chain.twist, kind);
   const Problem problem = Problem{chain.lm, chain.prompt, chain.potential}.with_start();
   SweepOptions o{.particles = K, .length = T, .scheme = scheme};
   std::vector<double> ratio;
-  for (std::int64_t run = 0; run < n_sweeps; ++run) {
+  for (std::int64_t run = 0; run < n; ++run) {
     o.seed = derive_seed(4, Stream::test, static_cast<std::uint64_t>(run));
     const test::Tokens path = chain.exact.draw(5, run);
     ratio.push_back(std::exp(chain.exact.log_z() - sweep(problem, proposal, o, self, path, law).log_z));
@@ -75,26 +87,38 @@ Mean inverse_z(const Chain& chain, SchemeKind scheme, ProposalKind kind, Conditi
   return {std::abs(mean.mean - 1) / mean.se, mean};
 }
 
-class WholeSweep : public testing::TestWithParam<std::tuple<SchemeKind, ProposalKind>> {};
+class WholeSweepOf : public testing::TestWithParam<std::tuple<SchemeKind, ProposalKind>> {};
 
 // The right law at 4.5 standard errors (one false alarm in 150,000), the wrong one beyond 8 of them.
-TEST_P(WholeSweep, FollowsTheConditionalLawAndNoOther) {
+TEST_P(WholeSweepOf, FollowsTheConditionalLawAndNoOther) {
   if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "one rank is enough, see sweep_test.cpp";
   const Chain chain;
   const auto [scheme, kind] = GetParam();
-  const Mean right = inverse_z(chain, scheme, kind, conditional_resample);
+  const Mean right = inverse_z(chain, scheme, kind, conditional_resample, n_sweeps);
   EXPECT_LT(right.deviation, 4.5) << right.value.mean << " +- " << right.value.se;
   EXPECT_LT(right.value.se, 0.004);
-  const Mean wrong = inverse_z(chain, scheme, kind, overwritten);
+  const Mean wrong = inverse_z(chain, scheme, kind, overwritten, n_sweeps);
   EXPECT_GT(wrong.deviation, 8) << wrong.value.mean << " +- " << wrong.value.se;
 }
-INSTANTIATE_TEST_SUITE_P(Schemes, WholeSweep,
+INSTANTIATE_TEST_SUITE_P(Schemes, WholeSweepOf,
                          testing::Values(std::tuple(SchemeKind::stratified, ProposalKind::base),
                                          std::tuple(SchemeKind::systematic, ProposalKind::base),
                                          std::tuple(SchemeKind::residual, ProposalKind::base)),
                          [](const auto& test) {
                            return std::string(twistor::name_of(std::get<0>(test.param)));
                          });
+
+// Every sweep makes up for the difference between the weights and what resampling has used for them.
+TEST(WholeSweep, MakesUpForWhatResamplingHasUsed) {
+  if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "one rank is enough, see sweep_test.cpp";
+  const Chain chain;
+  const Mean right = inverse_z(chain, SchemeKind::multinomial, ProposalKind::base, flat, n_few);
+  EXPECT_LT(right.deviation, 4.5) << right.value.mean << " +- " << right.value.se;
+  EXPECT_LT(right.value.se, 0.02);
+  const Mean wrong =
+      inverse_z(chain, SchemeKind::multinomial, ProposalKind::base, flat_without_correction, n_few);
+  EXPECT_GT(wrong.deviation, 8) << wrong.value.mean << " +- " << wrong.value.se;
+}
 
 }  // namespace
 }  // namespace twistor::smc

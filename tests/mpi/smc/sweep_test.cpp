@@ -254,5 +254,31 @@ TEST(Communication, StepsNeedNoMoreCollectivesThanPromised) {
   EXPECT_LE(with - without, 2 * resamplings);
 }
 
+// What a rank gives in a sweep, to the byte: 64 bytes for each reduction of the weights, its log weights (8
+// bytes a particle) for each resampling and once at the end; all else is the exchange of particles.
+TEST(Communication, BytesAndCallsOfASweepAreExact) {
+  const comm::Communicator world = comm::Communicator::world();
+  const test::TabularProblem tabular;
+  const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
+  SweepOptions o = tabular.sweep_options(12);
+  for (const Trigger trigger : {Trigger::never, Trigger::every_step}) {
+    o.trigger = trigger;
+    const Problem problem = tabular.problem().with_start();
+    pmpi::reset();
+    const Sweep s = sweep(problem, proposal, o, world);
+    const pmpi::Counts counts = pmpi::read();
+    const std::int64_t n_resamplings = trigger == Trigger::never ? 0 : o.length - 1;
+    const pmpi::CallCount reductions = counts.of("MPI_Allreduce");
+    EXPECT_EQ(reductions.calls, o.length + 1);
+    EXPECT_EQ(reductions.bytes, 64 * (o.length + 1));
+    const pmpi::CallCount gathers = counts.of("MPI_Allgatherv"), messages = counts.of("MPI_Isend");
+    EXPECT_EQ(gathers.calls, n_resamplings + 1);
+    EXPECT_EQ(gathers.bytes, 8 * s.particles.size() * (n_resamplings + 1));
+    EXPECT_EQ(messages.calls, s.counters.sent_messages);
+    EXPECT_EQ(messages.bytes, s.counters.sent_bytes);
+    EXPECT_EQ(counts.collectives(), reductions.calls + gathers.calls);
+  }
+}
+
 }  // namespace
 }  // namespace twistor::smc
