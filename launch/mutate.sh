@@ -51,7 +51,7 @@ src/estimate/runs.cpp|log_q - log_p0,|log_p0 - log_q,
 src/estimate/evaluation.cpp|e.log_z.value - f.mean|f.mean - e.log_z.value
 src/estimate/evaluation.cpp|std::hypot(f.se, e.log_z.se)|f.se
 src/estimate/evaluation.cpp|g.mean - e.log_z.high, g.mean - e.log_z.low|g.mean - e.log_z.low, g.mean - e.log_z.high
-src/estimate/evaluation.cpp|clustered_mean_estimate(runs, n)|mean_estimate(runs)
+src/estimate/evaluation.cpp|clustered_mean_estimate(runs, n)|clustered_mean_estimate(runs, n + 1000)
 src/estimate/log_z.cpp|std::abs(upper.mean - lower.mean)|(upper.mean - lower.mean)
 src/estimate/log_z.cpp|0.5 * (lower.mean + upper.mean)|upper.mean
 src/estimate/log_z.cpp|std::log(n / N) + count.log_bound|std::log(n / N)
@@ -61,7 +61,7 @@ src/estimate/exact_divergences.cpp|log_p0 + log_phi[i] - log_z_|log_p0 + log_phi
 src/estimate/exact_divergences.cpp|draws_forbidden_ \|= q > 0;|
 src/learn/contrast.cpp|log_w[i] = log_ratio[i] + p.log_psi[at];|log_w[i] = p.log_psi[at];
 src/learn/contrast.cpp|out.weight[p.at(static_cast<std::int64_t>(i), t)] -= positive;|out.weight[p.at(static_cast<std::int64_t>(i), t)] += positive;
-src/learn/contrast.cpp|log_w[i] = log_ratio[i] + log_phi[i];|log_w[i] = log_ratio[i];
+src/learn/contrast.cpp|log_w[i] = log_ratio[i] + log_phi[i];|log_w[i] = log_ratio[i] - log_phi[i];
 src/learn/contrast.cpp|1.0 / static_cast<double>(T)|1.0
 src/learn/objectives/ctl.cpp|contrast.has_positives ? 0.5 : 1.0|contrast.has_positives ? 0.4 : 1.0
 src/learn/objectives/ctl.cpp|options_.positives == Positives::both ? 0.5 : 0.0|options_.positives == Positives::both ? 0.4 : 0.0

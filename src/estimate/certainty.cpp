@@ -29,30 +29,52 @@ double certified_low(std::span<const double> log_values) {
   return std::max(product, mean);
 }
 
+/// log of the mean of 1 / Z_hat over the runs that pin the same exact sample, for each of them; empty if
+/// there are no such runs.
+std::vector<double> log_inverse_by_sample(std::span<const double> upper, std::int64_t n_exact) {
+  std::vector<double> out;
+  if (std::ranges::any_of(upper, [](double x) { return std::isnan(x); })) return out;
+  const std::size_t n =
+      n_exact > 0 ? std::min(upper.size(), static_cast<std::size_t>(n_exact)) : upper.size();
+  for (std::size_t c = 0; c < n; ++c) {
+    std::vector<double> inverse;
+    for (std::size_t i = c; i < upper.size(); i += n) inverse.push_back(-upper[i]);
+    out.push_back(log_sum_exp(inverse) - std::log(static_cast<double>(inverse.size())));
+  }
+  return out;
+}
+
 }  // namespace
 
-MeanInterval mean_z_interval(std::span<const double> log_z_hat) {
-  const Estimate mean = log_mean_exp_estimate(log_z_hat);
+MeanInterval mean_z_interval(std::span<const double> lower, std::span<const double> upper,
+                             std::int64_t n_exact) {
+  const Estimate mean = log_mean_exp_estimate(lower);
   MeanInterval out{std::exp(mean.mean), {}};
   if (mean.n < 2 || mean.mean == log_zero) return out;
   const double t = student_t_quantile(1 - tail / 2, static_cast<double>(mean.n - 1));
   double high = mean.mean + t * mean.se;
-  if (std::ranges::count(log_z_hat, log_zero) == 0) high = std::max(high, cox_upper(log_z_hat, t));
+  if (std::ranges::count(lower, log_zero) == 0) high = std::max(high, cox_upper(lower, t));
+  if (const std::vector<double> inverse = log_inverse_by_sample(upper, n_exact); inverse.size() > 1) {
+    const Estimate e = log_mean_exp_estimate(inverse);
+    high =
+        std::max(mean.mean, student_t_quantile(1 - tail / 2, static_cast<double>(e.n - 1)) * e.se - e.mean);
+  }
   out.range = {std::exp(mean.mean - t * mean.se), std::exp(high)};
   return out;
 }
 
-Probability probability_of(std::span<const double> log_z_hat, const KnownTarget& known) {
+Probability probability_of(std::span<const double> lower, std::span<const double> upper,
+                           const KnownTarget& known) {
   Probability out;
   for (const auto& [log_z, method] :
        {std::pair{known.given_log_z, LogZMethod::given}, std::pair{known.exact_log_z, LogZMethod::exact}})
     if (!std::isnan(log_z)) return {std::exp(log_z), {std::exp(log_z), std::exp(log_z)}, method};
   double se = -log_zero;
-  if (!log_z_hat.empty()) {
-    const MeanInterval runs = mean_z_interval(log_z_hat);
+  if (!lower.empty()) {
+    const MeanInterval runs = mean_z_interval(lower, upper, known.n_exact);
     if (runs.mean > 0) {
       out = {runs.mean, {runs.range.low, std::min(1.0, runs.range.high)}, LogZMethod::mean_z_hat};
-      se = log_mean_exp_estimate(log_z_hat).se;
+      se = log_mean_exp_estimate(lower).se;
     }
   }
   if (!known.rejection || known.rejection->n_draws == 0) return out;
@@ -68,16 +90,8 @@ Probability probability_of(std::span<const double> log_z_hat, const KnownTarget&
 Interval certified_log_z(std::span<const double> lower, std::span<const double> upper, std::int64_t n_exact) {
   Interval out;
   if (!lower.empty()) out.low = certified_low(lower);
-  if (upper.empty() || std::ranges::any_of(upper, [](double x) { return std::isnan(x); })) return out;
-  const std::size_t n =
-      n_exact > 0 ? std::min(upper.size(), static_cast<std::size_t>(n_exact)) : upper.size();
-  std::vector<double> clusters;
-  for (std::size_t c = 0; c < n; ++c) {
-    std::vector<double> inverse;
-    for (std::size_t i = c; i < upper.size(); i += n) inverse.push_back(-upper[i]);
-    clusters.push_back(log_sum_exp(inverse) - std::log(static_cast<double>(inverse.size())));
-  }
-  out.high = -certified_low(clusters);
+  if (const std::vector<double> inverse = log_inverse_by_sample(upper, n_exact); !inverse.empty())
+    out.high = -certified_low(inverse);
   return out;
 }
 

@@ -232,8 +232,9 @@ Evaluation make_evaluation(const Findings& found, const KnownTarget& known) {
   const Evaluation* const alone[] = {&e};
   use_log_z(e, best_log_z(alone));
   const std::vector<double> smc_lower = column(runs, &BoundRun::smc_lower);
-  e.certified_log_z = certified_log_z(smc_lower, column(runs, &BoundRun::smc_upper), known.n_exact);
-  if (known.is_event) e.probability = probability_of(smc_lower, known);
+  const std::vector<double> smc_upper = column(runs, &BoundRun::smc_upper);
+  e.certified_log_z = certified_log_z(smc_lower, smc_upper, known.n_exact);
+  if (known.is_event) e.probability = probability_of(smc_lower, smc_upper, known);
   // A mean below zero is noise around a variance that is too small to be seen.
   if (const double v = mean_of(column(runs, &BoundRun::variance)); v > 0) e.genealogical_variance = v;
   if (runs.size() > 1) {

@@ -90,6 +90,18 @@ TEST(Interval, CoversTheMeanOfCountsOfWhichSomeAreZero) {
   EXPECT_GT(c.certified, 0.95);
 }
 
+// Runs that all missed what carries Z, and pinned ones that did not: the mean of 1 / Z_hat says more.
+TEST(Interval, EndsWherePinnedRunsAllow) {
+  const std::vector<double> lower{-1.0, -1.1, -0.9}, upper{0.5, 0.5, 0.5};
+  EXPECT_LT(mean_z_interval(lower).range.high, 0.6);
+  EXPECT_NEAR(mean_z_interval(lower, upper).range.high, std::exp(0.5), 1e-12);
+  EXPECT_EQ(mean_z_interval(lower, upper).range.low, mean_z_interval(lower).range.low);
+  // A single exact sample tells nothing of the error, nor do runs that are not there.
+  EXPECT_EQ(mean_z_interval(lower, upper, 1).range.high, mean_z_interval(lower).range.high);
+  EXPECT_EQ(mean_z_interval(lower, std::vector<double>(3, std::nan(""))).range.high,
+            mean_z_interval(lower).range.high);
+}
+
 // Worked out by hand: log(40) / R and log 40 are what Markov's inequality costs.
 TEST(Certified, IsMarkovsInequality) {
   const std::vector<double> lower{-2, -3}, upper{-1, 0};
@@ -108,21 +120,22 @@ TEST(Certified, IsMarkovsInequality) {
 TEST(Probability, IsExactOrOfTheBetterOfRejectionAndRuns) {
   const std::vector<double> runs{std::log(0.010), std::log(0.011), std::log(0.012)};
   KnownTarget known{.is_event = true};
-  Probability p = probability_of(runs, known);
+  Probability p = probability_of(runs, {}, known);
   EXPECT_EQ(p.method, LogZMethod::mean_z_hat);
   EXPECT_NEAR(p.value, 0.011, 1e-15);
   EXPECT_LT(p.range.low, 0.010);
   EXPECT_GT(p.range.high, 0.012);
   known.rejection = {1000, 11, 0, false};
-  EXPECT_EQ(probability_of(runs, known).method, LogZMethod::mean_z_hat);
+  EXPECT_EQ(probability_of(runs, {}, known).method, LogZMethod::mean_z_hat);
   known.rejection = {1'000'000, 11'000, 0, false};
-  p = probability_of(runs, known);
+  p = probability_of(runs, {}, known);
   EXPECT_EQ(p.method, LogZMethod::rejection);
   EXPECT_NEAR(p.value, 0.011, 1e-15);
   EXPECT_NEAR(p.range.low, binomial_interval(11'000, 1'000'000, 0.95).low, 1e-15);
   known.exact_log_z = std::log(0.0105);
-  EXPECT_NEAR(probability_of(runs, known).range.high, 0.0105, 1e-15);
-  EXPECT_EQ(probability_of(std::vector<double>(2, log_zero), {.is_event = true}).method, LogZMethod::none);
+  EXPECT_NEAR(probability_of(runs, {}, known).range.high, 0.0105, 1e-15);
+  EXPECT_EQ(probability_of(std::vector<double>(2, log_zero), {}, {.is_event = true}).method,
+            LogZMethod::none);
 }
 
 }  // namespace
