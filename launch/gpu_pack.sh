@@ -6,7 +6,8 @@
 #   FOLDER    is made anew: bin/, lib/, models/tiny, configs, tests/golden and run.sh
 #   PROGRAM   of build/release; default: twistor, the tests that know engines, bench_engine
 #
-# There: FOLDER/run.sh PROGRAM ARGUMENTS...   finds LibTorch by TORCH_LIB or by python3's torch
+# There: FOLDER/gpu.sh [OUT]                   checks and measures everything (launch/gpu.sh)
+#        FOLDER/run.sh PROGRAM ARGUMENTS...   one program; finds LibTorch by TORCH_LIB or by python3's torch
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -17,7 +18,7 @@ esac
 folder=$1
 shift
 programs=("$@")
-((${#programs[@]})) || programs=(twistor unit_device unit_model unit_twist mpi_smc bench_engine)
+((${#programs[@]})) || programs=(twistor unit_device unit_model mpi_smc bench_engine)
 build=$repo/build/release
 
 [[ ! -e $folder || -e $folder/run.sh ]] || fail 73 "$folder is there and is no pack" "give another folder"
@@ -55,6 +56,7 @@ for plugin in "$plugins"/openmpi*/*.so "$plugins"/*.so; do
 done
 cp "$help_texts"/*.txt "$folder/openmpi/share/" 2>/dev/null || true
 
+cp "$repo/launch/gpu.sh" "$repo/bench/transformers_generate.py" "$folder/"
 cp -r "$repo/models" "$repo/configs" "$folder/"
 mkdir -p "$folder/tests/golden"
 for golden in "$repo"/tests/golden/*; do

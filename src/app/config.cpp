@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <type_traits>
 
 #include "twistor/base/error.hpp"
@@ -43,6 +45,11 @@ void validate(const Config& config, const std::string& name) {
   TWISTOR_CHECK(!config.run.output.empty(), ErrorKind::config, doing, "run.output is empty",
                 "name a folder, for instance run.output = runs/first");
   validate_target(config.target, doing);
+  TWISTOR_CHECK(config.exact.source != "joint" || config.target.beta == 1, ErrorKind::config, doing,
+                fmt::format("exact.source = joint gives samples of p0(s) p0(o | s), and target.beta is {}",
+                            config.target.beta),
+                "set target.beta = 1, or exact.source = rejection or enumeration");
+  (void)config.evaluate.given_log_z();
 }
 
 }  // namespace
@@ -112,6 +119,17 @@ std::string to_json(const Config& config) {
   }
   // A prompt need not be UTF-8; JSON must be.
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::optional<double> EvaluateConfig::given_log_z() const {
+  if (log_z.empty()) return std::nullopt;
+  double value = 0;
+  const char* const end = log_z.data() + log_z.size();
+  const auto [last, failure] = std::from_chars(log_z.data(), end, value);
+  TWISTOR_CHECK(failure == std::errc() && last == end && std::isfinite(value), ErrorKind::config,
+                "reading evaluate.log_z", fmt::format("expected a finite number or nothing, got '{}'", log_z),
+                "for instance evaluate.log_z = -6.415; leave it empty to have it found");
+  return value;
 }
 
 std::vector<std::int64_t> epoch_ends(const TrainConfig& train) {

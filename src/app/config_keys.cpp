@@ -71,6 +71,9 @@ void EvaluateConfig::visit_keys(const config::Visitor& visit) {
   visit(key("base", "evaluate the base model too, psi = 1 and q = p0, to compare with"), &base);
   visit(choice("enumerate", "exact log Z by enumeration", {"auto", "never", "always"}), &enumerate);
   visit(key("enumeration_limit", "enumerate = auto: most sequences", {1, 4294967296.0}), &enumeration_limit);
+  visit(key("enumerate_q", "where the target is enumerated, q too, which makes divergences exact"),
+        &enumerate_q);
+  visit(key("log_z", "log Z where it is known from elsewhere, overrides what the run finds"), &log_z);
 }
 
 void ExactConfig::visit_keys(const config::Visitor& visit) {

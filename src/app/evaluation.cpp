@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "twistor/app/target_options.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/comm/counters.hpp"
 #include "twistor/comm/environment.hpp"
@@ -13,6 +14,19 @@
 namespace twistor::app {
 namespace {
 
+/// What the exact samples and the configuration say of the target.
+estimate::KnownTarget known_target(const Session& session, const store::ExactSamples& exact) {
+  estimate::KnownTarget known;
+  if (const auto given = session.config().evaluate.given_log_z()) known.given_log_z = *given;
+  known.exact_log_z = exact.log_z;
+  known.is_event = is_event(session.config().target);
+  if (!exact.how.starts_with("rejection") || exact.n_draws == 0) return known;
+  const std::int64_t n = exact.n() + exact.n_left_out;
+  known.rejection = {exact.n_draws, n, session.potential().log_phi_bound(),
+                     n >= session.config().exact.count};
+  return known;
+}
+
 estimate::Evaluation evaluate_proposal(const Session& session, const smc::Proposal& proposal,
                                        std::int64_t update, const store::ExactSamples& exact,
                                        const Unfinished& unfinished) {
@@ -22,7 +36,8 @@ estimate::Evaluation evaluate_proposal(const Session& session, const smc::Propos
   options.sweep = session.sweep_options();
   options.repeats = config.repeats;
   options.samples = config.samples;
-  options.exact_log_z = exact.log_z;
+  options.known = known_target(session, exact);
+  options.enumerate = exact.is_log_z_known() && config.enumerate_q;
   options.steering = session.steering(progress, "evaluation: ");
   options.save = [&](const estimate::Findings& found) { unfinished.save(estimate::to_numbers(found)); };
   estimate::Findings found = estimate::findings_from_numbers(unfinished.load());
@@ -74,9 +89,17 @@ report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> m
 void finish(const Session& session, report::Sinks& sinks, const estimate::Evaluation* base,
             const estimate::Evaluation* before, const estimate::Evaluation& after, const Counters& counters,
             double total_seconds) {
-  const report::Run run{.base = base,
-                        .before = before,
-                        .after = &after,
+  std::optional<estimate::Evaluation> of_base, of_before;
+  if (base != nullptr) of_base = *base;
+  if (before != nullptr && before != base) of_before = *before;
+  estimate::Evaluation last = after;
+  estimate::share_log_z({of_base ? &*of_base : nullptr, of_before ? &*of_before : nullptr, &last});
+  const estimate::Evaluation* const shown_base = of_base ? &*of_base : nullptr;
+  const report::Run run{.base = shown_base,
+                        .before = before == base ? shown_base
+                                  : of_before    ? &*of_before
+                                                 : nullptr,
+                        .after = &last,
                         .counters = comm::all_reduce(counters, session.world()),
                         .config_text = to_text(session.config()),
                         .config_json = to_json(session.config()),

@@ -18,7 +18,8 @@ exact::Target Session::exact_target() const {
           .potential = *potential_,
           .identity = potential_identity_,
           .joint_sample = joint_sample_,
-          .observation = observation_};
+          .observation = observation_,
+          .is_joint_exact = config_.target.beta == 1};
 }
 
 exact::SetOptions Session::exact_options(const exact::Target& target) const {

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/log_space.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/store/foreign_arrays.hpp"
@@ -55,6 +56,12 @@ potential::PotentialOptions target_options(const Config& config, const std::file
     if (!path.empty()) path = config::input_path(path, config_file, field.key).string();
   }
   return options;
+}
+
+bool is_event(const TargetConfig& target) {
+  const bool is_indicator =
+      target.potential == "contains" || target.potential == "regex" || target.rule == "threshold";
+  return is_indicator && target.log_floor == log_zero;
 }
 
 potential::TargetContext target_context(const Config& config, const model::LanguageModel* lm,

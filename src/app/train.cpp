@@ -98,6 +98,8 @@ class Training {
       log_.count(*earlier_.base);
     }
     last_ = evaluate_twist(session_, *twist_, trainer_.n_updates(), exact_);
+    std::optional<estimate::Evaluation> base = earlier_.base, first = earlier_.first;
+    estimate::share_log_z({base ? &*base : nullptr, first ? &*first : nullptr, &last_});
     log_.evaluated(last_);
     if (!earlier_.first && last_.update == 0) earlier_.first = last_;
   }

@@ -74,18 +74,26 @@ void LogSum::merge(const LogSum& other) noexcept {
   }
 }
 
-double LogSum::log() const noexcept {
-  if (top_ == INT64_MIN) return -std::numeric_limits<double>::infinity();
+LogSum::Scaled LogSum::scaled() const noexcept {
+  if (top_ == INT64_MIN) return {};
   double value = 0;
   for (int i = 2; i >= 0; --i)
     value = value * 0x1p-32 + static_cast<double>(digits_[static_cast<std::size_t>(i)]);
   // Horner from the lowest digit: value = d0 + d1 2^-32 + d2 2^-64.
-  return std::log(value) + static_cast<double>(top_ * digit_bits) * std::numbers::ln2;
+  return {value, top_ * digit_bits};
+}
+
+double LogSum::log() const noexcept {
+  const auto [value, exponent] = scaled();
+  if (value == 0) return -std::numeric_limits<double>::infinity();
+  return std::log(value) + static_cast<double>(exponent) * std::numbers::ln2;
 }
 
 double WeightSums::ess() const noexcept {
-  const double log_total = sum.log();
-  return std::isinf(log_total) ? 0.0 : std::exp(2 * log_total - squares.log());
+  const LogSum::Scaled total = sum.scaled(), square = squares.scaled();
+  if (total.value == 0 || square.value == 0) return 0;
+  return std::ldexp(total.value * total.value / square.value,
+                    static_cast<int>(2 * total.exponent - square.exponent));
 }
 
 void FixedPointSum::add(double x) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string_view>
 
+#include "twistor/estimate/exact_divergences.hpp"
 #include "twistor/estimate/runs.hpp"
 
 namespace twistor::estimate {
@@ -26,16 +27,25 @@ std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Propo
     last_save = Clock::now();
   };
   smc::SweepCounters counters;
+  const auto enumerated = [&] {
+    if (options.enumerate && !found.exact)
+      found.exact = enumerate_divergences(problem, proposal, options.sweep.length, options.known.exact_log_z,
+                                          world, steering);
+    return !options.enumerate || found.exact;
+  };
   const bool is_done =
       run_repeats(problem, proposal, {options.sweep, options.repeats, steering}, exact, world, groups, found,
                   counters) &&
       run_samples(problem, proposal, {options.sweep.length, options.samples, options.sweep.seed, steering},
-                  exact, world, found);
+                  exact, world, found) &&
+      enumerated();
   if (!is_done) {
     save();
     return std::nullopt;
   }
-  Evaluation e = make_evaluation(found, options.exact_log_z);
+  KnownTarget known = options.known;
+  known.n_exact = exact.n;
+  Evaluation e = make_evaluation(found, known);
   e.counters.add(counters);
   e.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   return e;

@@ -2,6 +2,7 @@
 #include "twistor/estimate/runs.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <optional>
 #include <string_view>
@@ -19,19 +20,21 @@ constexpr std::int64_t samples_at_once = 256;  // bounds the cache of a sweep of
 /// it.
 std::vector<BoundRun> gather_round(const BoundRun& mine, bool is_speaker, std::int64_t n,
                                    const comm::Communicator& world) {
-  std::vector<double> row;
-  if (is_speaker) {
-    row = {mine.sis_lower, mine.sis_upper, mine.smc_lower, mine.smc_upper, mine.variance, mine.final_ess};
-    row.insert(row.end(), mine.ess.begin(), mine.ess.end());
-  }
+  const std::vector<double> row = is_speaker ? to_numbers(mine) : std::vector<double>{};
   // Speakers come in the order of groups.
   const std::vector<double> all = comm::all_gather(std::span<const double>(row), world);
   const std::size_t stride = all.size() / static_cast<std::size_t>(n);
   std::vector<BoundRun> out;
-  for (auto at = all.begin(); at != all.end(); at += static_cast<std::ptrdiff_t>(stride))
-    out.push_back(
-        {at[0], at[1], at[2], at[3], at[4], at[5], {at + 6, at + static_cast<std::ptrdiff_t>(stride)}});
+  for (std::size_t at = 0; at < all.size(); at += stride)
+    out.push_back(run_from_numbers(std::span(all).subspan(at, stride)));
   return out;
+}
+
+/// Whether Sweep::log_z_variance estimates anything: under stratified and residual resampling of nearly equal
+/// weights, which is what good twists make of them, it is mostly negative (genealogy_test.cpp).
+bool has_genealogical_estimate(const smc::SweepOptions& options) {
+  return options.trigger == smc::Trigger::never || options.scheme == smc::SchemeKind::multinomial ||
+         options.scheme == smc::SchemeKind::systematic;
 }
 
 /// The sweeps of one repeat, one at a time, so that a signal is seen between them.
@@ -61,9 +64,11 @@ class Repeat {
      : is_sis ? out.sis_lower
               : out.smc_lower) = sweep.log_z;
     if (which > 0) return;
-    out.variance = sweep.log_z_variance;
+    if (has_genealogical_estimate(options)) out.variance = sweep.log_z_variance;
     out.final_ess = sweep.final_ess;
     out.ess = sweep.ess;
+    out.founders = static_cast<double>(sweep.n_founders);
+    out.survivors.assign(sweep.unique_ancestors.begin(), sweep.unique_ancestors.end());
   }
 
  private:
@@ -117,11 +122,13 @@ bool measure_q(const smc::Problem& problem, const smc::Proposal& proposal, const
   const smc::Sweep sweep = smc::sweep(problem, proposal, sweep_options, world);
   if (!sweep.is_complete) return false;
   const smc::Population& p = sweep.particles;
+  const smc::ForcedPass forced = smc::forced_pass(problem, proposal, options.length, p.tokens);
   std::vector<ProposalSample> mine;
   for (std::int64_t i = 0; i < p.size(); ++i) {
     const double log_q = row_sum(p.log_q, i, options.length), log_p0 = row_sum(p.log_p0, i, options.length),
                  log_phi = sweep.log_phi[static_cast<std::size_t>(i)];
-    mine.push_back({log_p0 + log_phi - log_q, log_phi, log_q - log_p0});
+    mine.push_back({log_p0 + log_phi - log_q, log_phi, log_q - log_p0,
+                    std::abs(log_q - row_sum(forced.log_q, i, options.length))});
   }
   const auto all = comm::all_gather_v(std::span<const ProposalSample>(mine),
                                       part_of(sweep_options.particles, world).counts, world);

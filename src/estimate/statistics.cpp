@@ -114,6 +114,46 @@ Estimate log_mean_exp_estimate(std::span<const double> samples) {
   return {log_mean, mean_estimate(ratios).se, n};
 }
 
+Estimate clustered_mean_estimate(std::span<const double> samples, std::int64_t n_clusters) {
+  const auto n = std::min(samples.size(), static_cast<std::size_t>(n_clusters));
+  TWISTOR_CHECK(n > 0, ErrorKind::internal, averaging, "there are none");
+  std::vector<double> means, cluster;
+  for (std::size_t c = 0; c < n; ++c) {
+    cluster.clear();
+    for (std::size_t i = c; i < samples.size(); i += n) cluster.push_back(samples[i]);
+    means.push_back(mean_estimate(cluster).mean);
+  }
+  return mean_estimate(means);
+}
+
+double beta_quantile(double p, double a, double b) {
+  TWISTOR_ASSERT(p > 0 && p < 1, "a quantile of the beta law needs 0 < p < 1");
+  // By the exponent first: a quantile may be 1e-300.
+  double low = 1;
+  while (low > 1e-300 && incomplete_beta(a, b, low) > p) low /= 2;
+  double high = std::min(1.0, 2 * low);
+  for (int i = 0; i < 200 && high - low > 1e-15 * high; ++i) {
+    const double middle = 0.5 * (low + high);
+    (incomplete_beta(a, b, middle) > p ? high : low) = middle;
+  }
+  return 0.5 * (low + high);
+}
+
+Interval binomial_interval(std::int64_t n, std::int64_t N, double level) {
+  TWISTOR_ASSERT(n >= 0 && n <= N && N >= 1, "at most as many successes as trials, of which there are some");
+  const auto x = static_cast<double>(n), rest = static_cast<double>(N - n);
+  const double tail = (1 - level) / 2;
+  return {n == 0 ? 0 : beta_quantile(tail, x, rest + 1), n == N ? 1 : beta_quantile(1 - tail, x + 1, rest)};
+}
+
+Interval negative_binomial_interval(std::int64_t n, std::int64_t N, double level) {
+  TWISTOR_ASSERT(n >= 1 && n <= N, "the last trial is a success");
+  const auto x = static_cast<double>(n), rest = static_cast<double>(N - n);
+  const double tail = (1 - level) / 2;
+  // P(trials <= N) falls to the tail at `low`, P(trials >= N) = P(at most n - 1 of N - 1 succeed) at `high`.
+  return {beta_quantile(tail, x, rest + 1), n == N ? 1 : beta_quantile(1 - tail, x, rest)};
+}
+
 double incomplete_beta(double a, double b, double x) {
   TWISTOR_ASSERT(a > 0 && b > 0 && x >= 0 && x <= 1,
                  "the incomplete beta function needs a, b > 0 and x in [0, 1]");

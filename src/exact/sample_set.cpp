@@ -42,6 +42,7 @@ bool is_same_target(const store::ExactSamples& a, const store::ExactSamples& b) 
 /// The first `count`: those that a run that asks for so many would have made.
 void shorten(store::ExactSamples& s, std::int64_t count) {
   const std::int64_t n = std::min(s.n(), count);
+  s.n_left_out += s.n() - n;
   s.tokens.shape[0] = n;
   s.tokens.values.resize(static_cast<std::size_t>(n * s.length));
   s.log_p0.resize(static_cast<std::size_t>(n));
@@ -50,13 +51,15 @@ void shorten(store::ExactSamples& s, std::int64_t count) {
 
 /// What the file has for this run: all it needs, the beginning of a rejection, or an empty set to be made
 /// anew.
-store::ExactSamples reuse(const store::ExactSamples& wanted, const SetOptions& options) {
+store::ExactSamples reuse(const store::ExactSamples& wanted, const SetOptions& options, bool is_joint_exact) {
   store::ExactSamples found = store::load_exact_samples(options.file);
   const bool is_ours = found.how == wanted.how;
   const bool is_enough =
       found.n() >= options.count ||
       (found.n() > 0 && (found.how.starts_with("joint") || found.how.starts_with("rejection")));
-  if (is_same_target(found, wanted) && is_enough && (is_ours || options.is_shared)) {
+  // Earlier versions made joint draws for other powers of p(o | s), too, which are no samples of the target.
+  const bool is_exact = !found.how.starts_with("joint") || is_joint_exact;
+  if (is_same_target(found, wanted) && is_exact && is_enough && (is_ours || options.is_shared)) {
     shorten(found, options.count);
     return found;
   }
@@ -87,11 +90,12 @@ void resume_partial(const store::ExactSamples& wanted, const SetOptions& options
 
 /// Copies root's set to all ranks.
 void share(store::ExactSamples& s, const comm::Communicator& world) {
-  std::int64_t sizes[4] = {s.n(), s.length, s.n_draws, 0};
+  std::int64_t sizes[4] = {s.n(), s.length, s.n_draws, s.n_left_out};
   comm::broadcast(std::span<std::int64_t>(sizes), 0, world);
   const auto n = static_cast<std::size_t>(sizes[0]);
   s.length = sizes[1];
   s.n_draws = sizes[2];
+  s.n_left_out = sizes[3];
   s.tokens.shape = {sizes[0], s.length};
   s.tokens.values.resize(n * static_cast<std::size_t>(s.length));
   s.log_p0.resize(n);
@@ -105,6 +109,9 @@ void share(store::ExactSamples& s, const comm::Communicator& world) {
 
 /// The sample that the continuation was drawn with.
 void add_joint(const Target& target, const SetOptions& options, store::ExactSamples& out) {
+  TWISTOR_CHECK(target.is_joint_exact, ErrorKind::config, "drawing exact samples",
+                "exact.source = joint gives a sample of p0(s) p0(o | s), and target.beta is not 1",
+                "set target.beta = 1, or exact.source = rejection or enumeration");
   TWISTOR_CHECK(!target.joint_sample.empty(), ErrorKind::config, "drawing exact samples",
                 "exact.source = joint needs a continuation whose text is drawn",
                 "leave target.text and target.ids empty, or choose another exact.source");
@@ -190,7 +197,7 @@ Way way_from_name(std::string_view name) {
 }
 
 Way choose_way(const Target& target, double most_enumerated) {
-  if (!target.joint_sample.empty()) return Way::joint;
+  if (!target.joint_sample.empty() && target.is_joint_exact) return Way::joint;
   const double n = std::pow(static_cast<double>(target.lm.vocab_size()), static_cast<double>(target.length));
   if (n <= most_enumerated) return Way::enumeration;
   return std::isfinite(target.potential.log_phi_bound()) ? Way::rejection : Way::none;
@@ -206,7 +213,7 @@ SampleSet find(const Target& target, const SetOptions& options, const comm::Comm
   SampleSet set{.samples = wanted};
   // Root looks for a set that is there already; whether it fits is everybody's to know.
   if (world.rank() == 0) {
-    if (std::filesystem::exists(options.file)) set.samples = reuse(wanted, options);
+    if (std::filesystem::exists(options.file)) set.samples = reuse(wanted, options, target.is_joint_exact);
     if (options.way == Way::rejection) resume_partial(wanted, options, set);
   }
   share(set.samples, world);

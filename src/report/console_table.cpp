@@ -10,9 +10,55 @@
 namespace twistor::report {
 namespace {
 
-std::string cell(const estimate::Estimate& e) {
-  if (e.n == 0) return "-";
-  return std::isnan(e.se) ? fmt::format("{:.4f}", e.mean) : fmt::format("{:.4f} ± {:.4f}", e.mean, e.se);
+std::string with_error(double mean, double se) {
+  return std::isnan(se) ? fmt::format("{:.4f}", mean) : fmt::format("{:.4f} ± {:.4f}", mean, se);
+}
+
+/// A value with its error; of a divergence whose log Z is not known exactly, the range too, or the bound that
+/// is known alone.
+std::string cell(const estimate::NamedEstimate& e) {
+  if (!e.is_made()) return "-";
+  if (e.is_exact) return fmt::format("{:.4f} exact", e.value.mean);
+  const std::string_view note = e.note();
+  if (note == "lower bound") return fmt::format("≥ {:.4f}", e.range.low);
+  if (note == "upper bound") return fmt::format("≤ {:.4f}", e.range.high);
+  if (std::isnan(e.value.mean)) return "-";
+  std::string out = with_error(e.value.mean, e.value.se);
+  if (!note.empty()) out += fmt::format(" ({})", note);
+  if (std::isfinite(e.range.low) && e.range.low < e.range.high)
+    out += fmt::format(" in [{:.4f}, {:.4f}]", e.range.low, e.range.high);
+  return out;
+}
+
+std::string log_z_title(const estimate::LogZ& z) {
+  return z.is_exact() ? fmt::format("log Z, {}", name_of(z.method)) : "log Z, estimate";
+}
+
+std::string log_z_cell(const estimate::LogZ& z) {
+  if (std::isnan(z.value)) return "-";
+  return z.is_exact() ? fmt::format("{:.6f}", z.value) : with_error(z.value, z.se);
+}
+
+/// Where log Z comes from and what is certain of it; the probability in words where it is one.
+std::string words_of(const estimate::Evaluation& e, std::int64_t particles) {
+  std::string out;
+  if (!e.log_z.is_exact() && e.log_z.method != estimate::LogZMethod::none)
+    out += fmt::format("log Z, the same for all columns: {}\n", name_of(e.log_z.method));
+  const auto& [low, high] = e.certified_log_z;
+  if (!e.log_z.is_exact() && std::isfinite(low))
+    out += fmt::format("certain at 95 %: log Z >= {:.4f}\n", low);
+  if (!e.log_z.is_exact() && std::isfinite(high))
+    out += fmt::format("certain at 95 %: log Z <= {:.4f}\n", high);
+  const estimate::Probability& p = e.probability;
+  using Method = estimate::LogZMethod;
+  if (std::isnan(p.value)) return out;
+  out += fmt::format("P(event) = {:.3g}", p.value);
+  if (p.method == Method::exact || p.method == Method::given)
+    return out + fmt::format(", {}\n", name_of(p.method));
+  if (!std::isnan(p.range.low))
+    out += fmt::format(", 95 % interval {:.3g} to {:.3g}", p.range.low, p.range.high);
+  if (p.method == Method::rejection) return out + ", by rejection\n";
+  return out + fmt::format(", from {} runs of {} particles\n", e["log_z.smc_lower"].n, particles);
 }
 
 /// The estimates that tables show, in the order of their rows.
@@ -43,10 +89,9 @@ Table table_of(const Run& run) {
     table.add_row(cells);
   };
   using E = const estimate::Evaluation&;
-  add("log Z, exact",
-      [](E e) { return std::isnan(e.exact_log_z) ? "-" : fmt::format("{:.6f}", e.exact_log_z); });
+  add(log_z_title(run.after->log_z), [](E e) { return log_z_cell(e.log_z); });
   for (const estimate::NamedEstimate& estimate : shown(*run.after))
-    add(estimate.title, [&](E e) { return cell(e[estimate.name]); });
+    add(estimate.title, [&](E e) { return cell(e.find(estimate.name)); });
   add("ESS at the end", [&](E e) { return fmt::format("{:.1f} of {}", e.mean_final_ess, run.particles); });
   add("seconds", [](E e) { return fmt::format("{:.1f}", e.seconds); });
   return table;
@@ -55,8 +100,8 @@ Table table_of(const Run& run) {
 class ConsoleTable final : public Sink {
  public:
   void finished(const Run& run) override {
-    fmt::print("\n{}\n{} rank(s), {:.1f} s in all. Files: {}\n", table_of(run).text(), run.n_ranks,
-               run.seconds, run.folder.string());
+    fmt::print("\n{}\n{}{} rank(s), {:.1f} s in all. Files: {}\n", table_of(run).text(),
+               words_of(*run.after, run.particles), run.n_ranks, run.seconds, run.folder.string());
   }
 };
 

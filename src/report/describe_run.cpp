@@ -78,6 +78,8 @@ std::string estimate(const Json& value) {
 struct Bounds {
   double low = not_a_number, high = not_a_number, se = not_a_number;  // se of the difference
   [[nodiscard]] double gap() const { return high - low; }
+  /// A gap that is negative by chance is no better than a positive one.
+  [[nodiscard]] double width() const { return std::abs(gap()) + (std::isnan(se) ? 0 : se); }
 };
 
 /// The tighter of the two pairs, as the evaluation chooses; without upper bounds the larger lower bound.
@@ -90,7 +92,7 @@ Bounds best_bounds(const Json& summary) {
   };
   const Bounds smc = pair("smc"), sis = pair("sis");
   if (std::isnan(smc.gap()) && std::isnan(sis.gap())) return sis.low > smc.low ? sis : smc;
-  return sis.gap() < smc.gap() || std::isnan(smc.gap()) ? sis : smc;
+  return sis.width() < smc.width() || std::isnan(smc.gap()) ? sis : smc;
 }
 
 /// How well log Z is known: what the run itself says, or else what follows from its bounds.
@@ -115,6 +117,9 @@ std::string describe_summary(const Json& json) {
   out += fmt::format("updates: {}\n", at(json, {"updates"}).dump());
   if (const double exact = number(at(json, {"log_z", "exact"})); !std::isnan(exact))
     out += fmt::format("log Z, exact: {:.6f}\n", exact);
+  if (const Json& z = at(json, {"log_z", "estimate"}); z.is_object())
+    out += fmt::format("log Z: {} ({})\n", estimate(Json{{"mean", at(z, {"value"})}, {"se", at(z, {"se"})}}),
+                       at(z, {"method"}).is_string() ? at(z, {"method"}).get<std::string>() : "unknown");
   for (const auto& [key, name] : {std::pair{"smc", "SMC"}, std::pair{"sis", "SIS"}})
     for (const char* side : {"lower", "upper"})
       out += fmt::format("log Z, {} {} bound: {}\n", name, side,

@@ -21,6 +21,7 @@ class JsonLines final : public Sink {
   void evaluation(const estimate::Evaluation& e) override {
     JsonLine line;
     line.add("update", e.update).add("event", "evaluation").add_all(estimate::to_numbers(e, "evaluation"));
+    line.add("evaluation.log_z.estimate.method", name_of(e.log_z.method));
     writer_.write(line);
   }
 

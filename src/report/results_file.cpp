@@ -14,6 +14,8 @@ void add_evaluation(store::Results& results, const std::string& prefix, const es
   for (const estimate::NamedEstimate& estimate : e->estimates)
     add(estimate.name.substr(estimate.name.find('.') + 1), estimate.runs);
   add("ess_per_step", e->mean_ess);
+  add("unique_ancestors", e->mean_survivors);
+  results.arrays[prefix + "/log_z_method"] = std::string(name_of(e->log_z.method));
   results.numbers.merge(estimate::to_numbers(*e, prefix));
 }
 

@@ -37,12 +37,14 @@ std::vector<double> gather_by_id(std::span<const double> local, const Layout& la
 class Sweeper {
  public:
   Sweeper(const Problem& problem, const Proposal& proposal, const SweepOptions& options,
-          const comm::Communicator& comm, std::optional<std::span<const std::int64_t>> pinned)
+          const comm::Communicator& comm, std::optional<std::span<const std::int64_t>> pinned,
+          ConditionalLaw law)
       : problem_(problem),
         proposal_(proposal),
         options_(options),
         comm_(comm),
         pinned_(pinned),
+        law_(law),
         end_(problem.lm.end_rule()),
         layout_(options.n_shards > 0 ? Layout::sharded(options.particles, options.n_shards, comm.size())
                                      : Layout::blocks(options.particles, comm.size())),
@@ -230,6 +232,7 @@ class Sweeper {
     out_.log_z = log_sum == log_zero ? log_zero : out_.log_z + log_sum - log_sum_;
     log_sum_ = log_sum;
     out_.ess.push_back(sums.ess());
+    out_.unique_ancestors.push_back(options_.particles);  // unless a resampling follows
     if (log_sum == log_zero || options_.trigger == Trigger::never) return false;
     return options_.trigger == Trigger::every_step ||
            sums.ess() < options_.ess_threshold * static_cast<double>(options_.particles);
@@ -246,15 +249,19 @@ class Sweeper {
   void move_offspring(std::int64_t t) {
     const std::vector<double> log_w = gather_by_id(p().log_w, layout_, comm_);
     const auto step = static_cast<std::uint32_t>(t);
-    Resampled next = pinned_
-                         ? conditional_resample(options_.scheme, log_w, out_.pinned_id, options_.seed, step)
-                         : smc::resample(options_.scheme, log_w, options_.seed, step);
+    Resampled next = pinned_ ? law_(options_.scheme, log_w, out_.pinned_id, options_.seed, step)
+                             : smc::resample(options_.scheme, log_w, options_.seed, step);
     out_.pinned_id = next.pinned_id;
     Placement placement = plan(next.ancestor_of_id, layout_);
     const ExchangeCount moved = exchange(p(), next.ancestor_of_id, layout_, placement, names_, comm_);
     if (comm_.size() > 1) names_.resampled(next.ancestor_of_id);
     genealogy_.resampled(options_.scheme, next.ancestor_of_id, out_.ess.back());
+    out_.unique_ancestors.back() = genealogy_.n_survivors().back();
     layout_ = std::move(placement.after);
+    for (std::size_t i = 0; i < p().ids.size(); ++i) {
+      const std::int64_t parent = next.ancestor_of_id[static_cast<std::size_t>(p().ids[i])];
+      p().log_w[i] = next.log_correction(parent, log_w[static_cast<std::size_t>(parent)], log_sum_);
+    }
     log_sum_ = std::log(static_cast<double>(options_.particles));
     if (comm_.rank() == 0) {  // facts of the population, counted once
       ++out_.counters.resamplings;
@@ -283,7 +290,6 @@ class Sweeper {
     reduce_weights();
     out_.log_weight_sum = log_sum_;
     out_.final_ess = out_.ess.back();
-    out_.unique_ancestors.assign(genealogy_.n_survivors().begin(), genealogy_.n_survivors().end());
     out_.n_founders = genealogy_.n_founders();
     out_.log_z_variance = genealogy_.log_z_variance(gather_by_id(p().log_w, layout_, comm_));
   }
@@ -293,6 +299,7 @@ class Sweeper {
   const SweepOptions& options_;
   const comm::Communicator& comm_;
   std::optional<std::span<const std::int64_t>> pinned_;
+  ConditionalLaw law_;
   model::EndRule end_;
   Layout layout_;
   BlockNames names_;
@@ -304,7 +311,8 @@ class Sweeper {
 }  // namespace
 
 Sweep sweep(const Problem& problem, const Proposal& proposal, const SweepOptions& options,
-            const comm::Communicator& comm, std::optional<std::span<const std::int64_t>> pinned) {
+            const comm::Communicator& comm, std::optional<std::span<const std::int64_t>> pinned,
+            ConditionalLaw law) {
   TWISTOR_CHECK(!problem.prompt.empty(), ErrorKind::usage, "starting a sweep", "the prompt is empty",
                 "give prompt.text or prompt.ids at least one token");
   const auto total = static_cast<std::int64_t>(problem.prompt.size()) + options.length;
@@ -317,7 +325,7 @@ Sweep sweep(const Problem& problem, const Proposal& proposal, const SweepOptions
                  "hidden states are kept without resampling only");
   TWISTOR_ASSERT(!pinned || static_cast<std::int64_t>(pinned->size()) == options.length,
                  "a pinned path has T tokens");
-  return Sweeper(problem, proposal, options, comm, pinned).run();
+  return Sweeper(problem, proposal, options, comm, pinned, law).run();
 }
 
 }  // namespace twistor::smc

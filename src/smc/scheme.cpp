@@ -298,6 +298,12 @@ ConditionalAncestors draw(SchemeKind kind, const Draw& d, std::int64_t pinned) {
   return {};
 }
 
+ConditionalAncestors conditional(SchemeKind kind, const Draw& d, std::int64_t pinned) {
+  TWISTOR_ASSERT(pinned >= 0 && pinned < d.K, "the pinned id lies outside the population");
+  TWISTOR_ASSERT(d.w[at(pinned)] > 0, "the pinned particle has weight zero");
+  return draw(kind, d, pinned);
+}
+
 }  // namespace
 
 std::vector<std::int64_t> ancestors(SchemeKind kind, std::span<const double> log_w, std::uint64_t seed,
@@ -307,10 +313,7 @@ std::vector<std::int64_t> ancestors(SchemeKind kind, std::span<const double> log
 
 ConditionalAncestors conditional_ancestors(SchemeKind kind, std::span<const double> log_w,
                                            std::int64_t pinned, std::uint64_t seed, std::uint32_t step) {
-  const Draw d(log_w, seed, step);
-  TWISTOR_ASSERT(pinned >= 0 && pinned < d.K, "the pinned id lies outside the population");
-  TWISTOR_ASSERT(d.w[at(pinned)] > 0, "the pinned particle has weight zero");
-  return draw(kind, d, pinned);
+  return conditional(kind, Draw(log_w, seed, step), pinned);
 }
 
 std::int64_t initial_pinned_slot(std::int64_t K, std::uint64_t seed) noexcept {
@@ -352,14 +355,27 @@ Resampled relabel(std::span<const std::int64_t> ancestors, std::int64_t pinned_s
   return result;
 }
 
+double Resampled::log_correction(std::int64_t i, double log_w, double log_sum) const {
+  if (weights.empty()) return 0;
+  return log_w - log_sum - std::log(static_cast<double>(weights[at(i)]) / static_cast<double>(total));
+}
+
 Resampled resample(SchemeKind kind, std::span<const double> log_w, std::uint64_t seed, std::uint32_t step) {
-  return relabel(ancestors(kind, log_w, seed, step));
+  Draw d(log_w, seed, step);
+  Resampled result = relabel(draw(kind, d, -1).ancestors);
+  result.weights = std::move(d.w);
+  result.total = d.S;
+  return result;
 }
 
 Resampled conditional_resample(SchemeKind kind, std::span<const double> log_w, std::int64_t pinned,
                                std::uint64_t seed, std::uint32_t step) {
-  const ConditionalAncestors drawn = conditional_ancestors(kind, log_w, pinned, seed, step);
-  return relabel(drawn.ancestors, drawn.pinned_slot);
+  Draw d(log_w, seed, step);
+  const ConditionalAncestors drawn = conditional(kind, d, pinned);
+  Resampled result = relabel(drawn.ancestors, drawn.pinned_slot);
+  result.weights = std::move(d.w);
+  result.total = d.S;
+  return result;
 }
 
 }  // namespace twistor::smc

@@ -18,7 +18,7 @@ EXACT_LOG_Z = -6.41535546  # models/tiny/README.md: all 48^4 continuations of th
 
 # A run of a second: the quickstart's target with few of everything.
 SMALL = ["--train.updates=6", "--train.batch=24", "--train.positive_batch=16", "--train.checkpoint_every=1", "--smc.particles=16",
-         "--evaluate.repeats=3", "--evaluate.samples=40", "--exact.count=60", "--run.progress=false"]
+         "--evaluate.repeats=3", "--evaluate.samples=40", "--exact.count=60", "--evaluate.enumerate_q=false", "--run.progress=false"]
 
 ENVIRONMENT = {"OMPI_MCA_mpi_yield_when_idle": "1", "OMP_NUM_THREADS": "1"}
 for line in (ROOT / "launch/openmpi.env").read_text(encoding="utf-8").splitlines():

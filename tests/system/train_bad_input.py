@@ -42,6 +42,9 @@ def bad_jobs(folder):
     refused(folder, 2, ["--prompt.text=", "--prompt.ids=2,3,48"], 78, ["48"])
     refused(folder, 0, ["--target.words=dragon"], 78, ["dragon", "target.words"])
     refused(folder, 0, ["--target.potential=nicest"], 78, ["target.potential", "nicest"])
+    refused(folder, 0, ["--target.potential=continuation", "--target.words=", "--target.beta=4", "--exact.source=joint"], 78,
+            ["exact.source = joint", "target.beta is 4", "set target.beta = 1"])
+    refused(folder, 0, ["--evaluate.log_z=much"], 78, ["evaluate.log_z", "finite number", "'much'"])
     refused(folder, 2, ["--run.ranks_per_population=3"], 78, ["ranks"])
 
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -74,6 +75,10 @@ struct EvaluateConfig {
   bool base = true;                             ///< the base model too
   std::string enumerate = "auto";               ///< auto | never | always
   std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T for enumerate = auto
+  bool enumerate_q = true;                      ///< q too, where the target is enumerated
+  std::string log_z;                            ///< a number that is known from elsewhere; empty: none
+  /// log_z as a number. Throws Error(config) if it is none.
+  [[nodiscard]] std::optional<double> given_log_z() const;
   void visit_keys(const config::Visitor& visit);
 };
 

@@ -19,6 +19,9 @@ namespace twistor::app {
 [[nodiscard]] potential::PotentialOptions target_options(const Config& config,
                                                          const std::filesystem::path& config_file);
 
+/// Whether phi is 0 or 1, so that Z is the probability of an event. *Local.*
+[[nodiscard]] bool is_event(const TargetConfig& target);
+
 /// What a potential may look at, readers of files included. Either may be null.
 [[nodiscard]] potential::TargetContext target_context(const Config& config, const model::LanguageModel* lm,
                                                       const text::Tokenizer* tokenizer);

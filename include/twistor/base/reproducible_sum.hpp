@@ -20,6 +20,13 @@ class LogSum {
   void add(double x, std::int64_t times = 1);
   /// Adds all that `other` holds.
   void merge(const LogSum& other) noexcept;
+  /// The sum is value * 2^exponent, by sums and products alone: where a decision rests on it, machines whose
+  /// libm differs agree. 0 if nothing was added.
+  struct Scaled {
+    double value = 0;
+    std::int64_t exponent = 0;
+  };
+  [[nodiscard]] Scaled scaled() const noexcept;
   /// log of the sum; -inf if nothing was added.
   [[nodiscard]] double log() const noexcept;
   friend bool operator==(const LogSum&, const LogSum&) = default;
@@ -47,7 +54,8 @@ struct WeightSums {
     squares.merge(other.squares);
   }
   [[nodiscard]] double log_sum() const noexcept { return sum.log(); }
-  /// Effective sample size (sum w)^2 / sum w^2; 0 if all weights vanish.
+  /// Effective sample size (sum w)^2 / sum w^2; 0 if all weights vanish. From the sums' integers, without a
+  /// logarithm: resampling is decided by it, and all ranks must decide alike.
   [[nodiscard]] double ess() const noexcept;
   friend bool operator==(const WeightSums&, const WeightSums&) = default;
 };

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <optional>
 
 #include "twistor/base/interrupt.hpp"
@@ -15,11 +14,12 @@
 namespace twistor::estimate {
 
 struct EvaluationOptions {
-  smc::SweepOptions sweep;                                        ///< with the run's seed
-  std::int64_t repeats = 10;                                      ///< of each estimator of log Z
-  std::int64_t samples = 1000;                                    ///< of q, and of sigma
-  double exact_log_z = std::numeric_limits<double>::quiet_NaN();  ///< NaN if unknown
-  Steering steering{};  ///< looked at in every step of a sweep and between pieces of work
+  smc::SweepOptions sweep;      ///< with the run's seed
+  std::int64_t repeats = 10;    ///< of each estimator of log Z
+  std::int64_t samples = 1000;  ///< of q, and of sigma
+  KnownTarget known{};          ///< its n_exact is exact.n in the end
+  bool enumerate = false;       ///< go through all V^T sequences of q too; needs known.exact_log_z
+  Steering steering{};          ///< looked at in every step of a sweep and between pieces of work
   /// Given all that is found, every so often and after an interrupt; on every rank.
   std::function<void(const Findings&)> save{};
   double save_every_s = 10;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "twistor/base/counters.hpp"
 #include "twistor/estimate/findings.hpp"
+#include "twistor/estimate/log_z.hpp"
 #include "twistor/estimate/statistics.hpp"
 
 namespace twistor::estimate {
@@ -21,34 +23,67 @@ struct NamedEstimate {
   std::string_view name;     ///< in files: "SECTION.NAME", "log_z.smc_lower" for instance
   std::string_view title;    ///< in tables for people
   int row = 0;               ///< its place in such tables; 0: not shown
-  Estimate value;            ///< n = 0 if it could not be made
+  Estimate value;            ///< n = 0 if it could not be made; a mean of NaN: only `range` is known
   std::vector<double> runs;  ///< of the bounds: the values by repeat. Lost by to_numbers()
+  Interval range{};          ///< of divergences: what the range of log Z makes of it
+  bool is_exact = false;     ///< a sum over all sequences, not an estimate
+
+  [[nodiscard]] bool is_made() const { return value.n > 0; }
+  /// What must be said beside the number: "exact", "one exact sample", "lower bound", "upper bound"; else
+  /// empty.
+  [[nodiscard]] std::string_view note() const;
 };
 
-/// What is known of a twist. Means and standard errors are over repeats or samples.
+/// The probability of the event that phi tells, with a 95 % interval. NaN: phi tells none, or nothing is
+/// known.
+struct Probability {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  Interval range{};
+  LogZMethod method = LogZMethod::none;
+  static constexpr double level = 0.95;
+};
+
+/// What is known of a twist. Means and standard errors are over repeats or samples; NaN is what is not known.
 struct Evaluation {
-  std::int64_t update = 0;                                        ///< updates that the twist had seen
-  double exact_log_z = std::numeric_limits<double>::quiet_NaN();  ///< NaN if unknown
-  std::vector<NamedEstimate> estimates;                           ///< every one of the list, in its order
-  double genealogical_variance = 0;  ///< mean over the SMC lower runs of the single-run estimate
-  double mean_final_ess = 0;         ///< of the SMC lower runs
-  std::vector<double> mean_ess;      ///< as Sweep::ess, mean over the SMC lower runs
+  std::int64_t update = 0;               ///< updates that the twist had seen
+  KnownTarget known{};                   ///< of what it holds, exact_log_z alone survives to_numbers()
+  LogZ log_z{};                          ///< that divergences are made with; see use_log_z()
+  std::vector<NamedEstimate> estimates;  ///< every one of the list, in its order
+  /// Mean over the SMC lower runs of the single-run estimate of Var(log Z_hat); NaN where it is none.
+  double genealogical_variance = std::numeric_limits<double>::quiet_NaN();
+  /// Of log Z_hat over the SMC lower runs; NaN for one, or if one of them vanished.
+  double sample_variance = std::numeric_limits<double>::quiet_NaN();
+  /// One-sided statements that hold with probability 95 % each, whatever the twist, by Markov's inequality.
+  Interval certified_log_z{};
+  Probability probability{};
+  double mean_final_ess = 0;     ///< of the SMC lower runs
+  std::vector<double> mean_ess;  ///< as Sweep::ess, mean over the SMC lower runs
+  double mean_founders = std::numeric_limits<double>::quiet_NaN();  ///< likewise
+  std::vector<double> mean_survivors;                               ///< as Sweep::unique_ancestors, likewise
+  /// Of |log q while sampling - log q teacher-forced| over the samples of q: 0 unless something is wrong.
+  double log_q_error_largest = std::numeric_limits<double>::quiet_NaN(),
+         log_q_error_mean = std::numeric_limits<double>::quiet_NaN();
   double seconds = 0;
   Counters counters{};  ///< of this rank. Lost by to_numbers()
 
   /// The estimate of that name. Throws Error(internal) if there is none.
-  [[nodiscard]] const Estimate& operator[](std::string_view name) const;
+  [[nodiscard]] const Estimate& operator[](std::string_view name) const { return find(name).value; }
+  [[nodiscard]] const NamedEstimate& find(std::string_view name) const;
 };
 
-/// All estimates from whole findings. *Local.*
-[[nodiscard]] Evaluation make_evaluation(const Findings& found, double exact_log_z);
+/// All estimates from whole findings, with the log Z that follows from them alone. *Local.*
+[[nodiscard]] Evaluation make_evaluation(const Findings& found, const KnownTarget& known);
 
-/// log Z for the divergences: exact where known, else the midpoint of the tighter sandwich, else the best
-/// lower bound. *Local.*
-[[nodiscard]] double best_log_z(const Findings& found, double exact);
+/// Makes the divergences anew with that log Z. *Local.*
+void use_log_z(Evaluation& e, const LogZ& log_z);
+
+/// use_log_z() of the best for all of them: the columns of a run differ by their proposals alone. Null
+/// pointers do not count. *Local.*
+void share_log_z(std::initializer_list<Evaluation*> evaluations);
 
 /// The scalars of an evaluation as they travel in checkpoints, PREFIX.NAME, and back: nothing if there is no
-/// evaluation of that prefix. An estimate that they lack could not be made then. *Local.*
+/// evaluation of that prefix. What is not known is left out, so that no number is NaN; an estimate that they
+/// lack could not be made then. *Local.*
 [[nodiscard]] std::map<std::string, double> to_numbers(const Evaluation& e, const std::string& prefix);
 [[nodiscard]] std::optional<Evaluation> evaluation_from_numbers(const std::map<std::string, double>& numbers,
                                                                 const std::string& prefix);

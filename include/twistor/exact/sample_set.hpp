@@ -29,6 +29,7 @@ struct Target {
   std::string identity;                          ///< of the potential: all that defines phi
   std::span<const std::int64_t> joint_sample{};  ///< (T), the s that o was drawn with; else empty
   std::span<const std::int64_t> observation{};   ///< (c), that o; else empty
+  bool is_joint_exact = true;  ///< phi(s) = p0(o | s): of a power of it, joint_sample is no exact sample
 };
 
 /// The way for exact.source = auto: a joint draw that is there already, enumeration of at most so many

@@ -63,7 +63,7 @@ struct Sweep {
   /// Of the whole population, at each reduction of the weights: before the draw of every token and at the end
   /// (T + 1) with resample_first and the twisted proposal, after the draw of every token (T) otherwise.
   std::vector<double> ess;
-  std::vector<std::int64_t> unique_ancestors;  ///< particles with offspring, for each resampling
+  std::vector<std::int64_t> unique_ancestors;  ///< with offspring, as `ess`; K where nothing is resampled
   std::int64_t n_founders = 0;                 ///< founders with descendants at the end
   double log_z_variance = 0;                   ///< genealogical estimate; NaN for K = 1
   std::int64_t pinned_id = -1;                 ///< where the pinned path ended
@@ -87,11 +87,17 @@ struct Problem {
   }
 };
 
+/// How a sweep around a pinned path resamples; the arguments are those of conditional_resample().
+using ConditionalLaw = Resampled (*)(SchemeKind kind, std::span<const double> log_w, std::int64_t pinned,
+                                     std::uint64_t seed, std::uint32_t step);
+
 /// One sweep. *Collective over comm.* `pinned`, (T), turns it into conditional SMC (Zhao et al. 2024,
 /// Prop. 5.1; Andrieu et al. 2010): one particle follows that path, the others resample by the scheme's
-/// conditional form. Throws Error(usage) when the context is too short, Error(internal) when a weight is NaN.
+/// conditional form, or by `law`, with which tests show that a wrong one is caught. Throws Error(usage) when
+/// the context is too short, Error(internal) when a weight is NaN.
 [[nodiscard]] Sweep sweep(const Problem& problem, const Proposal& proposal, const SweepOptions& options,
                           const comm::Communicator& comm,
-                          std::optional<std::span<const std::int64_t>> pinned = std::nullopt);
+                          std::optional<std::span<const std::int64_t>> pinned = std::nullopt,
+                          ConditionalLaw law = conditional_resample);
 
 }  // namespace twistor::smc

@@ -64,6 +64,15 @@ struct Resampled {
   std::vector<std::int64_t>
       ancestor_of_id;           ///< (K); ancestor_of_id[i] == i for every particle with offspring
   std::int64_t pinned_id = -1;  ///< id of the pinned path; -1 in the plain form
+  /// (K) what the particles were drawn with: weights[i] / total is the probability used for particle i, which
+  /// rounding moves away from W_i, most of all for tiny weights, since none above zero becomes zero. Empty:
+  /// the W_i themselves.
+  std::vector<std::uint64_t> weights{};
+  std::uint64_t total = 0;
+
+  /// log(W_i / used_i), the weight that particle i's offspring begin with, so that estimates stay unbiased to
+  /// the last bit. log_w: of particle i before the resampling; log_sum: lse over all of them.
+  [[nodiscard]] double log_correction(std::int64_t i, double log_w, double log_sum) const;
 };
 
 /// Renames slots so that survivors stay what they are: a parent's first offspring (lowest slot) keeps the

@@ -24,6 +24,7 @@ struct ExactSamples {
   double log_z = std::numeric_limits<double>::quiet_NaN();  ///< exact log Z; NaN if unknown
   std::string how;                                          ///< way and seed, such as "rejection with seed 1"
   std::int64_t n_draws = 0;                                 ///< sequences drawn from p0 to get them
+  std::int64_t n_left_out = 0;  ///< further samples that they gave, of which this run has no use; not stored
   std::string model_fingerprint;
   std::string potential;  ///< description of phi
 

@@ -137,7 +137,10 @@ TEST_P(SameBits, OnEveryNumberOfRanksAndUnderGroups) {
       o.order = order;
       const Proposal proposal(*stage.lm, *stage.twist, ProposalKind::twisted);
       const Sweep one = sweep(stage.problem(), proposal, o, self);
-      n_resamplings += static_cast<std::int64_t>(one.unique_ancestors.size());
+      n_resamplings += one.counters.resamplings;
+      ASSERT_EQ(one.unique_ancestors.size(), one.ess.size());
+      EXPECT_LE(std::ranges::count_if(one.unique_ancestors, [&](std::int64_t n) { return n < o.particles; }),
+                one.counters.resamplings);
       expect_same(sweep(stage.problem(), proposal, o, world), world, one);
       expect_same(sweep(stage.problem(), proposal, o, group), group, one);
       const std::vector<std::int64_t> path(one.particles.tokens.begin(),
@@ -240,7 +243,8 @@ TEST(Communication, StepsNeedNoMoreCollectivesThanPromised) {
     o.trigger = trigger;
     pmpi::reset();
     const Sweep s = sweep(tabular.problem(), proposal, o, world);
-    return std::pair(pmpi::read().collectives(), static_cast<std::int64_t>(s.unique_ancestors.size()));
+    const std::int64_t n = pmpi::read().collectives();
+    return std::pair(n, comm::all_reduce_max(s.counters.resamplings, world));
   };
   // At the end of a sweep come one more reduction and the gather for the genealogical variance.
   const std::int64_t without = count(Trigger::never).first;
@@ -248,6 +252,32 @@ TEST(Communication, StepsNeedNoMoreCollectivesThanPromised) {
   const auto [with, resamplings] = count(Trigger::every_step);
   EXPECT_EQ(resamplings, o.length - 1);
   EXPECT_LE(with - without, 2 * resamplings);
+}
+
+// What a rank gives in a sweep, to the byte: 64 bytes for each reduction of the weights, its log weights (8
+// bytes a particle) for each resampling and once at the end; all else is the exchange of particles.
+TEST(Communication, BytesAndCallsOfASweepAreExact) {
+  const comm::Communicator world = comm::Communicator::world();
+  const test::TabularProblem tabular;
+  const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
+  SweepOptions o = tabular.sweep_options(12);
+  for (const Trigger trigger : {Trigger::never, Trigger::every_step}) {
+    o.trigger = trigger;
+    const Problem problem = tabular.problem().with_start();
+    pmpi::reset();
+    const Sweep s = sweep(problem, proposal, o, world);
+    const pmpi::Counts counts = pmpi::read();
+    const std::int64_t n_resamplings = trigger == Trigger::never ? 0 : o.length - 1;
+    const pmpi::CallCount reductions = counts.of("MPI_Allreduce");
+    EXPECT_EQ(reductions.calls, o.length + 1);
+    EXPECT_EQ(reductions.bytes, 64 * (o.length + 1));
+    const pmpi::CallCount gathers = counts.of("MPI_Allgatherv"), messages = counts.of("MPI_Isend");
+    EXPECT_EQ(gathers.calls, n_resamplings + 1);
+    EXPECT_EQ(gathers.bytes, 8 * s.particles.size() * (n_resamplings + 1));
+    EXPECT_EQ(messages.calls, s.counters.sent_messages);
+    EXPECT_EQ(messages.bytes, s.counters.sent_bytes);
+    EXPECT_EQ(counts.collectives(), reductions.calls + gathers.calls);
+  }
 }
 
 }  // namespace

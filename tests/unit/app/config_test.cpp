@@ -161,6 +161,19 @@ TEST(Config, RefusesWhatDoesNotGoTogether) {
   }
 }
 
+TEST(Config, JointDrawsAndAKnownLogZAreChecked) {
+  const auto parse = [](const std::string& more) {
+    return parse_config("model.path = m\nprompt.ids = 1\n" + more);
+  };
+  EXPECT_EQ(parse("").evaluate.given_log_z(), std::nullopt);
+  EXPECT_EQ(parse("evaluate.log_z = -3.25e1\n").evaluate.given_log_z(), -32.5);
+  for (const char* bad : {"much", "-inf", "nan", "1,5", "1 2"})
+    EXPECT_THROW((void)parse(std::string("evaluate.log_z = ") + bad + "\n"), Error) << bad;
+  EXPECT_NO_THROW((void)parse("exact.source = joint\n"));
+  EXPECT_NO_THROW((void)parse("target.beta = 4\n"));
+  EXPECT_THROW((void)parse("exact.source = joint\ntarget.beta = 4\n"), Error);
+}
+
 TEST(Config, RefusesBadOverrides) {
   const auto message = [](std::vector<config::Override> overrides) {
     return error_of([&] { (void)parse_config(minimal, "f", overrides); }).text();
@@ -216,6 +229,8 @@ TEST(Config, TextRoundTripIsExact) {
     (random.below(2) == 1 ? config.prompt.ids.clear() : config.prompt.text.clear());
     (random.below(2) == 1 ? config.target.ids.clear() : config.target.text.clear());
     if (config.target.potential == "contains" && config.target.words.empty()) config.target.words = "w";
+    config.evaluate.log_z = random.below(2) == 1 ? "-6.5e-1" : "";
+    if (config.exact.source == "joint") config.target.beta = 1;
     if (random.below(4) == 0) config.target.log_floor = -std::numeric_limits<double>::infinity();
     const std::string text = to_text(config);
     ASSERT_EQ(parse_config(text), config) << text;

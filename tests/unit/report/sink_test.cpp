@@ -27,9 +27,10 @@ std::string text_of(const std::filesystem::path& path) {
 estimate::Evaluation evaluation(std::int64_t update) {
   estimate::Findings found;
   const double unknown = std::nan("");
-  found.repeats = {{-3, unknown, -2, unknown, 0.5, 4, {8, 4}}, {-5, unknown, -2.5, unknown, 1.5, 6, {6, 2}}};
+  found.repeats = {{-3, unknown, -2, unknown, unknown, 4, {8, 4}, 3, {8, 6}},
+                   {-5, unknown, -2.5, unknown, unknown, 6, {6, 2}, 5, {8, 7}}};
   found.q = {{-2, -INFINITY, 1}, {-3, 1, 2}};
-  estimate::Evaluation e = estimate::make_evaluation(found, unknown);
+  estimate::Evaluation e = estimate::make_evaluation(found, {.is_event = true});
   e.update = update;
   e.seconds = 1.25;
   return e;
@@ -63,7 +64,18 @@ TEST_F(SinkFiles, SummaryHasEveryEstimateAndNullForThoseThatCouldNotBeMade) {
   EXPECT_EQ(json["log_z"]["smc_lower"], (nlohmann::json{{"mean", -2.25}, {"se", 0.25}, {"n", 2}}));
   EXPECT_TRUE(json["log_z"]["smc_upper"].is_null());
   EXPECT_TRUE(json["log_z"]["exact"].is_null());
-  EXPECT_EQ(json["log_z"]["genealogical_variance"], 1);
+  EXPECT_TRUE(json["log_z"]["genealogical_variance"].is_null());
+  EXPECT_EQ(json["log_z"]["sample_variance"], 0.125);
+  EXPECT_EQ(json["log_z"]["estimate"]["method"], "mean of Z_hat");
+  EXPECT_EQ(json["log_z"]["estimate"]["low"], -2.25);
+  EXPECT_TRUE(json["log_z"]["estimate"]["high"].is_null());
+  EXPECT_EQ(json["kl"]["q_sigma"]["note"], "lower bound");
+  EXPECT_EQ(json["kl"]["q_sigma"]["low"], 0.25);
+  EXPECT_EQ(json["genealogy"], (nlohmann::json{{"founders", 4}, {"unique_ancestors", {8, 6.5}}}));
+  EXPECT_EQ(json["log_q_error"], (nlohmann::json{{"largest", 0}, {"mean", 0}}));
+  EXPECT_EQ(json["probability"]["level"], 0.95);
+  EXPECT_LT(json["probability"]["low"], json["probability"]["value"]);
+  EXPECT_EQ(text_of(folder.path() / "summary.json").find("nan"), std::string::npos);
   EXPECT_EQ(json["proposal"]["log_phi"]["mean"], "-inf");
   EXPECT_EQ(json["ess"], (nlohmann::json{{"final", 5}, {"per_step", {7, 3}}}));
   EXPECT_EQ(json["before"]["kl"], json["kl"]);
@@ -80,8 +92,12 @@ TEST_F(SinkFiles, ResultsHaveRunsNumbersAndCounters) {
   const store::Results results = store::load_results(folder.path() / "results.h5");
   std::vector<std::string> arrays;
   for (const auto& [name, array] : results.arrays) arrays.push_back(name);
-  EXPECT_THAT(arrays, ElementsAre("after/ess_per_step", "after/sis_lower", "after/smc_lower",
-                                  "before/ess_per_step", "before/sis_lower", "before/smc_lower"));
+  EXPECT_THAT(arrays,
+              ElementsAre("after/ess_per_step", "after/log_z_method", "after/sis_lower", "after/smc_lower",
+                          "after/unique_ancestors", "before/ess_per_step", "before/log_z_method",
+                          "before/sis_lower", "before/smc_lower", "before/unique_ancestors"));
+  EXPECT_EQ(std::get<std::string>(results.arrays.at("after/log_z_method")), "mean of Z_hat");
+  for (const auto& [name, number] : results.numbers) EXPECT_FALSE(std::isnan(number)) << name;
   EXPECT_EQ(std::get<store::Array<double>>(results.arrays.at("after/smc_lower")).values,
             (std::vector<double>{-2, -2.5}));
   EXPECT_EQ(results.numbers.at("after.log_z.smc_lower.mean"), -2.25);
@@ -117,6 +133,11 @@ TEST_F(SinkFiles, TheTableShowsEvaluationsSideBySide) {
   EXPECT_THAT(text, HasSubstr("before learning   after 9 updates\n"));
   EXPECT_THAT(text, HasSubstr("log Z, SMC lower bound  -2.2500 ± 0.2500  -2.2500 ± 0.2500\n"));
   EXPECT_THAT(text, HasSubstr("log Z, SMC upper bound                 -                 -\n"));
+  EXPECT_THAT(text, HasSubstr("≥ 0.2500"));
+  EXPECT_THAT(text, HasSubstr("log Z, the same for all columns: mean of Z_hat\n"));
+  EXPECT_THAT(text, HasSubstr("certain at 95 %: log Z >= -4.0944\n"));
+  EXPECT_THAT(text, HasSubstr("P(event) = 0.109, 95 % interval "));
+  EXPECT_THAT(text, HasSubstr(", from 2 runs of 8 particles\n"));
   EXPECT_LT(text.find("SMC lower bound"), text.find("SIS lower bound")) << "by rows, not by names";
   EXPECT_THAT(text, HasSubstr("5.0 of 8"));
   EXPECT_THAT(text, HasSubstr("2 rank(s), 10.0 s in all. Files: runs/x/\n"));

@@ -238,5 +238,34 @@ TEST(PlainSweepControl, KeepingTheHeaviestFails) {
   EXPECT_GT(test::average_z_hat(chain, 6, 2.0, 20000, heaviest).distance(1), 8);
 }
 
+// Integer weights round tiny ones up: e^-45 of the largest is drawn with 1.1e-16 in the place of 2.9e-20, and
+// at a million particles e^-37 with 2.3e-13. What was used times the correction is W again.
+TEST(Correction, MakesUpForTheRoundingOfWeights) {
+  std::vector<double> few{0, -45, -60, log_zero, -1}, many(1'000'000, -37);
+  many[7] = 0;
+  for (const std::vector<double>& log_w : {few, many}) {
+    const double log_sum = log_sum_exp(log_w);
+    for (const Resampled& r : {resample(SchemeKind::stratified, log_w, 1, 0),
+                               conditional_resample(SchemeKind::residual, log_w, 0, 1, 0)}) {
+      ASSERT_EQ(r.weights.size(), log_w.size());
+      double total = 0, largest = 0;
+      for (std::size_t i = 0; i < std::min<std::size_t>(log_w.size(), 100); ++i) {
+        const double used = static_cast<double>(r.weights[i]) / static_cast<double>(r.total);
+        if (log_w[i] == log_zero) {
+          EXPECT_EQ(used, 0);
+          continue;
+        }
+        const double c = r.log_correction(static_cast<std::int64_t>(i), log_w[i], log_sum);
+        EXPECT_NEAR(used * std::exp(c) / std::exp(log_w[i] - log_sum), 1, 1e-12);
+        largest = std::max(largest, std::abs(c));
+        total += used;
+      }
+      EXPECT_GT(largest, 5) << "there is something to correct";
+      EXPECT_LE(total, 1);
+    }
+  }
+  EXPECT_EQ(Resampled{}.log_correction(0, -1, 3), 0) << "nothing is known to have been rounded";
+}
+
 }  // namespace
 }  // namespace twistor::smc

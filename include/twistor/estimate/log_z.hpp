@@ -1,0 +1,80 @@
+// log Z as well as a run knows it: one value for all of its evaluations, its error, and where it comes from.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+
+#include "twistor/base/names.hpp"
+#include "twistor/estimate/statistics.hpp"
+
+namespace twistor::estimate {
+
+struct Evaluation;
+
+/// What rejection sampling has seen: it accepts a draw with probability Z / M.
+struct RejectionCount {
+  std::int64_t n_draws = 0;
+  std::int64_t n_accepted = 0;
+  double log_bound = 0;            ///< log M
+  bool has_stopped_early = false;  ///< with the last sample that was wanted, not after a number of draws
+};
+
+/// What is known of a target beside the runs of the estimators.
+struct KnownTarget {
+  double given_log_z = std::numeric_limits<double>::quiet_NaN();  ///< from the user; NaN if not given
+  double exact_log_z = std::numeric_limits<double>::quiet_NaN();  ///< by enumeration; NaN if unknown
+  std::optional<RejectionCount> rejection{};
+  /// Exact samples that upper runs pin in turns: run i pins sample i mod n_exact. 0: each has its own.
+  std::int64_t n_exact = 0;
+  bool is_event = false;  ///< phi is 0 or 1, so that Z is a probability
+};
+
+/// Where a value of log Z comes from.
+enum class LogZMethod {
+  none,          ///< nothing is known
+  given,         ///< evaluate.log_z
+  exact,         ///< enumeration
+  rejection,     ///< accepted / drawn
+  smc_midpoint,  ///< the middle of the SMC bounds
+  sis_midpoint,
+  mean_z_hat,   ///< log of the mean of Z_hat over repeats: no upper bound is known
+  upper_bound,  ///< no lower bound is known, and no value
+};
+constexpr auto names_of(LogZMethod) {
+  return std::array{Named{LogZMethod::none, "none"},
+                    Named{LogZMethod::given, "given"},
+                    Named{LogZMethod::exact, "exact"},
+                    Named{LogZMethod::rejection, "rejection"},
+                    Named{LogZMethod::smc_midpoint, "midpoint of the SMC bounds"},
+                    Named{LogZMethod::sis_midpoint, "midpoint of the SIS bounds"},
+                    Named{LogZMethod::mean_z_hat, "mean of Z_hat"},
+                    Named{LogZMethod::upper_bound, "upper bound only"}};
+}
+
+/// NaN stands for what is not known.
+struct LogZ {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  /// Of the value; half the gap between two bounds counts as an error of their midpoint. NaN too where an
+  /// upper bound comes from a single exact sample.
+  double se = std::numeric_limits<double>::quiet_NaN();
+  double low = std::numeric_limits<double>::quiet_NaN(),
+         high = std::numeric_limits<double>::quiet_NaN();  ///< log Z lies between them, as far as is known
+  LogZMethod method = LogZMethod::none;
+
+  [[nodiscard]] bool is_exact() const { return method == LogZMethod::exact || method == LogZMethod::given; }
+};
+
+/// log(accepted / drawn) + log M with the binomial standard error, and the 95 % interval of Clopper and
+/// Pearson (1934), for draws up to the last wanted sample that of the negative binomial law. Nothing
+/// accepted: no value and low = -inf. *Local.*
+[[nodiscard]] LogZ rejection_log_z(const RejectionCount& count);
+
+/// The one log Z for all evaluations of a target: given, or exact, or of rejection and the tightest sandwich
+/// (by |gap| + se) the one with the smaller error; without upper bounds the mean of Z_hat; without lower ones
+/// the upper bound alone. Null pointers do not count. *Local.*
+[[nodiscard]] LogZ best_log_z(std::span<const Evaluation* const> evaluations);
+
+}  // namespace twistor::estimate

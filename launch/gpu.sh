@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Checks and measures twistor on the GPU of this machine, in under ten minutes.
+#
+# usage: launch/gpu.sh [OUT]            with build/release, or as FOLDER/gpu.sh in a pack of launch/gpu_pack.sh
+#   OUT   folder for gpu.md, gpu.json and logs; default: gpu_report
+#
+# In this order: what the machine is; every test that knows engines, on the GPU, with our kernels and with ATen's; the same
+# for operations and kernels under compute-sanitizer, if it is there (memcheck, racecheck, synccheck, initcheck); a whole
+# training run; sweeps measured (bench_engine) beside the transformers library, if python3 has it. Ends with 1 if a test
+# failed.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;; esac
+out=${1:-gpu_report}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+if [[ -x $here/run.sh ]]; then
+  root=$here
+  bench_folder=$here
+  program() { "$here/run.sh" "$@"; }
+else
+  root=$(cd "$here/.." && pwd)
+  bench_folder=$root/bench
+  program() {
+    local name=$1
+    shift
+    "$root/build/release/$name" "$@"
+  }
+fi
+cd "$root"
+export TWISTOR_BENCH_SCRATCH=${TWISTOR_BENCH_SCRATCH:-/tmp} OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+say() { printf '[gpu.sh] %s\n' "$*"; }
+
+command -v nvidia-smi >/dev/null || { printf '[gpu.sh] error: nvidia-smi is missing\nhint: is there a GPU and a driver?\n' >&2; exit 78; }
+gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1)
+driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)
+version=$(program twistor --version)
+n_failed=0 results=()
+
+# check NAME PROGRAM ARGUMENTS...: one line of the report.
+check() {
+  local name=$1 begin=$SECONDS verdict=passed
+  shift
+  program "$@" >"$out/$name.log" 2>&1 || { verdict=FAILED; n_failed=$((n_failed + 1)); }
+  results+=("$name|$verdict|$((SECONDS - begin))")
+  say "$name: $verdict"
+}
+export TWISTOR_TEST_DEVICE=cuda
+for test in unit_device unit_model mpi_smc; do
+  [[ -x $root/bin/$test || -x $root/build/release/$test ]] && check "$test" "$test" --gtest_brief=1 --gtest_filter='*cuda*:*Engines*-*mulated*'
+done
+if command -v compute-sanitizer >/dev/null; then
+  torch=${TORCH_LIB:-$(python3 -c 'import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0] + "/lib")')}
+  for tool in memcheck racecheck synccheck initcheck; do
+    begin=$SECONDS verdict=passed
+    # initcheck would name what LibTorch's own kernels leave unwritten.
+    LD_LIBRARY_PATH=$torch:$root/lib compute-sanitizer --tool $tool --error-exitcode 9 --kernel-name-exclude kernel_substring=at:: \
+      "$(compgen -G "$root/bin/unit_device" || echo "$root/build/release/unit_device")" --gtest_brief=1 \
+      --gtest_filter='*TensorVocabulary*/cuda:*Engines*/cuda' >"$out/$tool.log" 2>&1 || { verdict=FAILED; n_failed=$((n_failed + 1)); }
+    results+=("compute-sanitizer $tool|$verdict|$((SECONDS - begin))")
+    say "$tool: $verdict"
+  done
+fi
+unset TWISTOR_TEST_DEVICE
+check train twistor train configs/quickstart.cfg --run.device=cuda --train.updates=40 --run.resume=never \
+  --run.output="$out/train" --run.progress=false
+
+: >"$out/bench.txt"
+for kernels in own aten; do
+  for dtype in bfloat16 float32; do
+    say "bench: $kernels, $dtype"
+    program bench_engine cuda $kernels random-gpt2 $dtype 64,256,1024,4096 20 >>"$out/bench.txt" 2>>"$out/bench.log" || n_failed=$((n_failed + 1))
+  done
+done
+if python3 -c 'import transformers' 2>/dev/null; then
+  say "bench: transformers"
+  python3 "$bench_folder/transformers_generate.py" "$TWISTOR_BENCH_SCRATCH/twistor-bench-768x12" bfloat16 64,256,1024,4096 \
+    >>"$out/bench.txt" 2>>"$out/bench.log" || say "transformers: failed, see bench.log"
+fi
+
+{
+  printf '# twistor on %s\n\n%s, driver %s, %s\n\n| check | result | s |\n|---|---|---|\n' "$gpu" "$(date -u +%F)" "$driver" "$version"
+  for row in "${results[@]}"; do printf '| %s | %s | %s |\n' "${row%%|*}" "$(cut -d'|' -f2 <<<"$row")" "${row##*|}"; done
+  printf '\n```\n%s\n```\n' "$(cat "$out/bench.txt")"
+} >"$out/gpu.md"
+GPU=$gpu DRIVER=$driver VERSION=$version RESULTS=$(printf '%s\n' "${results[@]}") python3 - "$out" <<'PY'
+import json, os, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+checks = [dict(zip(("name", "result", "seconds"), line.split("|"))) for line in os.environ["RESULTS"].splitlines()]
+bench = (folder / "bench.txt").read_text().splitlines()
+(folder / "gpu.json").write_text(json.dumps({"gpu": os.environ["GPU"], "driver": os.environ["DRIVER"],
+                                             "twistor": os.environ["VERSION"], "checks": checks, "bench": bench}, indent=1))
+PY
+say "report: $out/gpu.md"
+((n_failed == 0))

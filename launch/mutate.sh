@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Makes small wrong changes to the sampler, the estimators and learning, one at a time, and shows which of them the tests catch.
+#
+# usage: launch/mutate.sh [FIRST [LAST]]
+#
+#   FIRST, LAST   numbers of changes, from 1 (default: all)
+#
+# Works in a copy of the working tree in $TWISTOR_MUTATE (default: build/mutate), which keeps its build folder between calls.
+# Each change costs a build of what it touches and the tests of smc, estimate and learn on one rank, about two minutes on two
+# idle cores, so this is for hand and night, not for CI. Exits with 1 if less than 95 % are caught.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case ${1:-} in
+  -h | --help) print_help; exit 0 ;;
+  *[!0-9]*) wrong_argument "expected a number, got '$1'" ;;
+esac
+copy=${TWISTOR_MUTATE:-$repo/build/mutate}
+tests=(unit_base unit_smc unit_estimate mpi_smc mpi_estimate mpi_learn)
+
+# FILE | what is replaced | by what: plain texts, the first occurrence.
+changes=$(cat <<'TABLE'
+src/smc/sampler.cpp|out_.log_z + log_sum - log_sum_|out_.log_z + log_sum
+src/smc/sampler.cpp|log_sum_ = std::log(static_cast<double>(options_.particles));|log_sum_ = 0;
+src/smc/sampler.cpp|rows.log_sum_q[n] - rows.log_sum_p0[n] - p().log_psi_of(node)|rows.log_sum_q[n] - rows.log_sum_p0[n]
+src/smc/sampler.cpp|? log_value - d.log_psi[j]|? log_value
+src/smc/sampler.cpp|log_value - log_psi_before[j]|log_value
+src/smc/sampler.cpp|d.log_p0[j] - d.log_q[j]|d.log_q[j] - d.log_p0[j]
+src/smc/sampler.cpp|sums.ess() < options_.ess_threshold|sums.ess() > options_.ess_threshold
+src/smc/sampler.cpp|reduce_weights() && t > 0|reduce_weights() && t > 1
+src/smc/sampler.cpp|has_ended(node) ? 0.0 :|false ? 0.0 :
+src/smc/sampler.cpp|p().log_w[i] = next.log_correction|p().log_w[i] = 0 * next.log_correction
+src/smc/sampler.cpp|(*pinned_)[static_cast<std::size_t>(t)]|(*pinned_)[0]
+src/smc/sampler.cpp|out_.pinned_id = next.pinned_id;|
+src/smc/scheme.cpp|return log_w - log_sum -|return log_w - log_sum +
+src/smc/scheme.cpp|result.pinned_slot = static_cast<std::int64_t>(d.pin_random().below(at(d.K)));|result.pinned_slot = 0;
+src/smc/scheme.cpp|offsets[at(pinned_slot)] = pin.offset;|
+src/smc/scheme.cpp|Point pin = pinned >= 0 ? pinned_point|Point pin = pinned >= d.K ? pinned_point
+src/smc/scheme.cpp|const bool is_whole = slot < whole_ends|const bool is_whole = slot <= whole_ends
+src/smc/scheme.cpp|offset(end.stratum) < end.offset|offset(end.stratum) > end.offset
+src/smc/scheme.cpp|Philox(seed, Stream::conditional_slot, 0, 1).below(at(K))|0 * Philox(seed, Stream::conditional_slot, 0, 1).below(at(K))
+src/smc/genealogy.cpp|-std::log1p(-1.0 / static_cast<double>(K))|std::log1p(-1.0 / static_cast<double>(K))
+src/smc/genealogy.cpp|squares / (sum * sum)|squares / sum
+src/smc/forced_pass.cpp|problem.lm.end_rule().carry(tokens, length, out.log_psi);|
+include/twistor/base/reproducible_sum.hpp|squares.add(2 * log_w, times)|squares.add(log_w, times)
+src/base/reproducible_sum.cpp|total.value * total.value / square.value|total.value / square.value
+src/estimate/runs.cpp|exact_.sample(index_ % exact_.n)|exact_.sample(0)
+src/estimate/runs.cpp|if (is_sis) options.trigger = smc::Trigger::never;|
+src/estimate/runs.cpp|log_p0 + log_phi - log_q, log_phi|log_p0 + log_phi + log_q, log_phi
+src/estimate/runs.cpp|log_q - log_p0,|log_p0 - log_q,
+src/estimate/evaluation.cpp|e.log_z.value - f.mean|f.mean - e.log_z.value
+src/estimate/evaluation.cpp|std::hypot(f.se, e.log_z.se)|f.se
+src/estimate/evaluation.cpp|g.mean - e.log_z.high, g.mean - e.log_z.low|g.mean - e.log_z.low, g.mean - e.log_z.high
+src/estimate/evaluation.cpp|clustered_mean_estimate(runs, n)|clustered_mean_estimate(runs, n + 1000)
+src/estimate/log_z.cpp|std::abs(upper.mean - lower.mean)|(upper.mean - lower.mean)
+src/estimate/log_z.cpp|0.5 * (lower.mean + upper.mean)|upper.mean
+src/estimate/log_z.cpp|std::log(n / N) + count.log_bound|std::log(n / N)
+src/estimate/certainty.cpp|- cost / n|- cost
+src/estimate/certainty.cpp|mean.mean + variance / 2|mean.mean
+src/estimate/exact_divergences.cpp|log_p0 + log_phi[i] - log_z_|log_p0 + log_phi[i]
+src/estimate/exact_divergences.cpp|draws_forbidden_ \|= q > 0;|
+src/learn/contrast.cpp|log_w[i] = log_ratio[i] + p.log_psi[at];|log_w[i] = p.log_psi[at];
+src/learn/contrast.cpp|out.weight[p.at(static_cast<std::int64_t>(i), t)] -= positive;|out.weight[p.at(static_cast<std::int64_t>(i), t)] += positive;
+src/learn/contrast.cpp|log_w[i] = log_ratio[i] + log_phi[i];|log_w[i] = log_ratio[i] - log_phi[i];
+src/learn/contrast.cpp|1.0 / static_cast<double>(T)|1.0
+src/learn/objectives/ctl.cpp|contrast.has_positives ? 0.5 : 1.0|contrast.has_positives ? 0.4 : 1.0
+src/learn/objectives/ctl.cpp|options_.positives == Positives::both ? 0.5 : 0.0|options_.positives == Positives::both ? 0.4 : 0.0
+src/learn/objectives/ctl.cpp|exact.request.n * exact.samples.T|exact.request.n
+src/learn/trainer.cpp|problem_.lm.end_rule().move_to_end(p.tokens, p.T, on_log_psi);|
+src/learn/trainer.cpp|if (!report.skipped.empty()) break;|
+src/learn/adam.cpp|p[i] -= s.rate|p[i] += s.rate
+TABLE
+)
+
+mkdir -p "$copy"
+(cd "$repo" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - -f -) | tar -x -C "$copy" -f -
+cd "$copy"
+[[ -f build/build.ninja ]] || cmake --preset release -B build >build.log 2>&1 || fail 70 "configuring failed" "see $copy/build.log"
+ninja -C build "${tests[@]}" >build.log 2>&1 || fail 70 "the unchanged tree does not build" "see $copy/build.log"
+
+# Whether all tests pass; stops at the first that does not.
+passes() {
+  local name
+  for name in "${tests[@]}"; do
+    timeout 600 "build/$name" --gtest_brief=1 --gtest_fail_fast >test.log 2>&1 || return 1
+  done
+}
+
+passes || fail 70 "the unchanged tree fails its tests" "see $copy/test.log"
+number=0 tried=0 caught=0
+while IFS= read -r line; do
+  number=$((number + 1))
+  ((number >= ${1:-1} && number <= ${2:-$number})) || continue
+  line=${line//\\|/$'\x01'}
+  IFS='|' read -r file old new <<<"$line"
+  old=${old//$'\x01'/|} new=${new//$'\x01'/|}
+  python3 - "$file" "$old" "$new" <<'PYTHON' || fail 70 "change $number does not fit $file" "bring the table in launch/mutate.sh up to date"
+import pathlib, sys
+file, old, new = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+text = file.read_text()
+sys.exit(1) if old not in text else file.write_text(text.replace(old, new, 1))
+PYTHON
+  tried=$((tried + 1))
+  verdict=SURVIVES
+  if ! ninja -C build "${tests[@]}" >build.log 2>&1; then
+    verdict='caught by the compiler'
+  elif ! passes; then
+    verdict="caught by $(grep -m1 -oE '\[  FAILED  \] [^ ,]+' test.log | cut -d' ' -f6- || echo 'an error')"
+  fi
+  [[ $verdict == SURVIVES ]] || caught=$((caught + 1))
+  printf '%3d  %-34s %-60.60s  %s\n' "$number" "$file" "$old" "$verdict"
+  cp -p "$repo/$file" "$file"
+  touch "$file"
+done <<<"$changes"
+printf '%d of %d changes caught\n' "$caught" "$tried"
+((caught * 100 >= tried * 95))
