@@ -10,7 +10,10 @@
 # failed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-case ${1:-} in -h | --help) sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;; esac
+case ${1:-} in
+  -h | --help) sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+  -*) printf "[gpu.sh] error: unknown argument '%s'\nhint: launch/gpu.sh --help lists what it takes\n" "$1" >&2; exit 64 ;;
+esac
 out=${1:-gpu_report}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
@@ -81,7 +84,8 @@ fi
 {
   printf '# twistor on %s\n\n%s, driver %s, %s\n\n| check | result | s |\n|---|---|---|\n' "$gpu" "$(date -u +%F)" "$driver" "$version"
   for row in "${results[@]}"; do printf '| %s | %s | %s |\n' "${row%%|*}" "$(cut -d'|' -f2 <<<"$row")" "${row##*|}"; done
-  printf '\n```\n%s\n```\n' "$(cat "$out/bench.txt")"
+  echo
+  sed 's/^/    /' "$out/bench.txt"
 } >"$out/gpu.md"
 GPU=$gpu DRIVER=$driver VERSION=$version RESULTS=$(printf '%s\n' "${results[@]}") python3 - "$out" <<'PY'
 import json, os, pathlib, sys

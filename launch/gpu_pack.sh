@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Packs the program, its tests and the libraries they need for a GPU machine that has LibTorch (PyTorch) 2.11 and
-# a driver, but none of our packages.
+# Packs program, tests and libraries for a GPU machine that has LibTorch (PyTorch) 2.11 and a driver, but none of ours.
 #
 # usage: launch/gpu_pack.sh FOLDER [PROGRAM...]
 #   FOLDER    is made anew: bin/, lib/, models/tiny, configs, tests/golden and run.sh

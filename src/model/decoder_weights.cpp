@@ -28,8 +28,9 @@ device::Table read_table(const device::Engine& engine, const format::TensorInfo&
 DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options) : file_(source.file) {
   const std::shared_ptr<const device::Engine> used = options.used_engine();
   const device::Engine& engine = *used;
-  WeightPacker packer(weight_memory(options, bytes_of(engine, source, options.precision), private_memory_),
-                      options);
+  std::byte* const memory =
+      weight_memory(options, bytes_of(engine, source, options.precision), private_memory_);
+  WeightPacker packer(memory, options);
   const auto norm = [&](const NormSource& from) {
     return read_norm(engine, from, source.traits.norm, source.traits.norm_eps);
   };
@@ -48,7 +49,7 @@ DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options)
   final_norm = norm(source.final_norm);
   embedding = read_table(engine, *source.embedding);
   if (source.positions != nullptr) positions = read_table(engine, *source.positions);
-  if (options.memory.publish) options.memory.publish();
+  if (memory != nullptr && options.memory.publish) options.memory.publish();
   for (const format::TensorInfo& tensor : file_->tensors()) n_parameters += tensor.numel();
 }
 

@@ -16,11 +16,12 @@ namespace twistor::model {
 /// Where packed weights of the CPU engine go. Several ranks of a node can give one shared mapping: then one
 /// of them fills it and the others wait; the default keeps the weights in private memory.
 struct WeightMemory {
-  /// Returns 64-byte aligned memory that outlives the model. Called once, by every rank alike.
+  /// Returns 64-byte aligned memory that outlives the model. Called once, by every rank alike; never where
+  /// the engine keeps weights by itself.
   std::function<std::byte*(std::size_t bytes)> allocate;
   /// Whether this rank writes the weights.
   bool is_writer = true;
-  /// Called when the writer is done; afterwards every rank may read.
+  /// Called after allocate, when the writer is done; afterwards every rank may read.
   std::function<void()> publish;
 };
 

@@ -104,11 +104,6 @@ class KernelAttention final : public AttentionPass {
                                 .scale = layer.scale,
                                 .cap = shape_.cap,
                                 .out = output(out)};
-    TWISTOR_CHECK(cuda::attend_shared_bytes(task) <= cuda::most_shared_bytes, ErrorKind::config,
-                  "running the language model on a GPU",
-                  fmt::format("attention over {} positions does not fit twistor's kernel",
-                              rows_.position + rows_.n_tokens),
-                  "set run.kernels = aten");
     launchers_.attend(task);
     check(launchers_);
   }
@@ -219,6 +214,11 @@ class KernelEngine final : public AtenEngine {
 
   std::unique_ptr<AttentionPass> begin_attention(const AttentionShape& shape,
                                                  const KvRows& rows) const override {
+    const cuda::AttendTask task{.head_size = static_cast<int>(shape.head_size),
+                                .is_bfloat16 = rows.store->shape().precision == Precision::bfloat16,
+                                .n_tokens = static_cast<int>(rows.n_tokens),
+                                .position = static_cast<int>(rows.position)};
+    if (!cuda::fits(task)) return AtenEngine::begin_attention(shape, rows);
     return std::make_unique<KernelAttention>(shape, rows, device(), operands_, launchers_);
   }
 

@@ -11,11 +11,15 @@ namespace {
 constexpr int threads_of_norm = 128, threads_of_activation = 256, threads_of_store = 128,
               threads_of_sums = 256, threads_of_draw = 256;
 
-inline int threads_of_attention(const AttendTask& t) {
-  return t.head_size <= 128 ? 128 : (t.head_size + warp_size - 1) / warp_size * warp_size;
+constexpr int threads_of_attention = 128;
+
+/// Heads whose keys are no whole pieces of 16 bytes are not for these kernels.
+inline bool can_attend(const AttendTask& t) {
+  const int bytes = t.head_size * (t.is_bfloat16 ? 2 : 4);
+  return bytes % 16 == 0 && bytes / 16 <= threads_of_attention;
 }
 inline std::int64_t shared_of_attention(const AttendTask& t) {
-  const std::int64_t groups = threads_of_attention(t) / t.head_size;
+  const std::int64_t groups = threads_of_attention * 16 / (t.head_size * (t.is_bfloat16 ? 2 : 4));
   return 4 * (warp_size + t.head_size * (1 + groups) + t.position + t.n_tokens);
 }
 inline std::int64_t blocks_for(std::int64_t work, std::int64_t each) {

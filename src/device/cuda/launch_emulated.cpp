@@ -27,8 +27,10 @@ const Launchers& emulated_launchers() {
   return table;
 }
 
-std::int64_t attend_shared_bytes(const AttendTask& task) {
-  return shared_of_attention(task);
+bool fits(const AttendTask& task) {
+  constexpr std::int64_t most_shared_bytes = 160
+                                             << 10;  // a little less than GPUs of compute capability 8.0 have
+  return can_attend(task) && shared_of_attention(task) <= most_shared_bytes;
 }
 
 }  // namespace twistor::device::cuda

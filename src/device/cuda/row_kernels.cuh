@@ -62,23 +62,35 @@ TWISTOR_KERNEL store_rows(StoreTask t) {
   }
 }
 
+/// Lanes that share a position: each has 16 bytes of its keys and values.
 template <class E>
-TWISTOR_DEVICE float dot(const float* q, const E* k, int n) {
+TWISTOR_DEVICE int lanes_of(int head_size) {
+  return head_size * static_cast<int>(sizeof(E)) / 16;
+}
+
+/// q k over the lanes of a position; every lane of the warp calls it. is_whole: whether lanes are a power of
+/// two within a warp and share the work, else the first has it all.
+template <class E>
+TWISTOR_DEVICE float dot(const float* q, const E* k, int size, int lane, int lanes, bool is_whole) {
   constexpr int together = 16 / static_cast<int>(sizeof(E));
   float sum = 0;
-  int i = 0;
-  if (n % together == 0)
-    for (; i < n; i += together) {
-      const Pack<E> pack = *reinterpret_cast<const Pack<E>*>(k + i);
-      for (int j = 0; j < together; ++j) sum += q[i + j] * wide(pack.of[j]);
-    }
-  for (; i < n; ++i) sum += q[i] * wide(k[i]);
+  if (!is_whole) {
+    for (int i = 0; k != nullptr && lane == 0 && i < size; ++i) sum += q[i] * wide(k[i]);
+    return sum;
+  }
+  if (k != nullptr) {
+    const Pack<E> pack = *reinterpret_cast<const Pack<E>*>(k + lane * together);
+    for (int j = 0; j < together; ++j) sum += q[lane * together + j] * wide(pack.of[j]);
+  }
+  for (int mask = lanes / 2; mask > 0; mask /= 2) sum += exchanged(sum, mask);
   return sum;
 }
 
-/// One head of one row. Shared: a T a warp, the query, the weights of positions, partial sums of the output.
+/// One head of one row. A position is read by neighbouring lanes, so that its bytes come at once. Shared: a
+/// float a warp, the query, partial sums of the output, the weights of positions.
 template <class E>
 TWISTOR_KERNEL attend_head(AttendTask t) {
+  constexpr int together = 16 / static_cast<int>(sizeof(E));
   const std::int64_t row = block_id() / t.n_heads;
   const int head = static_cast<int>(block_id() % t.n_heads), size = t.head_size,
             kv_head = head / (t.n_heads / t.n_kv_heads);
@@ -86,7 +98,9 @@ TWISTOR_KERNEL attend_head(AttendTask t) {
   const int begin = t.window > 0 && position + 1 > t.window ? position + 1 - t.window : 0,
             n = position + 1 - begin;
   const std::int32_t* const blocks = t.table + row / t.n_tokens * t.blocks_each;
-  const int groups = thread_count() / size;
+  const int lanes = lanes_of<E>(size), groups = thread_count() / lanes;
+  const bool is_whole = lanes <= warp_size && (lanes & (lanes - 1)) == 0;
+  const int group = thread_id() / lanes, lane = thread_id() % lanes;
   float* const scratch = shared<float>();
   float* const q = scratch + warp_size;
   float* const partial = q + size;
@@ -100,8 +114,12 @@ TWISTOR_KERNEL attend_head(AttendTask t) {
   for (int d = thread_id(); d < size; d += thread_count()) q[d] = own[d] * t.scale;
   synchronise();
   float top = -static_cast<float>(infinity);
-  for (int i = thread_id(); i < n; i += thread_count()) {
-    float score = dot(q, static_cast<const E*>(t.keys) + element(i), size);
+  for (int first = 0; first < n; first += groups) {  // as often for every thread: they exchange
+    const int i = first + group;
+    const bool is_there = group < groups && i < n;
+    const E* const k = is_there ? static_cast<const E*>(t.keys) + element(i) : nullptr;
+    float score = dot(q, k, size, lane, lanes, is_whole);
+    if (!is_there || lane != 0) continue;
     if (t.cap > 0) score = t.cap * tanhf(score / t.cap);
     weight[i] = score;
     top = score > top ? score : top;
@@ -110,12 +128,14 @@ TWISTOR_KERNEL attend_head(AttendTask t) {
   float sum = 0;
   for (int i = thread_id(); i < n; i += thread_count()) sum += weight[i] = expf(weight[i] - top);
   sum = over_block(sum, scratch, Sum{});
-  const int group = thread_id() / size, d = thread_id() % size;
   if (group < groups) {
-    float own_sum = 0;
-    for (int i = group; i < n; i += groups)
-      own_sum += weight[i] * wide(static_cast<const E*>(t.values)[element(i) + d]);
-    partial[group * size + d] = own_sum;
+    float sums[together] = {};
+    for (int i = group; i < n; i += groups) {
+      const Pack<E> pack =
+          *reinterpret_cast<const Pack<E>*>(static_cast<const E*>(t.values) + element(i) + lane * together);
+      for (int j = 0; j < together; ++j) sums[j] += weight[i] * wide(pack.of[j]);
+    }
+    for (int j = 0; j < together; ++j) partial[group * size + lane * together + j] = sums[j];
   }
   synchronise();
   for (int c = thread_id(); c < size; c += thread_count()) {

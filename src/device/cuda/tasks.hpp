@@ -56,7 +56,7 @@ struct AttendTask {
   int position = 0;                     ///< of the first new token
   int window = 0;                       ///< 0: all
   float scale = 1, cap = 0;
-  Output out;  ///< (n, n_heads head_size)
+  Output out{};  ///< (n, n_heads head_size)
 };
 
 /// log sum exp of each block of 256 columns, of a and of a + beta b.
@@ -108,8 +108,8 @@ struct Launchers {
 /// Of the current GPU's default stream; nullptr in a build without nvcc.
 [[nodiscard]] const Launchers* gpu_launchers();
 
-/// Bytes of shared memory that attention over so many positions takes, and the most there may be.
-[[nodiscard]] std::int64_t attend_shared_bytes(const AttendTask& task);
-inline constexpr std::int64_t most_shared_bytes = 200 << 10;
+/// Whether the kernel can do it: heads are whole pieces of 16 bytes, and the weights of all positions fit
+/// into shared memory.
+[[nodiscard]] bool fits(const AttendTask& task);
 
 }  // namespace twistor::device::cuda

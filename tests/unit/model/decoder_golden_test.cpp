@@ -49,7 +49,7 @@ TEST_P(DecoderGoldens, AgreeAtEveryLengthCachedOrNot) {
   const std::vector<std::vector<std::int64_t>> histories{
       {1}, {5}, {length}, {1, 2, 3, 4, 5, 6, 7, 8, 9, length}, {7, 17, length}, {16, 18, length}};
   for (const auto& history : histories) {
-    if (std::string_view(engine) == "emulated" && history.size() != 3) continue;  // seconds each
+    if (std::string_view(engine) == "emulated" && history.front() != 7) continue;  // seconds each
     auto cache = lm->make_cache(n);
     std::int64_t begin = 0;
     for (const std::int64_t end : history) {

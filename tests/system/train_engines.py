@@ -1,0 +1,70 @@
+"""Whole runs on other engines: the same numbers but for rounding, checkpoints that go from one to the other, clear refusals."""
+import json
+import shutil
+
+from run_twistor import QUICKSTART, SMALL, expect, main, run, succeed
+
+
+def summary(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def train(ranks, output, *keys):
+    return succeed(ranks, "train", QUICKSTART, *SMALL, "--twist.form=tied_mlp", f"--run.output={output}", *keys, limit_s=120)
+
+
+def numbers_below(value, path=""):
+    """All numbers of JSON by their path."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if not key.endswith("seconds") and key not in ("counters", "config", "configuration", "versions"):
+                yield from numbers_below(below, f"{path}.{key}")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield path, value
+
+
+def expect_near(got, wanted, what):
+    wanted = dict(numbers_below(summary(wanted)))
+    got = dict(numbers_below(summary(got)))
+    expect(len(wanted) > 20 and got.keys() == wanted.keys(), f"{what}: expected the same numbers, got {got.keys() ^ wanted.keys()}")
+    far = {path: (value, wanted[path]) for path, value in got.items() if abs(value - wanted.get(path, value)) > 2e-3}
+    expect(not far, f"{what}: expected numbers near those of the CPU's own kernels, got {far}")
+
+
+def engines_agree(folder):
+    train(1, folder / "own")
+    done = train(2, folder / "aten", "--run.kernels=aten")
+    expect("engine: aten on cpu" in done.err, f"expected the engine's name, got {done}")
+    expect_near(folder / "aten", folder / "own", "ATen on 2 ranks")
+    # Without enumeration, which is a forward pass of 48^3 sequences: emulation is slow.
+    few = ["--exact.source=none", "--train.positives=weighted", "--train.updates=2", "--train.batch=8", "--smc.particles=8",
+           "--evaluate.repeats=2", "--evaluate.samples=8"]
+    train(1, folder / "few", *few)
+    done = train(2, folder / "emulated", *few, "--run.device=emulated")
+    expect("engine: own kernels, emulated" in done.err, f"expected the engine's name, got {done}")
+    expect_near(folder / "emulated", folder / "few", "GPU kernels, emulated, on 2 ranks")
+
+
+def checkpoints_go_from_one_to_the_other(folder):
+    train(1, folder / "whole", f"--exact.path={folder}/exact.h5")
+    train(1, folder / "half", "--train.updates=3", f"--exact.path={folder}/exact.h5")
+    output = shutil.copytree(folder / "half", folder / "resumed")
+    done = train(2, output, "--run.kernels=aten", f"--exact.path={folder}/exact.h5")
+    expect("resuming after update 3" in done.err, f"expected a word on resuming, got {done}")
+    expect_near(output, folder / "whole", "begun on the CPU's own kernels, ended on ATen's")
+
+
+def refusals(folder):
+    done = run(0, "train", QUICKSTART, *SMALL, f"--run.output={folder}/gpu", "--run.device=cuda")
+    expect(done.code in (0, 78), f"expected a run or a refusal, got {done}")
+    if done.code == 78:
+        expect("run.device = cuda" in done.err and "run.device = cpu" in done.err and done.err.count("hint: ") == 1,
+               f"expected one message that says what to do, got {done}")
+        expect(not (folder / "gpu" / "summary.json").exists(), "expected no results of a refused run")
+    done = run(0, "train", QUICKSTART, *SMALL, f"--run.output={folder}/gpu", "--run.device=emulated", "--run.kernels=aten")
+    expect(done.code == 78 and "run.kernels = auto" in done.err, f"expected a refusal, got {done}")
+    done = run(0, "train", QUICKSTART, f"--run.output={folder}/gpu", "--run.device=tpu")
+    expect(done.code == 78 and "emulated" in done.err, f"expected a refusal that names the devices, got {done}")
+
+
+main(engines_agree, checkpoints_go_from_one_to_the_other, refusals)
