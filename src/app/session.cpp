@@ -96,6 +96,8 @@ void Session::say_what_was_read() const {
   log_info(fmt::format("model: {}; engine: {}; instruction set: {}; {}", lm_->description(),
                        engine_->description(), name_of(device::isa_in_use()),
                        describe_threads(node_.size())));
+  if (!engine_->keeps_bits() && world_.size() > 1)
+    log_info("on this engine the last bits of results depend on the number of ranks");
   const std::size_t n_front = prompt_.front.size();
   const std::string front =
       n_front == 0 ? ""

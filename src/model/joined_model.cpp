@@ -99,6 +99,8 @@ void check_fit(const LanguageModel& first, const LanguageModel& member) {
                 "all must share one tokenizer");
   TWISTOR_CHECK(member.hidden_dtype() == first.hidden_dtype(), ErrorKind::data, doing,
                 "their hidden states have different dtypes");
+  TWISTOR_CHECK(member.engine()->device() == first.engine()->device(), ErrorKind::usage, doing,
+                "they compute on different devices");
   TWISTOR_CHECK(!member.end_rule().can_end(), ErrorKind::usage, doing, "a member has an end rule of its own",
                 "make the joined model absorbing instead");
 }
