@@ -1,6 +1,7 @@
 // The table of subcommands.
 #include "twistor/app/commands.hpp"
 
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include "twistor/app/signals.hpp"
@@ -22,6 +23,9 @@ int run(const Invocation& invocation) {
       return entry.run(invocation);
     } catch (const Stopped&) {
       return exit_work_left;
+    } catch (const c10::OutOfMemoryError&) {
+      throw Error(ErrorKind::config, "computing on the GPU", "its memory is full",
+                  "take fewer smc.particles, a smaller train.batch, or more ranks with a GPU each");
     }
   }
   TWISTOR_ASSERT(false, fmt::format("no entry for the command '{}'", invocation.command));

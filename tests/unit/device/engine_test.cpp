@@ -66,6 +66,12 @@ struct Answers {
     engine->activate(kind, is_gated, x, out);
     return to_host(out);
   }
+  /// Rows that are no whole pieces of 16 bytes.
+  [[nodiscard]] std::vector<float> activated_odd(bool is_gated) const {
+    at::Tensor x = matrix(rows, 2 * 33, 3), out = engine->empty({rows, is_gated ? 33 : 66});
+    engine->activate(ActivationKind::silu, is_gated, x, out);
+    return to_host(out);
+  }
   [[nodiscard]] std::vector<float> capped() const {
     at::Tensor x = matrix(rows, N, 3);
     engine->soft_cap(x, 64, 0.7f);
@@ -136,6 +142,8 @@ TEST_P(Engines, ActivationsAgree) {
     for (const ActivationKind kind :
          {ActivationKind::gelu_tanh, ActivationKind::gelu_erf, ActivationKind::silu})
       expect_near([&](const Answers& a) { return a.activated(kind, is_gated); });
+  for (const bool is_gated : {false, true})
+    expect_near([&](const Answers& a) { return a.activated_odd(is_gated); });
   expect_near([](const Answers& a) { return a.capped(); });
 }
 
