@@ -14,7 +14,6 @@
 
 #include "kv_store.hpp"
 #include "tensors.hpp"
-#include "twistor/device/row_kernels.hpp"
 
 namespace twistor::device {
 namespace {
@@ -31,25 +30,14 @@ struct Past {
 class AtenAttention final : public AttentionPass {
  public:
   AtenAttention(const AttentionShape& shape, const KvRows& rows, at::Device device)
-      : shape_(shape), rows_(rows), device_(device), store_(static_cast<AtenKvStore&>(*rows.store)) {
-    std::vector<std::int64_t> slots, positions;
-    for (std::int64_t i = 0; i < rows.n_sequences; ++i)
-      for (std::int64_t j = 0; j < rows.n_tokens; ++j) {
-        const std::int64_t at = rows.position + j;
-        slots.push_back(std::int64_t{block(i, at / kv_block_tokens)} * kv_block_tokens +
-                        at % kv_block_tokens);
-      }
-    slots_ = index_tensor(std::span<const std::int64_t>(slots), device);
+      : shape_(shape),
+        rows_(rows),
+        device_(device),
+        store_(static_cast<AtenKvStore&>(*rows.store)),
+        positions_(shape, rows, device) {
     if (!shape.is_rotary) return;
-    for (std::int64_t j = 0; j < rows.n_tokens; ++j) positions.push_back(rows.position + j);
-    rows::RotaryRows angles(shape.rotary.frequencies, shape.rotary.magnitude, positions);
-    pairs_ = angles.pairs;
-    const auto upload = [&](std::vector<float>& values) {  // (L, 1, pairs): for all heads alike
-      return at::from_blob(values.data(), {rows.n_tokens, 1, pairs_}, at::kFloat)
-          .to(device, at::kFloat, false, true);
-    };
-    cosine_ = upload(angles.cosine);
-    sine_ = upload(angles.sine);
+    cosine_ = positions_.cosine.unsqueeze(1);
+    sine_ = positions_.sine.unsqueeze(1);
   }
 
   void run(const LayerAttention& layer, at::Tensor& qkv, at::Tensor& out) override {
@@ -79,9 +67,9 @@ class AtenAttention final : public AttentionPass {
 
   /// x: (n, L, heads, head_size), in place.
   void turn(const at::Tensor& x) const {
-    const at::Tensor first = shape_.is_interleaved ? x.slice(3, 0, 2 * pairs_, 2) : x.narrow(3, 0, pairs_);
-    const at::Tensor second =
-        shape_.is_interleaved ? x.slice(3, 1, 2 * pairs_, 2) : x.narrow(3, pairs_, pairs_);
+    const std::int64_t pairs = positions_.pairs;
+    const at::Tensor first = shape_.is_interleaved ? x.slice(3, 0, 2 * pairs, 2) : x.narrow(3, 0, pairs);
+    const at::Tensor second = shape_.is_interleaved ? x.slice(3, 1, 2 * pairs, 2) : x.narrow(3, pairs, pairs);
     const at::Tensor a = at::mul(first, cosine_).addcmul_(second, sine_, -1);
     const at::Tensor b = at::mul(second, cosine_).addcmul_(first, sine_);
     first.copy_(a);
@@ -92,7 +80,7 @@ class AtenAttention final : public AttentionPass {
     const auto write = [&](const at::Tensor& to, const at::Tensor& from) {
       to.view({-1, shape_.n_kv_heads, shape_.head_size})
           .index_copy_(
-              0, slots_,
+              0, positions_.slots,
               from.reshape({rows_.size(), shape_.n_kv_heads, shape_.head_size}).to(to.scalar_type()));
     };
     write(store_.keys(layer), keys);
@@ -112,7 +100,7 @@ class AtenAttention final : public AttentionPass {
     std::vector<std::int32_t> blocks;
     for (std::int64_t i = 0; i < rows_.n_sequences; ++i)
       for (std::int64_t b = first_block; b <= last_block; ++b) blocks.push_back(block(i, b));
-    past.blocks = index_tensor(std::span<const std::int32_t>(blocks), device_);
+    past.blocks = index_tensor(blocks, device_);
     if (rows_.n_tokens > 1) past.mask = mask(past);
     return past;
   }
@@ -154,10 +142,9 @@ class AtenAttention final : public AttentionPass {
   KvRows rows_;
   at::Device device_;
   AtenKvStore& store_;
-  at::Tensor slots_;          // (n * L) where new keys and values go
-  at::Tensor cosine_, sine_;  // (L, 1, pairs)
-  std::int64_t pairs_ = 0;
-  std::vector<Past> pasts_;  // one a window
+  PassPositions positions_;
+  at::Tensor cosine_, sine_;  // (L, 1, pairs): for all heads alike
+  std::vector<Past> pasts_;   // one a window
 };
 
 }  // namespace

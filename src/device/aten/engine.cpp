@@ -4,6 +4,7 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/index_put.h>
 #include <ATen/ops/index_select.h>
@@ -20,7 +21,6 @@
 #include "attention.hpp"
 #include "engine.hpp"
 #include "kv_store.hpp"
-#include "tensors.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/aten_engine.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
@@ -58,7 +58,7 @@ void AtenEngine::write_transposed(Weight& weight, std::span<const float> columns
   weight.dense.copy_(view_of(columns, {weight.k(), weight.n()}).t().to(weight.dense.scalar_type()));
 }
 at::Tensor AtenEngine::read_rows(const Weight& weight, std::span<const std::int64_t> rows) const {
-  return at::index_select(weight.dense, 0, index_tensor(rows, device_)).to(at::kFloat);
+  return at::index_select(weight.dense, 0, to_device(rows, device_)).to(at::kFloat);
 }
 Table AtenEngine::make_table(std::int64_t n, std::int64_t width, bool is_bfloat16, Table::Reader read) const {
   constexpr std::int64_t rows_together = 1024;
@@ -80,7 +80,7 @@ std::unique_ptr<KvStore> AtenEngine::make_kv_store(const KvShape& shape) const {
 
 void AtenEngine::look_up(const Table& table, std::span<const std::int64_t> rows, at::Tensor& out,
                          bool accumulate) const {
-  const at::Tensor found = at::index_select(table.rows, 0, index_tensor(rows, device_));
+  const at::Tensor found = at::index_select(table.rows, 0, to_device(rows, device_));
   if (accumulate) {
     out.add_(found);
   } else {
@@ -164,7 +164,7 @@ at::Tensor AtenEngine::column_sums(const at::Tensor& x) const {
 at::Tensor AtenEngine::sum_by_group(const at::Tensor& x, std::span<const float> weight,
                                     std::span<const std::int64_t> group_of, std::int64_t n_groups) const {
   at::Tensor out = empty({n_groups, x.size(1)}).zero_();
-  const at::Tensor index = index_tensor(group_of, device_);
+  const at::Tensor index = to_device(group_of, device_);
   // With accumulate this is a sort and sums in order, not atomic additions.
   return at::index_put_(out, {index}, x.mul(upload(weight).unsqueeze(1)), /*accumulate=*/true);
 }

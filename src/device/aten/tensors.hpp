@@ -1,21 +1,24 @@
-// Host numbers as tensors of a device. Private to the device room.
+// What attention on a device needs of the host for one pass. Private to the device room.
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/from_blob.h>
 
 #include <cstdint>
 #include <span>
-#include <vector>
+
+#include "twistor/device/engine.hpp"
 
 namespace twistor::device {
 
-/// int64 on the device, (n).
-template <class Integer>
-at::Tensor index_tensor(std::span<const Integer> values, at::Device device) {
-  std::vector<std::int64_t> wide(values.begin(), values.end());
-  return at::from_blob(wide.data(), {static_cast<std::int64_t>(wide.size())}, at::kLong)
-      .to(device, at::kLong, /*non_blocking=*/false, /*copy=*/true);
-}
+/// Block numbers as int64 on the device, (n).
+[[nodiscard]] at::Tensor index_tensor(std::span<const std::int32_t> blocks, at::Device device);
+
+/// Where the new tokens of a pass stand.
+struct PassPositions {
+  PassPositions(const AttentionShape& shape, const KvRows& rows, at::Device device);
+  at::Tensor slots;         ///< (rows) int64, block * 16 + place in it: where new keys and values go
+  at::Tensor cosine, sine;  ///< (n_tokens, pairs) float32; undefined unless positions are rotary
+  std::int64_t pairs = 0;
+};
 
 }  // namespace twistor::device

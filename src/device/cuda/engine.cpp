@@ -12,7 +12,6 @@
 #include "tasks.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/kernel_engine.hpp"
-#include "twistor/device/row_kernels.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
 
 namespace twistor::device {
@@ -46,30 +45,11 @@ class KernelAttention final : public AttentionPass {
         store_(static_cast<AtenKvStore&>(*rows.store)),
         device_(device),
         out_type_(out_type),
-        launchers_(launchers) {
-    std::vector<std::int64_t> slots, positions;
-    slots.reserve(static_cast<std::size_t>(rows.size()));
-    for (std::int64_t i = 0; i < rows.n_sequences; ++i)
-      for (std::int64_t at = rows.position; at < rows.position + rows.n_tokens; ++at)
-        slots.push_back(
-            std::int64_t{rows.table[static_cast<std::size_t>(i * rows.blocks_each + at / kv_block_tokens)]} *
-                kv_block_tokens +
-            at % kv_block_tokens);
-    slots_ = index_tensor(std::span<const std::int64_t>(slots), device);
-    table_ = at::from_blob(const_cast<std::int32_t*>(rows.table.data()),
-                           {static_cast<std::int64_t>(rows.table.size())}, at::kInt)
-                 .to(device, at::kInt, false, /*copy=*/true);
-    if (!shape.is_rotary) return;
-    for (std::int64_t j = 0; j < rows.n_tokens; ++j) positions.push_back(rows.position + j);
-    rows::RotaryRows angles(shape.rotary.frequencies, shape.rotary.magnitude, positions);
-    pairs_ = angles.pairs;
-    const auto upload = [&](std::vector<float>& values) {
-      return at::from_blob(values.data(), {rows.n_tokens, pairs_}, at::kFloat)
-          .to(device, at::kFloat, false, /*copy=*/true);
-    };
-    cosine_ = upload(angles.cosine);
-    sine_ = upload(angles.sine);
-  }
+        launchers_(launchers),
+        positions_(shape, rows, device),
+        table_(at::from_blob(const_cast<std::int32_t*>(rows.table.data()),
+                             {static_cast<std::int64_t>(rows.table.size())}, at::kInt)
+                   .to(device, at::kInt, /*non_blocking=*/false, /*copy=*/true)) {}
 
   void run(const LayerAttention& layer, at::Tensor& qkv, at::Tensor& out) override {
     at::Tensor keys = store_.keys(layer.layer), values = store_.values(layer.layer);
@@ -78,10 +58,10 @@ class KernelAttention final : public AttentionPass {
                       .n_heads = static_cast<int>(shape_.n_heads),
                       .n_kv_heads = static_cast<int>(shape_.n_kv_heads),
                       .head_size = static_cast<int>(shape_.head_size),
-                      .slots = slots_.const_data_ptr<std::int64_t>(),
-                      .cosine = optional<float>(cosine_),
-                      .sine = optional<float>(sine_),
-                      .pairs = static_cast<int>(pairs_),
+                      .slots = positions_.slots.const_data_ptr<std::int64_t>(),
+                      .cosine = optional<float>(positions_.cosine),
+                      .sine = optional<float>(positions_.sine),
+                      .pairs = static_cast<int>(positions_.pairs),
                       .n_tokens = static_cast<int>(rows_.n_tokens),
                       .is_interleaved = shape_.is_interleaved,
                       .keys = output(keys),
@@ -115,8 +95,8 @@ class KernelAttention final : public AttentionPass {
   at::Device device_;
   at::ScalarType out_type_;
   const cuda::Launchers& launchers_;
-  at::Tensor slots_, table_, cosine_, sine_;
-  std::int64_t pairs_ = 0;
+  PassPositions positions_;
+  at::Tensor table_;
 };
 
 class KernelVocabulary final : public VocabularyKernels {
