@@ -91,6 +91,7 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
     log_info(notice);
   has_said_size_ = true;
   store::write_checkpoint(file_, checkpoint);
+  write_adapter(session_, twist);
 }
 
 }  // namespace twistor::app

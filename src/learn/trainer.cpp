@@ -115,7 +115,7 @@ void Trainer::shard_gradient(std::int64_t shard, std::span<const Batch> batches,
     append(tokens, batch.samples.tokens);
     append(on_log_psi, terms.on_log_psi[b]);
   }
-  if (!tokens.empty()) twist_.gradient({at::cat(hidden), tokens, on_log_psi}, sink);
+  if (!tokens.empty()) twist_.gradient({at::cat(hidden), tokens, on_log_psi, options_.length}, sink);
 }
 
 void Trainer::adam(const twist::GradientBlock& gradient) {

@@ -71,20 +71,22 @@ bool is_name_of(std::string_view theirs, const std::string& ours) {
          (theirs.substr(wrapper.size()) == ours || theirs.ends_with("." + ours));
 }
 
-std::string last_of_module(std::string_view tensor) {
-  const std::string_view module = tensor.substr(0, tensor.find(".lora_"));
-  return std::string(module.substr(module.rfind('.') + 1));
+/// As the configuration has them, in order: a list, or one expression that PEFT takes as a pattern.
+std::string targets_of(const format::JsonView& config) {
+  const format::JsonView targets = config.at("target_modules");
+  if (!targets.is_array()) return targets.string();
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < targets.array_size(); ++i) names.insert(targets.item(i).string());
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 /// The matrices that the adapter has must be those of the body.
 void check_matrices(const std::vector<format::TensorInfo>& theirs, const std::vector<LearnedTensor>& ours,
-                    const std::string& doing) {
+                    const std::string& targets, const std::string& doing) {
   const auto has = [&](const format::TensorInfo& t) {
     return std::ranges::any_of(ours, [&](const LearnedTensor& o) { return is_name_of(t.name, o.name); });
   };
-  std::set<std::string> names;
-  for (const format::TensorInfo& t : theirs) names.insert(last_of_module(t.name));
-  const std::string hint = fmt::format("set twist.lora_targets = {}", fmt::join(names, ", "));
+  const std::string hint = fmt::format("set twist.lora_targets = {}", targets);
   for (const format::TensorInfo& t : theirs)
     TWISTOR_CHECK(has(t), ErrorKind::config, doing,
                   fmt::format("it has {}, and this run's body has no such addition", t.name), hint);
@@ -111,7 +113,7 @@ std::vector<LearnedTensor> read_lora_adapter(const std::filesystem::path& folder
   const MappedFile file(weights);
   const std::vector<format::TensorInfo> theirs = format::parse_safetensors(file.bytes(), weights.string());
   std::vector<LearnedTensor> ours = body.tensors();
-  check_matrices(theirs, ours, doing);
+  check_matrices(theirs, ours, targets_of(config.view()), doing);
   for (LearnedTensor& o : ours) {
     const format::TensorInfo& t =
         *std::ranges::find_if(theirs, [&](const auto& info) { return is_name_of(info.name, o.name); });

@@ -1,6 +1,8 @@
 // Head twists: forward and backward by hand, over the engine.
 #include "twistor/twist/head.hpp"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/where.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -68,6 +70,13 @@ struct Distinct {
   std::vector<std::int64_t> tokens, place;
 };
 
+/// By h, (n, D), from that by x = h / rms(h).
+at::Tensor unit_rms_gradient(const at::Tensor& hidden, const at::Tensor& x, const at::Tensor& on_x) {
+  const at::Tensor rms = hidden.square().mean(1, /*keepdim=*/true).sqrt();
+  const at::Tensor along = on_x.mul(x).mean(1, /*keepdim=*/true);
+  return on_x.sub(x.mul(along)).div_(at::where(rms.eq(0), 1, rms));
+}
+
 std::vector<float> to_float(std::span<const double> x) {
   return {x.begin(), x.end()};
 }
@@ -82,6 +91,7 @@ HeadTwist::HeadTwist(std::string_view form, const TwistOptions& o)
     : form_(form),
       width_(o.width),
       vocab_size_(o.vocab_size),
+      first_column_(o.first_column),
       engine_(o.engine),
       n_relu_(form.ends_with("mlp") ? 2 : 0) {
   TWISTOR_CHECK(std::ranges::find(forms, form) != std::end(forms), ErrorKind::config, "making the twist",
@@ -127,7 +137,7 @@ void HeadTwist::refresh() {
 }
 
 at::Tensor HeadTwist::input(const at::Tensor& hidden) const {
-  const at::Tensor x = hidden.narrow(1, 0, width_).contiguous();
+  const at::Tensor x = hidden.narrow(1, first_column_, width_).contiguous();
   return tied_ == nullptr ? x : engine_->unit_rms(x);
 }
 
@@ -143,7 +153,7 @@ std::vector<at::Tensor> HeadTwist::dense_layers(const at::Tensor& x) const {
 }
 
 at::Tensor HeadTwist::features(const at::Tensor& hidden) const {
-  if (n_dense_layers() == 0) return hidden.narrow(1, 0, width_);
+  if (n_dense_layers() == 0) return hidden.narrow(1, first_column_, width_);
   return dense_layers(input(hidden)).back().mul_(scale_);
 }
 
@@ -161,7 +171,7 @@ at::Tensor HeadTwist::output_rows(std::span<const std::int64_t> tokens,
   if (tied_ != nullptr) {
     rows = engine_->read_rows(*tied_, tokens);
   } else {  // the parameters as they are, which the engine may hold rounded
-    const std::vector<float>& w_out = parameters_[parameters_.size() - 2].value;
+    const std::vector<float>& w_out = parameters_[2 * n_dense_layers()].value;
     std::vector<float> values;
     values.reserve(tokens.size() * static_cast<std::size_t>(width_));
     for (const std::int64_t token : tokens)
@@ -179,32 +189,38 @@ void HeadTwist::output_gradient(const at::Tensor& features, const LogPsiTerms& t
   std::vector<float> bias(distinct.tokens.size());
   for (std::size_t i = 0; i < weight.size(); ++i)
     bias[static_cast<std::size_t>(distinct.place[i])] += weight[i];
-  sink({parameters_.size() - 2, distinct.tokens,
+  sink({2 * n_dense_layers(), distinct.tokens,
         device::to_host(engine_->sum_by_group(features, weight, distinct.place, n))});
-  sink({parameters_.size() - 1, std::move(distinct.tokens), std::move(bias)});
+  sink({2 * n_dense_layers() + 1, std::move(distinct.tokens), std::move(bias)});
 }
 
-void HeadTwist::dense_gradient(const at::Tensor& x, const std::vector<at::Tensor>& layers, at::Tensor back,
-                               const GradientSink& sink) const {
+at::Tensor HeadTwist::dense_gradient(const at::Tensor& x, const std::vector<at::Tensor>& layers,
+                                     at::Tensor back, const GradientSink& sink, bool wants_input) const {
   for (std::size_t layer = n_dense_layers(); layer-- > 0;) {
     if (has_relu(layer)) back.masked_fill_(layers[layer].le(0), 0);
     sink({2 * layer, {}, device::to_host(engine_->product_at_b(back, layer == 0 ? x : layers[layer - 1]))});
     sink({2 * layer + 1, {}, device::to_host(engine_->column_sums(back))});
-    if (layer == 0) break;
+    if (layer == 0 && !wants_input) break;
     at::Tensor before = engine_->empty({back.size(0), width_});
     engine_->project(back, transposed_[layer], before);
     back = before;
   }
+  return back;
 }
 
-void HeadTwist::gradient(const LogPsiTerms& terms, const GradientSink& sink) const {
+at::Tensor HeadTwist::differentiate(const LogPsiTerms& terms, const GradientSink& sink,
+                                    bool wants_hidden) const {
   TWISTOR_ASSERT(static_cast<std::int64_t>(terms.tokens.size()) == terms.hidden.size(0) &&
                      terms.tokens.size() == terms.on_log_psi.size(),
                  "a gradient needs one token and one derivative for each row");
   const at::Tensor x = input(terms.hidden);
   const std::vector<at::Tensor> layers = dense_layers(x);
   if (tied_ == nullptr) output_gradient(layers.empty() ? x : layers.back(), terms, sink);
-  if (!layers.empty()) dense_gradient(x, layers, output_rows(terms.tokens, terms.on_log_psi), sink);
+  if (layers.empty() && !wants_hidden) return {};
+  at::Tensor back = output_rows(terms.tokens, terms.on_log_psi);
+  back = dense_gradient(x, layers, std::move(back), sink, wants_hidden);
+  if (!wants_hidden || tied_ == nullptr) return back;
+  return unit_rms_gradient(terms.hidden.narrow(1, first_column_, width_), x, back);
 }
 
 }  // namespace twistor::twist

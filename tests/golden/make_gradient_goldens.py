@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Makes gradients.json of each decoder in tests/golden, and gpt2/adapter, llama/adapter: gradients by body weights from transformers and peft.
+"""Makes gradients.json of each decoder in tests/golden and {gpt2,llama,gpt_neox}/adapter: gradients from transformers and peft.
 
 usage: make_gradient_goldens.py [NAME...]      (default: all)
 
-Needs torch, transformers, safetensors and peft from PyPI in a virtual environment (made with torch 2.11.0, transformers 5.24.0,
+Needs torch, transformers, safetensors, gguf and peft from PyPI in a virtual environment (made with torch 2.11.0, transformers 5.24.0,
 peft 0.21.2). Texts are the ids of golden.safetensors: the first five of its first row as prompt, the next six of each row as tokens.
 The loss is the sum of cos(0.7 i) times entry i of the hidden states before each token, (n T, D), in float64. Of each gradient g two
 numbers are kept, the sums of g_i cos(i) and g_i sin(i): enough to see any error of sign, scale, order or place. "hidden" has the
-same two sums of the hidden states. lora.json does so for A and B of the adapter, a PEFT folder with random A and B.
+same two sums of the hidden states. adapter/gradients.json has those by A and B of a PEFT folder with random A and B.
+llama_q8.gguf is llama.gguf with matrices in Q8_0, where rows have whole blocks of 32.
 """
 import json
 import pathlib
 import sys
 
+import gguf
+import make_decoder_goldens
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
@@ -75,8 +78,23 @@ def make(name):
     write(folder / "gradients.json", hidden, {n.replace(".default", ""): p.grad for n, p in tuned.named_parameters() if "lora_" in n})
 
 
+def make_quantised():
+    plain = gguf.GGUFWriter.add_tensor
+
+    def add(writer, name, tensor):
+        if tensor.ndim != 2 or tensor.shape[1] % 32 != 0:
+            return plain(writer, name, tensor)
+        kind = gguf.GGMLQuantizationType.Q8_0
+        return plain(writer, name, gguf.quants.quantize(tensor, kind), raw_dtype=kind)
+
+    gguf.GGUFWriter.add_tensor = add
+    make_decoder_goldens.write_llama_gguf("llama_q8", load("llama").float())
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for name in sys.argv[1:] or MODELS:
         make(name)
         print(name)
+    if len(sys.argv) == 1:
+        make_quantised()

@@ -36,6 +36,7 @@ struct Batch {
   std::vector<double> log_phi;     ///< (k); empty for exact samples
   std::vector<at::Tensor> hidden;  ///< (k) times (T, D): the states before each token
   double log_z = 0;                ///< log Z_hat of all ranks' samples; NaN for exact samples
+  std::int64_t revision = 0;       ///< of the model that gave the hidden states
 };
 
 /// What a batch of the proposal tells about it: f_q, the mean of log(p0 phi / q), which is log Z - KL(q ||
@@ -74,7 +75,9 @@ class BatchSource {
   [[nodiscard]] Batch sweep(const Request& request, std::int64_t number, const twist::Twist& twist,
                             std::uint64_t seed, smc::SweepCounters& counters) const;
   [[nodiscard]] Batch exact_samples(const Request& request, std::int64_t number, std::uint64_t seed);
-  [[nodiscard]] const at::Tensor& hidden_of_exact(std::int64_t index, std::span<const std::int64_t> tokens);
+  /// (T, D) each, of the samples of those numbers.
+  [[nodiscard]] std::vector<at::Tensor> hidden_of_exact(std::span<const std::int64_t> indices,
+                                                        std::span<const std::int64_t> tokens);
 
   const smc::Problem& problem_;
   std::int64_t length_;
@@ -83,7 +86,7 @@ class BatchSource {
   const comm::Communicator& world_;
   std::unordered_map<std::int64_t, at::Tensor>
       kept_;  // (T, D) of exact samples, computed once while they fit
-  std::int64_t kept_bytes_ = 0;
+  std::int64_t kept_bytes_ = 0, kept_revision_ = 0;
 };
 
 }  // namespace twistor::learn

@@ -44,6 +44,7 @@ struct LogPsiTerms {
   at::Tensor hidden;                     ///< (n, D)
   std::span<const std::int64_t> tokens;  ///< (n)
   std::span<const double> on_log_psi;    ///< (n)
+  std::int64_t length = 1;               ///< T; n is a multiple of it
 };
 
 class Trainable : public Twist {

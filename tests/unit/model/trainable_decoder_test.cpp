@@ -96,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Families, Bodies,
                          [](const auto& test) { return std::string(test.param); });
 
 TEST(TrainableDecoder, QuantisedModelsLearnByLowRankAdditions) {
-  const std::filesystem::path model = test::golden_folder / "llama.gguf";
+  const std::filesystem::path model = test::golden_folder / "llama_q8.gguf";
   TrainableOptions options;
   options.lora = LoraOptions{2, 4, {"attn_q", "ffn_down"}};
   const auto body = load_trainable_decoder(model, options);
@@ -104,6 +104,8 @@ TEST(TrainableDecoder, QuantisedModelsLearnByLowRankAdditions) {
   const std::vector<LearnedTensor> first = set_first_values(*body);
   const BodyTexts texts("llama");
   EXPECT_EQ(gradients_of(*body, texts.view()).size(), 8u);  // A and B of two matrices in two layers
+  EXPECT_THAT(test::message_of([&] { (void)load_trainable_decoder(model, {}); }),
+              AllOf(HasSubstr("is stored in blocks of few bits"), HasSubstr("set twist.body = lora")));
 }
 
 TEST(TrainableDecoder, GradientsHaveTheSameBitsOnAnyNumberOfThreads) {
