@@ -13,11 +13,22 @@ namespace twistor::app {
 namespace {
 
 /// What learning depends on, besides what identifies model, prompt and target.
-constexpr std::string_view learning_keys[] = {
-    "train.batch",  "train.positives",  "train.positive_batch", "train.learning_rate",
-    "train.shards", "twist.init_scale", "twist.adapter",        "train.inner_epochs",
-    "train.anneal", "train.anneal_ess", "exact.source",         "exact.count",
-    "run.seed"};
+constexpr std::string_view learning_keys[] = {"train.batch",
+                                              "train.positives",
+                                              "train.positive_batch",
+                                              "train.learning_rate",
+                                              "train.shards",
+                                              "twist.init_scale",
+                                              "twist.adapter",
+                                              "train.inner_epochs",
+                                              "train.anneal",
+                                              "train.anneal_ess",
+                                              "train.ppo_clip",
+                                              "train.ppo_lambda",
+                                              "train.ppo_value_weight",
+                                              "exact.source",
+                                              "exact.count",
+                                              "run.seed"};
 
 bool is_compared(std::string_view key, Purpose purpose, bool has_lora) {
   if (key == "model.dtype" || key == "twist.body" || key.starts_with("target.")) return true;

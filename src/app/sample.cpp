@@ -36,7 +36,7 @@ struct LoadedTwist {
 };
 
 /// *Collective over the world.* With q = p0 there need not be any checkpoint.
-LoadedTwist load_twist(const Session& session) {
+LoadedTwist load_twist(Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
   const auto file = given.empty() ? session.output("checkpoint.h5") : config::output_path(given);
   std::int64_t is_there = 0;
@@ -56,7 +56,7 @@ LoadedTwist load_twist(const Session& session) {
                 "without a twist");
   const store::Checkpoint checkpoint = load_checkpoint(session, file);
   require_fits(session, checkpoint, Purpose::use);
-  auto twist = session.make_twist();
+  auto twist = session.make_twist(checkpoint.objective);
   restore(*twist, checkpoint);
   const std::string key = work_key(session, twist->form(), twist->parameters(), {});
   return {std::move(twist), key};
@@ -189,7 +189,7 @@ void write(const Session& session, std::vector<report::SampleRow> rows, DrawFrom
 }  // namespace
 
 int sample(const Invocation& invocation) {
-  const Session session(invocation.config, invocation.config_file);
+  Session session(invocation.config, invocation.config_file);
   const auto from = from_name<DrawFrom>(session.config().sample.from, "sample.from");
   const LoadedTwist loaded = load_twist(session);
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);

@@ -217,13 +217,27 @@ smc::Problem Session::problem() const {
   return smc::Problem{*twist_lm_, prompt_.ids, *potential_}.with_start();
 }
 
-std::unique_ptr<twist::Trainable> Session::make_twist() const {
+std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objective) {
+  const auto learned_with = learn::make_objective(objective, {});
+  may_resample_ = learned_with->may_resample();
+  if (!may_resample_) {
+    TWISTOR_CHECK(config_.smc.sweep.trigger != smc::Trigger::ess, ErrorKind::config, "reading smc.trigger",
+                  fmt::format("it is ess, and train.objective = {} fixes psi_t only up to a factor of each "
+                              "prefix, which leaves q alone and spoils the weights between steps",
+                              objective),
+                  "set smc.trigger = never");
+    if (is_root() && config_.smc.sweep.trigger != smc::Trigger::never)
+      log_info(
+          fmt::format("populations are never resampled: train.objective = {} learns q alone", objective));
+  }
   auto twist = twist::make_twist(
       config_.twist.form, {.width = lm_->feature_size(),
                            .vocab_size = lm_->vocab_size(),
                            .precision = from_name<device::Precision>(config_.model.dtype, "model.dtype"),
                            .init_scale = config_.twist.init_scale,
                            .seed = config_.run.seed,
+                           .link = learned_with->link(),
+                           .has_value = learned_with->has_value(),
                            .engine = lm_->engine(),
                            .output_matrix = lm_->output_matrix(),
                            .first_column = body_ != nullptr ? lm_->without_end().hidden_size() : 0,
@@ -249,8 +263,7 @@ smc::Proposal Session::make_base_proposal(const twist::NoTwist& none) const {
 smc::SweepOptions Session::sweep_options() const {
   smc::SweepOptions options = config_.smc.sweep;
   options.length = config_.target.length;
-  if (!learn::make_objective(config_.train.objective, {})->may_resample())
-    options.trigger = smc::Trigger::never;
+  if (!may_resample_) options.trigger = smc::Trigger::never;
   options.seed = config_.run.seed;
   return options;
 }

@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <numeric>
 #include <set>
@@ -144,8 +145,9 @@ class Learner final : public TrainableDecoder {
   std::shared_ptr<const LanguageModel> sampler() const override { return sampler_; }
 
   void set_values(std::span<const std::span<const float>> values) override {
-    const OneThread same_bits;
+    for (const std::span<const float> some : values) check_finite(some);
     if (options_.lora) {
+      const OneThread same_bits;
       for (std::size_t i = 0; i < targets_.size(); ++i)
         set_low_rank(stored_[targets_[i]], values[2 * i], values[2 * i + 1]);
     } else {
@@ -265,6 +267,12 @@ class Learner final : public TrainableDecoder {
   }
 
   static std::size_t numel(const Stored& s) { return static_cast<std::size_t>(s.in_file->numel()); }
+
+  static void check_finite(std::span<const float> values) {
+    TWISTOR_CHECK(std::ranges::all_of(values, [](float x) { return std::isfinite(x); }), ErrorKind::data,
+                  "learning the twist's body", "a weight is not finite",
+                  "lower train.learning_rate, and choose another run.output to start anew");
+  }
 
   static void read_from(Stored& s, std::span<const float> values) {
     s.now.type = format::StoredType::f32;

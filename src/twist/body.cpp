@@ -25,7 +25,7 @@ void BodyTwist::refresh() {
   body_->set_values(values);
 }
 
-void BodyTwist::gradient(const LogPsiTerms& terms, const GradientSink& sink) const {
+void BodyTwist::gradient(const GradientTerms& terms, const GradientSink& sink) const {
   const at::Tensor on_hidden = differentiate(terms, sink, true);
   body_->gradient({prompt_, terms.tokens, terms.length}, on_hidden,
                   [&](std::size_t tensor, std::vector<std::int64_t> rows, std::vector<float> values) {

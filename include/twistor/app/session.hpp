@@ -60,8 +60,10 @@ class Session {
 
   /// The twist's body; nullptr if its head reads the base model.
   [[nodiscard]] const model::TrainableDecoder* body() const { return body_.get(); }
-  /// A fresh twist: the same on every rank. With a body there is one at a time.
-  [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist() const;
+  /// A fresh twist for that objective: the same on every rank. Where sweeps under such twists may not be
+  /// resampled, none is from now on. With a body there is one twist at a time. Throws Error(config) on an
+  /// unknown name, or if smc.trigger wishes otherwise.
+  [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist(const std::string& objective);
   /// For problem().
   [[nodiscard]] smc::Proposal make_proposal(const twist::Twist& twist) const;
   /// For base_problem().
@@ -125,6 +127,7 @@ class Session {
   std::unique_ptr<potential::Potential> potential_;
   std::shared_ptr<const potential::Prefill> start_;
   std::string potential_identity_;
+  bool may_resample_ = true;
 };
 
 /// exact::split() as train.positives asks for it. `samples` must outlive both parts.

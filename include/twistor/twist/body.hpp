@@ -21,7 +21,7 @@ class BodyTwist final : public HeadTwist {
 
   /// The head's blocks first. The body runs once more over prompt and tokens, in the arithmetic that
   /// gradients come from.
-  void gradient(const LogPsiTerms& terms, const GradientSink& sink) const override;
+  void gradient(const GradientTerms& terms, const GradientSink& sink) const override;
   void refresh() override;
 
  private:

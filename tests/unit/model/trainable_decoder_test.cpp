@@ -137,6 +137,12 @@ TEST(TrainableDecoder, SaysWhatItCannotDo) {
                                           "gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj)"));
   lora.lora = LoraOptions{0, 4, {}};
   EXPECT_THAT(test::message_of([&] { (void)load("llama", lora); }), HasSubstr("set twist.lora_rank"));
+  const auto body = load("llama");
+  std::vector<LearnedTensor> tensors = body->tensors();
+  tensors.back().value.back() = std::nanf("");
+  std::vector<std::span<const float>> views;
+  for (const LearnedTensor& t : tensors) views.emplace_back(t.value);
+  EXPECT_THAT(test::message_of([&] { body->set_values(views); }), HasSubstr("lower train.learning_rate"));
 }
 
 }  // namespace
