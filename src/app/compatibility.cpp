@@ -105,6 +105,8 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
   if (purpose == Purpose::go_on_learning)
     differences.compare("train.objective", checkpoint.objective, expected.config.train.objective);
   differences.compare_keys(purpose, expected.config.twist.body == "lora");
+  if (purpose == Purpose::go_on_learning && expected.config.train.trainer.decay != learn::Decay::none)
+    differences.compare_key("train.updates");
   // Then every exact sample measures, and the twist must have learned from none of them.
   if (purpose == Purpose::use && expected.config.train.samples.positives == learn::Positives::weighted)
     differences.compare_key("train.positives");

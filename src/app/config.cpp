@@ -50,10 +50,6 @@ void validate(const Config& config, const std::string& name) {
                             config.target.beta),
                 "set target.beta = 1, or exact.source = rejection or enumeration");
   (void)config.evaluate.given_log_z();
-  TWISTOR_CHECK(
-      config.twist.adapter.empty() || config.twist.body == "lora", ErrorKind::config, doing,
-      fmt::format("twist.adapter names an adapter to start from, and twist.body is {}", config.twist.body),
-      "set twist.body = lora, or leave twist.adapter empty");
 }
 
 }  // namespace

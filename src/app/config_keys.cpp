@@ -71,6 +71,14 @@ void TrainConfig::visit_keys(const config::Visitor& visit) {
   visit(key("checkpoint_every", "updates between checkpoints, 0: only at the end", count_from(0)),
         &checkpoint_every);
   visit(key("evaluate", "evaluate before each epoch and at the end"), &evaluate);
+  visit(key("start", "checkpoint whose twist learning starts from, empty: a fresh twist"), &start);
+  visit(key("max_seconds", "learning ends after so many, 0: never", config::non_negative), &max_seconds);
+  visit(key("max_samples", "learning ends after so many drawn sequences, 0: never", count_from(0)),
+        &max_samples);
+  visit(key("keep", "which of the evaluated twists the run ends with"), config::Choice(keep));
+  visit(key("patience", "keep = best: evaluations without a better one that end learning, 0: never",
+            count_from(0)),
+        &patience);
 }
 
 void EvaluateConfig::visit_keys(const config::Visitor& visit) {

@@ -10,6 +10,7 @@
 #include "twistor/base/log.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/learn/registry.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/twist/twist.hpp"
 
@@ -53,6 +54,14 @@ std::string grouped(std::int64_t n) {
   return out;
 }
 
+/// Sequences that sweeps draw for one update.
+std::int64_t samples_of_update(const TrainConfig& train) {
+  std::int64_t n = 0;
+  for (const learn::Request& request : learn::make_objective(train.objective, train.samples)->wants())
+    n += request.source == learn::Source::exact ? 0 : request.n;
+  return n;
+}
+
 }  // namespace
 
 std::vector<Work> work_of_evaluation(const Config& config, std::int64_t n_exact) {
@@ -72,7 +81,7 @@ std::vector<Work> work_of_training(const Config& config, std::int64_t first_upda
   const std::int64_t updates = std::max<std::int64_t>(0, train.updates - first_update);
   if (updates > 0)
     work.push_back(
-        sequences(fmt::format("learning ({} updates)", updates), updates * train.samples.batch, config));
+        sequences(fmt::format("learning ({} updates)", updates), updates * samples_of_update(train), config));
   std::int64_t n = 1;  // at the end; before each epoch that has not begun; of the base model
   if (train.evaluate) {
     std::int64_t begin = 0;

@@ -6,16 +6,13 @@
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/base/stopwatch.hpp"
-#include "twistor/config/paths.hpp"
 
 namespace twistor::app {
 
 int evaluate(const Invocation& invocation) {
   const Stopwatch watch;
   Session session(invocation.config, invocation.config_file);
-  const std::string& given = session.config().evaluate.checkpoint;
-  const store::Checkpoint checkpoint =
-      load_checkpoint(session, given.empty() ? session.output("checkpoint.h5") : config::output_path(given));
+  const store::Checkpoint checkpoint = load_checkpoint(session, twist_file(session));
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist(checkpoint.objective);
   restore(*twist, checkpoint);

@@ -38,7 +38,7 @@ struct LoadedTwist {
 /// *Collective over the world.* With q = p0 there need not be any checkpoint.
 LoadedTwist load_twist(Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
-  const auto file = given.empty() ? session.output("checkpoint.h5") : config::output_path(given);
+  const auto file = twist_file(session);
   std::int64_t is_there = 0;
   if (session.is_root())
     is_there = std::filesystem::exists(file) || std::filesystem::exists(previous_generation(file));

@@ -74,6 +74,11 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
                             prompt_.ids.size(), config.target.length, lm_->context_length()),
                 "shorten the prompt or target.length");
   if (config.target.stop_at_eos) make_end_absorbing();
+  TWISTOR_CHECK(
+      config.twist.adapter.empty() || config.twist.body == "lora", ErrorKind::config,
+      "checking the configuration",
+      fmt::format("twist.adapter names an adapter to start from, and twist.body is {}", config.twist.body),
+      "set twist.body = lora, or leave twist.adapter empty");
   if (config.twist.has_body()) make_body(config_file);
   make_potential(config_file);
   start_ = std::make_shared<potential::Prefill>(potential::prefill(*lm_, prompt_.ids));

@@ -24,7 +24,10 @@ using store::Checkpoint;
 
 /// The parts of the state and where a checkpoint has them.
 constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {
-    {"update", &Checkpoint::update}, {"adam_step", &Checkpoint::adam_step}};
+    {"update", &Checkpoint::update},
+    {"adam_step", &Checkpoint::adam_step},
+    {"samples", &Checkpoint::samples},
+    {"milliseconds", &Checkpoint::milliseconds}};
 constexpr std::pair<std::string_view, std::string Checkpoint::*> texts[] = {
     {"objective", &Checkpoint::objective}, {"link", &Checkpoint::link}};
 constexpr std::pair<std::string_view, store::NamedArrays Checkpoint::*> folders[] = {
@@ -145,6 +148,24 @@ void restore(learn::Trainer& trainer, const store::Checkpoint& checkpoint) {
 void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint) {
   CheckpointVisitor visitor(checkpoint);
   learn::visit_twist(twist, visitor);
+}
+
+void start_from(const Session& session, const std::string& file, twist::Trainable& twist) {
+  const store::Checkpoint checkpoint = load_checkpoint(session, config::output_path(file));
+  const std::string doing = "starting from " + file, hint = "name a checkpoint of this model and twist.form";
+  TWISTOR_CHECK(checkpoint.model_fingerprint == session.lm().fingerprint(), ErrorKind::config, doing,
+                "its language model is not that of model.path, model.dtype and model.padded_tokens", hint);
+  TWISTOR_CHECK(
+      checkpoint.twist_form == twist.form(), ErrorKind::config, doing,
+      fmt::format("twist.form is '{}' there and '{}' in this run", checkpoint.twist_form, twist.form()),
+      hint);
+  restore(twist, checkpoint);
+}
+
+std::filesystem::path twist_file(const Session& session) {
+  const std::string& given = session.config().evaluate.checkpoint;
+  if (!given.empty()) return config::output_path(given);
+  return session.output(session.config().train.keep == Keep::best ? "best.h5" : "checkpoint.h5");
 }
 
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {

@@ -1,6 +1,7 @@
 // Everything a run can be told: one plain struct per section of the configuration file, with its defaults.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/config/ini.hpp"
 #include "twistor/device/place.hpp"
 #include "twistor/learn/options.hpp"
@@ -62,6 +64,12 @@ struct SmcConfig {
   void visit_keys(const config::Visitor& visit);
 };
 
+/// Which of the twists that were evaluated a run ends with.
+enum class Keep { last, best };
+constexpr auto names_of(Keep) {
+  return std::array{Named{Keep::last, "last"}, Named{Keep::best, "best"}};
+}
+
 struct TrainConfig {
   std::string objective = "ctl";  ///< see learn::objective_names()
   learn::ObjectiveOptions samples;
@@ -71,6 +79,11 @@ struct TrainConfig {
   std::int64_t epochs = 1;             ///< for schedule = fixed
   std::int64_t checkpoint_every = 50;  ///< updates; 0: only at the end
   bool evaluate = true;                ///< before each epoch and at the end
+  std::string start;                   ///< checkpoint whose twist learning starts from; empty: a fresh one
+  double max_seconds = 0;              ///< as learn::Plan::most_seconds
+  std::int64_t max_samples = 0;        ///< as learn::Plan::most_samples
+  Keep keep = Keep::last;
+  std::int64_t patience = 0;  ///< keep = best: evaluations without a better one that end learning; 0: never
   void visit_keys(const config::Visitor& visit);
 };
 

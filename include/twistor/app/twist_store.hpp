@@ -29,6 +29,14 @@ void restore(learn::Trainer& trainer, const store::Checkpoint& checkpoint);
 /// The twist's parameters alone.
 void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint);
 
+/// Those of another run's checkpoint, for a run that starts from them. *Collective over the world.* Throws
+/// what load_checkpoint() throws, and Error(config) if they belong to another model or twist.form.
+void start_from(const Session& session, const std::string& file, twist::Trainable& twist);
+
+/// Where evaluation and sampling find their twist: evaluate.checkpoint, or what a run in run.output ended
+/// with.
+[[nodiscard]] std::filesystem::path twist_file(const Session& session);
+
 /// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);
 
