@@ -9,6 +9,8 @@ LORA = ["--twist.body=lora", "--twist.lora_rank=3", "--twist.lora_targets=c_attn
 # Texts that end at a full stop, in bfloat16, with steps on hidden states that are computed anew.
 ENDING = ["--twist.body=copy", "--twist.form=mlp", "--train.positives=both", "--train.inner_epochs=2", "--model.dtype=bfloat16",
           "--target.stop_at_eos=true", "--target.end_token=8"]
+# A loss of log q and of a value, which have gradients by hidden states of their own.
+VALUE = ["--twist.body=lora", "--twist.form=linear", "--train.objective=ppo", "--train.positives=exact"]
 GOLDEN = ROOT / "tests/golden"
 
 
@@ -16,10 +18,10 @@ def results(output):
     return {"sha256": parameters(output), "estimates": estimates(output), "metrics": metrics(output)}
 
 
-def same_bits(folder, name, keys):
+def same_bits(folder, name, keys, rank_counts=(1, 2, 4)):
     shared = f"--exact.path={folder}/{'ending' if keys is ENDING else 'exact'}.h5"
     first = None
-    for ranks in (1, 2, 4):
+    for ranks in rank_counts:
         output = folder / f"{name}-{ranks}"
         succeed(ranks, "train", QUICKSTART, *SMALL, *keys, shared, f"--run.output={output}")
         found = results(output)
@@ -79,7 +81,8 @@ def bodies(folder):
     copy, of_copy = same_bits(folder, "copy", COPY)
     lora, of_lora = same_bits(folder, "lora", LORA)
     _, of_ending = same_bits(folder, "ending", ENDING)
-    expect(len({of_copy, of_lora, of_ending}) == 3, "expected each body to learn something of its own")
+    _, of_value = same_bits(folder, "value", VALUE, (1, 3))
+    expect(len({of_copy, of_lora, of_ending, of_value}) == 4, "expected each body to learn something of its own")
     use(copy, COPY, "base")
     use(lora, LORA, "copy")
     expect(not (copy / "adapter").exists(), "a copy has no adapter")
