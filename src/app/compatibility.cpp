@@ -13,15 +13,26 @@ namespace twistor::app {
 namespace {
 
 /// What learning depends on, besides what identifies model, prompt and target.
-constexpr std::string_view learning_keys[] = {
-    "train.batch",         "train.positives",  "train.positive_batch",
-    "train.learning_rate", "train.shards",     "twist.init_scale",
-    "train.inner_epochs",  "train.anneal",     "train.anneal_ess",
-    "train.ppo_clip",      "train.ppo_lambda", "train.ppo_value_weight",
-    "exact.source",        "exact.count",      "run.seed"};
+constexpr std::string_view learning_keys[] = {"train.batch",
+                                              "train.positives",
+                                              "train.positive_batch",
+                                              "train.learning_rate",
+                                              "train.shards",
+                                              "twist.init_scale",
+                                              "twist.adapter",
+                                              "train.inner_epochs",
+                                              "train.anneal",
+                                              "train.anneal_ess",
+                                              "train.ppo_clip",
+                                              "train.ppo_lambda",
+                                              "train.ppo_value_weight",
+                                              "exact.source",
+                                              "exact.count",
+                                              "run.seed"};
 
-bool is_compared(std::string_view key, Purpose purpose) {
-  if (key == "model.dtype" || key.starts_with("target.")) return true;
+bool is_compared(std::string_view key, Purpose purpose, bool has_lora) {
+  if (key == "model.dtype" || key == "twist.body" || key.starts_with("target.")) return true;
+  if (key.starts_with("twist.lora_")) return has_lora;
   return purpose == Purpose::go_on_learning &&
          std::ranges::find(learning_keys, key) != std::ranges::end(learning_keys);
 }
@@ -51,9 +62,9 @@ class Differences {
     if (!config::is_equal(*stored, *wanted))
       add(key, config::format_value(*stored), config::format_value(*wanted));
   }
-  void compare_keys(Purpose purpose) {
+  void compare_keys(Purpose purpose, bool has_lora) {
     for (const config::Field& field : stored_)
-      if (is_compared(field.key, purpose)) compare_key(field.key);
+      if (is_compared(field.key, purpose, has_lora)) compare_key(field.key);
   }
   [[nodiscard]] const std::string& text() const { return text_; }
 
@@ -93,7 +104,7 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
   differences.compare("the target", checkpoint.target_identity, expected.target_identity);
   if (purpose == Purpose::go_on_learning)
     differences.compare("train.objective", checkpoint.objective, expected.config.train.objective);
-  differences.compare_keys(purpose);
+  differences.compare_keys(purpose, expected.config.twist.body == "lora");
   if (purpose == Purpose::go_on_learning && expected.config.train.trainer.decay != learn::Decay::none)
     differences.compare_key("train.updates");
   // Then every exact sample measures, and the twist must have learned from none of them.

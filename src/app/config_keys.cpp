@@ -41,7 +41,16 @@ void TargetConfig::visit_keys(const config::Visitor& visit) {
 }
 
 void TwistConfig::visit_keys(const config::Visitor& visit) {
-  visit(choice("form", "head on the model's hidden states", twist::twist_forms()), &form);
+  visit(choice("form", "head on hidden states", twist::twist_forms()), &form);
+  visit(choice("body", "whose hidden states: the base model's, or those of a learned copy",
+               {"base", "copy", "lora"}),
+        &body);
+  visit(key("lora_rank", "body = lora: rank of what is added to each matrix", {1, 65536}), &lora_rank);
+  visit(key("lora_alpha", "body = lora: what is added is scaled by lora_alpha / lora_rank", config::positive),
+        &lora_alpha);
+  visit(key("lora_targets", "body = lora: names of the matrices, empty: all of the layers"), &lora_targets);
+  visit(config::input("adapter", "body = lora: folder of a PEFT adapter to start from, empty: none"),
+        &adapter);
   visit(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
             config::non_negative),
         &init_scale);

@@ -112,8 +112,9 @@ Speed calibrate(const Session& session) {
   options.particles = std::min(options.particles, particles_of_a_rank * group.size());
   const twist::NoTwist none(session.lm().vocab_size());
   const One one;
+  const smc::Problem problem = session.problem();
   const Stopwatch of_sweep;
-  const smc::Sweep sweep = smc::sweep({session.lm(), session.prompt(), one, session.problem().start},
+  const smc::Sweep sweep = smc::sweep({problem.lm, session.prompt(), one, problem.start},
                                       session.make_proposal(none), options, group);
   const double sweep_s = of_sweep.seconds();
   // phi of T tokens: those of the sweep, again and again.

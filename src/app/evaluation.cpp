@@ -27,9 +27,9 @@ estimate::KnownTarget known_target(const Session& session, const store::ExactSam
   return known;
 }
 
-estimate::Evaluation evaluate_proposal(const Session& session, const smc::Proposal& proposal,
-                                       std::int64_t update, const store::ExactSamples& exact,
-                                       const Unfinished& unfinished) {
+estimate::Evaluation evaluate_proposal(const Session& session, const smc::Problem& problem,
+                                       const smc::Proposal& proposal, std::int64_t update,
+                                       const store::ExactSamples& exact, const Unfinished& unfinished) {
   const EvaluateConfig& config = session.config().evaluate;
   report::ProgressLine progress(session.progress());
   estimate::EvaluationOptions options;
@@ -42,7 +42,7 @@ estimate::Evaluation evaluate_proposal(const Session& session, const smc::Propos
   options.save = [&](const estimate::Findings& found) { unfinished.save(estimate::to_numbers(found)); };
   estimate::Findings found = estimate::findings_from_numbers(unfinished.load());
   std::optional<estimate::Evaluation> e =
-      estimate::evaluate(session.problem(), proposal, options, split(exact, session.config()).for_estimates,
+      estimate::evaluate(problem, proposal, options, split(exact, session.config()).for_estimates,
                          session.world(), session.groups(), found);
   progress.finish();
   if (!e)
@@ -60,7 +60,7 @@ estimate::Evaluation evaluate_twist(const Session& session, const twist::Trainab
   const Unfinished unfinished(session, "evaluation.partial.h5",
                               work_key(session, twist.form(), twist.parameters(), exact));
   estimate::Evaluation e =
-      evaluate_proposal(session, session.make_proposal(twist), update, exact, unfinished);
+      evaluate_proposal(session, session.problem(), session.make_proposal(twist), update, exact, unfinished);
   unfinished.remove();
   return e;
 }
@@ -69,7 +69,8 @@ estimate::Evaluation evaluate_base(const Session& session, const store::ExactSam
   const twist::NoTwist none(session.lm().vocab_size());
   const Unfinished unfinished(session, "base.partial.h5", work_key(session, none.form(), {}, exact));
   // Whatever the proposal, psi = 1 makes it p0; the order of its steps stays, so that columns are comparable.
-  return evaluate_proposal(session, session.make_proposal(none), 0, exact, unfinished);
+  return evaluate_proposal(session, session.base_problem(), session.make_base_proposal(none), 0, exact,
+                           unfinished);
 }
 
 void forget_base(const Session& session) {

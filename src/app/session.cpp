@@ -4,21 +4,27 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "twistor/app/signals.hpp"
 #include "twistor/app/threads.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/base/strings.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/device/choose.hpp"
 #include "twistor/device/isa.hpp"
 #include "twistor/exact/base_sampler.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/model/absorbing.hpp"
+#include "twistor/model/joined_model.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/model/lora_adapter.hpp"
 #include "twistor/model/masked_tokens.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/store/archive.hpp"
 #include "twistor/text/decode.hpp"
+#include "twistor/twist/body.hpp"
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
@@ -68,6 +74,12 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
                             prompt_.ids.size(), config.target.length, lm_->context_length()),
                 "shorten the prompt or target.length");
   if (config.target.stop_at_eos) make_end_absorbing();
+  TWISTOR_CHECK(
+      config.twist.adapter.empty() || config.twist.body == "lora", ErrorKind::config,
+      "checking the configuration",
+      fmt::format("twist.adapter names an adapter to start from, and twist.body is {}", config.twist.body),
+      "set twist.body = lora, or leave twist.adapter empty");
+  if (config.twist.has_body()) make_body(config_file);
   make_potential(config_file);
   start_ = std::make_shared<potential::Prefill>(potential::prefill(*lm_, prompt_.ids));
   if (is_root()) say_what_was_read();
@@ -98,6 +110,7 @@ void Session::say_what_was_read() const {
                        describe_threads(node_.size())));
   if (!engine_->keeps_bits() && world_.size() > 1)
     log_info("on this engine the last bits of results depend on the number of ranks");
+  if (body_ != nullptr) log_info(describe_body());
   const std::size_t n_front = prompt_.front.size();
   const std::string front =
       n_front == 0 ? ""
@@ -117,7 +130,7 @@ void Session::load_model(const std::filesystem::path& config_file) {
   tokenizer_ = text::load_tokenizer(path);
   if (tokenizer_ == nullptr || config_.model.padded_tokens == "keep") return;
   const std::vector<model::TokenRange> padded = model::padded_tokens(*lm_, *tokenizer_);
-  lm_ = model::mask_padded_tokens(std::move(lm_), *tokenizer_);
+  if (!padded.empty()) lm_ = std::make_shared<model::MaskedModel>(std::move(lm_), padded);
   if (is_root() && !padded.empty())
     log_info(
         fmt::format("the vocabulary is padded: {} stand for no token and are never drawn "
@@ -144,7 +157,7 @@ void Session::make_end_absorbing() {
   TWISTOR_CHECK(config_.target.potential != "continuation", ErrorKind::config, doing,
                 "the potential continuation asks what follows s, and nothing follows a text that has ended",
                 "set target.stop_at_eos = false, or choose another potential");
-  lm_ = std::make_unique<model::AbsorbingModel>(std::move(lm_), model::EndRule(ends),
+  lm_ = std::make_shared<model::AbsorbingModel>(std::move(lm_), model::EndRule(ends),
                                                 static_cast<std::int64_t>(prompt_.ids.size()));
 }
 
@@ -168,6 +181,47 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   potential_identity_ = potential::identity(*potential_, options);
 }
 
+/// Before the end becomes absorbing for both: a body reads the same texts.
+void Session::make_body(const std::filesystem::path& config_file) {
+  const TwistConfig& t = config_.twist;
+  model::TrainableOptions options{from_name<device::Precision>(config_.model.dtype, "model.dtype"), engine_};
+  options.seed = config_.run.seed;
+  if (t.body == "lora") {
+    options.lora = model::LoraOptions{t.lora_rank, t.lora_alpha};
+    for (const std::string_view name : twistor::split(t.lora_targets, ','))
+      if (const std::string_view target = trim(name); !target.empty())
+        options.lora->targets.emplace_back(target);
+  }
+  body_ = model::load_trainable_decoder(config::input_path(config_.model.path, config_file, "model.path"),
+                                        options);
+  if (!t.adapter.empty())
+    adapter_ = model::read_lora_adapter(config::input_path(t.adapter, config_file, "twist.adapter"), *body_);
+  const std::shared_ptr<const model::LanguageModel> base(lm_, &lm_->without_end());
+  std::shared_ptr<const model::LanguageModel> both = std::make_shared<model::JoinedModel>(
+      std::vector<std::shared_ptr<const model::LanguageModel>>{base, body_->sampler()});
+  if (lm_->end_rule().can_end())
+    both = std::make_shared<model::AbsorbingModel>(std::move(both), lm_->end_rule(),
+                                                   static_cast<std::int64_t>(prompt_.ids.size()));
+  twist_lm_ = std::move(both);
+}
+
+std::string Session::describe_body() const {
+  std::int64_t n = 0;
+  for (const model::LearnedTensor& tensor : body_->tensors())
+    n += static_cast<std::int64_t>(tensor.value.size());
+  const TwistConfig& t = config_.twist;
+  return fmt::format("twist's body: {}, {:.2f} M weights to learn",
+                     t.body == "copy" ? std::string("a copy of the model")
+                                      : fmt::format("the model with additions of rank {} to {}", t.lora_rank,
+                                                    fmt::join(body_->targets(), ", ")),
+                     static_cast<double>(n) * 1e-6);
+}
+
+smc::Problem Session::problem() const {
+  if (twist_lm_ == nullptr) return base_problem();
+  return smc::Problem{*twist_lm_, prompt_.ids, *potential_}.with_start();
+}
+
 std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objective) {
   const auto learned_with = learn::make_objective(objective, {});
   may_resample_ = learned_with->may_resample();
@@ -181,20 +235,34 @@ std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objecti
       log_info(
           fmt::format("populations are never resampled: train.objective = {} learns q alone", objective));
   }
-  return twist::make_twist(config_.twist.form,
-                           {.width = lm_->feature_size(),
-                            .vocab_size = lm_->vocab_size(),
-                            .precision = from_name<device::Precision>(config_.model.dtype, "model.dtype"),
-                            .init_scale = config_.twist.init_scale,
-                            .seed = config_.run.seed,
-                            .link = learned_with->link(),
-                            .has_value = learned_with->has_value(),
-                            .engine = lm_->engine(),
-                            .output_matrix = lm_->output_matrix()});
+  auto twist = twist::make_twist(
+      config_.twist.form, {.width = lm_->feature_size(),
+                           .vocab_size = lm_->vocab_size(),
+                           .precision = from_name<device::Precision>(config_.model.dtype, "model.dtype"),
+                           .init_scale = config_.twist.init_scale,
+                           .seed = config_.run.seed,
+                           .link = learned_with->link(),
+                           .has_value = learned_with->has_value(),
+                           .engine = lm_->engine(),
+                           .output_matrix = lm_->output_matrix(),
+                           .first_column = body_ != nullptr ? lm_->without_end().hidden_size() : 0,
+                           .body = body_,
+                           .prompt = prompt_.ids});
+  if (adapter_.empty()) return twist;
+  for (const model::LearnedTensor& tensor : adapter_)
+    std::ranges::find(twist->parameters(), std::string(twist::body_prefix) + tensor.name,
+                      &twist::Parameter::name)
+        ->value = tensor.value;
+  twist->refresh();
+  return twist;
 }
 
 smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
-  return {*lm_, twist, config_.smc.proposal};
+  return {twist_lm_ != nullptr ? *twist_lm_ : *lm_, twist, config_.smc.proposal};
+}
+
+smc::Proposal Session::make_base_proposal(const twist::NoTwist& none) const {
+  return {*lm_, none, config_.smc.proposal};
 }
 
 smc::SweepOptions Session::sweep_options() const {

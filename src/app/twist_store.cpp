@@ -9,10 +9,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/config/paths.hpp"
+#include "twistor/model/lora_adapter.hpp"
+#include "twistor/twist/body.hpp"
 
 namespace twistor::app {
 namespace {
@@ -56,7 +59,7 @@ class CheckpointVisitor final : public learn::StateVisitor {
       TWISTOR_CHECK(found != arrays.end() && found->second.shape == p.shape, ErrorKind::data,
                     "reading the twist from the checkpoint",
                     fmt::format("{}/{} is missing or has another shape", folder, p.name),
-                    "the checkpoint belongs to another twist.form or model");
+                    "the checkpoint belongs to another twist.form, twist.body or model");
       values = found->second.values;
     } else {
       arrays[p.name] = {p.shape, values};
@@ -119,6 +122,22 @@ std::string size_notice(const store::Checkpoint& checkpoint) {
   if (bytes <= 100'000'000) return {};
   return fmt::format("a checkpoint of this twist takes {:.0f} MB on disk, and the one before it is kept too",
                      static_cast<double>(bytes) / 1e6);
+}
+
+void write_adapter(const Session& session, const twist::Trainable& twist) {
+  const model::TrainableDecoder* const body = session.body();
+  if (body == nullptr || body->lora() == nullptr || body->adapter_base().is_gguf) return;
+  std::vector<std::span<const float>> values;
+  for (const twist::Parameter& p : twist.parameters())
+    if (p.name.starts_with(twist::body_prefix)) values.emplace_back(p.value);
+  const model::AdapterFiles files = model::lora_adapter_files(*body, values);
+  const std::filesystem::path folder = session.output("adapter");
+  constexpr const char* doing = "writing the adapter";
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  TWISTOR_CHECK(!failure, ErrorKind::io, doing, failure.message(), "choose another run.output");
+  write_file_atomically(folder / "adapter_model.safetensors", files.weights, doing);
+  write_file_atomically(folder / "adapter_config.json", files.config, doing);
 }
 
 void restore(learn::Trainer& trainer, const store::Checkpoint& checkpoint) {

@@ -64,13 +64,17 @@ class Leaves {
   int rank_;
 };
 
+std::int64_t middle_of(std::int64_t a, std::int64_t b) {
+  return a + (b - a + 1) / 2;
+}
+
 /// Visits this rank's nodes of [a, b), children before parents. The value of a node lives in the place of its
 /// first leaf. All ranks visit their nodes in one common order, so messages cannot wait for each other in a
 /// circle.
 template <class Steps>
 void visit(const Leaves& leaves, std::int64_t a, std::int64_t b, Steps& steps) {
   if (b - a < 2 || !leaves.has_any_of(a, b)) return;
-  const std::int64_t middle = a + (b - a + 1) / 2;
+  const std::int64_t middle = middle_of(a, b);
   visit(leaves, a, middle, steps);
   visit(leaves, middle, b, steps);
   const int left = leaves.owner(a), right = leaves.owner(middle);
@@ -150,32 +154,6 @@ struct DenseSteps {
   }
 };
 
-/// Row by row; rows come out increasing.
-RowSparse merge(const RowSparse& left, const RowSparse& right) {
-  RowSparse sum{.rows = {}, .values = {}, .width = left.width};
-  const auto width = static_cast<std::size_t>(left.width);
-  sum.rows.reserve(left.rows.size() + right.rows.size());
-  sum.values.reserve(left.values.size() + right.values.size());
-  const auto append = [&](const RowSparse& from, std::size_t i) {
-    sum.rows.push_back(from.rows[i]);
-    const auto row = std::span(from.values).subspan(i * width, width);
-    sum.values.insert(sum.values.end(), row.begin(), row.end());
-  };
-  std::size_t i = 0, j = 0;
-  while (i < left.rows.size() || j < right.rows.size()) {
-    const bool has_left = i < left.rows.size(), has_right = j < right.rows.size();
-    if (has_left && has_right && left.rows[i] == right.rows[j]) {
-      append(left, i++);
-      add(std::span(sum.values).last(width), std::span(right.values).subspan(width * j++, width));
-    } else if (has_left && (!has_right || left.rows[i] < right.rows[j])) {
-      append(left, i++);
-    } else {
-      append(right, j++);
-    }
-  }
-  return sum;
-}
-
 struct RowSteps {
   std::vector<RowSparse>& leaves;
   const Communicator& comm;
@@ -224,6 +202,42 @@ void check_form(const RowSparse& leaf, std::int64_t width) {
 }
 
 }  // namespace
+
+std::vector<TreeNode> tree_nodes_ending_with(std::int64_t last, std::int64_t first, std::int64_t n_shards) {
+  std::vector<TreeNode> out;
+  for (std::int64_t a = 0, b = n_shards; b - a >= 2;) {
+    const std::int64_t middle = middle_of(a, b);
+    if (b == last + 1 && a >= first) out.push_back({a, middle});
+    (last < middle ? b : a) = middle;
+  }
+  std::ranges::reverse(out);
+  return out;
+}
+
+RowSparse merge(const RowSparse& left, const RowSparse& right) {
+  RowSparse sum{.rows = {}, .values = {}, .width = left.width};
+  const auto width = static_cast<std::size_t>(left.width);
+  sum.rows.reserve(left.rows.size() + right.rows.size());
+  sum.values.reserve(left.values.size() + right.values.size());
+  const auto append = [&](const RowSparse& from, std::size_t i) {
+    sum.rows.push_back(from.rows[i]);
+    const auto row = std::span(from.values).subspan(i * width, width);
+    sum.values.insert(sum.values.end(), row.begin(), row.end());
+  };
+  std::size_t i = 0, j = 0;
+  while (i < left.rows.size() || j < right.rows.size()) {
+    const bool has_left = i < left.rows.size(), has_right = j < right.rows.size();
+    if (has_left && has_right && left.rows[i] == right.rows[j]) {
+      append(left, i++);
+      add(std::span(sum.values).last(width), std::span(right.values).subspan(width * j++, width));
+    } else if (has_left && (!has_right || left.rows[i] < right.rows[j])) {
+      append(left, i++);
+    } else {
+      append(right, j++);
+    }
+  }
+  return sum;
+}
 
 void tree_all_reduce(std::vector<std::span<float>> my_shards, std::int64_t first_shard, std::int64_t n_shards,
                      std::span<float> out, const Communicator& comm) {

@@ -33,7 +33,7 @@ class Summer {
 
   /// Adds all sequences that begin with a token of [begin, end).
   void add(std::int64_t begin, std::int64_t end) {
-    const auto start = problem_.start != nullptr ? problem_.start : problem_.with_start().start;
+    const auto start = problem_.with_start().start;
     expand({start->fork(1), start->hidden.contiguous(), {}, {0.0}, {0.0}}, 0, begin, end);
   }
 

@@ -107,6 +107,7 @@ Batch BatchSource::sweep(const Request& request, std::int64_t number, const twis
               .log_z = sweep.log_z};
   batch.samples.cache.reset();
   for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(sweep.hidden.select(0, i));
+  batch.revision = problem_.lm.revision();
   if (request.source == Source::proposal) {
     if (request.needs_log_q) batch.log_q = batch.samples.log_q;
     if (request.needs_value) add_values(batch, twist);
@@ -119,39 +120,63 @@ Batch BatchSource::sweep(const Request& request, std::int64_t number, const twis
 Batch BatchSource::exact_samples(const Request& request, std::int64_t number, std::uint64_t seed) {
   const std::int64_t begin = request.n * shards_.first / shards_.n_all,
                      end = begin + shards_.begin(request.n, shards_.n_local);
-  std::vector<std::int64_t> ids, tokens;
-  std::vector<at::Tensor> hidden;
+  std::vector<std::int64_t> ids, indices, tokens;
   for (std::int64_t j = begin; j < end; ++j) {
     Philox random(seed, Stream::exact_choice, static_cast<std::uint32_t>(number),
                   static_cast<std::uint64_t>(j));
     const auto index = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(exact_.n)));
     const std::vector<std::int64_t> sample = exact_.sample(index);
     ids.push_back(j);
-    hidden.push_back(hidden_of_exact(index, sample));
+    indices.push_back(index);
     tokens.insert(tokens.end(), sample.begin(), sample.end());
   }
   Batch batch{.request = request,
               .samples = smc::Population(length_, std::move(ids)),
               .log_phi = {},
-              .hidden = std::move(hidden),
-              .log_z = std::numeric_limits<double>::quiet_NaN()};
+              .hidden = hidden_of_exact(indices, tokens),
+              .log_z = std::numeric_limits<double>::quiet_NaN(),
+              .revision = problem_.lm.revision()};
   batch.samples.tokens = std::move(tokens);
   return batch;
 }
 
-const at::Tensor& BatchSource::hidden_of_exact(std::int64_t index, std::span<const std::int64_t> tokens) {
-  if (const auto found = kept_.find(index); found != kept_.end()) return found->second;
-  at::Tensor hidden = smc::hidden_states(problem_, length_, tokens).select(0, 0);
-  kept_bytes_ += static_cast<std::int64_t>(hidden.nbytes());
+std::vector<at::Tensor> BatchSource::hidden_of_exact(std::span<const std::int64_t> indices,
+                                                     std::span<const std::int64_t> tokens) {
+  if (problem_.lm.revision() != kept_revision_) {
+    kept_.clear();
+    kept_bytes_ = 0;
+    kept_revision_ = problem_.lm.revision();
+  }
+  std::vector<std::int64_t> missing, of_missing;  // each once
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (kept_.contains(indices[i]) || std::ranges::count(missing, indices[i]) > 0) continue;
+    missing.push_back(indices[i]);
+    const auto first = tokens.begin() + static_cast<std::ptrdiff_t>(i) * length_;
+    of_missing.insert(of_missing.end(), first, first + length_);
+  }
+  if (!missing.empty()) {
+    const at::Tensor hidden = smc::hidden_states(problem_, length_, of_missing);
+    for (std::size_t i = 0; i < missing.size(); ++i)
+      kept_[missing[i]] = hidden.select(0, static_cast<std::int64_t>(i)).clone();
+    kept_bytes_ += static_cast<std::int64_t>(hidden.nbytes());
+  }
+  std::vector<at::Tensor> out;
+  for (const std::int64_t index : indices) out.push_back(kept_[index]);
   if (kept_bytes_ > hidden_budget_bytes) {
     kept_.clear();
-    kept_bytes_ = static_cast<std::int64_t>(hidden.nbytes());
+    kept_bytes_ = 0;
   }
-  return kept_[index] = std::move(hidden);
+  return out;
 }
 
 void BatchSource::rescore(Batch& batch, const twist::Trainable& twist) const {
   smc::Population& p = batch.samples;
+  if (batch.revision != problem_.lm.revision() && p.size() > 0) {  // the twist's body has learned since
+    const at::Tensor hidden = smc::hidden_states(problem_, length_, p.tokens);
+    for (std::int64_t i = 0; i < p.size(); ++i)
+      batch.hidden[static_cast<std::size_t>(i)] = hidden.select(0, i);
+    batch.revision = problem_.lm.revision();
+  }
   if (batch.request.needs_log_q) batch.log_q.resize(p.tokens.size());
   for (std::int64_t s = 0; s < shards_.n_local; ++s) {  // one at a time, so that no copy of the batch is made
     const std::int64_t begin = shards_.begin(batch.request.n, s), end = shards_.begin(batch.request.n, s + 1);

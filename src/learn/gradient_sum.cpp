@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::size_t most_joined = std::size_t{1} << 20;  // floats of a message that is worth waiting for
 
+/// What changes nothing when it is added, not even the sign of a zero.
+constexpr float nothing = -0.0F;
+
 /// Floats of a parameter in each row of a message; a dense gradient is one row.
 std::size_t row_size(const twist::Parameter& p) {
   return p.has_row_gradient ? static_cast<std::size_t>(p.width()) : p.value.size();
@@ -20,7 +23,11 @@ std::size_t row_size(const twist::Parameter& p) {
 
 GradientSum::GradientSum(std::span<const twist::Parameter> parameters, const Shards& shards,
                          const comm::Communicator& world)
-    : parameters_(parameters), shards_(shards), world_(world), blocks_(parameters.size()) {
+    : parameters_(parameters),
+      shards_(shards),
+      world_(world),
+      blocks_(parameters.size()),
+      n_added_(parameters.size()) {
   for (auto& of_shards : blocks_) of_shards.resize(static_cast<std::size_t>(shards.n_local));
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (groups_.empty() || !joins(groups_.back(), i)) groups_.push_back({i, i});
@@ -42,7 +49,30 @@ twist::GradientSink GradientSum::sink(std::size_t i) {
   return [this, i](twist::GradientBlock block) {
     const std::size_t parameter = block.parameter;
     blocks_[parameter][i] = std::move(block);
+    add_up(parameter, i);
   };
+}
+
+void GradientSum::add_up(std::size_t parameter, std::size_t last) {
+  std::vector<twist::GradientBlock>& blocks = blocks_[parameter];
+  for (std::size_t& i = n_added_[parameter]; i <= last; ++i)
+    for (const auto& [left, right] : comm::tree_nodes_ending_with(
+             shards_.first + static_cast<std::int64_t>(i), shards_.first, shards_.n_all)) {
+      twist::GradientBlock& to = blocks[static_cast<std::size_t>(left - shards_.first)];
+      twist::GradientBlock& from = blocks[static_cast<std::size_t>(right - shards_.first)];
+      if (to.values.empty()) {
+        to = std::move(from);
+      } else if (parameters_[parameter].has_row_gradient) {
+        const std::int64_t width = parameters_[parameter].width();
+        comm::RowSparse sum = comm::merge({std::move(to.rows), std::move(to.values), width},
+                                          {std::move(from.rows), std::move(from.values), width});
+        to.rows = std::move(sum.rows);
+        to.values = std::move(sum.values);
+      } else {
+        for (std::size_t j = 0; j < from.values.size(); ++j) to.values[j] += from.values[j];
+      }
+      from = {};
+    }
 }
 
 std::int64_t GradientSum::width_of(const Group& group) const {
@@ -55,11 +85,11 @@ std::vector<float> GradientSum::joined(const Group& group, std::size_t i, std::s
   const auto width = static_cast<std::size_t>(width_of(group));
   if (group.end - group.begin == 1) {
     std::vector<float> only = std::move(blocks_[group.begin][i].values);
-    only.resize(n_rows * width);
+    only.resize(n_rows * width, nothing);
     return only;
   }
   std::size_t at = 0;
-  std::vector<float> out(n_rows * width);
+  std::vector<float> out(n_rows * width, nothing);
   for (std::size_t p = group.begin; p < group.end; ++p) {
     twist::GradientBlock& block = blocks_[p][i];
     TWISTOR_ASSERT(block.rows == blocks_[group.begin][i].rows, "neighbours have the same rows");

@@ -15,14 +15,14 @@ namespace twistor::learn {
 
 /// Takes what Trainable::gradient gives for each shard of this rank, and gives the sums group by group:
 /// neighbours travel together while they are small, because a sum over ranks costs time however little it
-/// adds.
+/// adds. Shards are added as soon as the tree allows, so that a rank keeps about log2 of their number.
 class GradientSum {
  public:
   /// `parameters` are those of the twist; they and `world` outlive this.
   GradientSum(std::span<const twist::Parameter> parameters, const Shards& shards,
               const comm::Communicator& world);
 
-  /// Of local shard i. A shard whose sink is never called adds zero.
+  /// Of local shard i, in the order of shards. A shard whose sink is never called adds nothing.
   [[nodiscard]] twist::GradientSink sink(std::size_t i);
 
   [[nodiscard]] std::size_t n_groups() const { return groups_.size(); }
@@ -36,6 +36,8 @@ class GradientSum {
   };
   [[nodiscard]] std::int64_t width_of(const Group& group) const;
   [[nodiscard]] bool joins(const Group& group, std::size_t parameter) const;
+  /// Adds what the tree adds once the local shards up to `last` are there.
+  void add_up(std::size_t parameter, std::size_t last);
   /// Local shard i of a group as one matrix: each row has those of the group's parameters one after another.
   /// A dense gradient is one row.
   [[nodiscard]] std::vector<float> joined(const Group& group, std::size_t i, std::size_t n_rows);
@@ -46,6 +48,7 @@ class GradientSum {
   const comm::Communicator& world_;
   std::vector<Group> groups_;
   std::vector<std::vector<twist::GradientBlock>> blocks_;  // by parameter and local shard
+  std::vector<std::size_t> n_added_;  // by parameter: local shards that add_up() has seen
 };
 
 }  // namespace twistor::learn

@@ -32,6 +32,7 @@ class Decoder final : public LanguageModel {
       : traits_(source.traits),
         fingerprint_(source.fingerprint),
         precision_(options.precision),
+        is_headless_(source.is_headless),
         engine_(options.used_engine()),
         weights_(std::move(source), options),
         attention_{traits_.n_heads,
@@ -92,12 +93,15 @@ class Decoder final : public LanguageModel {
 
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
               at::Tensor& out) const override {
+    TWISTOR_ASSERT(!is_headless_, "a decoder without its output matrix gives no logits");
     engine_->project_columns(hidden, weights_.head, v_begin, v_end, out);
     if (traits_.logit_cap != 0)
       engine_->soft_cap(out, v_end - v_begin, static_cast<float>(traits_.logit_cap));
   }
 
-  const device::Weight* output_matrix() const override { return &weights_.head.weight; }
+  const device::Weight* output_matrix() const override {
+    return is_headless_ ? nullptr : &weights_.head.weight;
+  }
   std::shared_ptr<const device::Engine> engine() const override { return engine_; }
 
  private:
@@ -153,6 +157,7 @@ class Decoder final : public LanguageModel {
   DecoderTraits traits_;
   std::string fingerprint_;
   device::Precision precision_;
+  bool is_headless_;
   std::shared_ptr<const device::Engine> engine_;
   DecoderWeights weights_;
   device::AttentionShape attention_;

@@ -9,7 +9,7 @@ MatrixSource head_source(const DecoderSource& s) {
 }
 
 std::size_t bytes_of(const device::Engine& engine, const DecoderSource& s, device::Precision precision) {
-  std::size_t total = packed_bytes(engine, head_source(s), precision);
+  std::size_t total = s.is_headless ? 0 : packed_bytes(engine, head_source(s), precision);
   for (const LayerSource& layer : s.layers)
     for (const MatrixSource* matrix : {&layer.qkv, &layer.out, &layer.up, &layer.down})
       total += packed_bytes(engine, *matrix, precision);
@@ -45,7 +45,7 @@ DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options)
                       packer.linear(layer.down),
                       {static_cast<std::int64_t>(layers.size()), static_cast<float>(layer.attention_scale),
                        layer.window}});
-  head.weight = packer.matrix(head_source(source));
+  if (!source.is_headless) head.weight = packer.matrix(head_source(source));
   final_norm = norm(source.final_norm);
   embedding = read_table(engine, *source.embedding);
   if (source.positions != nullptr) positions = read_table(engine, *source.positions);

@@ -2,6 +2,7 @@
 // room.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -42,6 +43,10 @@ DecoderSource llama_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
 DecoderSource qwen2_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
 DecoderSource gpt2_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
 DecoderSource gpt_neox_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+
+/// read_config() or read_gguf() of a folder or a .gguf file, with the fingerprint. Throws as
+/// load_language_model() says.
+[[nodiscard]] DecoderSource open_decoder(const std::filesystem::path& path);
 
 /// sha256 of `header` and of all tensors' names, shapes and sampled contents: large files are tied to
 /// checkpoints without being read as a whole.

@@ -132,6 +132,12 @@ std::int64_t JoinedModel::context_length() const {
   return shortest;
 }
 
+std::int64_t JoinedModel::revision() const {
+  std::int64_t sum = 0;  // no member's ever falls
+  for (const auto& member : distinct_) sum += member->revision();
+  return sum;
+}
+
 std::string JoinedModel::fingerprint() const {
   if (distinct_.size() == 1) return distinct_.front()->fingerprint();
   Sha256 digest;

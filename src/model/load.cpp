@@ -107,15 +107,17 @@ std::string fingerprint_of(const format::WeightFile& file, std::string_view head
   return digest.finish_hex();
 }
 
-std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
-                                                   const LoadOptions& options) {
+DecoderSource open_decoder(const std::filesystem::path& path) {
   std::error_code ignored;
   TWISTOR_CHECK(std::filesystem::exists(path, ignored), ErrorKind::no_input,
                 "opening the model " + path.string(), "there is no such file or folder",
                 "give model.path a Hugging Face folder or a .gguf file; launch/get_model.sh fetches one");
-  return make_decoder(
-      std::filesystem::is_directory(path) ? open_folder(format::find_model_folder(path)) : open_gguf(path),
-      options);
+  return std::filesystem::is_directory(path) ? open_folder(format::find_model_folder(path)) : open_gguf(path);
+}
+
+std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
+                                                   const LoadOptions& options) {
+  return make_decoder(open_decoder(path), options);
 }
 
 }  // namespace twistor::model

@@ -24,6 +24,7 @@ Prefill prefill(const model::LanguageModel& lm, std::span<const std::int64_t> pr
                 fmt::format("its {} tokens exceed the model's context of {}", length, lm.context_length()),
                 "shorten the prompt");
   Prefill result;
+  result.revision = lm.revision();
   result.cache = lm.make_cache(1);
   result.hidden = lm.forward(prompt, *result.cache).select(1, length - 1);
   return result;

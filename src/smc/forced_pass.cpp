@@ -15,7 +15,7 @@ constexpr std::int64_t sequences_at_once = 64;  // bounds the cache
 
 at::Tensor hidden_states(const Problem& problem, std::int64_t length, std::span<const std::int64_t> tokens) {
   const std::int64_t n = static_cast<std::int64_t>(tokens.size()) / length;
-  const auto prompt = problem.start != nullptr ? problem.start : problem.with_start().start;
+  const auto prompt = problem.with_start().start;
   const std::int64_t d = prompt->hidden.size(1);
   at::Tensor out = at::empty({n, length, d}, prompt->hidden.options());
   out.select(1, 0).copy_(prompt->hidden.expand({n, d}));

@@ -99,11 +99,9 @@ class Sweeper {
   void start() {
     const StageTimer timer(out_.counters.forward_s);
     if (pinned_) out_.pinned_id = initial_pinned_slot(options_.particles, options_.seed);
-    std::shared_ptr<const potential::Prefill> prompt = problem_.start;
-    if (prompt == nullptr) {
-      prompt = problem_.with_start().start;
+    if (!problem_.has_start())
       out_.counters.token_forwards += static_cast<std::int64_t>(problem_.prompt.size());
-    }
+    const std::shared_ptr<const potential::Prefill> prompt = problem_.with_start().start;
     p().cache = prompt->fork(1);
     p().hidden = prompt->hidden.contiguous();
     p().leaf = {-1};

@@ -73,6 +73,13 @@ struct Distinct {
   std::vector<std::int64_t> tokens, place;
 };
 
+/// By h, (n, D), from that by x = h / rms(h).
+at::Tensor unit_rms_gradient(const at::Tensor& hidden, const at::Tensor& x, const at::Tensor& on_x) {
+  const at::Tensor rms = hidden.square().mean(1, /*keepdim=*/true).sqrt();
+  const at::Tensor along = on_x.mul(x).mean(1, /*keepdim=*/true);
+  return on_x.sub(x.mul(along)).div_(at::where(rms.eq(0), 1, rms));
+}
+
 std::vector<float> to_float(std::span<const double> x) {
   return {x.begin(), x.end()};
 }
@@ -82,8 +89,8 @@ void append(std::vector<float>& out, const std::vector<float>& more) {
 }
 
 /// What a value is linear in. (n, D) of unit scale, so that one learning rate fits all models.
-at::Tensor value_input(const device::Engine& engine, const at::Tensor& hidden, std::int64_t width) {
-  return engine.unit_rms(hidden.narrow(1, 0, width).contiguous());
+at::Tensor value_input(const device::Engine& engine, const at::Tensor& columns) {
+  return engine.unit_rms(columns.contiguous());
 }
 
 }  // namespace
@@ -97,6 +104,7 @@ HeadTwist::HeadTwist(std::string_view form, const TwistOptions& o)
       link_(o.link),
       width_(o.width),
       vocab_size_(o.vocab_size),
+      first_column_(o.first_column),
       engine_(o.engine),
       n_relu_(form.ends_with("mlp") ? 2 : 0),
       has_value_(o.has_value) {
@@ -147,12 +155,12 @@ void HeadTwist::refresh() {
     if (i < transposed_.size()) engine_->write_transposed(transposed_[i].weight, parameters_[2 * i].value);
   }
   if (!has_value_) return;
-  engine_->write_rows(value_.weight, 0, parameters_[parameters_.size() - 2].value);
-  value_.bias = engine_->upload(parameters_.back().value);
+  engine_->write_rows(value_.weight, 0, parameters_[value_parameter()].value);
+  value_.bias = engine_->upload(parameters_[value_parameter() + 1].value);
 }
 
 at::Tensor HeadTwist::input(const at::Tensor& hidden) const {
-  const at::Tensor x = hidden.narrow(1, 0, width_).contiguous();
+  const at::Tensor x = columns(hidden).contiguous();
   return tied_ == nullptr ? x : engine_->unit_rms(x);
 }
 
@@ -168,7 +176,7 @@ std::vector<at::Tensor> HeadTwist::dense_layers(const at::Tensor& x) const {
 }
 
 at::Tensor HeadTwist::features(const at::Tensor& hidden) const {
-  if (n_dense_layers() == 0) return hidden.narrow(1, 0, width_);
+  if (n_dense_layers() == 0) return columns(hidden);
   return dense_layers(input(hidden)).back().mul_(scale_);
 }
 
@@ -190,7 +198,7 @@ at::Tensor HeadTwist::output_rows(std::span<const std::int64_t> tokens) const {
 }
 
 at::Tensor HeadTwist::token_gradient(const at::Tensor& features, const GradientTerms& terms,
-                                     const GradientSink& sink) const {
+                                     const GradientSink& sink, bool wants_input) const {
   std::vector<float> weight = to_float(terms.on_score);
   if (tied_ == nullptr) {
     Distinct distinct(terms.tokens);
@@ -202,13 +210,13 @@ at::Tensor HeadTwist::token_gradient(const at::Tensor& features, const GradientT
           device::to_host(engine_->sum_by_group(features, weight, distinct.place, n))});
     sink({2 * n_dense_layers() + 1, std::move(distinct.tokens), std::move(bias)});
   }
-  if (n_dense_layers() == 0) return {};
+  if (!wants_input) return {};
   for (float& w : weight) w *= scale_;
   return output_rows(terms.tokens).mul_(engine_->upload(weight).unsqueeze(1));
 }
 
 at::Tensor HeadTwist::row_gradient(const at::Tensor& features, const GradientTerms& terms,
-                                   const GradientSink& sink) const {
+                                   const GradientSink& sink, bool wants_input) const {
   constexpr std::int64_t tile = 4096;
   const at::Tensor on_score = engine_->upload(to_float(terms.on_score)).unsqueeze(1);
   const at::Tensor tokens = at::empty({static_cast<std::int64_t>(terms.tokens.size())}, at::kLong);
@@ -226,7 +234,7 @@ at::Tensor HeadTwist::row_gradient(const at::Tensor& features, const GradientTer
       append(weight, device::to_host(engine_->product_at_b(on, features)));
       append(bias, device::to_host(engine_->column_sums(on)));
     }
-    if (n_dense_layers() == 0) continue;
+    if (!wants_input) continue;
     const auto rows =
         std::span(all).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
     const at::Tensor part = engine_->product_at_b(on.t().contiguous(), output_rows(rows));
@@ -242,46 +250,54 @@ at::Tensor HeadTwist::row_gradient(const at::Tensor& features, const GradientTer
 std::vector<double> HeadTwist::values(const at::Tensor& hidden) const {
   TWISTOR_ASSERT(has_value_, "a value is read from a twist that has one");
   at::Tensor out = engine_->empty({hidden.size(0), 1});
-  engine_->project(value_input(*engine_, hidden, width_), value_, out);
+  engine_->project(value_input(*engine_, columns(hidden)), value_, out);
   const std::vector<float> values = device::to_host(out);
   return {values.begin(), values.end()};
 }
 
-void HeadTwist::value_gradient(const at::Tensor& hidden, std::span<const double> on_value,
+void HeadTwist::value_gradient(const at::Tensor& input, std::span<const double> on_value,
                                const GradientSink& sink) const {
   const at::Tensor on = engine_->upload(to_float(on_value)).unsqueeze(1);
-  sink({parameters_.size() - 2,
-        {},
-        device::to_host(engine_->product_at_b(on, value_input(*engine_, hidden, width_)))});
-  sink({parameters_.size() - 1, {}, device::to_host(engine_->column_sums(on))});
+  sink({value_parameter(), {}, device::to_host(engine_->product_at_b(on, input))});
+  sink({value_parameter() + 1, {}, device::to_host(engine_->column_sums(on))});
 }
 
-void HeadTwist::dense_gradient(const at::Tensor& x, const std::vector<at::Tensor>& layers, at::Tensor back,
-                               const GradientSink& sink) const {
+at::Tensor HeadTwist::dense_gradient(const at::Tensor& x, const std::vector<at::Tensor>& layers,
+                                     at::Tensor back, const GradientSink& sink, bool wants_input) const {
   for (std::size_t layer = n_dense_layers(); layer-- > 0;) {
     if (has_relu(layer)) back.masked_fill_(layers[layer].le(0), 0);
     sink({2 * layer, {}, device::to_host(engine_->product_at_b(back, layer == 0 ? x : layers[layer - 1]))});
     sink({2 * layer + 1, {}, device::to_host(engine_->column_sums(back))});
-    if (layer == 0) break;
+    if (layer == 0 && !wants_input) break;
     at::Tensor before = engine_->empty({back.size(0), width_});
     engine_->project(back, transposed_[layer], before);
     back = before;
   }
+  return back;
 }
 
-void HeadTwist::gradient(const GradientTerms& terms, const GradientSink& sink) const {
+at::Tensor HeadTwist::differentiate(const GradientTerms& terms, const GradientSink& sink,
+                                    bool wants_hidden) const {
   TWISTOR_ASSERT(static_cast<std::int64_t>(terms.tokens.size()) == terms.hidden.size(0) &&
                      terms.tokens.size() == terms.on_score.size(),
                  "a gradient needs one token and one derivative for each row");
   const at::Tensor x = input(terms.hidden);
   const std::vector<at::Tensor> layers = dense_layers(x);
   const at::Tensor& features = layers.empty() ? x : layers.back();
-  const at::Tensor back =
-      terms.on_row ? row_gradient(features, terms, sink) : token_gradient(features, terms, sink);
-  if (!layers.empty()) dense_gradient(x, layers, back, sink);
-  if (!has_value_) return;
+  const bool wants_back = wants_hidden || !layers.empty();
+  at::Tensor back = terms.on_row ? row_gradient(features, terms, sink, wants_back)
+                                 : token_gradient(features, terms, sink, wants_back);
+  back = dense_gradient(x, layers, std::move(back), sink, wants_hidden);
+  if (wants_hidden && tied_ != nullptr) back = unit_rms_gradient(columns(terms.hidden), x, back);
+  if (!has_value_) return back;
   const std::vector<double> none(terms.tokens.size());
-  value_gradient(terms.hidden, terms.on_value.empty() ? none : terms.on_value, sink);
+  const auto on_value = terms.on_value.empty() ? std::span<const double>(none) : terms.on_value;
+  const at::Tensor scaled = value_input(*engine_, columns(terms.hidden));
+  value_gradient(scaled, on_value, sink);
+  if (!wants_hidden) return back;
+  const at::Tensor weight = engine_->upload(parameters_[value_parameter()].value).unsqueeze(0);
+  const at::Tensor on_scaled = engine_->upload(to_float(on_value)).unsqueeze(1).mul(weight);
+  return back.add_(unit_rms_gradient(columns(terms.hidden), scaled, on_scaled));
 }
 
 }  // namespace twistor::twist

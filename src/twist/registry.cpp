@@ -9,6 +9,7 @@
 #include <string>
 
 #include "twistor/base/error.hpp"
+#include "twistor/twist/body.hpp"
 #include "twistor/twist/head.hpp"
 
 namespace twistor::twist {
@@ -20,6 +21,7 @@ struct Kind {
 };
 
 std::unique_ptr<Trainable> make_head(std::string_view form, const TwistOptions& o) {
+  if (o.body != nullptr) return std::make_unique<BodyTwist>(form, o);
   return std::make_unique<HeadTwist>(form, o);
 }
 

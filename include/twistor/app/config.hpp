@@ -47,8 +47,14 @@ struct TargetConfig : potential::PotentialOptions {
 };
 
 struct TwistConfig {
-  std::string form = "mlp";  ///< see twist::twist_forms()
-  double init_scale = 0;     ///< as twist::TwistOptions
+  std::string form = "mlp";    ///< see twist::twist_forms()
+  std::string body = "base";   ///< base | copy | lora: whose hidden states the head reads
+  std::int64_t lora_rank = 8;  ///< as model::LoraOptions, for body = lora
+  double lora_alpha = 16;      ///< likewise
+  std::string lora_targets;    ///< names separated by commas; empty: all matrices of the layers
+  std::string adapter;         ///< folder of a PEFT adapter to start from; empty: none
+  double init_scale = 0;       ///< as twist::TwistOptions
+  [[nodiscard]] bool has_body() const { return body != "base"; }
   void visit_keys(const config::Visitor& visit);
 };
 

@@ -19,6 +19,7 @@
 #include "twistor/exact/source.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/model/trainable_decoder.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/smc/sampler.hpp"
@@ -40,6 +41,7 @@ class Session {
   [[nodiscard]] const comm::Communicator& world() const { return world_; }
   [[nodiscard]] const comm::Groups& groups() const { return groups_; }
   [[nodiscard]] bool is_root() const { return world_.rank() == 0; }
+  /// p0.
   [[nodiscard]] const model::LanguageModel& lm() const { return *lm_; }
   [[nodiscard]] const text::Tokenizer* tokenizer() const { return tokenizer_.get(); }  ///< null: ids alone
   [[nodiscard]] const std::vector<std::int64_t>& prompt() const { return prompt_.ids; }
@@ -48,16 +50,24 @@ class Session {
   [[nodiscard]] const potential::Potential& potential() const { return *potential_; }
   /// What the potential is, with a digest of all that defines it: different for different targets.
   [[nodiscard]] const std::string& potential_identity() const { return potential_identity_; }
-  /// With the prompt read, once for the whole command.
-  [[nodiscard]] smc::Problem problem() const { return {*lm_, prompt_.ids, *potential_, start_}; }
+  /// What the twist sees: p0 with the prompt read, once for the whole command, and beside it the twist's
+  /// body, if it has one.
+  [[nodiscard]] smc::Problem problem() const;
+  /// The same without a body.
+  [[nodiscard]] smc::Problem base_problem() const { return {*lm_, prompt_.ids, *potential_, start_}; }
   /// The tokens of o where they were drawn jointly with an exact sample; else empty.
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
 
+  /// The twist's body; nullptr if its head reads the base model.
+  [[nodiscard]] const model::TrainableDecoder* body() const { return body_.get(); }
   /// A fresh twist for that objective: the same on every rank. Where sweeps under such twists may not be
-  /// resampled, none is from now on. Throws Error(config) on an unknown name, or if smc.trigger wishes
-  /// otherwise.
+  /// resampled, none is from now on. With a body there is one twist at a time. Throws Error(config) on an
+  /// unknown name, or if smc.trigger wishes otherwise.
   [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist(const std::string& objective);
+  /// For problem().
   [[nodiscard]] smc::Proposal make_proposal(const twist::Twist& twist) const;
+  /// For base_problem().
+  [[nodiscard]] smc::Proposal make_base_proposal(const twist::NoTwist& none) const;
   [[nodiscard]] smc::SweepOptions sweep_options() const;
   /// text::decode_any(); empty without a tokenizer.
   [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const;
@@ -95,6 +105,8 @@ class Session {
   [[nodiscard]] exact::Target exact_target() const;
   [[nodiscard]] exact::SetOptions exact_options(const exact::Target& target) const;
   void make_end_absorbing();
+  void make_body(const std::filesystem::path& config_file);
+  [[nodiscard]] std::string describe_body() const;
   void make_potential(const std::filesystem::path& config_file);
 
   Config config_;
@@ -104,7 +116,10 @@ class Session {
   std::shared_ptr<const device::Engine> engine_;
   FolderLock lock_;                       // of run.output, on the first rank
   std::deque<comm::NodeMemory> weights_;  // one for each model
-  std::unique_ptr<model::LanguageModel> lm_;
+  std::shared_ptr<const model::LanguageModel> lm_;
+  std::shared_ptr<model::TrainableDecoder> body_;
+  std::vector<model::LearnedTensor> adapter_;             // of twist.adapter; else empty
+  std::shared_ptr<const model::LanguageModel> twist_lm_;  // lm_ and body_; nullptr without a body
   std::unique_ptr<text::Tokenizer> tokenizer_;
   Prompt prompt_;
   std::vector<std::int64_t> observation_;

@@ -19,6 +19,10 @@ namespace twistor::app {
 /// What to tell people before a checkpoint above 100 MB is written; empty for smaller ones. *Local.*
 [[nodiscard]] std::string size_notice(const store::Checkpoint& checkpoint);
 
+/// What a body of low-rank additions has learned, as PEFT's folder adapter/ in run.output; nothing for other
+/// twists, and for models whose matrices PEFT knows under other names (GGUF). *Local.*
+void write_adapter(const Session& session, const twist::Trainable& twist);
+
 /// Gives the trainer the state that was saved, and its twist the parameters. Throws Error(data) if names or
 /// shapes do not fit.
 void restore(learn::Trainer& trainer, const store::Checkpoint& checkpoint);

@@ -26,6 +26,7 @@ enum class Stream : std::uint16_t {
   proposal_check = 17,   ///< samples for F_q
   sample_choice = 18,    ///< which particle of a population becomes a draw
   base_check = 19,       ///< the base model's samples beside those of `sample`
+  lora_init = 20,        ///< first factors of low-rank additions
 };
 
 }  // namespace twistor

@@ -31,6 +31,19 @@ struct RowSparse {
   friend bool operator==(const RowSparse&, const RowSparse&) = default;
 };
 
+/// Nodes of that tree whose last leaf is `last` and whose first is `first` or later, from the smallest to the
+/// largest: those that can be added when `last` has come and the leaves from `first` on are there already.
+/// The value of a node lives in the place of its first leaf.
+struct TreeNode {
+  std::int64_t left = 0, right = 0;  ///< first leaves of its two halves: [left, right) + [right, last]
+  friend bool operator==(const TreeNode&, const TreeNode&) = default;
+};
+[[nodiscard]] std::vector<TreeNode> tree_nodes_ending_with(std::int64_t last, std::int64_t first,
+                                                           std::int64_t n_shards);
+
+/// left + right, row by row, as the tree adds them. *Local.*
+[[nodiscard]] RowSparse merge(const RowSparse& left, const RowSparse& right);
+
 /// The same sum over leaves that hold different rows; a row that only one side of a node has is taken over
 /// unchanged. `width` must agree. *Collective over comm.* Throws Error(internal) if a leaf is not well
 /// formed.

@@ -41,7 +41,8 @@ struct Batch {
   std::vector<double> log_q = {};
   /// (k, T) of the states before each token, if asked for: now, and when the samples were drawn.
   std::vector<double> value = {}, drawn_value = {};
-  double log_z = 0;  ///< log Z_hat of all ranks' samples; NaN for exact samples
+  double log_z = 0;           ///< log Z_hat of all ranks' samples; NaN for exact samples
+  std::int64_t revision = 0;  ///< of the model that gave the hidden states
 };
 
 /// log sum_v p0(v | s_{<t}) psi_t(s_{<t}, v), (k, T): what psi_{t-1} is worth by the twist of one token
@@ -85,7 +86,9 @@ class BatchSource {
                             std::uint64_t seed, smc::SweepCounters& counters) const;
   [[nodiscard]] Batch exact_samples(const Request& request, std::int64_t number, std::uint64_t seed);
   void score_part(Batch& batch, std::int64_t begin, std::int64_t end, const twist::Trainable& twist) const;
-  [[nodiscard]] const at::Tensor& hidden_of_exact(std::int64_t index, std::span<const std::int64_t> tokens);
+  /// (T, D) each, of the samples of those numbers.
+  [[nodiscard]] std::vector<at::Tensor> hidden_of_exact(std::span<const std::int64_t> indices,
+                                                        std::span<const std::int64_t> tokens);
 
   const smc::Problem& problem_;
   std::int64_t length_;
@@ -94,7 +97,7 @@ class BatchSource {
   const comm::Communicator& world_;
   std::unordered_map<std::int64_t, at::Tensor>
       kept_;  // (T, D) of exact samples, computed once while they fit
-  std::int64_t kept_bytes_ = 0;
+  std::int64_t kept_bytes_ = 0, kept_revision_ = 0;
 };
 
 }  // namespace twistor::learn

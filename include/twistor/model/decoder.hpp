@@ -81,7 +81,8 @@ struct DecoderSource {
   const format::TensorInfo* head = nullptr;       ///< (V, D); nullptr: tied to the embedding
   NormSource final_norm;
   std::vector<LayerSource> layers;
-  std::string fingerprint;  ///< sha256 of what defines the outputs
+  std::string fingerprint;   ///< sha256 of what defines the outputs
+  bool is_headless = false;  ///< nobody asks for logits: the output matrix is not read
 };
 
 /// Reads the weights into options.engine and returns the model. Throws Error(data) naming tensors whose

@@ -50,6 +50,8 @@ class JoinedModel final : public LanguageModel {
   at::Tensor forward(std::span<const std::int64_t> tokens, Cache& cache) const override;
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
               at::Tensor& out) const override;
+  /// The members' together.
+  [[nodiscard]] std::int64_t revision() const override;
   [[nodiscard]] std::shared_ptr<const device::Engine> engine() const override {
     return distinct_.front()->engine();
   }

@@ -59,6 +59,10 @@ class LanguageModel {
   /// lives as long as the model.
   [[nodiscard]] virtual const device::Weight* output_matrix() const { return nullptr; }
 
+  /// Another number whenever the weights have changed: what was computed with them before, caches among it,
+  /// is out of date then. 0 for weights that never change.
+  [[nodiscard]] virtual std::int64_t revision() const { return 0; }
+
   /// Who computes: hidden states and scores lie on its device.
   [[nodiscard]] virtual std::shared_ptr<const device::Engine> engine() const { return device::cpu_engine(); }
 };

@@ -14,6 +14,7 @@ namespace twistor::potential {
 struct Prefill {
   std::unique_ptr<model::Cache> cache;  ///< one sequence: the prompt
   at::Tensor hidden;                    ///< (1, D), of the prompt's last token
+  std::int64_t revision = 0;            ///< of the model that read it
 
   /// A cache of n sequences that all continue the prompt; shares its blocks.
   [[nodiscard]] std::unique_ptr<model::Cache> fork(std::int64_t n) const;

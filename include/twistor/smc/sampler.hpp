@@ -81,8 +81,11 @@ struct Problem {
   /// without it read the prompt themselves, each anew.
   std::shared_ptr<const potential::Prefill> start{};
 
-  /// The same problem with `start`. *Local*: one forward pass of the prompt.
+  /// Whether `start` is what the model makes of the prompt now.
+  [[nodiscard]] bool has_start() const { return start != nullptr && start->revision == lm.revision(); }
+  /// The same problem with `start`. *Local*: one forward pass of the prompt, unless it has it.
   [[nodiscard]] Problem with_start() const {
+    if (has_start()) return *this;
     return {lm, prompt, potential, std::make_shared<potential::Prefill>(potential::prefill(lm, prompt))};
   }
 };

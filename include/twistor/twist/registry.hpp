@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "twistor/device/engine.hpp"
+#include "twistor/model/trainable_decoder.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::twist {
@@ -24,6 +25,11 @@ struct TwistOptions {
   std::shared_ptr<const device::Engine> engine = device::cpu_engine();
   /// The language model's output embedding (V, D), nullptr if it has none; must outlive the twist.
   const device::Weight* output_matrix = nullptr;
+  /// Of a hidden state: where the D columns begin that the head reads.
+  std::int64_t first_column = 0;
+  /// What makes those columns, if they are the twist's own: its weights are parameters too.
+  std::shared_ptr<model::TrainableDecoder> body = nullptr;
+  std::vector<std::int64_t> prompt{};  ///< that all texts continue; for twists with a body
 };
 
 /// The twist of that form; the same options give the same parameters. Throws Error(config) on an unknown name

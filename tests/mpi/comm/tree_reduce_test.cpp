@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -70,6 +71,37 @@ TEST(TreeReduce, HasTheBitsOfTheSerialTreeHoweverTheLeavesAreSpread) {
       std::vector<std::vector<float>> mine;
       for (auto i = first; i < end; ++i) mine.push_back(leaf(i, 257));
       std::vector<float> out(257);
+      tree_all_reduce({mine.begin(), mine.end()}, first, n, out, world);
+      EXPECT_TRUE(same_bits(out, expected)) << n << " leaves, way " << way;
+    }
+  }
+}
+
+TEST(TreeReduce, HasTheSameBitsWhereRanksAddTheirLeavesAsTheyCome) {
+  const auto world = Communicator::world();
+  for (const std::int64_t n : leaf_counts) {
+    const auto expected = serial(0, n, 61);
+    for (int way = 0; way < 5; ++way) {
+      const auto begins = cuts(way, n, world.size());
+      const auto first = begins[static_cast<std::size_t>(world.rank())],
+                 end = begins[static_cast<std::size_t>(world.rank()) + 1];
+      std::vector<std::vector<float>> mine;
+      std::int64_t most_kept = 0;
+      for (auto i = first; i < end; ++i) {
+        mine.push_back(leaf(i, 61));
+        for (const auto& [left, right] : tree_nodes_ending_with(i, first, n)) {
+          auto &to = mine[static_cast<std::size_t>(left - first)],
+               &from = mine[static_cast<std::size_t>(right - first)];
+          for (std::size_t j = 0; j < to.size(); ++j) to[j] += from[j];
+          from.assign(from.size(), -0.0f);  // what changes nothing
+        }
+        const auto kept = std::ranges::count_if(mine, [](const auto& v) { return v[0] != 0; });
+        most_kept = std::max<std::int64_t>(most_kept, kept);
+      }
+      if (first == 0) {
+        EXPECT_LE(most_kept, std::bit_width(static_cast<std::uint64_t>(n)) + 1);
+      }
+      std::vector<float> out(61);
       tree_all_reduce({mine.begin(), mine.end()}, first, n, out, world);
       EXPECT_TRUE(same_bits(out, expected)) << n << " leaves, way " << way;
     }
