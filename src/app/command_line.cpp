@@ -13,6 +13,7 @@
 #include "twistor/base/strings.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/device/packed_matrix.hpp"
+#include "twistor/report/compare.hpp"
 #include "twistor/store/version.hpp"
 
 namespace twistor::app {
@@ -59,6 +60,7 @@ const std::vector<Description>& descriptions() {
        false},
       {"score", "MODEL (--text S | --ids I,J,...) [OPTIONS]",
        "print the log-probability of every token as JSON", false, false},
+      {"compare", "RUN... [OPTIONS]", "put finished runs into one table, means over seeds", false, false},
       {"info", "PATH", "describe a model, a run's folder or any file of a run", false, false},
   };
   return table;
@@ -121,6 +123,13 @@ po::options_description make_options(const Description& command, bool with_all_k
     add_option(own, "special-tokens", "A",
                "those in front of the text: auto (what the tokenizer says) or none [auto]");
     add_option(own, "padded-tokens", "A", "rows of the vocabulary that no token has: mask or keep [mask]");
+  }
+  if (command.name == "compare") {
+    add_option(own, "by", "KEY",
+               "the one key that tells rows apart, train.objective for instance [all that differ]");
+    add_option(own, "format", "F", join_alternatives(choices_of<report::CompareFormat>()) + " [text]");
+    add_option(own, "beside", "F.csv", "further columns: lines \"label,cell,...\", titles first");
+    add_option(own, "output", "F.h5", "write the numbers as HDF5 too");
   }
   own.add_options()("help", "print this");
   options.add(own);
@@ -250,8 +259,27 @@ void read_configured(const Arguments& arguments, Invocation& invocation) {
   invocation.config = load_config(invocation.config_file, keys);
 }
 
+void read_compare(const Arguments& arguments, Invocation& invocation) {
+  for (const std::string& folder : arguments.files) invocation.paths.push_back(config::output_path(folder));
+  for (const auto& [key, value] : arguments.settings) {
+    if (key == "by") {
+      invocation.by = value;
+    } else if (key == "beside") {
+      invocation.beside = config::output_path(value);
+    } else if (key == "output") {
+      invocation.output = config::output_path(value);
+    } else {
+      TWISTOR_CHECK(find_name<report::CompareFormat>(value), ErrorKind::usage, doing,
+                    fmt::format("--format: expected {}, got '{}'",
+                                join_alternatives(choices_of<report::CompareFormat>()), value));
+      invocation.format = value;
+    }
+  }
+}
+
 // The options of commands without a configuration.
 void read_options(const Arguments& arguments, Invocation& invocation) {
+  if (invocation.command == "compare") return read_compare(arguments, invocation);
   for (const config::Override& setting : arguments.settings) set_option(setting, invocation);
   invocation.path = config::output_path(arguments.files.front());
   const std::string hint = fmt::format("twistor {} --help", invocation.command);
@@ -273,9 +301,11 @@ CommandLine read_command_line(std::span<const std::string> words) {
 
   const Arguments arguments = split_arguments(words.subspan(1), *command, make_options(*command, true));
   if (arguments.is_help) return {help_of(*command), {}};
+  const bool takes_many = command->name == "compare";
   TWISTOR_CHECK(
-      arguments.files.size() == 1, ErrorKind::usage, doing,
-      fmt::format("{} takes one file, got {}{}", command->name, arguments.files.size(),
+      takes_many ? !arguments.files.empty() : arguments.files.size() == 1, ErrorKind::usage, doing,
+      fmt::format("{} takes {}, got {}{}", command->name, takes_many ? "folders of runs" : "one file",
+                  arguments.files.size(),
                   arguments.files.size() < 2 ? "" : fmt::format(": the second is '{}'", arguments.files[1])),
       fmt::format("usage: twistor {} {}", command->name, command->arguments));
   Invocation invocation;

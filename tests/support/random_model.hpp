@@ -31,10 +31,9 @@ struct RandomTensor {
   }
 };
 
-/// The tensors of a GPT-2 in the order of its file: matrices N(0, 0.02^2), gains 1, biases 0.
+/// The tensors of a GPT-2 in the order of its file: matrices N(0, sd^2), gains 1, biases 0.
 inline std::vector<RandomTensor> gpt2_tensors(std::int64_t V, std::int64_t D, std::int64_t layers,
-                                              std::int64_t context) {
-  constexpr float sd = 0.02F;
+                                              std::int64_t context, float sd) {
   std::vector<RandomTensor> out;
   const auto norm = [&](const std::string& name) {
     out.push_back({{name + ".weight", {D}}, 1, 0});
@@ -93,12 +92,12 @@ inline std::string read_text(const std::filesystem::path& path) {
 }  // namespace detail
 
 /// Makes `folder` with config.json and model.safetensors (float32, the same bits on every call) unless it
-/// holds that model already, and returns it. On several ranks let one call it and the others wait. *Local.*
-/// Throws Error(io).
+/// holds a model of that size already, and returns it. sd: of its matrices; that of GPT-2 hardly mixes
+/// tokens. On several ranks let one call it and the others wait. *Local.* Throws Error(io).
 inline std::filesystem::path make_random_gpt2(const std::filesystem::path& folder, std::int64_t V,
                                               std::int64_t D, std::int64_t layers, std::int64_t heads,
-                                              std::int64_t context) {
-  const std::vector<detail::RandomTensor> tensors = detail::gpt2_tensors(V, D, layers, context);
+                                              std::int64_t context, float sd = 0.02F) {
+  const std::vector<detail::RandomTensor> tensors = detail::gpt2_tensors(V, D, layers, context, sd);
   const std::string config = detail::gpt2_config(V, D, layers, heads, context);
   if (std::filesystem::exists(folder / "model.safetensors") &&
       detail::read_text(folder / "config.json") == config)

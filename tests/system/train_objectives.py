@@ -25,6 +25,7 @@ def train(ranks, output, objective, *keys):
 
 
 def every_objective_learns(folder):
+    learned = {}
     for objective in OBJECTIVES:
         output = folder / objective
         succeed(0, "train", QUICKSTART, f"--train.objective={objective}", "--train.updates=120", "--evaluate.repeats=20",
@@ -34,8 +35,15 @@ def every_objective_learns(folder):
         for name, kl in result["kl"].items():
             expect(kl["note"] == "exact" and 0 < kl["mean"] < LEARNED[objective] * (2 if name == "symmetrised" else 1),
                    f"{objective}: expected an exact {name} below {LEARNED[objective]}, got {kl}")
+        learned[objective] = result["kl"]
         lower = result["log_z"]["smc_lower"]["mean"]
         expect(lower < EXACT_LOG_Z + 0.1, f"{objective}: expected a lower bound of log Z, got {lower}")
+    rows = json.loads(succeed(0, "compare", *[folder / objective for objective in OBJECTIVES], "--format=json").out)
+    expect([row["label"] for row in rows] == OBJECTIVES, f"expected a row for each objective, got {rows}")
+    for row in rows:
+        for name in ("q_sigma", "sigma_q"):
+            expect(abs(row["kl_" + name]["mean"] - learned[row["label"]][name]["mean"]) < 1e-9,
+                   f"expected the divergences of the runs, got {row}")
 
 
 def ranks_do_not_show(folder):

@@ -34,6 +34,12 @@ struct Invocation {
   std::vector<std::string> texts;    ///< --text, as often as given
   std::filesystem::path texts_file;  ///< --file
   bool is_json = false;
+
+  // compare
+  std::vector<std::filesystem::path> paths;  ///< runs' folders
+  std::string format = "text";               ///< see report::CompareFormat
+  std::string by;                            ///< the key that tells rows apart
+  std::filesystem::path beside, output;      ///< a file of further columns; an archive to write
 };
 
 /// Either something to print (--help, --version), or a command to run.

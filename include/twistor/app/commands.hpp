@@ -22,6 +22,8 @@ namespace twistor::app {
 [[nodiscard]] int score(const Invocation& invocation);
 /// Prints log phi of texts, as the configured potential sees them. *Local.*
 [[nodiscard]] int score_text(const Invocation& invocation);
+/// Prints the table of invocation.paths. *Local.*
+[[nodiscard]] int compare(const Invocation& invocation);
 /// Prints describe(invocation.path). *Local.*
 [[nodiscard]] int info(const Invocation& invocation);
 /// What a model, a run's folder or any file of a run is: lines for people, most of them "name: value". A

@@ -1,0 +1,76 @@
+// Several runs in one table: methods side by side, means over seeds, one log Z for all that share a target.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "twistor/base/names.hpp"
+#include "twistor/estimate/statistics.hpp"
+
+namespace twistor::report {
+
+/// What summary.json says of a finished run.
+struct RunSummary {
+  std::string folder;
+  std::map<std::string, std::string> config;  ///< every key, "section.key", as text
+  estimate::Estimate f_q, g_q;                ///< n = 0 where they are null, as all others
+  estimate::Estimate lower, upper;            ///< SMC bounds of log Z
+  estimate::Estimate log_phi, kl_q_p0;
+  double log_z =
+      std::numeric_limits<double>::quiet_NaN();  ///< the run's own estimate, of all its evaluations
+  bool is_log_z_exact = false;
+  std::int64_t updates = 0;
+};
+
+/// *Local.* Throws Error(no_input) if the folder has no summary.json, Error(data) if it is not one of ours.
+[[nodiscard]] RunSummary read_summary(const std::filesystem::path& folder);
+
+/// A mean over runs with half the width of its 95 % interval by Student's t; of a single run, its own. NaN is
+/// what is not known.
+struct OverRuns {
+  double mean = std::numeric_limits<double>::quiet_NaN();
+  double half_width = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// The runs that differ in nothing but seed and folder.
+struct ComparedRow {
+  std::string label;  ///< what tells it from the others: "dpg", or "objective = dpg, form = mlp"
+  std::int64_t n_runs = 0;
+  double log_z = std::numeric_limits<double>::quiet_NaN();  ///< that its divergences are made with
+  OverRuns kl_q_sigma = {}, kl_sigma_q = {}, lower = {}, upper = {}, log_phi = {}, kl_q_p0 = {};
+};
+
+/// Rows in the order in which their first runs were given. Runs with one model, prompt and target share one
+/// log Z: the exact one if a run knows it, else the median of the runs' estimates. `by`: the one key that
+/// tells rows apart; empty: all in which runs differ. *Local.* Throws Error(usage) if there is no such key,
+/// or if runs of one row differ in others that matter.
+[[nodiscard]] std::vector<ComparedRow> compare(std::span<const RunSummary> runs, const std::string& by = {});
+
+/// Columns that stand beside a comparison, by the label of the row: published figures, say.
+struct BesideColumns {
+  std::vector<std::string> titles;
+  std::map<std::string, std::vector<std::string>> cells;  ///< by label, as many as titles
+};
+/// From lines "label,cell,cell", the first of which has the titles. Lines that begin with # are comments;
+/// cells hold no commas. *Local.* Throws Error(no_input) or Error(data).
+[[nodiscard]] BesideColumns read_beside(const std::filesystem::path& file);
+
+enum class CompareFormat { text, markdown, csv, json };
+constexpr auto names_of(CompareFormat) {
+  return std::array{Named{CompareFormat::text, "text"}, Named{CompareFormat::markdown, "markdown"},
+                    Named{CompareFormat::csv, "csv"}, Named{CompareFormat::json, "json"}};
+}
+/// The table. csv and json have every number in full, means and half widths apart. *Local.*
+[[nodiscard]] std::string to_text(std::span<const ComparedRow> rows, CompareFormat format,
+                                  const BesideColumns& beside = {});
+
+/// The table as results archive: arrays over rows, `label` as lines. *Local.* Throws Error(io).
+void write_comparison(const std::filesystem::path& file, std::span<const ComparedRow> rows);
+
+}  // namespace twistor::report

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Trains all methods on one task of Zhao et al. (2024) over several seeds and prints the paper's table with ours beside it.
+#
+# usage: launch/paper.sh TABLE [OPTION...] [--section.key=value ...]
+#
+#   TABLE              toxicity, sentiment or threshold
+#   --scale S          small (default): the same structure on the model that comes along, in minutes; full: the paper's settings, for which
+#                      you bring the models
+#   --model PATH       the language model (full; default: as configs/paper/TABLE.cfg says)
+#   --classifier PATH  the classifier (full; likewise)
+#   --methods M,M,...  some of ctl,rl,sixo,fudge,dpg,ppo (default: all)
+#   --seeds N          runs of each method (default: 3 for small, 5 for full)
+#   --ranks N          ranks of each run (default: 1 for small, 2 for full)
+#   --output FOLDER    where runs and tables go (default: runs/paper/TABLE_SCALE)
+#
+# All runs share one set of exact samples and one log Z. One that was interrupted goes on where it was; those that have ended are not run
+# again. The table is printed, and written as table.md, table.csv and table.h5 in the output folder.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+# What learning rate a method has on which task: the paper's at full scale; at small scale what suits models/tiny.
+learning_rate() {
+  case $scale:$table:$1 in
+    small:*:fudge) echo 0.003 ;;
+    small:*) echo 0.001 ;;
+    full:toxicity:fudge) echo 1e-4 ;;
+    full:toxicity:ppo) echo 1e-6 ;;
+    full:toxicity:* | full:threshold:*) echo 3e-5 ;;
+    full:sentiment:fudge) echo 1e-3 ;;
+    full:sentiment:ppo) echo 1e-5 ;;
+    *) echo 1e-4 ;;
+  esac
+}
+
+table='' scale=small methods=ctl,rl,sixo,fudge,dpg,ppo seeds='' ranks='' output='' keys=()
+value_of() { (($# > 1)) || wrong_argument "$1 needs a value"; printf '%s\n' "$2"; }
+while (($#)); do
+  case $1 in
+    -h | --help) print_help; exit 0 ;;
+    --scale) scale=$(value_of "$@"); shift ;;
+    --model) keys+=("--model.path=$(value_of "$@")"); shift ;;
+    --classifier) keys+=("--target.classifier=$(value_of "$@")"); shift ;;
+    --methods) methods=$(value_of "$@"); shift ;;
+    --seeds) seeds=$(value_of "$@"); shift ;;
+    --ranks) ranks=$(value_of "$@"); shift ;;
+    --output) output=$(value_of "$@"); shift ;;
+    --*.*=*) keys+=("$1") ;;
+    toxicity | sentiment | threshold) [[ -z $table ]] || wrong_argument "expected one table, got '$table' and '$1'"; table=$1 ;;
+    *) wrong_argument "unknown argument '$1'" ;;
+  esac
+  shift
+done
+[[ -n $table ]] || wrong_argument "expected a table: toxicity, sentiment or threshold"
+case $scale in
+  small) config=configs/paper/${table}_small.cfg seeds=${seeds:-3} ranks=${ranks:-1} ;;
+  full) config=configs/paper/$table.cfg seeds=${seeds:-5} ranks=${ranks:-2} ;;
+  *) wrong_argument "--scale is small or full, got '$scale'" ;;
+esac
+[[ $seeds =~ ^[1-9][0-9]*$ ]] || wrong_argument "--seeds needs a number of runs, got '$seeds'"
+[[ $ranks =~ ^[1-9][0-9]*$ ]] || wrong_argument "--ranks needs a number of ranks, got '$ranks'"
+for method in ${methods//,/ }; do
+  [[ $method =~ ^(ctl|rl|sixo|fudge|dpg|ppo)$ ]] || wrong_argument "there is no method '$method'"
+done
+
+"$repo/launch/setup.sh"
+"$repo/launch/build.sh" release twistor
+cd "$repo"
+output=${output:-runs/paper/${table}_$scale}
+mkdir -p "$output"
+
+runs=()
+for ((seed = 1; seed <= seeds; ++seed)); do
+  for method in ${methods//,/ }; do
+    run=$output/$method.$seed
+    runs+=("$run")
+    [[ -f $run/summary.json ]] && continue
+    say "$method, seed $seed of $seeds: $run"
+    "$repo/launch/mpirun.sh" -n "$ranks" -- "$repo/build/release/twistor" train "$config" "--train.objective=$method" \
+      "--train.learning_rate=$(learning_rate "$method")" "--run.seed=$seed" "--exact.path=$output/exact.h5" "--run.output=$run" "${keys[@]}" \
+      >"$output/$method.$seed.log"
+  done
+done
+
+compare=("$repo/build/release/twistor" compare "${runs[@]}" --by train.objective)
+[[ ! -f configs/paper/${table}_published.csv ]] || compare+=(--beside "configs/paper/${table}_published.csv")
+"${compare[@]}" --format markdown --output "$output/table.h5" >"$output/table.md"
+"${compare[@]}" --format csv >"$output/table.csv"
+"${compare[@]}"
+say "it took $(duration "$SECONDS"); tables: $output/table.md, table.csv, table.h5"

@@ -1,0 +1,209 @@
+// Reading summaries and putting runs together.
+#include "twistor/report/compare.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "twistor/base/error.hpp"
+#include "twistor/format/json.hpp"
+
+namespace twistor::report {
+namespace {
+
+using nlohmann::json;
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// Keys in which runs may differ and yet be the same experiment.
+bool is_of_no_matter(std::string_view key) {
+  constexpr std::string_view keys[] = {"exact.path", "evaluate.checkpoint", "evaluate.log_z",
+                                       "train.checkpoint_every", "exact.budget"};
+  return key.starts_with("run.") || key.starts_with("sample.") ||
+         std::ranges::find(keys, key) != std::end(keys);
+}
+
+/// Keys that say what sigma is.
+bool is_of_target(std::string_view key) {
+  return key.starts_with("model.") || key.starts_with("prompt.") || key.starts_with("target.");
+}
+
+std::string text_of(const json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+double number_of(const json& value) {
+  if (value.is_number()) return value.get<double>();
+  if (value.is_string()) return value == "inf" ? HUGE_VAL : value == "-inf" ? -HUGE_VAL : nan;
+  return nan;
+}
+
+estimate::Estimate estimate_of(const json& value) {
+  if (!value.is_object()) return {};
+  return {number_of(value.at("mean")), number_of(value.at("se")), value.at("n").get<std::int64_t>()};
+}
+
+RunSummary from_json(const json& summary, std::string folder) {
+  RunSummary run;
+  run.folder = std::move(folder);
+  for (const auto& [section, keys] : summary.at("config").items())
+    for (const auto& [key, value] : keys.items()) run.config[section + "." + key] = text_of(value);
+  const json &log_z = summary.at("log_z"), &proposal = summary.at("proposal");
+  run.f_q = estimate_of(proposal.at("f_q"));
+  run.g_q = estimate_of(proposal.at("g_q"));
+  run.log_phi = estimate_of(proposal.at("log_phi"));
+  run.kl_q_p0 = estimate_of(proposal.at("kl_q_p0"));
+  run.lower = estimate_of(log_z.at("smc_lower"));
+  run.upper = estimate_of(log_z.at("smc_upper"));
+  run.log_z = number_of(log_z.at("estimate").at("value"));
+  run.is_log_z_exact = log_z.at("estimate").at("method") == "exact";
+  run.updates = summary.at("updates").get<std::int64_t>();
+  return run;
+}
+
+double median(std::vector<double> x) {
+  if (x.empty()) return nan;
+  std::ranges::sort(x);
+  const std::size_t middle = x.size() / 2;
+  return x.size() % 2 == 1 ? x[middle] : 0.5 * (x[middle - 1] + x[middle]);
+}
+
+/// What files that are older than the key do not say is empty.
+std::string value_of(const RunSummary& run, const std::string& key) {
+  const auto found = run.config.find(key);
+  return found == run.config.end() ? std::string{} : found->second;
+}
+
+std::string values_of(const RunSummary& run, const std::set<std::string>& keys) {
+  std::string out;
+  for (const std::string& key : keys) out += value_of(run, key) + '\n';
+  return out;
+}
+
+OverRuns over_runs(std::span<const RunSummary* const> runs, const auto& value_of) {
+  std::vector<double> values;
+  double se = nan;
+  for (const RunSummary* run : runs) {
+    const estimate::Estimate e = value_of(*run);
+    if (e.n == 0 || std::isnan(e.mean)) continue;
+    values.push_back(e.mean);
+    se = e.se;
+  }
+  if (values.empty()) return {};
+  if (values.size() == 1) return {values[0], 1.959963984540054 * se};
+  const estimate::Estimate mean = estimate::mean_estimate(values);
+  return {mean.mean, estimate::half_width_95(mean)};
+}
+
+/// "dpg" where one key tells rows apart, "objective = dpg, form = mlp" where several do.
+std::string label_of(const RunSummary& run, const std::set<std::string>& differing) {
+  if (differing.empty()) return "all runs";
+  if (differing.size() == 1) return value_of(run, *differing.begin());
+  std::vector<std::string> parts;
+  for (const std::string& key : differing)
+    parts.push_back(fmt::format("{} = {}", key.substr(key.find('.') + 1), value_of(run, key)));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+/// Of all runs with that target.
+double common_log_z(std::span<const RunSummary* const> runs) {
+  std::vector<double> values;
+  for (const RunSummary* run : runs) {
+    if (run->is_log_z_exact) return run->log_z;
+    if (std::isfinite(run->log_z)) values.push_back(run->log_z);
+  }
+  return median(values);
+}
+
+struct Keys {
+  std::set<std::string> all, of_target, differing;
+};
+
+Keys keys_of(std::span<const RunSummary> runs) {
+  Keys out;
+  for (const RunSummary& run : runs)
+    for (const auto& [key, value] : run.config) out.all.insert(key);
+  for (const std::string& key : out.all) {
+    if (is_of_target(key)) out.of_target.insert(key);
+    // Of a key that some files are too young or too old for, nothing is known.
+    if (is_of_no_matter(key) ||
+        !std::ranges::all_of(runs, [&](const RunSummary& run) { return run.config.contains(key); }))
+      continue;
+    for (const RunSummary& run : runs)
+      if (value_of(run, key) != value_of(runs.front(), key)) out.differing.insert(key);
+  }
+  return out;
+}
+
+ComparedRow row_of(std::span<const RunSummary* const> runs, std::string label, double log_z) {
+  const auto shifted = [&](const estimate::Estimate& e, double sign) {
+    return estimate::Estimate{sign * (log_z - e.mean), e.se, e.n};
+  };
+  ComparedRow row{
+      .label = std::move(label), .n_runs = static_cast<std::int64_t>(runs.size()), .log_z = log_z};
+  row.kl_q_sigma = over_runs(runs, [&](const RunSummary& run) { return shifted(run.f_q, 1); });
+  row.kl_sigma_q = over_runs(runs, [&](const RunSummary& run) { return shifted(run.g_q, -1); });
+  row.lower = over_runs(runs, [](const RunSummary& run) { return run.lower; });
+  row.upper = over_runs(runs, [](const RunSummary& run) { return run.upper; });
+  row.log_phi = over_runs(runs, [](const RunSummary& run) { return run.log_phi; });
+  row.kl_q_p0 = over_runs(runs, [](const RunSummary& run) { return run.kl_q_p0; });
+  return row;
+}
+
+}  // namespace
+
+RunSummary read_summary(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "summary.json";
+  const std::string doing = "reading " + file.string();
+  std::ifstream stream(file, std::ios::binary);
+  TWISTOR_CHECK(stream.good(), ErrorKind::no_input, doing, "there is no such file",
+                "name folders of runs that have ended (run.output)");
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  try {
+    return from_json(format::parse_json(text, doing), folder.string());
+  } catch (const json::exception& error) {
+    throw Error(ErrorKind::data, doing, fmt::format("it is no summary of a run: {}", error.what()),
+                "another version of twistor may have written it; run its command again");
+  }
+}
+
+std::vector<ComparedRow> compare(std::span<const RunSummary> runs, const std::string& by) {
+  const Keys keys = keys_of(runs);
+  const std::string doing = "comparing runs by " + by;
+  std::set<std::string> naming = keys.differing;
+  if (!by.empty()) {
+    TWISTOR_CHECK(keys.all.contains(by), ErrorKind::usage, doing, "these runs have no such key",
+                  "name a key of the configuration, train.objective for instance");
+    naming = {by};
+  }
+  std::map<std::string, std::vector<const RunSummary*>> by_target, by_row;
+  std::vector<std::string> order;
+  for (const RunSummary& run : runs) {
+    by_target[values_of(run, keys.of_target)].push_back(&run);
+    const std::string label = label_of(run, naming);
+    if (!by_row.contains(label)) order.push_back(label);
+    by_row[label].push_back(&run);
+  }
+  std::vector<ComparedRow> rows;
+  for (const std::string& label : order) {
+    const auto& members = by_row.at(label);
+    for (const RunSummary* run : members)
+      for (const std::string& key : keys.differing)
+        TWISTOR_CHECK(value_of(*run, key) == value_of(*members.front(), key), ErrorKind::usage, doing,
+                      fmt::format("{} and {} would share a row, and differ in {}", members.front()->folder,
+                                  run->folder, key),
+                      "leave out one of them, or --by");
+    rows.push_back(
+        row_of(members, label, common_log_z(by_target.at(values_of(*members.front(), keys.of_target)))));
+  }
+  return rows;
+}
+
+}  // namespace twistor::report
