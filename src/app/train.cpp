@@ -63,7 +63,7 @@ class Training {
   /// Throws Stopped after a signal; the checkpoint is written then.
   void learn() {
     const TrainConfig& train = session_.config().train;
-    const learn::Plan plan{epoch_ends(train), train.checkpoint_every, train.evaluate};
+    const learn::Plan plan{train.epoch_ends(), train.checkpoint_every, train.evaluate};
     const learn::Hooks hooks{
         .updated = [this](const learn::UpdateReport& report,
                           double seconds) { log_.updated(report, trainer_.n_updates(), seconds); },

@@ -17,11 +17,11 @@ namespace twistor::app {
 
 TrainCheckpoint::TrainCheckpoint(const Session& session)
     : session_(session), file_(session.output("checkpoint.h5")) {
-  const std::string& mode = session_.config().run.resume;
-  if (mode == "never") return;
+  const Resume mode = session_.config().run.resume;
+  if (mode == Resume::never) return;
   const std::string doing = "resuming the run in " + session_.config().run.output;
   const bool is_found = is_there();
-  TWISTOR_CHECK(is_found || mode != "require", ErrorKind::no_input, doing, "there is no checkpoint",
+  TWISTOR_CHECK(is_found || mode != Resume::require, ErrorKind::no_input, doing, "there is no checkpoint",
                 "set run.resume = auto to start anew");
   if (!is_found) return;
   found_ = load_checkpoint(session_, file_);
@@ -58,7 +58,7 @@ bool TrainCheckpoint::is_there() const {
 }
 
 EarlierEvaluations TrainCheckpoint::resume(learn::Trainer& trainer) {
-  if (session_.config().run.resume == "never") put_aside();
+  if (session_.config().run.resume == Resume::never) put_aside();
   if (!found_) return {};
   restore(trainer, *found_);
   const EarlierEvaluations earlier{estimate::evaluation_from_numbers(found_->numbers, "base"),

@@ -101,7 +101,7 @@ store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& 
   c.prompt = session.prompt();
   c.target_identity = session.potential_identity();
   c.seed = session.config().run.seed;
-  const ExactConfig& exact = session.config().exact;
+  const exact::Options& exact = session.config().exact;
   c.exact_samples_path =
       (exact.path.empty() ? session.output("exact.h5") : config::output_path(exact.path)).string();
   CheckpointVisitor visitor(c);

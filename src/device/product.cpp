@@ -10,7 +10,8 @@ namespace twistor::device {
 namespace {
 
 constexpr std::int64_t columns = PackedMatrix::panel_columns;
-constexpr double threading_flops = 4e5;  // below this a parallel region costs more than it saves
+[[maybe_unused]] constexpr double threading_flops =
+    4e5;  // below this a parallel region costs more than it saves
 
 /// The rows of x as the matrix's kernel wants them.
 struct Rows {

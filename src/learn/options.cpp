@@ -6,7 +6,7 @@
 namespace twistor::learn {
 namespace {
 
-using config::key;
+using config::key, config::learning;
 
 constexpr double most_particles = 2147483646.0;  // the resampling schemes count in 31 bits
 constexpr config::Range samples{1, most_particles};
@@ -14,18 +14,21 @@ constexpr config::Range samples{1, most_particles};
 }  // namespace
 
 void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
-  visit(key("batch", "negative samples per update", samples), &batch);
-  visit(key("positives", "where positive samples come from"), config::Choice(positives));
-  visit(key("positive_batch", "positive samples per update", samples), &positive_batch);
-  visit(key("inner_epochs", "steps of Adam on each batch", {1, 1000000}), &inner_epochs);
-  visit(key("anneal", "first updates in which phi may be annealed", config::count_from(0)), &anneal);
-  visit(key("anneal_ess", "effective positives that annealing asks for", config::positive), &anneal_ess);
+  visit(learning(key("batch", "negative samples per update", samples)), &batch);
+  visit(learning(key("positives", "where positive samples come from")), config::Choice(positives));
+  visit(learning(key("positive_batch", "positive samples per update", samples)), &positive_batch);
+  visit(learning(key("inner_epochs", "steps of Adam on each batch", {1, 1000000})), &inner_epochs);
+  visit(learning(key("anneal", "first updates in which phi may be annealed", config::count_from(0))),
+        &anneal);
+  visit(learning(key("anneal_ess", "effective positives that annealing asks for", config::positive)),
+        &anneal_ess);
 }
 
 void TrainOptions::visit_keys(const config::Visitor& visit) {
-  visit(key("learning_rate", "Adam's step size", config::positive), &adam.learning_rate);
-  visit(key("shards", "fixed parts of a batch, for the same sums on any number of ranks", {1, 65536}),
-        &n_shards);
+  visit(learning(key("learning_rate", "Adam's step size", config::positive)), &adam.learning_rate);
+  visit(
+      learning(key("shards", "fixed parts of a batch, for the same sums on any number of ranks", {1, 65536})),
+      &n_shards);
 }
 
 }  // namespace twistor::learn

@@ -11,19 +11,19 @@ import tempfile
 ROOMS = {  # room: rooms whose headers it may include
     "base": [],
     "config": ["base"],
-    "comm": ["base"],
     "format": ["base"],
     "text": ["base", "format"],
     "device": ["base"],
+    "comm": ["base", "device"],
     "model": ["base", "format", "text", "device"],
     "potential": ["base", "config", "format", "text", "model"],
     "store": ["base"],
-    "exact": ["base", "comm", "model", "potential", "store"],
+    "exact": ["base", "config", "comm", "model", "potential", "store"],
     "twist": ["base", "device", "model"],
     "smc": ["base", "config", "comm", "device", "model", "potential", "twist"],
     "estimate": ["base", "comm", "smc", "exact"],
     "learn": ["base", "config", "comm", "twist", "smc", "exact"],
-    "report": ["base", "format", "estimate", "store"],
+    "report": ["base", "config", "format", "estimate", "store"],
     "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "store", "exact", "twist", "smc", "estimate", "learn", "report"],
 }
 # (what is included, rooms where it may stand, whether public headers of those rooms may show it)

@@ -1,15 +1,23 @@
 // Tokens that a language model has logits for and that are none: rows by which its vocabulary was padded.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/text/tokenizer.hpp"
 
 namespace twistor::model {
+
+/// What becomes of rows that no token has.
+enum class PaddedTokens { mask, keep };
+constexpr auto names_of(PaddedTokens) {
+  return std::array{Named{PaddedTokens::mask, "mask"}, Named{PaddedTokens::keep, "keep"}};
+}
 
 /// Token ids [begin, end).
 struct TokenRange {

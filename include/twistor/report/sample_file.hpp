@@ -1,14 +1,21 @@
 // What `twistor sample` writes: rows of sequences, thinned out, as JSON Lines or CSV.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/estimate/draws.hpp"
 
 namespace twistor::report {
+
+enum class SampleFormat { jsonl, csv };
+constexpr auto names_of(SampleFormat) {
+  return std::array{Named{SampleFormat::jsonl, "jsonl"}, Named{SampleFormat::csv, "csv"}};
+}
 
 /// One line of the file.
 struct SampleRow {
