@@ -16,7 +16,7 @@ fail() {
 }
 
 # Prints the block of comments at the top of the running script.
-print_help() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
+print_help() { sed -n '2,/^[^#]/{/^# SPDX/d;/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
 
 wrong_argument() { fail 64 "$1" "launch/${0##*/} --help lists what it takes"; }
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes small wrong changes to the sampler, the estimators and learning, one at a time, and shows which of them the tests catch.
 #
-# usage: launch/mutate.sh [FIRST [LAST]]
+# usage: launch/mutate.sh [FIRST [LAST] | --check]
 #
 #   FIRST, LAST   numbers of changes, from 1 (default: all)
+#   --check       only looks whether every change still fits the sources
 #
 # Works in a copy of the working tree in $TWISTOR_MUTATE (default: build/mutate), which keeps its build folder between calls.
 # Each change costs a build of what it touches and the tests of smc, estimate and learn on one rank, about two minutes on two
@@ -11,8 +12,10 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+only_check=0
 case ${1:-} in
   -h | --help) print_help; exit 0 ;;
+  --check) only_check=1; shift ;;
   *[!0-9]*) wrong_argument "expected a number, got '$1'" ;;
 esac
 copy=${TWISTOR_MUTATE:-$repo/build/mutate}
@@ -24,7 +27,7 @@ src/smc/sampler.cpp|out_.log_z + log_sum - log_sum_|out_.log_z + log_sum
 src/smc/sampler.cpp|log_sum_ = std::log(static_cast<double>(options_.particles));|log_sum_ = 0;
 src/smc/sampler.cpp|rows.log_sum_q[n] - rows.log_sum_p0[n] - p().log_psi_of(node)|rows.log_sum_q[n] - rows.log_sum_p0[n]
 src/smc/sampler.cpp|? log_value - d.log_psi[j]|? log_value
-src/smc/sampler.cpp|log_value - log_psi_before[j]|log_value
+src/smc/sampler.cpp|log_value - log_psi_before[j]|log_value + log_psi_before[j]
 src/smc/sampler.cpp|d.log_p0[j] - d.log_q[j]|d.log_q[j] - d.log_p0[j]
 src/smc/sampler.cpp|sums.ess() < options_.ess_threshold|sums.ess() > options_.ess_threshold
 src/smc/sampler.cpp|reduce_weights() && t > 0|reduce_weights() && t > 1
@@ -60,17 +63,40 @@ src/estimate/certainty.cpp|mean.mean + variance / 2|mean.mean
 src/estimate/exact_divergences.cpp|log_p0 + log_phi[i] - log_z_|log_p0 + log_phi[i]
 src/estimate/exact_divergences.cpp|draws_forbidden_ \|= q > 0;|
 src/learn/contrast.cpp|log_w[i] = log_ratio[i] + p.log_psi[at];|log_w[i] = p.log_psi[at];
-src/learn/contrast.cpp|out.weight[p.at(static_cast<std::int64_t>(i), t)] -= positive;|out.weight[p.at(static_cast<std::int64_t>(i), t)] += positive;
-src/learn/contrast.cpp|log_w[i] = log_ratio[i] + log_phi[i];|log_w[i] = log_ratio[i] - log_phi[i];
-src/learn/contrast.cpp|1.0 / static_cast<double>(T)|1.0
-src/learn/objectives/ctl.cpp|contrast.has_positives ? 0.5 : 1.0|contrast.has_positives ? 0.4 : 1.0
-src/learn/objectives/ctl.cpp|options_.positives == Positives::both ? 0.5 : 0.0|options_.positives == Positives::both ? 0.4 : 0.0
-src/learn/objectives/ctl.cpp|exact.request.n * exact.samples.T|exact.request.n
-src/learn/trainer.cpp|problem_.lm.end_rule().move_to_end(p.tokens, p.T, on_log_psi);|
+src/learn/contrast.cpp|log_w[i] += log_phi[i]|log_w[i] -= log_phi[i]
+src/learn/contrast.cpp|sums.add(log_ratio[k] + power * log_phi[k])|sums.add(log_ratio[k] + log_phi[k])
+src/learn/positives.cpp|has_exact() ? 0.5 : 0.0|has_exact() ? 0.4 : 0.0
+src/learn/positives.cpp|weight *= 1 - out.exact_share|weight *= 1
+src/learn/positives.cpp|batch.request.n * batch.samples.T|batch.request.n
+src/learn/objectives/ctl.cpp|-= step * positives.weighted[i]|+= step * positives.weighted[i]
+src/learn/objectives/ctl.cpp|1.0 / static_cast<double>(T)|1.0
+src/learn/objectives/dpg.cpp|-positives.weighted[i] / T|-positives.weighted[i]
+src/learn/objectives/sixo.cpp|on_score[p.at(i, t)] = -w * sign *|on_score[p.at(i, t)] = -w *
+src/learn/objectives/fudge.cpp|share * (psi - label)|share * psi
+src/learn/objectives/rl.cpp|t + 1 < p.T ? next[p.at(i, t + 1)]|t + 1 < p.T ? next[p.at(i, t)]
+src/learn/objectives/ppo.cpp|reward += p.log_p0[at] - p.log_q[at]|reward += p.log_p0[at]
+src/learn/objectives/ppo.cpp|if (plain <= bounded) on_log_q[i]|if (plain >= bounded) on_log_q[i]
+src/learn/objectives/ppo.cpp|options_.ppo_lambda * advantage|advantage
+src/learn/trainer.cpp|problem_.lm.end_rule().move_to_end(p.tokens, p.T, terms.on_score[b]);|
+src/learn/trainer.cpp|on_score[i] += on_log_q[i]|on_score[i] += 0
+src/smc/log_q_rows.cpp|width, log_sum[row], -on_log_q[row]|width, log_sum[row], on_log_q[row]
 src/learn/trainer.cpp|if (!report.skipped.empty()) break;|
 src/learn/adam.cpp|p[i] -= s.rate|p[i] += s.rate
 TABLE
 )
+
+if ((only_check)); then
+  cd "$repo"
+  python3 - "$changes" <<'PYTHON' || fail 70 "changes do not fit the sources" "bring the table in launch/mutate.sh up to date"
+import pathlib, sys
+lines = [line.replace("\\|", "\x01").split("|") for line in sys.argv[1].split("\n")]
+bad = [line for line in lines if len(line) != 3 or line[1].replace("\x01", "|") not in pathlib.Path(line[0]).read_text()]
+for line in bad: print("does not fit: " + "|".join(line))
+print(f"{len(lines)} changes looked at")
+sys.exit(1 if bad else 0)
+PYTHON
+  exit 0
+fi
 
 mkdir -p "$copy"
 (cd "$repo" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - -f -) | tar -x -C "$copy" -f -

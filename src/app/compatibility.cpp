@@ -11,7 +11,7 @@ namespace twistor::app {
 namespace {
 
 bool is_compared(const config::Field& field, Purpose purpose) {
-  if (field.key == "model.dtype" || field.section() == "target") return true;
+  if (field.key == "model.dtype" || field.key.starts_with("target.")) return true;
   return purpose == Purpose::go_on_learning && field.about.shapes_learning;
 }
 

@@ -7,18 +7,19 @@
 #include "twistor/app/twist_store.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/config/paths.hpp"
+#include "twistor/learn/checkpoint.hpp"
 
 namespace twistor::app {
 
 int evaluate(const Invocation& invocation) {
   const Stopwatch watch;
-  const Session session(invocation.config, invocation.config_file);
+  Session session(invocation.config, invocation.config_file);
   const std::string& given = session.config().evaluate.checkpoint;
-  const store::Checkpoint checkpoint =
-      load_checkpoint(session, given.empty() ? session.output("checkpoint.h5") : config::output_path(given));
+  const store::Checkpoint checkpoint = learn::load_checkpoint(
+      given.empty() ? session.output("checkpoint.h5") : config::output_path(given), session.world());
   require_fits(session, checkpoint, Purpose::use);
-  const auto twist = session.make_twist();
-  restore(*twist, checkpoint);
+  const auto twist = session.make_twist(checkpoint.objective);
+  learn::restore(*twist, checkpoint);
   say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
   const store::ExactSamples exact = session.exact_samples();
   std::optional<estimate::Evaluation> base;

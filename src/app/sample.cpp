@@ -14,6 +14,7 @@
 #include "twistor/comm/collectives.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/exact/sample_set.hpp"
+#include "twistor/learn/checkpoint.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/sample_file.hpp"
@@ -32,7 +33,7 @@ struct LoadedTwist {
 };
 
 /// *Collective over the world.* With q = p0 there need not be any checkpoint.
-LoadedTwist load_twist(const Session& session) {
+LoadedTwist load_twist(Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
   const auto file = given.empty() ? session.output("checkpoint.h5") : config::output_path(given);
   std::int64_t is_there = 0;
@@ -50,10 +51,10 @@ LoadedTwist load_twist(const Session& session) {
                 fmt::format("there is no checkpoint {}", file.string()),
                 "train first, name a checkpoint with evaluate.checkpoint, or set smc.proposal = base to draw "
                 "without a twist");
-  const store::Checkpoint checkpoint = load_checkpoint(session, file);
+  const store::Checkpoint checkpoint = learn::load_checkpoint(file, session.world());
   require_fits(session, checkpoint, Purpose::use);
-  auto twist = session.make_twist();
-  restore(*twist, checkpoint);
+  auto twist = session.make_twist(checkpoint.objective);
+  learn::restore(*twist, checkpoint);
   const std::string key = work_key(session, twist->form(), twist->parameters(), {});
   return {std::move(twist), key};
 }
@@ -125,7 +126,7 @@ void write(const Session& session, std::vector<report::SampleRow> rows) {
 }  // namespace
 
 int sample(const Invocation& invocation) {
-  const Session session(invocation.config, invocation.config_file);
+  Session session(invocation.config, invocation.config_file);
   const LoadedTwist loaded = load_twist(session);
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   say_cost(session, work_of_sampling(session.config()));

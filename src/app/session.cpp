@@ -136,12 +136,26 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   potential_identity_ = potential::identity(*potential_, options);
 }
 
-std::unique_ptr<twist::Trainable> Session::make_twist() const {
+std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objective) {
+  const auto learned_with = learn::make_objective(objective, {});
+  may_resample_ = learned_with->may_resample();
+  if (!may_resample_) {
+    TWISTOR_CHECK(config_.smc.sweep.trigger != smc::Trigger::ess, ErrorKind::config, "reading smc.trigger",
+                  fmt::format("it is ess, and train.objective = {} fixes psi_t only up to a factor of each "
+                              "prefix, which leaves q alone and spoils the weights between steps",
+                              objective),
+                  "set smc.trigger = never");
+    if (is_root() && config_.smc.sweep.trigger != smc::Trigger::never)
+      log_info(
+          fmt::format("populations are never resampled: train.objective = {} learns q alone", objective));
+  }
   return twist::make_twist(config_.twist.form, {.width = lm_->feature_size(),
                                                 .vocab_size = lm_->vocab_size(),
                                                 .precision = config_.model.dtype,
                                                 .init_scale = config_.twist.init_scale,
                                                 .seed = config_.run.seed,
+                                                .link = learned_with->link(),
+                                                .has_value = learned_with->has_value(),
                                                 .engine = lm_->engine(),
                                                 .output_matrix = lm_->output_matrix()});
 }
@@ -153,8 +167,7 @@ smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
 smc::SweepOptions Session::sweep_options() const {
   smc::SweepOptions options = config_.smc.sweep;
   options.length = config_.target.length;
-  if (!learn::make_objective(config_.train.objective, {})->may_resample())
-    options.trigger = smc::Trigger::never;
+  if (!may_resample_) options.trigger = smc::Trigger::never;
   options.seed = config_.run.seed;
   return options;
 }

@@ -33,7 +33,7 @@ class Training {
         exact_(exact_samples()),
         source_(split(exact_, session_.config()).for_learning),
         problem_(session_.problem()),
-        twist_(session_.make_twist()),
+        twist_(session_.make_twist(session_.config().train.objective)),
         trainer_(problem_, *twist_,
                  learn::make_objective(session_.config().train.objective, session_.config().train.samples),
                  train_options(session_.config()), source_, session_.world()),

@@ -12,6 +12,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/learn/checkpoint.hpp"
 
 namespace twistor::app {
 
@@ -24,7 +25,7 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
   TWISTOR_CHECK(is_found || mode != Resume::require, ErrorKind::no_input, doing, "there is no checkpoint",
                 "set run.resume = auto to start anew");
   if (!is_found) return;
-  found_ = load_checkpoint(session_, file_);
+  found_ = learn::load_checkpoint(file_, session_.world());
   require_fits(session_, *found_, Purpose::go_on_learning);
   const std::int64_t wanted = session_.config().train.updates;
   TWISTOR_CHECK(found_->update <= wanted, ErrorKind::config, doing,
@@ -60,7 +61,7 @@ bool TrainCheckpoint::is_there() const {
 EarlierEvaluations TrainCheckpoint::resume(learn::Trainer& trainer) {
   if (session_.config().run.resume == Resume::never) put_aside();
   if (!found_) return {};
-  restore(trainer, *found_);
+  learn::restore(trainer, *found_);
   const EarlierEvaluations earlier{estimate::evaluation_from_numbers(found_->numbers, "base"),
                                    estimate::evaluation_from_numbers(found_->numbers, "before")};
   saved_at_ = found_->update;
@@ -87,7 +88,7 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
   checkpoint.learned_samples = learned_samples_;
   if (evaluations.first) checkpoint.numbers = estimate::to_numbers(*evaluations.first, "before");
   if (evaluations.base) checkpoint.numbers.merge(estimate::to_numbers(*evaluations.base, "base"));
-  if (const std::string notice = size_notice(checkpoint); !notice.empty() && !has_said_size_)
+  if (const std::string notice = store::size_notice(checkpoint); !notice.empty() && !has_said_size_)
     log_info(notice);
   has_said_size_ = true;
   store::write_checkpoint(file_, checkpoint);

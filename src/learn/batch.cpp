@@ -4,7 +4,9 @@
 #include <ATen/ops/cat.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "twistor/base/error.hpp"
@@ -20,6 +22,20 @@ namespace {
 
 constexpr std::int64_t hidden_budget_bytes = std::int64_t{256}
                                              << 20;  // hidden states of exact samples kept on a rank
+
+/// The states before the tokens of the sequences [begin, end), (n T, D).
+at::Tensor hidden_of(const Batch& batch, std::int64_t begin, std::int64_t end) {
+  return at::cat({batch.hidden.data() + begin, static_cast<std::size_t>(end - begin)});
+}
+
+void add_values(Batch& batch, const twist::Trainable& twist) {
+  batch.value.clear();
+  for (const at::Tensor& hidden : batch.hidden) {
+    const std::vector<double> values = twist.values(hidden);
+    batch.value.insert(batch.value.end(), values.begin(), values.end());
+  }
+  if (batch.drawn_value.empty()) batch.drawn_value = batch.value;
+}
 
 }  // namespace
 
@@ -44,6 +60,14 @@ BatchMeans means_of(const Batch& batch, const comm::Communicator& world) {
   return {mean(sums[0]), mean(sums[1])};
 }
 
+std::vector<double> log_next_psi(const Batch& batch) {
+  const smc::Population& p = batch.samples;
+  TWISTOR_ASSERT(batch.log_q.size() == p.tokens.size(), "a batch has log q where it asked for it");
+  std::vector<double> out(batch.log_q.size());
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = p.log_p0[i] + p.log_psi[i] - batch.log_q[i];
+  return out;
+}
+
 Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n_shards) {
   const std::int64_t P = world.size(), r = world.rank();
   first = n_shards * r / P;
@@ -54,7 +78,7 @@ BatchSource::BatchSource(const smc::Problem& problem, std::int64_t length, const
                          const exact::Source& exact, const comm::Communicator& world)
     : problem_(problem), length_(length), shards_(shards), exact_(exact), world_(world) {}
 
-Batch BatchSource::draw(const Request& request, std::int64_t number, const twist::Twist& twist,
+Batch BatchSource::draw(const Request& request, std::int64_t number, const twist::Trainable& twist,
                         std::uint64_t seed, smc::SweepCounters& counters) {
   if (request.source != Source::exact) return sweep(request, number, twist, seed, counters);
   Batch batch = exact_samples(request, number, seed);
@@ -62,7 +86,7 @@ Batch BatchSource::draw(const Request& request, std::int64_t number, const twist
   return batch;
 }
 
-Batch BatchSource::sweep(const Request& request, std::int64_t number, const twist::Twist& twist,
+Batch BatchSource::sweep(const Request& request, std::int64_t number, const twist::Trainable& twist,
                          std::uint64_t seed, smc::SweepCounters& counters) const {
   const smc::Proposal proposal(
       problem_.lm, twist,
@@ -76,9 +100,19 @@ Batch BatchSource::sweep(const Request& request, std::int64_t number, const twis
   options.seed = derive_seed(seed, Stream::negatives, static_cast<std::uint64_t>(number));
   smc::Sweep sweep = smc::sweep(problem_, proposal, options, world_);
   add_counters(counters, sweep.counters);
-  Batch batch{request, std::move(sweep.particles), std::move(sweep.log_phi), {}, sweep.log_z};
+  Batch batch{.request = request,
+              .samples = std::move(sweep.particles),
+              .log_phi = std::move(sweep.log_phi),
+              .hidden = {},
+              .log_z = sweep.log_z};
   batch.samples.cache.reset();
   for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(sweep.hidden.select(0, i));
+  if (request.source == Source::proposal) {
+    if (request.needs_log_q) batch.log_q = batch.samples.log_q;
+    if (request.needs_value) add_values(batch, twist);
+  } else if (request.needs_log_q || request.needs_value) {
+    rescore(batch, twist);
+  }
   return batch;
 }
 
@@ -96,11 +130,11 @@ Batch BatchSource::exact_samples(const Request& request, std::int64_t number, st
     hidden.push_back(hidden_of_exact(index, sample));
     tokens.insert(tokens.end(), sample.begin(), sample.end());
   }
-  Batch batch{request,
-              smc::Population(length_, std::move(ids)),
-              {},
-              std::move(hidden),
-              std::numeric_limits<double>::quiet_NaN()};
+  Batch batch{.request = request,
+              .samples = smc::Population(length_, std::move(ids)),
+              .log_phi = {},
+              .hidden = std::move(hidden),
+              .log_z = std::numeric_limits<double>::quiet_NaN()};
   batch.samples.tokens = std::move(tokens);
   return batch;
 }
@@ -116,20 +150,37 @@ const at::Tensor& BatchSource::hidden_of_exact(std::int64_t index, std::span<con
   return kept_[index] = std::move(hidden);
 }
 
-void BatchSource::rescore(Batch& batch, const twist::Twist& twist) const {
+void BatchSource::rescore(Batch& batch, const twist::Trainable& twist) const {
   smc::Population& p = batch.samples;
+  if (batch.request.needs_log_q) batch.log_q.resize(p.tokens.size());
   for (std::int64_t s = 0; s < shards_.n_local; ++s) {  // one at a time, so that no copy of the batch is made
     const std::int64_t begin = shards_.begin(batch.request.n, s), end = shards_.begin(batch.request.n, s + 1);
-    if (begin == end) continue;
-    const auto tokens = std::span<const std::int64_t>(p.tokens).subspan(p.at(begin, 0), p.at(end - begin, 0));
-    const auto hidden = std::span<const at::Tensor>(batch.hidden)
-                            .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-    const std::vector<double> log_psi =
-        twist::log_psi_at(twist, twist.features(at::cat({hidden.data(), hidden.size()})), tokens);
-    std::copy(log_psi.begin(), log_psi.end(),
-              p.log_psi.begin() + static_cast<std::ptrdiff_t>(p.at(begin, 0)));
+    if (begin < end) score_part(batch, begin, end, twist);
   }
   problem_.lm.end_rule().carry(p.tokens, length_, p.log_psi);
+  if (batch.request.needs_value) add_values(batch, twist);
+}
+
+/// Of the sequences [begin, end).
+void BatchSource::score_part(Batch& batch, std::int64_t begin, std::int64_t end,
+                             const twist::Trainable& twist) const {
+  smc::Population& p = batch.samples;
+  const auto tokens = std::span<const std::int64_t>(p.tokens).subspan(p.at(begin, 0), p.at(end - begin, 0));
+  const at::Tensor hidden = hidden_of(batch, begin, end);
+  const auto put = [&](const std::vector<double>& values, std::vector<double>& out) {
+    std::ranges::copy(values, out.begin() + static_cast<std::ptrdiff_t>(p.at(begin, 0)));
+  };
+  if (!batch.request.needs_log_q) {
+    put(twist::log_psi_at(twist, twist.features(hidden), tokens), p.log_psi);
+    return;
+  }
+  const smc::Proposal q(problem_.lm, twist, smc::ProposalKind::twisted);
+  std::vector<std::int64_t> rows(tokens.size());
+  std::iota(rows.begin(), rows.end(), std::int64_t{0});
+  const smc::Draws scored = q.score_tokens(q.score(hidden), hidden, rows, tokens);
+  put(scored.log_psi, p.log_psi);
+  put(scored.log_p0, p.log_p0);
+  put(scored.log_q, batch.log_q);
 }
 
 }  // namespace twistor::learn

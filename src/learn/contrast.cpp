@@ -1,4 +1,4 @@
-// Contrastive weights from a population of samples.
+// Self-normalised importance weights.
 #include "twistor/learn/contrast.hpp"
 
 #include <cmath>
@@ -16,16 +16,25 @@ double log_sum_over_ranks(std::span<const double> log_w, const comm::Communicato
   return comm::all_reduce(sum, world).log();
 }
 
+/// log p0 / q of whole sequences.
+std::vector<double> log_ratios(const smc::Population& p) {
+  std::vector<double> out(static_cast<std::size_t>(p.size()));
+  for (std::size_t i = 0; i < out.size(); ++i)
+    for (std::int64_t t = 0; t < p.T; ++t) {
+      const std::size_t at = p.at(static_cast<std::int64_t>(i), t);
+      out[i] += p.log_p0[at] - p.log_q[at];
+    }
+  return out;
+}
+
 }  // namespace
 
-Contrast contrastive_weights(const smc::Population& p, std::span<const double> log_phi, double positive_share,
-                             const comm::Communicator& world) {
+Negatives negative_weights(const smc::Population& p, const comm::Communicator& world) {
   const std::int64_t T = p.T, k = p.size();
-  const double per_step = 1.0 / static_cast<double>(T);
-  Contrast out;
+  Negatives out;
   out.weight.resize(static_cast<std::size_t>(k * T));
-  std::vector<double> log_ratio(static_cast<std::size_t>(k)),
-      log_w(log_ratio.size());  // log p0 / q of s_{1:t}
+  std::vector<double> log_ratio(static_cast<std::size_t>(k)),  // log p0 / q
+      log_w(log_ratio.size());                                 // of s_{1:t}
   for (std::int64_t t = 0; t < T; ++t) {
     for (std::size_t i = 0; i < log_w.size(); ++i) {
       const std::size_t at = p.at(static_cast<std::int64_t>(i), t);
@@ -34,34 +43,28 @@ Contrast contrastive_weights(const smc::Population& p, std::span<const double> l
     }
     const double log_sum = log_sum_over_ranks(log_w, world);
     for (std::size_t i = 0; i < log_w.size(); ++i)
-      out.weight[p.at(static_cast<std::int64_t>(i), t)] = per_step * std::exp(log_w[i] - log_sum);
+      out.weight[p.at(static_cast<std::int64_t>(i), t)] = std::exp(log_w[i] - log_sum);
   }
   WeightSums last;
   for (const double w : log_w) last.add(w);
-  out.negative_ess = comm::all_reduce(last, world).ess();
-
-  out.has_positives = positive_share == 0;
-  if (out.has_positives) return out;
-  for (std::size_t i = 0; i < log_w.size(); ++i) log_w[i] = log_ratio[i] + log_phi[i];
-  const double log_sum = log_sum_over_ranks(log_w, world);
-  out.has_positives = log_sum > log_zero;
-  if (!out.has_positives) return out;
-  for (std::size_t i = 0; i < log_w.size(); ++i) {
-    const double positive = positive_share * per_step * std::exp(log_w[i] - log_sum);
-    for (std::int64_t t = 0; t < T; ++t) out.weight[p.at(static_cast<std::int64_t>(i), t)] -= positive;
-  }
+  out.ess = comm::all_reduce(last, world).ess();
   return out;
+}
+
+std::optional<std::vector<double>> positive_weights(const smc::Population& p, std::span<const double> log_phi,
+                                                    const comm::Communicator& world) {
+  std::vector<double> log_w = log_ratios(p);
+  for (std::size_t i = 0; i < log_w.size(); ++i) log_w[i] += log_phi[i];
+  const double log_sum = log_sum_over_ranks(log_w, world);
+  if (log_sum == log_zero) return std::nullopt;
+  for (double& w : log_w) w = std::exp(w - log_sum);
+  return log_w;
 }
 
 double annealed_power(const smc::Population& p, std::span<const double> log_phi, double least_ess,
                       const comm::Communicator& world) {
   constexpr int n_powers = 20;
-  std::vector<double> log_ratio(log_phi.size());
-  for (std::size_t i = 0; i < log_ratio.size(); ++i)
-    for (std::int64_t t = 0; t < p.T; ++t) {
-      const std::size_t at = p.at(static_cast<std::int64_t>(i), t);
-      log_ratio[i] += p.log_p0[at] - p.log_q[at];
-    }
+  const std::vector<double> log_ratio = log_ratios(p);
   double best_power = 1, best_ess = 0;
   for (int i = n_powers; i > 0; --i) {
     const double power = static_cast<double>(i) / n_powers;

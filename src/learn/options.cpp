@@ -17,11 +17,17 @@ void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
   visit(learning(key("batch", "negative samples per update", samples)), &batch);
   visit(learning(key("positives", "where positive samples come from")), config::Choice(positives));
   visit(learning(key("positive_batch", "positive samples per update", samples)), &positive_batch);
-  visit(learning(key("inner_epochs", "steps of Adam on each batch", {1, 1000000})), &inner_epochs);
+  visit(learning(key("inner_epochs", "steps of Adam on each batch, 0: 4 for ppo, else 1", {0, 1000000})),
+        &inner_epochs);
   visit(learning(key("anneal", "first updates in which phi may be annealed", config::count_from(0))),
         &anneal);
   visit(learning(key("anneal_ess", "effective positives that annealing asks for", config::positive)),
         &anneal_ess);
+  visit(learning(key("ppo_clip", "ppo: how far probabilities and values may move", config::positive)),
+        &ppo_clip);
+  visit(learning(key("ppo_lambda", "ppo: lambda of the advantages", {0, 1})), &ppo_lambda);
+  visit(learning(key("ppo_value_weight", "ppo: weight of the value's loss", config::non_negative)),
+        &ppo_value_weight);
 }
 
 void TrainOptions::visit_keys(const config::Visitor& visit) {

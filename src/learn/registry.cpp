@@ -12,11 +12,17 @@ namespace twistor::learn {
 
 // Defined in objectives/NAME.cpp.
 std::unique_ptr<Objective> make_ctl(const ObjectiveOptions& options);
+std::unique_ptr<Objective> make_rl(const ObjectiveOptions& options);
+std::unique_ptr<Objective> make_sixo(const ObjectiveOptions& options);
+std::unique_ptr<Objective> make_fudge(const ObjectiveOptions& options);
+std::unique_ptr<Objective> make_dpg(const ObjectiveOptions& options);
+std::unique_ptr<Objective> make_ppo(const ObjectiveOptions& options);
 
 namespace {
 
 constexpr ObjectiveKind all_kinds[] = {
-    {"ctl", make_ctl},
+    {"ctl", make_ctl},     {"rl", make_rl},   {"sixo", make_sixo},
+    {"fudge", make_fudge}, {"dpg", make_dpg}, {"ppo", make_ppo},
 };
 
 std::vector<std::string_view> names_of(std::span<const ObjectiveKind> kinds) {

@@ -8,12 +8,12 @@
 namespace twistor::learn {
 
 void visit_twist(twist::Trainable& twist, StateVisitor& visitor) {
-  std::string link(twist.link());
+  const std::string own(name_of(twist.link()));
+  std::string link = own;
   visitor.text("link", link);
-  TWISTOR_CHECK(link == twist.link(), ErrorKind::config, "restoring the twist",
-                fmt::format("its link is {}, and that of this run's twist.form {} is {}", link, twist.form(),
-                            twist.link()),
-                "set twist.form back, or choose another run.output to start anew");
+  TWISTOR_CHECK(link == own, ErrorKind::config, "restoring the twist",
+                fmt::format("its link is {}, and that of this run's twist is {}", link, own),
+                "set train.objective back, or choose another run.output to start anew");
   for (twist::Parameter& p : twist.parameters()) visitor.array("parameters", p, p.value);
   if (visitor.is_restoring()) twist.refresh();
 }

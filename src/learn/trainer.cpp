@@ -4,6 +4,8 @@
 #include <ATen/ops/cat.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "gradient_sum.hpp"
@@ -11,6 +13,7 @@
 #include "twistor/base/philox.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/smc/log_q_rows.hpp"
 
 namespace twistor::learn {
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
@@ -26,6 +29,8 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
     TWISTOR_CHECK(request.source != Source::exact || exact.n > 0, ErrorKind::config, "starting to learn",
                   "train.positives asks for exact samples of the target, and there are none",
                   "set train.positives = weighted, or raise exact.budget");
+  objective_->check(problem);
+  TWISTOR_ASSERT(twist.link() == objective_->link(), "a twist has the link that its objective learns");
 }
 
 UpdateReport Trainer::update() {
@@ -69,14 +74,23 @@ std::vector<Batch> Trainer::draw(std::uint64_t seed, UpdateReport& report) {
 }
 
 void Trainer::complete(Terms& terms, std::span<const Batch> batches) const {
-  TWISTOR_ASSERT(terms.on_log_psi.size() == batches.size(), "an objective has terms for each of its batches");
+  TWISTOR_ASSERT(terms.on_score.size() == batches.size(), "an objective has terms for each of its batches");
   FixedPointSum linear;
+  terms.on_log_q.resize(batches.size());
+  terms.on_value.resize(batches.size());
   for (std::size_t b = 0; b < batches.size(); ++b) {
     const smc::Population& p = batches[b].samples;
-    std::vector<double>& on_log_psi = terms.on_log_psi[b];
-    TWISTOR_ASSERT(on_log_psi.size() == p.tokens.size(), "an objective has a term for each token");
-    problem_.lm.end_rule().move_to_end(p.tokens, p.T, on_log_psi);
-    for (std::size_t i = 0; i < on_log_psi.size(); ++i) linear.add(on_log_psi[i] * p.log_psi[i]);
+    const std::vector<char> ended = problem_.lm.end_rule().mask(p.tokens, p.T);
+    for (std::vector<double>* part : {&terms.on_score[b], &terms.on_log_q[b], &terms.on_value[b]}) {
+      if (part->empty()) part->resize(p.tokens.size());
+      TWISTOR_ASSERT(part->size() == p.tokens.size(), "an objective has a term for each token");
+    }
+    problem_.lm.end_rule().move_to_end(p.tokens, p.T, terms.on_score[b]);
+    for (std::size_t i = 0; i < p.tokens.size(); ++i) {
+      linear.add(terms.on_score[b][i] * p.log_psi[i]);
+      if (ended[i] != 0) terms.on_log_q[b][i] = terms.on_value[b][i] = 0;
+      if (terms.on_log_q[b][i] != 0) linear.add(terms.on_log_q[b][i] * batches[b].log_q[i]);
+    }
   }
   if (!terms.loss) terms.loss = linear;
 }
@@ -103,7 +117,7 @@ void Trainer::shard_gradient(std::int64_t shard, std::span<const Batch> batches,
                              const twist::GradientSink& sink) const {
   std::vector<at::Tensor> hidden;
   std::vector<std::int64_t> tokens;
-  std::vector<double> on_log_psi;
+  std::vector<double> on_score, on_log_q, on_value;
   for (std::size_t b = 0; b < batches.size(); ++b) {
     const Batch& batch = batches[b];
     const std::int64_t n = batch.request.n, T = batch.samples.T;
@@ -113,9 +127,21 @@ void Trainer::shard_gradient(std::int64_t shard, std::span<const Batch> batches,
       out.insert(out.end(), values.begin() + begin * T, values.begin() + end * T);
     };
     append(tokens, batch.samples.tokens);
-    append(on_log_psi, terms.on_log_psi[b]);
+    append(on_score, terms.on_score[b]);
+    append(on_log_q, terms.on_log_q[b]);
+    append(on_value, terms.on_value[b]);
   }
-  if (!tokens.empty()) twist_.gradient({at::cat(hidden), tokens, on_log_psi}, sink);
+  if (tokens.empty()) return;
+  twist::GradientTerms out{
+      .hidden = at::cat(hidden), .length = options_.length, .tokens = tokens, .on_score = on_score};
+  std::optional<smc::LogQRows> rows;
+  if (std::ranges::any_of(on_log_q, [](double c) { return c != 0; })) {
+    rows.emplace(problem_.lm, twist_, out.hidden, on_log_q);
+    out.on_row = [&rows](std::int64_t v_begin, std::int64_t v_end) { return rows->tile(v_begin, v_end); };
+    for (std::size_t i = 0; i < on_score.size(); ++i) on_score[i] += on_log_q[i];
+  }
+  if (objective_->has_value()) out.on_value = on_value;
+  twist_.gradient(out, sink);
 }
 
 void Trainer::adam(const twist::GradientBlock& gradient) {

@@ -1,6 +1,10 @@
 // Head twists: forward and backward by hand, over the engine.
 #include "twistor/twist/head.hpp"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/where.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -9,6 +13,7 @@
 #include <iterator>
 #include <numeric>
 
+#include "link.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 
@@ -72,6 +77,15 @@ std::vector<float> to_float(std::span<const double> x) {
   return {x.begin(), x.end()};
 }
 
+void append(std::vector<float>& out, const std::vector<float>& more) {
+  out.insert(out.end(), more.begin(), more.end());
+}
+
+/// What a value is linear in. (n, D) of unit scale, so that one learning rate fits all models.
+at::Tensor value_input(const device::Engine& engine, const at::Tensor& hidden, std::int64_t width) {
+  return engine.unit_rms(hidden.narrow(1, 0, width).contiguous());
+}
+
 }  // namespace
 
 std::span<const std::string_view> head_forms() {
@@ -80,10 +94,12 @@ std::span<const std::string_view> head_forms() {
 
 HeadTwist::HeadTwist(std::string_view form, const TwistOptions& o)
     : form_(form),
+      link_(o.link),
       width_(o.width),
       vocab_size_(o.vocab_size),
       engine_(o.engine),
-      n_relu_(form.ends_with("mlp") ? 2 : 0) {
+      n_relu_(form.ends_with("mlp") ? 2 : 0),
+      has_value_(o.has_value) {
   TWISTOR_CHECK(std::ranges::find(forms, form) != std::end(forms), ErrorKind::config, "making the twist",
                 fmt::format("twist.form is \"{}\", expected {}", form, fmt::join(forms, ", ")));
   const bool is_tied = form.starts_with("tied_");
@@ -115,6 +131,12 @@ HeadTwist::HeadTwist(std::string_view form, const TwistOptions& o)
       parameters_[i].has_row_gradient = true;
   for (std::size_t i = 0; i < n_dense_layers(); ++i)
     transposed_.push_back({engine_->make_weight(width_, width_, device::Precision::float32), {}});
+  if (has_value_) {
+    parameters_.push_back(
+        {"value.weight", {1, width_}, std::vector<float>(static_cast<std::size_t>(width_))});
+    parameters_.push_back(zero_bias("value.bias", 1));
+    value_ = {engine_->make_weight(1, width_, device::Precision::float32), {}};
+  }
   refresh();
 }
 
@@ -124,6 +146,9 @@ void HeadTwist::refresh() {
     layers_[i].bias = engine_->upload(parameters_[2 * i + 1].value);
     if (i < transposed_.size()) engine_->write_transposed(transposed_[i].weight, parameters_[2 * i].value);
   }
+  if (!has_value_) return;
+  engine_->write_rows(value_.weight, 0, parameters_[parameters_.size() - 2].value);
+  value_.bias = engine_->upload(parameters_.back().value);
 }
 
 at::Tensor HeadTwist::input(const at::Tensor& hidden) const {
@@ -151,37 +176,84 @@ void HeadTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::i
                         at::Tensor& out) const {
   engine_->project_columns(features, tied_ != nullptr ? device::Linear{*tied_, {}} : layers_.back(), v_begin,
                            v_end, out);
+  if (link_ == Link::log_sigmoid) log_sigmoid(out, v_end - v_begin);
 }
 
-at::Tensor HeadTwist::output_rows(std::span<const std::int64_t> tokens,
-                                  std::span<const double> weight) const {
-  std::vector<float> factor = to_float(weight);
-  for (float& f : factor) f *= scale_;
-  at::Tensor rows;
-  if (tied_ != nullptr) {
-    rows = engine_->read_rows(*tied_, tokens);
-  } else {  // the parameters as they are, which the engine may hold rounded
-    const std::vector<float>& w_out = parameters_[parameters_.size() - 2].value;
-    std::vector<float> values;
-    values.reserve(tokens.size() * static_cast<std::size_t>(width_));
-    for (const std::int64_t token : tokens)
-      values.insert(values.end(), w_out.begin() + token * width_, w_out.begin() + (token + 1) * width_);
-    rows = engine_->upload(values).view({static_cast<std::int64_t>(tokens.size()), width_});
+at::Tensor HeadTwist::output_rows(std::span<const std::int64_t> tokens) const {
+  if (tied_ != nullptr) return engine_->read_rows(*tied_, tokens);
+  const std::vector<float>& w_out = parameters_[2 * n_dense_layers()].value;
+  std::vector<float> values;
+  values.reserve(tokens.size() * static_cast<std::size_t>(width_));
+  for (const std::int64_t token : tokens)
+    values.insert(values.end(), w_out.begin() + token * width_, w_out.begin() + (token + 1) * width_);
+  return engine_->upload(values).view({static_cast<std::int64_t>(tokens.size()), width_});
+}
+
+at::Tensor HeadTwist::token_gradient(const at::Tensor& features, const GradientTerms& terms,
+                                     const GradientSink& sink) const {
+  std::vector<float> weight = to_float(terms.on_score);
+  if (tied_ == nullptr) {
+    Distinct distinct(terms.tokens);
+    const auto n = static_cast<std::int64_t>(distinct.tokens.size());
+    std::vector<float> bias(distinct.tokens.size());
+    for (std::size_t i = 0; i < weight.size(); ++i)
+      bias[static_cast<std::size_t>(distinct.place[i])] += weight[i];
+    sink({2 * n_dense_layers(), distinct.tokens,
+          device::to_host(engine_->sum_by_group(features, weight, distinct.place, n))});
+    sink({2 * n_dense_layers() + 1, std::move(distinct.tokens), std::move(bias)});
   }
-  return rows.mul_(engine_->upload(factor).unsqueeze(1));
+  if (n_dense_layers() == 0) return {};
+  for (float& w : weight) w *= scale_;
+  return output_rows(terms.tokens).mul_(engine_->upload(weight).unsqueeze(1));
 }
 
-void HeadTwist::output_gradient(const at::Tensor& features, const LogPsiTerms& terms,
-                                const GradientSink& sink) const {
-  Distinct distinct(terms.tokens);
-  const auto n = static_cast<std::int64_t>(distinct.tokens.size());
-  const std::vector<float> weight = to_float(terms.on_log_psi);
-  std::vector<float> bias(distinct.tokens.size());
-  for (std::size_t i = 0; i < weight.size(); ++i)
-    bias[static_cast<std::size_t>(distinct.place[i])] += weight[i];
-  sink({parameters_.size() - 2, distinct.tokens,
-        device::to_host(engine_->sum_by_group(features, weight, distinct.place, n))});
-  sink({parameters_.size() - 1, std::move(distinct.tokens), std::move(bias)});
+at::Tensor HeadTwist::row_gradient(const at::Tensor& features, const GradientTerms& terms,
+                                   const GradientSink& sink) const {
+  constexpr std::int64_t tile = 4096;
+  const at::Tensor on_score = engine_->upload(to_float(terms.on_score)).unsqueeze(1);
+  const at::Tensor tokens = at::empty({static_cast<std::int64_t>(terms.tokens.size())}, at::kLong);
+  std::ranges::copy(terms.tokens, tokens.mutable_data_ptr<std::int64_t>());
+  const at::Tensor placed = tokens.to(features.device()).unsqueeze(1);
+  std::vector<std::int64_t> all(static_cast<std::size_t>(vocab_size_));
+  std::iota(all.begin(), all.end(), std::int64_t{0});
+  std::vector<float> weight, bias;
+  at::Tensor back;
+  for (std::int64_t begin = 0; begin < vocab_size_; begin += tile) {
+    const std::int64_t end = std::min(vocab_size_, begin + tile);
+    const at::Tensor columns = at::arange(begin, end, placed.options()).unsqueeze(0);
+    const at::Tensor on = at::where(placed.eq(columns), on_score, 0.0f).add_(terms.on_row(begin, end));
+    if (tied_ == nullptr) {
+      append(weight, device::to_host(engine_->product_at_b(on, features)));
+      append(bias, device::to_host(engine_->column_sums(on)));
+    }
+    if (n_dense_layers() == 0) continue;
+    const auto rows =
+        std::span(all).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    const at::Tensor part = engine_->product_at_b(on.t().contiguous(), output_rows(rows));
+    back = back.defined() ? back.add_(part) : part;
+  }
+  if (tied_ == nullptr) {
+    sink({2 * n_dense_layers(), all, std::move(weight)});
+    sink({2 * n_dense_layers() + 1, std::move(all), std::move(bias)});
+  }
+  return back.defined() ? back.mul_(scale_) : back;
+}
+
+std::vector<double> HeadTwist::values(const at::Tensor& hidden) const {
+  TWISTOR_ASSERT(has_value_, "a value is read from a twist that has one");
+  at::Tensor out = engine_->empty({hidden.size(0), 1});
+  engine_->project(value_input(*engine_, hidden, width_), value_, out);
+  const std::vector<float> values = device::to_host(out);
+  return {values.begin(), values.end()};
+}
+
+void HeadTwist::value_gradient(const at::Tensor& hidden, std::span<const double> on_value,
+                               const GradientSink& sink) const {
+  const at::Tensor on = engine_->upload(to_float(on_value)).unsqueeze(1);
+  sink({parameters_.size() - 2,
+        {},
+        device::to_host(engine_->product_at_b(on, value_input(*engine_, hidden, width_)))});
+  sink({parameters_.size() - 1, {}, device::to_host(engine_->column_sums(on))});
 }
 
 void HeadTwist::dense_gradient(const at::Tensor& x, const std::vector<at::Tensor>& layers, at::Tensor back,
@@ -197,14 +269,19 @@ void HeadTwist::dense_gradient(const at::Tensor& x, const std::vector<at::Tensor
   }
 }
 
-void HeadTwist::gradient(const LogPsiTerms& terms, const GradientSink& sink) const {
+void HeadTwist::gradient(const GradientTerms& terms, const GradientSink& sink) const {
   TWISTOR_ASSERT(static_cast<std::int64_t>(terms.tokens.size()) == terms.hidden.size(0) &&
-                     terms.tokens.size() == terms.on_log_psi.size(),
+                     terms.tokens.size() == terms.on_score.size(),
                  "a gradient needs one token and one derivative for each row");
   const at::Tensor x = input(terms.hidden);
   const std::vector<at::Tensor> layers = dense_layers(x);
-  if (tied_ == nullptr) output_gradient(layers.empty() ? x : layers.back(), terms, sink);
-  if (!layers.empty()) dense_gradient(x, layers, output_rows(terms.tokens, terms.on_log_psi), sink);
+  const at::Tensor& features = layers.empty() ? x : layers.back();
+  const at::Tensor back =
+      terms.on_row ? row_gradient(features, terms, sink) : token_gradient(features, terms, sink);
+  if (!layers.empty()) dense_gradient(x, layers, back, sink);
+  if (!has_value_) return;
+  const std::vector<double> none(terms.tokens.size());
+  value_gradient(terms.hidden, terms.on_value.empty() ? none : terms.on_value, sink);
 }
 
 }  // namespace twistor::twist

@@ -4,7 +4,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include "twistor/base/error.hpp"
 #include "twistor/model/gather.hpp"
+#include "twistor/twist/trainable.hpp"
 
 namespace twistor::twist {
 
@@ -19,6 +21,10 @@ std::vector<double> log_psi_at(const Twist& twist, const at::Tensor& features,
   return model::gather_scores([&](const at::Tensor& rows, std::int64_t a, std::int64_t b,
                                   at::Tensor& out) { twist.log_psi(rows, a, b, out); },
                               features, tokens, twist.vocab_size());
+}
+
+std::vector<double> Trainable::values(const at::Tensor&) const {
+  throw Error(ErrorKind::internal, "reading values", "this twist has none");
 }
 
 void NoTwist::log_psi(const at::Tensor&, std::int64_t, std::int64_t, at::Tensor& out) const {

@@ -49,6 +49,8 @@ struct Learner {
                                        .precision = task.p,
                                        .init_scale = 1.0,
                                        .seed = 8,
+                                       .link = objective->link(),
+                                       .has_value = objective->has_value(),
                                        .engine = task.lm->engine(),
                                        .output_matrix = task.lm->output_matrix()})),
         trainer(task.problem, *twist, std::move(objective),

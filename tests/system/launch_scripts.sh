@@ -64,6 +64,9 @@ for script in "$root"/slurm/*.sbatch; do
   check "${script##*/} can be requeued" grep -q '^#SBATCH --requeue' "$script"
 done
 
+run "$root/launch/mutate.sh" --check
+check "every change of mutate.sh fits the sources" exits 0
+
 PATH=$work/bin:$PATH
 
 # rank_env.sh: what it sets, and that it keeps what is set.

@@ -53,8 +53,10 @@ class Session {
   /// The tokens of o where they were drawn jointly with an exact sample; else empty.
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
 
-  /// A fresh twist: the same on every rank.
-  [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist() const;
+  /// A fresh twist for that objective: the same on every rank. Where sweeps under such twists may not be
+  /// resampled, none is from now on. Throws Error(config) on an unknown name, or if smc.trigger wishes
+  /// otherwise.
+  [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist(const std::string& objective);
   [[nodiscard]] smc::Proposal make_proposal(const twist::Twist& twist) const;
   [[nodiscard]] smc::SweepOptions sweep_options() const;
   /// text::decode_any(); empty without a tokenizer.
@@ -111,6 +113,7 @@ class Session {
   std::unique_ptr<potential::Potential> potential_;
   std::shared_ptr<const potential::Prefill> start_;
   std::string potential_identity_;
+  bool may_resample_ = true;
 };
 
 /// exact::split() as train.positives asks for it. `samples` must outlive both parts.

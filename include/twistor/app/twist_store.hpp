@@ -1,4 +1,4 @@
-// Between a twist in memory and a checkpoint on disk.
+// What a run puts into its checkpoints, and whether one belongs to it.
 #pragma once
 
 #include "twistor/app/compatibility.hpp"
@@ -8,22 +8,9 @@
 
 namespace twistor::app {
 
-/// The newest valid generation of a checkpoint, which the first rank reads and verifies for all. *Collective
-/// over the world.* Throws as store::load_checkpoint().
-[[nodiscard]] store::Checkpoint load_checkpoint(const Session& session, const std::filesystem::path& file);
-
 /// Everything that learning needs to go on.
 [[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
                                               learn::Trainer& trainer);
-
-/// What to tell people before a checkpoint above 100 MB is written; empty for smaller ones. *Local.*
-[[nodiscard]] std::string size_notice(const store::Checkpoint& checkpoint);
-
-/// Gives the trainer the state that was saved, and its twist the parameters. Throws Error(data) if names or
-/// shapes do not fit.
-void restore(learn::Trainer& trainer, const store::Checkpoint& checkpoint);
-/// The twist's parameters alone.
-void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint);
 
 /// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);

@@ -12,7 +12,7 @@
 #include "twistor/exact/source.hpp"
 #include "twistor/smc/population.hpp"
 #include "twistor/smc/sampler.hpp"
-#include "twistor/twist/twist.hpp"
+#include "twistor/twist/trainable.hpp"
 
 namespace twistor::learn {
 
@@ -24,19 +24,29 @@ enum class Source {
 
 struct Request {
   Source source = Source::proposal;
-  std::int64_t n = 1;  ///< sequences, all ranks together
+  std::int64_t n = 1;        ///< sequences, all ranks together
+  bool needs_log_q = false;  ///< see Batch::log_q; costs a pass over the vocabulary where q did not draw them
+  bool needs_value = false;  ///< see Batch::value
 };
 
 /// What a request brings; arrays are this rank's part of it.
 struct Batch {
   Request request;
-  /// Tokens and log psi under the current twist (once a text has ended psi stays what it was); log p0 and log
-  /// q but for exact samples.
+  /// Tokens and log psi under the current twist (once a text has ended psi stays what it was). log q is that
+  /// of drawing them, and stays so; exact samples have none. log p0 is known where log q is, in either sense.
   smc::Population samples;
   std::vector<double> log_phi;     ///< (k); empty for exact samples
   std::vector<at::Tensor> hidden;  ///< (k) times (T, D): the states before each token
-  double log_z = 0;                ///< log Z_hat of all ranks' samples; NaN for exact samples
+  /// (k, T) log q of the twisted proposal under the current twist, if asked for.
+  std::vector<double> log_q = {};
+  /// (k, T) of the states before each token, if asked for: now, and when the samples were drawn.
+  std::vector<double> value = {}, drawn_value = {};
+  double log_z = 0;  ///< log Z_hat of all ranks' samples; NaN for exact samples
 };
+
+/// log sum_v p0(v | s_{<t}) psi_t(s_{<t}, v), (k, T): what psi_{t-1} is worth by the twist of one token
+/// later. For batches that asked for log q. *Local.*
+[[nodiscard]] std::vector<double> log_next_psi(const Batch& batch);
 
 /// What a batch of the proposal tells about it: f_q, the mean of log(p0 phi / q), which is log Z - KL(q ||
 /// sigma) on average, and log_phi, the mean of log phi. Both are -inf if phi is 0 for a sample.
@@ -65,15 +75,16 @@ class BatchSource {
               const exact::Source& exact, const comm::Communicator& world);
 
   /// The n-th request of the same kind in an update is `number` n. *Collective over world.*
-  [[nodiscard]] Batch draw(const Request& request, std::int64_t number, const twist::Twist& twist,
+  [[nodiscard]] Batch draw(const Request& request, std::int64_t number, const twist::Trainable& twist,
                            std::uint64_t seed, smc::SweepCounters& counters);
-  /// Makes the samples' log psi that of a twist that has changed. *Local.*
-  void rescore(Batch& batch, const twist::Twist& twist) const;
+  /// Makes what depends on the twist, log psi, log_q and value, that of one that has changed. *Local.*
+  void rescore(Batch& batch, const twist::Trainable& twist) const;
 
  private:
-  [[nodiscard]] Batch sweep(const Request& request, std::int64_t number, const twist::Twist& twist,
+  [[nodiscard]] Batch sweep(const Request& request, std::int64_t number, const twist::Trainable& twist,
                             std::uint64_t seed, smc::SweepCounters& counters) const;
   [[nodiscard]] Batch exact_samples(const Request& request, std::int64_t number, std::uint64_t seed);
+  void score_part(Batch& batch, std::int64_t begin, std::int64_t end, const twist::Trainable& twist) const;
   [[nodiscard]] const at::Tensor& hidden_of_exact(std::int64_t index, std::span<const std::int64_t> tokens);
 
   const smc::Problem& problem_;

@@ -1,7 +1,8 @@
-// The weights of contrastive twist learning (CTL), Zhao et al. 2024, Sec. 4.1.
+// Samples of q as samples of sigma and of the pi_t: self-normalised importance weights over all ranks.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,19 +11,21 @@
 
 namespace twistor::learn {
 
-/// The loss is sum over particles k and steps t of weight[k, t] * log psi_t(k): negatives count
-/// +softmax_k(log p0 psi_t / q(s_{1:t})) / T, with the learned psi_T at T, and positives among the same
-/// samples count -share * softmax_k(log p0 phi / q) / T.
-struct Contrast {
-  std::vector<double> weight;  ///< (k, T) of the local particles
-  double negative_ess = 0;     ///< effective sample size of the negatives at T, over all ranks
-  bool has_positives = false;  ///< some phi weight is above zero (or share is 0)
+/// What samples of q count as samples of the pi_t.
+struct Negatives {
+  std::vector<double> weight;  ///< (k, T) softmax_k(log p0 psi_t / q(s_{1:t})), with the learned psi_T at T
+  double ess = 0;              ///< effective sample size at T, over all ranks
 };
 
-/// Weights of samples of q drawn without resampling. `log_phi`: (k). Softmaxes run over all ranks,
-/// order-free. *Collective over world.*
-[[nodiscard]] Contrast contrastive_weights(const smc::Population& samples, std::span<const double> log_phi,
-                                           double positive_share, const comm::Communicator& world);
+/// Of samples of q drawn without resampling. Softmaxes run over all ranks, order-free. *Collective over
+/// world.*
+[[nodiscard]] Negatives negative_weights(const smc::Population& samples, const comm::Communicator& world);
+
+/// What they count as samples of sigma: (k) softmax_k(log p0 phi / q), of `log_phi` (k). Nothing if phi is 0
+/// for all samples of all ranks. *Collective over world.*
+[[nodiscard]] std::optional<std::vector<double>> positive_weights(const smc::Population& samples,
+                                                                  std::span<const double> log_phi,
+                                                                  const comm::Communicator& world);
 
 /// The power b in {0.05, 0.1, ..., 1} with which phi^b stands for phi in the weights of positives: the
 /// largest for which the weights p0 phi^b / q have an effective sample size of least_ess, or where none has,

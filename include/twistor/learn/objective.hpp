@@ -13,7 +13,7 @@
 #include "twistor/comm/communicator.hpp"
 #include "twistor/learn/batch.hpp"
 #include "twistor/smc/sampler.hpp"
-#include "twistor/twist/twist.hpp"
+#include "twistor/twist/trainable.hpp"
 
 namespace twistor::learn {
 
@@ -24,17 +24,24 @@ struct Current {
   std::int64_t update = 0;  ///< updates done before this one
 };
 
-/// The loss as its derivatives, from which the trainer makes a gradient. Samples carry none.
+/// The loss as its derivatives, from which the trainer makes a gradient. Samples carry none. For each batch
+/// (k, T) row-major, the local samples; an empty vector stands for zeros.
 struct Terms {
-  /// For each batch the derivative of the loss by log psi_t of each sample, (k, T) row-major: the local ones.
-  std::vector<std::vector<double>> on_log_psi;
-  /// This rank's part of the loss. Empty: sum on_log_psi * log psi, as for losses that are linear in log psi.
-  std::optional<FixedPointSum> loss;
+  /// By the score that log psi_t of each sample's token comes from; under the identity link that is log psi_t
+  /// itself.
+  std::vector<std::vector<double>> on_score;
+  /// By log q(s_t | s_{<t}) of the twisted proposal, for batches that asked for log q.
+  std::vector<std::vector<double>> on_log_q = {};
+  /// By the value of the state before each token, for batches that asked for it.
+  std::vector<std::vector<double>> on_value = {};
+  /// This rank's part of the loss. Empty: sum of on_score * log psi and on_log_q * log q, as for losses that
+  /// are linear in them.
+  std::optional<FixedPointSum> loss = {};
   /// What else is worth watching, for metrics.jsonl. The same on every rank.
-  std::vector<std::pair<std::string, double>> numbers;
+  std::vector<std::pair<std::string, double>> numbers = {};
   /// Why there is nothing to learn from these samples, and what to do about it; empty if there is something.
   /// The same on every rank.
-  std::string skipped;
+  std::string skipped = {};
 };
 
 /// One source in src/learn/objectives/ and one line in the table of src/learn/registry.cpp each. Holds
@@ -44,6 +51,8 @@ class Objective {
   virtual ~Objective() = default;
   /// As in train.objective.
   [[nodiscard]] virtual std::string_view name() const = 0;
+  /// Throws Error(config) where it cannot learn this target, with what to do. *Local.*
+  virtual void check(const smc::Problem&) const {}
   /// The samples of every update, in the order in which terms() gets them.
   [[nodiscard]] virtual std::vector<Request> wants() const = 0;
   /// Steps of the optimizer with the same samples; before each, terms() sees them under the twist as it is
@@ -52,6 +61,10 @@ class Objective {
   /// Whether sweeps under its twists may resample. False where the loss fixes psi_t but for a factor
   /// c(s_{1:t-1}), which leaves the proposal alone and spoils the weights between steps.
   [[nodiscard]] virtual bool may_resample() const { return true; }
+  /// How its twists make log psi of what is learned.
+  [[nodiscard]] virtual twist::Link link() const { return twist::Link::identity; }
+  /// Whether it learns a value of states beside psi.
+  [[nodiscard]] virtual bool has_value() const { return false; }
   /// *Collective over world.* Sums over samples that decide anything run over all ranks and are order-free.
   [[nodiscard]] virtual Terms terms(std::span<const Batch> batches, const Current& current,
                                     const comm::Communicator& world) const = 0;

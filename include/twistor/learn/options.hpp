@@ -26,9 +26,17 @@ struct ObjectiveOptions {
   std::int64_t batch = 64;           ///< samples of q per update, all ranks together
   std::int64_t positive_batch = 64;  ///< exact samples per update
   Positives positives = Positives::weighted;
-  std::int64_t inner_epochs = 1;  ///< steps of the optimizer on each batch; its weights follow the twist
+  /// Steps of the optimizer on each batch, whose weights follow the twist; 0: as many as the objective is
+  /// known for.
+  std::int64_t inner_epochs = 0;
   std::int64_t anneal = 0;        ///< first updates in which annealed_power() may lower phi's exponent
   double anneal_ess = 8;          ///< its least_ess
+  double ppo_clip = 0.2;          ///< how far q may move from where it drew, and a value from what it was
+  double ppo_lambda = 0.95;       ///< of generalised advantages
+  double ppo_value_weight = 0.1;  ///< of the value's loss
+  [[nodiscard]] std::int64_t inner_epochs_or(std::int64_t usual) const {
+    return inner_epochs > 0 ? inner_epochs : usual;
+  }
   void visit_keys(const config::Visitor& visit);
 };
 

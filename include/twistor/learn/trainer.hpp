@@ -57,7 +57,8 @@ class Trainer {
 
  private:
   [[nodiscard]] std::vector<Batch> draw(std::uint64_t seed, UpdateReport& report);
-  /// Moves what later steps would teach to the end of a text, and fills in the loss where it is linear.
+  /// Zeros where there are no terms; what steps after the end of a text would teach psi moves to its end, and
+  /// they teach nothing else. Fills in the loss where it is linear.
   void complete(Terms& terms, std::span<const Batch> batches) const;
   void descend(std::span<const Batch> batches, const Terms& terms, UpdateTimes& times);
   void shard_gradient(std::int64_t shard, std::span<const Batch> batches, const Terms& terms,

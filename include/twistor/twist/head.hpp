@@ -14,17 +14,18 @@
 
 namespace twistor::twist {
 
-/// log psi = W_out f(h) + b_out, with f the identity (linear) or two ReLU layers of width D (mlp); or, tied
+/// score = W_out f(h) + b_out, with f the identity (linear) or two ReLU layers of width D (mlp); or, tied
 /// to the language model's frozen output embedding E (V, D),
 ///
-///     log psi(h, v) = <E_v, A f(h / rms(h)) + a> / (D rms(E))          (tied_linear, tied_mlp)
+///     score(h, v) = <E_v, A f(h / rms(h)) + a> / (D rms(E))          (tied_linear, tied_mlp)
 ///
 /// so that words of like meaning share what is learned, and A (D, D) takes the place of W_out (V, D). The
 /// norms make learning rates fit models of all widths and scales. h are the first D columns of a hidden
 /// state, whatever stands beside them.
 ///
 /// Weights are initialised N(0, 2 / (n_in + n_out)), those of the last layer (W_out or A) times init_scale,
-/// biases 0. With init_scale = 0 log psi starts at 0: the untrained twist is the base model.
+/// biases 0. With init_scale = 0 the scores start at 0; under the identity link the untrained twist is the
+/// base model then.
 class HeadTwist final : public Trainable {
  public:
   /// form: one of head_forms() (Error(config) otherwise, or if it is tied and there is no output matrix,
@@ -36,41 +37,50 @@ class HeadTwist final : public Trainable {
   void log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end,
                at::Tensor& out) const override;
   [[nodiscard]] std::string form() const override { return form_; }
+  [[nodiscard]] Link link() const override { return link_; }
+  [[nodiscard]] std::vector<double> values(const at::Tensor& hidden) const override;
 
-  /// Weight and bias of each layer, the last layer last.
+  /// Weight and bias of each layer, the last layer last, then those of the value.
   [[nodiscard]] std::vector<Parameter>& parameters() override { return parameters_; }
   [[nodiscard]] const std::vector<Parameter>& parameters() const override { return parameters_; }
   /// Products run in float32 in a fixed order of rows. The output layer comes first, then the others from the
   /// last to the first.
-  void gradient(const LogPsiTerms& terms, const GradientSink& sink) const override;
+  void gradient(const GradientTerms& terms, const GradientSink& sink) const override;
   void refresh() override;
 
  private:
   /// Layers (D, D): hidden ones, then A if the twist is tied.
-  [[nodiscard]] std::size_t n_dense_layers() const {
-    return parameters_.size() / 2 - (tied_ == nullptr ? 1 : 0);
-  }
+  [[nodiscard]] std::size_t n_dense_layers() const { return layers_.size() - (tied_ == nullptr ? 1 : 0); }
   [[nodiscard]] bool has_relu(std::size_t layer) const { return layer < n_relu_; }
   /// hidden (n, D), each row over its root mean square if the twist is tied.
   [[nodiscard]] at::Tensor input(const at::Tensor& hidden) const;
   /// Output of each dense layer, (n, D) each.
   [[nodiscard]] std::vector<at::Tensor> dense_layers(const at::Tensor& x) const;
-  /// Gradient by the last dense layer's output: a row of the output matrix for each token.
-  [[nodiscard]] at::Tensor output_rows(std::span<const std::int64_t> tokens,
-                                       std::span<const double> weight) const;
-  void output_gradient(const at::Tensor& features, const LogPsiTerms& terms, const GradientSink& sink) const;
+  /// Rows of the output matrix as it is, which the engine may hold rounded where it is a parameter.
+  [[nodiscard]] at::Tensor output_rows(std::span<const std::int64_t> tokens) const;
+  // The output layer's part of a gradient; give the gradient by the last dense layer's output, (n, D), if
+  // there is one: by the scores of the tokens alone, or of whole rows.
+  [[nodiscard]] at::Tensor token_gradient(const at::Tensor& features, const GradientTerms& terms,
+                                          const GradientSink& sink) const;
+  [[nodiscard]] at::Tensor row_gradient(const at::Tensor& features, const GradientTerms& terms,
+                                        const GradientSink& sink) const;
   void dense_gradient(const at::Tensor& x, const std::vector<at::Tensor>& layers, at::Tensor back,
+                      const GradientSink& sink) const;
+  void value_gradient(const at::Tensor& hidden, std::span<const double> on_value,
                       const GradientSink& sink) const;
 
   std::string form_;
+  Link link_;
   std::int64_t width_, vocab_size_;
   std::shared_ptr<const device::Engine> engine_;
   std::size_t n_relu_ = 0;
+  bool has_value_ = false;
   const device::Weight* tied_ = nullptr;
   float scale_ = 1;  // of the last dense layer's output; 1 / (D rms(E)) if tied
   std::vector<Parameter> parameters_;
   std::vector<device::Linear> layers_;      // as the engine takes them
   std::vector<device::Linear> transposed_;  // dense layers without bias, for the way back
+  device::Linear value_;
 };
 
 /// Names of the forms, as twist.form takes them.

@@ -18,6 +18,8 @@ struct TwistOptions {
   device::Precision precision = device::Precision::float32;
   double init_scale = 0;  ///< factor on the spread of the last layer's initial weights; 0: psi = 1
   std::uint64_t seed = 1;
+  Link link = Link::identity;
+  bool has_value = false;  ///< a value of hidden states is learned too, linear in h / rms(h), 0 at first
   /// The language model's.
   std::shared_ptr<const device::Engine> engine = device::cpu_engine();
   /// The language model's output embedding (V, D), nullptr if it has none; must outlive the twist.

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/twist/twist.hpp"
 
 namespace twistor::twist {
@@ -39,11 +41,28 @@ struct GradientBlock {
 /// whole gradient need not be in memory at any time.
 using GradientSink = std::function<void(GradientBlock)>;
 
-/// Terms of a loss: its derivative by log psi at one token after each hidden state.
-struct LogPsiTerms {
-  at::Tensor hidden;                     ///< (n, D)
-  std::span<const std::int64_t> tokens;  ///< (n)
-  std::span<const double> on_log_psi;    ///< (n)
+/// How log psi comes from the scores that the parameters give.
+enum class Link {
+  identity,     ///< log psi is the score
+  log_sigmoid,  ///< psi = 1 / (1 + exp(-score)), a probability
+};
+constexpr auto names_of(Link) {
+  return std::array{Named{Link::identity, "identity"}, Named{Link::log_sigmoid, "log_sigmoid"}};
+}
+
+/// Gives the derivatives of a loss by the scores of the tokens [v_begin, v_end) after each hidden state, (n,
+/// v_end - v_begin), of their dtype and on their device. Is asked for every tile of the vocabulary once.
+using RowDerivatives = std::function<at::Tensor(std::int64_t v_begin, std::int64_t v_end)>;
+
+/// Terms of a loss: its derivatives by what is read from hidden states. Rows are those of whole sequences of
+/// `length` tokens, one after another.
+struct GradientTerms {
+  at::Tensor hidden;                      ///< (n, D): the states before each token
+  std::int64_t length = 1;                ///< T; n is a multiple of it
+  std::span<const std::int64_t> tokens;   ///< (n)
+  std::span<const double> on_score;       ///< (n) by the token's score, which is log psi before its link
+  RowDerivatives on_row = {};             ///< by the scores of all tokens, beside on_score; empty: none
+  std::span<const double> on_value = {};  ///< (n) by the value of the state; empty: none
 };
 
 class Trainable : public Twist {
@@ -51,14 +70,16 @@ class Trainable : public Twist {
   /// Always the same names and shapes in the same order. After changing values, call refresh().
   [[nodiscard]] virtual std::vector<Parameter>& parameters() = 0;
   [[nodiscard]] virtual const std::vector<Parameter>& parameters() const = 0;
-  /// d/d parameters of sum_i on_log_psi[i] * log psi(tokens[i] | hidden row i), into the sink in an order
-  /// that is always the same. *Local.* Equal input gives equal bits on any number of threads.
-  virtual void gradient(const LogPsiTerms& terms, const GradientSink& sink) const = 0;
+  /// The gradient of the loss by the parameters, into the sink in an order that is always the same. *Local.*
+  /// Equal input gives equal bits on any number of threads.
+  virtual void gradient(const GradientTerms& terms, const GradientSink& sink) const = 0;
   /// Makes all that is derived from the parameters (packed copies, ...) follow them.
   virtual void refresh() = 0;
-  /// How log psi comes from the scores that the parameters give. A checkpoint names it, because the same
-  /// parameters mean another twist under another link.
-  [[nodiscard]] virtual std::string_view link() const { return "identity"; }
+  /// A checkpoint names it, because the same parameters mean another twist under another link.
+  [[nodiscard]] virtual Link link() const { return Link::identity; }
+  /// Estimates of what is still to come after each hidden state, (n), for objectives that learn such a value
+  /// beside psi. Only of twists that were made with one.
+  [[nodiscard]] virtual std::vector<double> values(const at::Tensor& hidden) const;
 };
 
 }  // namespace twistor::twist

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "twistor/learn/contrast.hpp"
+#include "twistor/learn/positives.hpp"
 #include "twistor/learn/registry.hpp"
 
 namespace twistor::learn {
@@ -10,56 +11,43 @@ namespace {
 
 class Ctl final : public Objective {
  public:
-  explicit Ctl(const ObjectiveOptions& options) : options_(options) {}
+  explicit Ctl(const ObjectiveOptions& options) : options_(options), positives_(options) {}
 
   std::string_view name() const override { return "ctl"; }
 
   std::vector<Request> wants() const override {
     std::vector<Request> out{{Source::proposal, options_.batch}};
-    if (has_exact()) out.push_back({Source::exact, options_.positive_batch});
+    if (positives_.has_exact()) out.push_back(positives_.exact_request());
     return out;
   }
 
-  std::int64_t inner_epochs() const override { return options_.inner_epochs; }
+  std::int64_t inner_epochs() const override { return options_.inner_epochs_or(1); }
 
   Terms terms(std::span<const Batch> batches, const Current& current,
               const comm::Communicator& world) const override {
     const Batch& q = batches[0];
-    const double power = phi_power(q, current.update, world);
-    std::vector<double> log_phi = q.log_phi;
-    for (double& value : log_phi) value *= power;
-    Contrast contrast = contrastive_weights(q.samples, log_phi, share_of_weighted(), world);
+    Negatives negatives = negative_weights(q.samples, world);
+    PositiveWeights positives = positives_.weigh(q, current.update, world);
     Terms out;
-    out.numbers = {{"negative_ess", contrast.negative_ess}, {"phi_power", power}};
-    if (!contrast.has_positives && !has_exact())
-      out.skipped =
-          "no sample of the proposal had phi > 0; use exact positives, a target.log_floor, or a larger "
-          "train.batch";
-    out.on_log_psi.push_back(std::move(contrast.weight));
-    // Where no sample of q has phi > 0, the exact positives carry the whole weight.
-    const double share = options_.positives == Positives::both && contrast.has_positives ? 0.5 : 1.0;
-    if (has_exact()) out.on_log_psi.push_back(exact_weights(batches[1], share));
+    out.numbers = {{"negative_ess", negatives.ess}, {"phi_power", positives.power}};
+    out.skipped = std::move(positives.skipped);
+    const std::int64_t T = q.samples.T;
+    const double step = 1.0 / static_cast<double>(T);
+    std::vector<double> on_score = std::move(negatives.weight);
+    for (double& weight : on_score) weight *= step;
+    for (std::size_t i = 0; i < positives.weighted.size(); ++i)
+      for (std::int64_t t = 0; t < T; ++t)
+        on_score[q.samples.at(static_cast<std::int64_t>(i), t)] -= step * positives.weighted[i];
+    out.on_score.push_back(std::move(on_score));
+    if (positives_.has_exact())
+      out.on_score.emplace_back(batches[1].samples.tokens.size(),
+                                -per_step(batches[1], positives.exact_share));
     return out;
   }
 
  private:
-  [[nodiscard]] bool has_exact() const { return options_.positives != Positives::weighted; }
-  [[nodiscard]] double share_of_weighted() const {
-    if (!has_exact()) return 1.0;
-    return options_.positives == Positives::both ? 0.5 : 0.0;
-  }
-
-  [[nodiscard]] double phi_power(const Batch& q, std::int64_t update, const comm::Communicator& world) const {
-    if (share_of_weighted() == 0 || update >= options_.anneal) return 1;
-    return annealed_power(q.samples, q.log_phi, options_.anneal_ess, world);
-  }
-
-  static std::vector<double> exact_weights(const Batch& exact, double share) {
-    const double weight = -share / static_cast<double>(exact.request.n * exact.samples.T);
-    return std::vector<double>(exact.samples.tokens.size(), weight);
-  }
-
   ObjectiveOptions options_;
+  PositiveSamples positives_;
 };
 
 }  // namespace

@@ -12,132 +12,15 @@
 #include <numeric>
 #include <tuple>
 
-#include "support/tabular_problem.hpp"
+#include "support/prefix_twist.hpp"
 #include "support/tiny_learning.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/model/absorbing.hpp"
-#include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::learn {
 namespace {
 
-constexpr std::int64_t V = 4, T = 4, end_token = 1;
-
-/// log psi of every prefix of up to T tokens is a parameter.
-class PrefixTwist final : public twist::Trainable {
- public:
-  explicit PrefixTwist(const model::TabularModel& lm) : lm_(lm) {
-    std::int64_t n = 1;
-    for (std::int64_t t = 0; t < T; ++t) n = n * (V + 1) + V + 1;
-    parameters_.push_back({"table", {n, 1}, std::vector<float>(static_cast<std::size_t>(n)), false});
-  }
-  static std::size_t place(const test::Tokens& prefix) {
-    std::size_t code = 0;
-    for (const std::int64_t token : prefix) code = code * (V + 1) + static_cast<std::size_t>(token) + 1;
-    return code;
-  }
-  void set(const std::function<double(const test::Tokens&)>& log_psi) {
-    for_each_prefix([&](const test::Tokens& prefix) {
-      parameters_[0].value[place(prefix)] = static_cast<float>(log_psi(prefix));
-    });
-  }
-  template <class Use>
-  static void for_each_prefix(const Use& use) {
-    std::int64_t n = 1;
-    for (std::int64_t t = 1; t <= T; ++t) {
-      n *= V;
-      for (std::int64_t code = 0; code < n; ++code) {
-        test::Tokens prefix(static_cast<std::size_t>(t));
-        for (std::int64_t i = t - 1, rest = code; i >= 0; --i, rest /= V)
-          prefix[static_cast<std::size_t>(i)] = rest % V;
-        use(prefix);
-      }
-    }
-  }
-
-  std::int64_t vocab_size() const override { return V; }
-  at::Tensor features(const at::Tensor& hidden) const override { return hidden; }
-  void log_psi(const at::Tensor& features, std::int64_t v_begin, std::int64_t v_end,
-               at::Tensor& out) const override {
-    for (std::int64_t r = 0; r < features.size(0); ++r)
-      for (std::int64_t v = v_begin; v < v_end; ++v)
-        out.mutable_data_ptr<double>()[r * out.stride(0) + v - v_begin] =
-            parameters_[0].value[place(prefix_of(features, r, v))];
-  }
-  std::string form() const override { return "prefixes"; }
-  std::vector<twist::Parameter>& parameters() override { return parameters_; }
-  const std::vector<twist::Parameter>& parameters() const override { return parameters_; }
-  void gradient(const twist::LogPsiTerms& terms, const twist::GradientSink& sink) const override {
-    twist::GradientBlock block{0, {}, std::vector<float>(parameters_[0].value.size())};
-    std::vector<double> sums(block.values.size());
-    for (std::size_t i = 0; i < terms.tokens.size(); ++i)
-      sums[place(prefix_of(terms.hidden, static_cast<std::int64_t>(i), terms.tokens[i]))] +=
-          terms.on_log_psi[i];
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      block.values[i] = static_cast<float>(sums[i]);
-      seen[i] += sums[i];
-    }
-    sink(std::move(block));
-  }
-  void refresh() override {}
-
-  /// All gradients so far, added up.
-  mutable std::map<std::size_t, double> seen;
-
- private:
-  [[nodiscard]] test::Tokens prefix_of(const at::Tensor& hidden, std::int64_t row, std::int64_t token) const {
-    test::Tokens prefix = lm_.prefix_of(hidden.const_data_ptr<double>()[row * hidden.stride(0)]);
-    prefix.erase(prefix.begin());  // the prompt
-    prefix.push_back(token);
-    return prefix;
-  }
-
-  const model::TabularModel& lm_;
-  std::vector<twist::Parameter> parameters_;
-};
-
-/// A target with a prompt of one token, whose texts may end early.
-struct Target {
-  explicit Target(bool can_end) {
-    if (can_end) lm = std::make_unique<model::AbsorbingModel>(base, end_token, 1);
-  }
-  [[nodiscard]] const model::LanguageModel& model() const {
-    return lm != nullptr ? *lm : static_cast<const model::LanguageModel&>(*base);
-  }
-  [[nodiscard]] smc::Problem problem() const { return {model(), prompt, potential}; }
-
-  std::shared_ptr<const model::TabularModel> base =
-      std::make_shared<model::TabularModel>(model::TabularModel::random(V, 1 + T, 11, 0.7));
-  std::unique_ptr<model::AbsorbingModel> lm;
-  test::Tokens prompt{2};
-  test::RoughPotential potential{2.0};
-};
-
-/// One sequence as enumeration sees it.
-struct Path {
-  test::Tokens tokens;
-  std::vector<double> log_p0, log_q, log_psi;  // (T)
-  double log_sigma = 0;                        // not normalised
-};
-
-double sum(const std::vector<double>& x, std::int64_t n = T) {
-  return std::accumulate(x.begin(), x.begin() + n, 0.0);
-}
-
-/// All sequences of p0 > 0.
-std::vector<Path> all_paths(const Target& target, const twist::Twist& twist) {
-  std::vector<Path> out;
-  PrefixTwist::for_each_prefix([&](const test::Tokens& s) {
-    if (static_cast<std::int64_t>(s.size()) < T) return;
-    const smc::Proposal q(target.model(), twist, smc::ProposalKind::twisted);
-    const smc::ForcedPass pass = smc::forced_pass(target.problem(), q, T, s);
-    Path path{s, pass.log_p0, pass.log_q, pass.log_psi, 0};
-    path.log_sigma = sum(path.log_p0) + target.potential.log_phi({target.prompt, s, T})[0];
-    if (sum(path.log_p0) > log_zero) out.push_back(std::move(path));
-  });
-  return out;
-}
+using namespace test::prefixes;  // NOLINT: the whole test speaks of these
 
 /// - mean over t of (sigma - pi_t) of every prefix (Zhao et al. 2024, Sec. 4.1), what comes after the end of
 /// a text being the end's.
@@ -153,18 +36,11 @@ std::map<std::size_t, double> enumerated_gradient(const Target& target, const tw
     }
     const double log_sum_pi = log_sum_exp(log_pi), log_sum_sigma = log_sum_exp(log_sigma);
     for (std::size_t i = 0; i < paths.size(); ++i) {
-      const test::Tokens& s = paths[i].tokens;
-      std::int64_t n = t + 1;
-      while (n > 1 && target.lm != nullptr && s[static_cast<std::size_t>(n - 2)] == end_token) --n;
-      out[PrefixTwist::place(test::Tokens(s.begin(), s.begin() + n))] +=
+      out[place_of(target, paths[i].tokens, t)] +=
           (std::exp(log_pi[i] - log_sum_pi) - std::exp(log_sigma[i] - log_sum_sigma)) / T;
     }
   }
   return out;
-}
-
-double rough_log_psi(const test::Tokens& prefix) {
-  return 1.2 * test::rough(prefix, 9);
 }
 
 class Gradient : public testing::TestWithParam<std::tuple<Positives, bool>> {
@@ -214,10 +90,10 @@ TEST_P(Gradient, PositivesAndNegativesWeighTheSameAtEveryStep) {
     drawn.push_back(batches.draw(request, 0, twist, 5, counters));
   const Terms terms = objective->terms(drawn, {problem, twist, 0}, world);
   std::vector<FixedPointSum> sums(T), sizes(T);
-  for (const std::vector<double>& on_log_psi : terms.on_log_psi)
-    for (std::size_t i = 0; i < on_log_psi.size(); ++i) {
-      sums[i % T].add(on_log_psi[i]);
-      sizes[i % T].add(std::abs(on_log_psi[i]));
+  for (const std::vector<double>& on_score : terms.on_score)
+    for (std::size_t i = 0; i < on_score.size(); ++i) {
+      sums[i % T].add(on_score[i]);
+      sizes[i % T].add(std::abs(on_score[i]));
     }
   comm::all_reduce(std::span(sums), world);
   comm::all_reduce(std::span(sizes), world);
@@ -225,16 +101,6 @@ TEST_P(Gradient, PositivesAndNegativesWeighTheSameAtEveryStep) {
     EXPECT_NEAR(sums[t].value(), 0, 1e-13) << t;
     EXPECT_GT(sizes[t].value(), 0.05) << t;
   }
-}
-
-double kl_sigma_q(const Target& target, const twist::Twist& twist) {
-  std::vector<double> log_sigma;
-  const std::vector<Path> paths = all_paths(target, twist);
-  for (const Path& p : paths) log_sigma.push_back(p.log_sigma);
-  const double log_z = log_sum_exp(log_sigma);
-  double kl = 0;
-  for (const Path& p : paths) kl += std::exp(p.log_sigma - log_z) * (p.log_sigma - log_z - sum(p.log_q));
-  return kl;
 }
 
 TEST_P(Gradient, LowersTheEnumeratedDivergence) {

@@ -28,17 +28,17 @@ class Regression final : public Objective {
     const smc::Population& p = batch.samples;
     const double share = 1.0 / static_cast<double>(n_ * p.T);
     Terms out;
-    std::vector<double> on_log_psi(p.log_psi.size());
+    std::vector<double> on_score(p.log_psi.size());
     out.loss.emplace();
     double largest = -std::numeric_limits<double>::infinity();
     for (std::int64_t i = 0; i < p.size(); ++i)
       for (std::int64_t t = 0; t < p.T; ++t) {
         const double error = p.log_psi[p.at(i, t)] - batch.log_phi[static_cast<std::size_t>(i)];
         out.loss->add(share * error * error);
-        on_log_psi[p.at(i, t)] = 2 * share * error;
+        on_score[p.at(i, t)] = 2 * share * error;
         largest = std::max(largest, std::abs(error));
       }
-    out.on_log_psi.push_back(std::move(on_log_psi));
+    out.on_score.push_back(std::move(on_score));
     out.numbers = {{"largest_error", comm::all_reduce_max(largest, world)}};
     if (out.numbers[0].second > 1000) out.skipped = "phi is too rough";
     return out;
@@ -64,12 +64,13 @@ TEST(Objectives, AreMadeByName) {
   for (const std::string_view name : objective_names()) EXPECT_EQ(make_objective(name, {})->name(), name);
   EXPECT_EQ(regression()->name(), "regression");
   try {
-    (void)make_objective("rl", {});
+    (void)make_objective("reinforce", {});
     ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::config);
-    EXPECT_THAT(error.what(),
-                testing::HasSubstr("reading train.objective: there is no objective 'rl' (expected ctl)"));
+    EXPECT_THAT(
+        error.what(),
+        testing::HasSubstr("reading train.objective: there is no objective 'reinforce' (expected ctl, rl"));
   }
 }
 

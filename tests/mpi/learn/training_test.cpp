@@ -177,12 +177,15 @@ std::map<test::Tokens, double> exact_gradient(const test::TabularProblem& tabula
                                               const twist::Twist& twist) {
   std::vector<double> log_phi;
   const smc::Population p = every_sequence(tabular, twist, log_phi);
-  const Contrast c = contrastive_weights(p, log_phi, 1.0, comm::Communicator::self());
+  const comm::Communicator self = comm::Communicator::self();
+  const Negatives negatives = negative_weights(p, self);
+  const std::vector<double> positives = positive_weights(p, log_phi, self).value();
   std::map<test::Tokens, double> gradient;
   for (std::int64_t i = 0; i < p.size(); ++i)
     for (std::int64_t t = 0; t < p.T; ++t) {
       const auto begin = p.tokens.begin() + i * p.T;
-      gradient[test::Tokens(begin, begin + t + 1)] += c.weight[p.at(i, t)];
+      gradient[test::Tokens(begin, begin + t + 1)] +=
+          (negatives.weight[p.at(i, t)] - positives[static_cast<std::size_t>(i)]) / static_cast<double>(p.T);
     }
   return gradient;
 }
@@ -196,14 +199,15 @@ TEST(Contrast, ExactGradientVanishesAtTheOptimalTwistsOnly) {
   EXPECT_GT(largest, 1e-3);  // the control
 }
 
-TEST(Contrast, WithoutPositivesNothingIsLearned) {
+TEST(Contrast, HasNoPositivesWherePhiIsZero) {
   const comm::Communicator world = comm::Communicator::world();
   const test::TabularProblem tabular;
   std::vector<double> log_phi;
   const smc::Population p = every_sequence(tabular, tabular.rough_twist, log_phi);
   std::fill(log_phi.begin(), log_phi.end(), -std::numeric_limits<double>::infinity());
-  EXPECT_FALSE(contrastive_weights(p, log_phi, 1.0, world).has_positives);
-  EXPECT_TRUE(contrastive_weights(p, log_phi, 0.0, world).has_positives);
+  EXPECT_FALSE(positive_weights(p, log_phi, world).has_value());
+  log_phi.back() = -3;
+  EXPECT_EQ(positive_weights(p, log_phi, world).value().back(), 1.0 / world.size());
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ TEST(Config, RefusesBadTextsNamingLineKeyAndWhatIsAllowed) {
       {"smc.ess_threshold = 1.0000001", "got 1.0000001", ""},
       {"smc.resampling = Stratified",
        "expected one of: multinomial, stratified, systematic, residual, got 'Stratified'", ""},
-      {"train.objective = rl", "train.objective: expected ctl, got 'rl'", ""},
+      {"train.objective = magic", "train.objective: expected one of: ctl, ", ""},
       {"train.learning_rate = 0", "expected a finite number, above 0, got 0", ""},
       {"run.progress = yes", "run.progress: expected true or false, got 'yes'", ""},
       {"run.seed = -1", "run.seed: expected an integer, at least 0 and below 2^64, got '-1'", ""},

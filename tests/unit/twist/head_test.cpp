@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/twist/head.hpp"
 #include "twistor/twist/registry.hpp"
@@ -49,12 +50,12 @@ HeadTwist make_head(const std::string& form, double init_scale, std::uint64_t se
 class Head : public testing::TestWithParam<const char*> {
  protected:
   HeadTwist twist = make_head(GetParam(), 1.0, 3);
-  at::Tensor hidden = fixed_normal();
+  at::Tensor hidden = fixed_normal(D, 5), by_row = fixed_normal(V, 6);
 
-  static at::Tensor fixed_normal() {
-    at::Tensor out = at::empty({n, D}, at::kFloat);
-    Philox random(5, Stream::test, 0, 0);
-    for (std::int64_t i = 0; i < n * D; ++i)
+  static at::Tensor fixed_normal(std::int64_t width, std::uint64_t seed) {
+    at::Tensor out = at::empty({n, width}, at::kFloat);
+    Philox random(seed, Stream::test, 0, 0);
+    for (std::int64_t i = 0; i < n * width; ++i)
       out.mutable_data_ptr<float>()[i] = static_cast<float>(random.normal());
     return out;
   }
@@ -62,6 +63,9 @@ class Head : public testing::TestWithParam<const char*> {
   std::vector<std::int64_t> tokens{0, 5, 39, 5, 5, 12, 31, 32, 33};
   std::vector<double> weight{0.5, -1.0, 0.25, 2.0, 0.1, -0.7, 0.3, 0.9, -0.2};
 
+  [[nodiscard]] GradientTerms terms() const {
+    return {.hidden = hidden, .length = n, .tokens = tokens, .on_score = weight};
+  }
   [[nodiscard]] double loss() const {
     const std::vector<double> log_psi = log_psi_at(twist, twist.features(hidden), tokens);
     double sum = 0;
@@ -69,12 +73,28 @@ class Head : public testing::TestWithParam<const char*> {
     return sum;
   }
 
+  /// The same with terms of all tokens beside it, and of a value.
+  [[nodiscard]] GradientTerms whole_terms() const {
+    GradientTerms out = terms();
+    out.on_row = [this](std::int64_t begin, std::int64_t end) { return 0.1 * by_row.slice(1, begin, end); };
+    out.on_value = on_value;
+    return out;
+  }
+  [[nodiscard]] double whole_loss() const {
+    double sum = loss() + 0.1 * (by_row * log_psi_next(twist, hidden)).sum().item<double>();
+    const std::vector<double> values = twist.values(hidden);
+    for (std::size_t i = 0; i < values.size(); ++i) sum += on_value[i] * values[i];
+    return sum;
+  }
+  std::vector<double> on_value{0.3, 0.2, -1.0, 0.5, 0.1, 0.6, -0.2, 0.4, 0.7};
+
   static bool is_tied() { return std::string(GetParam()).starts_with("tied"); }
 
   /// By parameter; each must come once.
-  [[nodiscard]] std::vector<GradientBlock> gradient() const {
+  [[nodiscard]] std::vector<GradientBlock> gradient() const { return gradient(terms()); }
+  [[nodiscard]] std::vector<GradientBlock> gradient(const GradientTerms& of) const {
     std::map<std::size_t, GradientBlock> blocks;
-    twist.gradient({hidden, tokens, weight}, [&](GradientBlock block) {
+    twist.gradient(of, [&](GradientBlock block) {
       const std::size_t parameter = block.parameter;
       EXPECT_TRUE(blocks.emplace(parameter, std::move(block)).second) << parameter;
     });
@@ -92,6 +112,40 @@ class Head : public testing::TestWithParam<const char*> {
                   out.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(g.rows[r]) * width));
     return out;
   }
+
+  /// Compares a gradient with differences of its loss.
+  template <class Loss>
+  void expect_gradient(const std::vector<GradientBlock>& g, const Loss& loss) {
+    auto& parameters = twist.parameters();
+    int n_checked = 0, n_kinks = 0;
+    const auto check = [&](float& value, double expected, const std::string& name) {
+      const float before = value, step = 2e-3f;
+      value = before + step;
+      twist.refresh();
+      const double above = loss();
+      value = before - step;
+      twist.refresh();
+      const double below = loss();
+      value = before;
+      twist.refresh();
+      // The loss is piecewise linear in each parameter. Where a ReLU switches within the step the two sides
+      // differ, and neither is the gradient; elsewhere float32 rounding leaves about 1e-6 / step.
+      const double h = static_cast<double>(step), middle = loss();
+      if (std::abs((above - middle) - (middle - below)) > 2e-3 * h) {
+        ++n_kinks;
+        return;
+      }
+      ++n_checked;
+      EXPECT_NEAR((above - below) / (2.0 * h), expected, 4e-3) << name;
+    };
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      Parameter& p = parameters[i];
+      const std::vector<float> dense = dense_values(p, g[i]);
+      for (std::size_t e = 0; e < p.value.size(); e += 5)  // at least two of each row
+        check(p.value[e], static_cast<double>(dense[e]), p.name);
+    }
+    EXPECT_GT(n_checked, 4 * n_kinks) << "too little was checked";
+  }
 };
 
 TEST_P(Head, RowsOfTheGradientAreTheTokensThatOccur) {
@@ -107,36 +161,32 @@ TEST_P(Head, RowsOfTheGradientAreTheTokensThatOccur) {
 }
 
 TEST_P(Head, GradientIsThatOfFiniteDifferences) {
-  const std::vector<GradientBlock> g = gradient();
-  auto& parameters = twist.parameters();
-  int n_checked = 0, n_kinks = 0;
-  const auto check = [&](float& value, double expected, const std::string& name) {
-    const float before = value, step = 2e-3f;
-    value = before + step;
-    twist.refresh();
-    const double above = loss();
-    value = before - step;
-    twist.refresh();
-    const double below = loss();
-    value = before;
-    twist.refresh();
-    // The loss is piecewise linear in each parameter. Where a ReLU switches within the step the two sides
-    // differ, and neither is the gradient; elsewhere float32 rounding leaves about 1e-6 / step.
-    const double h = static_cast<double>(step), middle = loss();
-    if (std::abs((above - middle) - (middle - below)) > 2e-3 * h) {
-      ++n_kinks;
-      return;
-    }
-    ++n_checked;
-    EXPECT_NEAR((above - below) / (2.0 * h), expected, 4e-3) << name;
-  };
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    Parameter& p = parameters[i];
-    const std::vector<float> dense = dense_values(p, g[i]);
-    for (std::size_t e = 0; e < p.value.size(); e += 5)  // at least two of each row
-      check(p.value[e], static_cast<double>(dense[e]), p.name);
+  expect_gradient(gradient(), [this] { return loss(); });
+}
+
+TEST_P(Head, GradientOfWholeRowsAndOfAValueIsThatOfFiniteDifferences) {
+  TwistOptions options = options_of(1.0, 3, output_matrix());
+  options.has_value = true;
+  twist = HeadTwist(GetParam(), options);
+  for (float& w : twist.parameters()[twist.parameters().size() - 2].value) w = 0.2f;
+  twist.refresh();
+  EXPECT_EQ(twist.parameters().back().name, "value.bias");
+  expect_gradient(gradient(whole_terms()), [this] { return whole_loss(); });
+}
+
+TEST_P(Head, AProbabilityIsTheLogisticFunctionOfTheScore) {
+  TwistOptions options = options_of(is_tied() ? 100.0 : 3.0, 3, output_matrix());
+  const at::Tensor scores = log_psi_next(HeadTwist(GetParam(), options), hidden);
+  options.link = Link::log_sigmoid;
+  twist = HeadTwist(GetParam(), options);
+  EXPECT_EQ(twist.link(), Link::log_sigmoid);
+  const at::Tensor log_psi = log_psi_next(twist, hidden);
+  EXPECT_GT(scores.max().item<float>(), 2.0f);
+  for (std::int64_t i = 0; i < n * V; ++i) {
+    const auto score = static_cast<double>(scores.const_data_ptr<float>()[i]);
+    EXPECT_NEAR(static_cast<double>(log_psi.const_data_ptr<float>()[i]), log_sigmoid(score),
+                2e-7 * (1 + std::abs(score)));
   }
-  EXPECT_GT(n_checked, 4 * n_kinks) << "too little was checked";
 }
 
 TEST_P(Head, ChosenTokensHaveTheBitsOfWholeRows) {
@@ -171,7 +221,7 @@ TEST(Registry, MakesEveryForm) {
   for (const std::string_view form : twist_forms()) {
     const auto twist = make_twist(form, options);
     EXPECT_EQ(twist->form(), form);
-    EXPECT_EQ(twist->link(), "identity");
+    EXPECT_EQ(twist->link(), Link::identity);
   }
   try {
     (void)make_twist("cubic", options);

@@ -1,0 +1,27 @@
+// The state of learning in a checkpoint, and out of it.
+#pragma once
+
+#include <filesystem>
+
+#include "twistor/comm/communicator.hpp"
+#include "twistor/learn/trainer.hpp"
+#include "twistor/store/checkpoint.hpp"
+#include "twistor/twist/trainable.hpp"
+
+namespace twistor::learn {
+
+/// The newest valid generation of a checkpoint, which the first rank reads and verifies for all. *Collective
+/// over world.* Throws as store::load_checkpoint().
+[[nodiscard]] store::Checkpoint load_checkpoint(const std::filesystem::path& file,
+                                                const comm::Communicator& world);
+
+/// Everything that learning needs to go on. *Local.*
+void save(Trainer& trainer, store::Checkpoint& checkpoint);
+
+/// Gives the trainer the state that was saved, and its twist the parameters. *Local.* Throws Error(data) if
+/// names or shapes do not fit.
+void restore(Trainer& trainer, const store::Checkpoint& checkpoint);
+/// The twist's link and parameters alone.
+void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint);
+
+}  // namespace twistor::learn

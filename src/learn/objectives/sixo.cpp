@@ -1,0 +1,85 @@
+// SIXO (Lawson et al. 2022; Zhao et al. 2024, app. on SIXO): psi_t as the ratio of sigma to p0 that a
+// classifier finds when it tells prefixes of positive samples from prefixes of p0.
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "twistor/base/log_space.hpp"
+#include "twistor/learn/positives.hpp"
+#include "twistor/learn/registry.hpp"
+
+namespace twistor::learn {
+namespace {
+
+class Sixo final : public Objective {
+ public:
+  explicit Sixo(const ObjectiveOptions& options) : options_(options), positives_(options) {}
+
+  std::string_view name() const override { return "sixo"; }
+
+  /// Positives of q, exact ones, and as many negatives of p0 as there are samples of q or of sigma.
+  std::vector<Request> wants() const override {
+    std::vector<Request> out;
+    if (positives_.has_weighted()) out.push_back({Source::proposal, options_.batch});
+    if (positives_.has_exact()) out.push_back(positives_.exact_request());
+    out.push_back({Source::base, options_.batch});
+    return out;
+  }
+
+  std::int64_t inner_epochs() const override { return options_.inner_epochs_or(1); }
+
+  Terms terms(std::span<const Batch> batches, const Current& current,
+              const comm::Communicator& world) const override {
+    PositiveWeights positives = positives_.weigh(batches[0], current.update, world);
+    Terms out;
+    out.loss.emplace();
+    out.numbers = {{"phi_power", positives.power}};
+    out.skipped = std::move(positives.skipped);
+    for (const Batch& batch : batches) {
+      if (batch.request.source == Source::base) {
+        add(batch, per_step(batch), -1, out);
+      } else if (batch.request.source == Source::exact) {
+        add(batch, per_step(batch, positives.exact_share), 1, out);
+      } else {
+        add_weighted(batch, positives.weighted, out);
+      }
+    }
+    return out;
+  }
+
+ private:
+  /// -weight log sigmoid(sign log psi) for every step. // weight: of a step of sequence i
+  template <class Weight>
+  static void add_each(const Batch& batch, const Weight& weight, int sign, Terms& out) {
+    const smc::Population& p = batch.samples;
+    std::vector<double>& on_score = out.on_score.emplace_back(p.tokens.size());
+    for (std::int64_t i = 0; i < p.size(); ++i)
+      for (std::int64_t t = 0; t < p.T; ++t) {
+        const double x = sign * p.log_psi[p.at(i, t)], w = weight(i);
+        out.loss->add(-w * log_sigmoid(x));
+        on_score[p.at(i, t)] = -w * sign * std::exp(log_sigmoid(-x));
+      }
+  }
+  static void add(const Batch& batch, double weight, int sign, Terms& out) {
+    add_each(
+        batch, [&](std::int64_t) { return weight; }, sign, out);
+  }
+  static void add_weighted(const Batch& batch, std::span<const double> weighted, Terms& out) {
+    const auto T = static_cast<double>(batch.samples.T);
+    add_each(
+        batch,
+        [&](std::int64_t i) { return weighted.empty() ? 0.0 : weighted[static_cast<std::size_t>(i)] / T; }, 1,
+        out);
+  }
+
+  ObjectiveOptions options_;
+  PositiveSamples positives_;
+};
+
+}  // namespace
+
+std::unique_ptr<Objective> make_sixo(const ObjectiveOptions& options) {
+  return std::make_unique<Sixo>(options);
+}
+
+}  // namespace twistor::learn
