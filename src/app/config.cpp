@@ -37,14 +37,6 @@ bool operator==(const Config& a, const Config& b) {
   return config::are_equal(fields_of(x), fields_of(y));
 }
 
-std::string value_of(const Config& config, std::string_view key) {
-  Config copy = config;
-  const config::Fields fields = fields_of(copy);
-  const config::Field* field = fields.find(key);
-  TWISTOR_ASSERT(field != nullptr, fmt::format("there is a key {}", key));
-  return config::format_value(*field);
-}
-
 Config parse_config(std::string_view text, const std::string& name,
                     std::span<const config::Override> overrides) {
   Config config;

@@ -56,6 +56,14 @@ void TrainConfig::visit_keys(const config::Visitor& visit) {
   visit(key("checkpoint_every", "updates between checkpoints, 0: only at the end", count_from(0)),
         &checkpoint_every);
   visit(key("evaluate", "evaluate before each epoch and at the end"), &evaluate);
+  visit(key("start", "checkpoint whose twist learning starts from, empty: a fresh twist"), &start);
+  visit(key("max_seconds", "learning ends after so many, 0: never", config::non_negative), &max_seconds);
+  visit(key("max_samples", "learning ends after so many drawn sequences, 0: never", count_from(0)),
+        &max_samples);
+  visit(key("keep", "which of the evaluated twists the run ends with"), config::Choice(keep));
+  visit(key("patience", "keep = best: evaluations without a better one that end learning, 0: never",
+            count_from(0)),
+        &patience);
 }
 
 void EvaluateConfig::visit_keys(const config::Visitor& visit) {
@@ -68,18 +76,6 @@ void EvaluateConfig::visit_keys(const config::Visitor& visit) {
   visit(key("enumerate_q", "where the target is enumerated, q too, which makes divergences exact"),
         &enumerate_q);
   visit(key("log_z", "log Z where it is known from elsewhere, overrides what the run finds"), &log_z);
-}
-
-void SampleConfig::visit_keys(const config::Visitor& visit) {
-  visit(key("count", "sequences to draw", count_from(1)), &count);
-  visit(key("from", "one particle of each of count populations, or all particles with weights"),
-        Choice(from));
-  visit(key("unique", "write repeated texts once, with their number"), &unique);
-  visit(key("top", "write only so many, the best by log phi (draws) or weight (population); 0: all",
-            count_from(0)),
-        &top);
-  visit(key("format", "format of the file"), Choice(format));
-  visit(key("path", "file to write, empty: run.output/samples.jsonl or .csv"), &path);
 }
 
 void RunConfig::visit_keys(const config::Visitor& visit) {

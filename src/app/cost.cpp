@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "twistor/base/log.hpp"
+#include "twistor/learn/registry.hpp"
 #include "twistor/smc/speed.hpp"
 #include "twistor/twist/twist.hpp"
 
@@ -51,8 +52,8 @@ std::vector<report::Work> work_of_training(const Config& config, std::int64_t fi
   const TrainConfig& train = config.train;
   const std::int64_t updates = std::max<std::int64_t>(0, train.updates - first_update);
   if (updates > 0)
-    work.push_back(
-        sequences(fmt::format("learning ({} updates)", updates), updates * train.samples.batch, config));
+    work.push_back(sequences(fmt::format("learning ({} updates)", updates),
+                             updates * learn::samples_of_update(train.objective, train.samples), config));
   std::int64_t n = 1;  // at the end; before each epoch that has not begun; of the base model
   if (train.evaluate) {
     std::int64_t begin = 0;

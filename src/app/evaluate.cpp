@@ -6,7 +6,6 @@
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/base/stopwatch.hpp"
-#include "twistor/config/paths.hpp"
 #include "twistor/learn/checkpoint.hpp"
 
 namespace twistor::app {
@@ -14,9 +13,7 @@ namespace twistor::app {
 int evaluate(const Invocation& invocation) {
   const Stopwatch watch;
   Session session(invocation.config, invocation.config_file);
-  const std::string& given = session.config().evaluate.checkpoint;
-  const store::Checkpoint checkpoint = learn::load_checkpoint(
-      given.empty() ? session.output("checkpoint.h5") : config::output_path(given), session.world());
+  const store::Checkpoint checkpoint = learn::load_checkpoint(twist_file(session), session.world());
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist(checkpoint.objective);
   learn::restore(*twist, checkpoint);

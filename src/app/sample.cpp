@@ -15,7 +15,6 @@
 #include "twistor/config/paths.hpp"
 #include "twistor/exact/sample_set.hpp"
 #include "twistor/learn/checkpoint.hpp"
-#include "twistor/report/json_line.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/sample_file.hpp"
 #include "twistor/report/sample_table.hpp"
@@ -35,7 +34,7 @@ struct LoadedTwist {
 /// *Collective over the world.* With q = p0 there need not be any checkpoint.
 LoadedTwist load_twist(Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
-  const auto file = given.empty() ? session.output("checkpoint.h5") : config::output_path(given);
+  const auto file = twist_file(session);
   std::int64_t is_there = 0;
   if (session.is_root())
     is_there = std::filesystem::exists(file) || std::filesystem::exists(previous_generation(file));
@@ -78,13 +77,6 @@ estimate::Draws draw(const Session& session, const twist::Twist& twist, const Un
   return draws;
 }
 
-/// K of the largest population.
-std::int64_t particles(const Config& config) {
-  return config.sample.from == estimate::DrawFrom::draws
-             ? config.smc.sweep.particles
-             : std::min(config.smc.sweep.particles, config.sample.count);
-}
-
 /// Texts, or token ids where there is no tokenizer.
 std::string key_of(const Session& session, std::span<const std::int64_t> tokens) {
   return session.tokenizer() != nullptr ? session.decode(tokens) : fmt::format("{}", fmt::join(tokens, " "));
@@ -93,7 +85,9 @@ std::string key_of(const Session& session, std::span<const std::int64_t> tokens)
 void print_summary(const Session& session, const estimate::Draws& draws,
                    const std::vector<report::SampleRow>& rows, const exact::BaseDraws& base) {
   report::SampleSummary summary{
-      .base_log_phi = base.log_phi, .draws = draws, .particles = particles(session.config())};
+      .base_log_phi = base.log_phi,
+      .draws = draws,
+      .particles = session.config().sample.particles_of(session.config().smc.sweep.particles)};
   for (const report::SampleRow& row : rows) summary.keys.push_back(key_of(session, row.sequence.tokens));
   const auto T = static_cast<std::size_t>(session.config().target.length);
   for (std::size_t i = 0; i < base.log_phi.size(); ++i)
@@ -109,18 +103,12 @@ report::SampleHead head_of(const Session& session) {
   return head;
 }
 
-/// Thins the rows out as asked and writes them.
-void write(const Session& session, std::vector<report::SampleRow> rows) {
-  const SampleConfig& options = session.config().sample;
-  const std::string name = fmt::format("samples.{}", name_of(options.format));
-  const auto file = options.path.empty() ? session.output(name) : config::output_path(options.path);
-  if (options.unique) rows = report::merge_repeats(rows);
-  if (options.top > 0) rows = report::best_rows(std::move(rows), options.top, options.from);
-  const report::SampleHead head = head_of(session);
-  report::write_text_atomically(file.string(), options.format == report::SampleFormat::csv
-                                                   ? report::to_csv(rows, head)
-                                                   : report::to_jsonl(rows, head));
-  log_info(fmt::format("{} lines written to {}", rows.size(), file.string()));
+void write(const Session& session, const std::vector<report::SampleRow>& rows) {
+  const report::SampleOptions& options = session.config().sample;
+  const auto file = options.path.empty() ? session.output(fmt::format("samples.{}", name_of(options.format)))
+                                         : config::output_path(options.path);
+  const std::size_t n = report::write_samples(file, rows, head_of(session), options);
+  log_info(fmt::format("{} lines written to {}", n, file.string()));
 }
 
 }  // namespace
@@ -147,7 +135,8 @@ int sample(const Invocation& invocation) {
   write(session, rows);
   unfinished.remove();
   print_summary(session, draws, rows, base);
-  for (const std::string& warning : report::sample_warnings(draws, particles(session.config())))
+  for (const std::string& warning : report::sample_warnings(
+           draws, session.config().sample.particles_of(session.config().smc.sweep.particles)))
     log_warning(warning);
   return 0;
 }

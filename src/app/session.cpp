@@ -84,13 +84,9 @@ void Session::load_model(const std::filesystem::path& config_file) {
   lm_ = model::load_language_model(path, {config_.model.dtype, weight_memory(), engine_});
   tokenizer_ = text::load_tokenizer(path);
   if (tokenizer_ == nullptr || config_.model.padded_tokens == model::PaddedTokens::keep) return;
-  const std::vector<model::TokenRange> padded = model::padded_tokens(*lm_, *tokenizer_);
+  const std::string padded = model::padding_notice(*lm_, *tokenizer_);
   lm_ = model::mask_padded_tokens(std::move(lm_), *tokenizer_);
-  if (is_root() && !padded.empty())
-    log_info(
-        fmt::format("the vocabulary is padded: {} stand for no token and are never drawn "
-                    "(model.padded_tokens = mask)",
-                    model::describe(padded)));
+  if (is_root() && !padded.empty()) log_info(padded);
 }
 
 model::WeightMemory Session::weight_memory() {
@@ -103,17 +99,11 @@ model::WeightMemory Session::weight_memory() {
 }
 
 void Session::make_end_absorbing() {
-  const std::string doing = "reading target.stop_at_eos";
-  std::vector<std::int64_t> ends = config_.target.end_token;
-  if (ends.empty() && tokenizer_ != nullptr) ends = tokenizer_->end_ids();
-  TWISTOR_CHECK(!ends.empty(), ErrorKind::config, doing,
-                "the model's files name no end-of-text token: eos_token_id and eos_token are missing or null",
-                "give one or several ids: target.end_token");
-  TWISTOR_CHECK(config_.target.potential != "continuation", ErrorKind::config, doing,
+  TWISTOR_CHECK(config_.target.potential != "continuation", ErrorKind::config, "reading target.stop_at_eos",
                 "the potential continuation asks what follows s, and nothing follows a text that has ended",
                 "set target.stop_at_eos = false, or choose another potential");
-  lm_ = std::make_unique<model::AbsorbingModel>(std::move(lm_), model::EndRule(ends),
-                                                static_cast<std::int64_t>(prompt_.ids.size()));
+  lm_ = model::make_end_absorbing(std::move(lm_), config_.target.end_token, tokenizer_.get(),
+                                  static_cast<std::int64_t>(prompt_.ids.size()));
 }
 
 void Session::make_potential(const std::filesystem::path& config_file) {

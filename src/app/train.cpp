@@ -9,9 +9,12 @@
 #include "twistor/app/signals.hpp"
 #include "twistor/app/train_checkpoint.hpp"
 #include "twistor/app/train_log.hpp"
+#include "twistor/app/twist_store.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/communicator.hpp"
+#include "twistor/config/paths.hpp"
+#include "twistor/learn/checkpoint.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
 
@@ -21,6 +24,7 @@ namespace {
 learn::TrainOptions train_options(const Config& config) {
   learn::TrainOptions options = config.train.trainer;
   options.length = config.target.length;
+  options.n_updates = config.train.updates;
   options.seed = config.run.seed;
   return options;
 }
@@ -39,10 +43,15 @@ class Training {
                  train_options(session_.config()), source_, session_.world()),
         // Up to here nothing of an earlier run was replaced: all checks are done.
         earlier_(checkpoint_.resume(trainer_)),
-        log_(session_, trainer_.n_updates()) {}
+        log_(session_, trainer_.n_updates()) {
+    const std::string& start = session_.config().train.start;
+    if (trainer_.n_updates() == 0 && !start.empty())
+      learn::start_from(config::output_path(start), session_.lm().fingerprint(), *twist_, session_.world());
+  }
 
   int run() {
     learn();
+    take_best();
     forget_base(session_);
     finish(session_, log_.sinks(), base(), earlier_.first ? &*earlier_.first : nullptr, last_,
            log_.counters(), watch_.seconds());
@@ -63,11 +72,12 @@ class Training {
   /// Throws Stopped after a signal; the checkpoint is written then.
   void learn() {
     const TrainConfig& train = session_.config().train;
-    const learn::Plan plan{train.epoch_ends(), train.checkpoint_every, train.evaluate};
+    const learn::Plan plan{train.epoch_ends(), train.checkpoint_every, train.evaluate, train.max_seconds,
+                           train.max_samples};
     const learn::Hooks hooks{
         .updated = [this](const learn::UpdateReport& report,
                           double seconds) { log_.updated(report, trainer_.n_updates(), seconds); },
-        .evaluate = [this] { evaluate(); },
+        .evaluate = [this] { return evaluate(); },
         .save = [this] { checkpoint_.save(*twist_, trainer_, earlier_); }};
     try {
       const bool is_done = learn::train(trainer_, plan, hooks, session_.interrupt());
@@ -82,14 +92,16 @@ class Training {
   }
 
   /// Learning that starts from psi = 1 has evaluated the base model before its first update.
-  [[nodiscard]] bool starts_from_base() const { return session_.config().twist.init_scale == 0; }
+  [[nodiscard]] bool starts_from_base() const {
+    return session_.config().twist.init_scale == 0 && session_.config().train.start.empty();
+  }
   [[nodiscard]] const estimate::Evaluation* base() const {
     const std::optional<estimate::Evaluation>& found = starts_from_base() ? earlier_.first : earlier_.base;
     return found ? &*found : nullptr;
   }
 
-  /// Throws Stopped after a signal.
-  void evaluate() {
+  /// Whether learning goes on. Throws Stopped after a signal.
+  bool evaluate() {
     log_.pause();
     const Config& config = session_.config();
     const bool is_last = trainer_.n_updates() == config.train.updates;
@@ -102,6 +114,37 @@ class Training {
     estimate::share_log_z({base ? &*base : nullptr, first ? &*first : nullptr, &last_});
     log_.evaluated(last_);
     if (!earlier_.first && last_.update == 0) earlier_.first = last_;
+    return config.train.keep == Keep::last || still_closes();
+  }
+
+  /// Notes the evaluation if it is the best so far; false if there was no better one for too long.
+  bool still_closes() {
+    const auto& best = earlier_.best;
+    if (best && best->update == last_.update) return true;  // a run that goes on evaluates it once more
+    if (!best || estimate::distance_from_target(last_) < estimate::distance_from_target(*best)) {
+      earlier_.best = last_;
+      earlier_.n_worse = 0;
+      checkpoint_.save_best(*twist_, trainer_, earlier_);
+      return true;
+    }
+    ++earlier_.n_worse;
+    const std::int64_t patience = session_.config().train.patience;
+    if (patience == 0 || earlier_.n_worse < patience) return true;
+    if (session_.is_root())
+      log_info(
+          fmt::format("learning ends after update {}: no evaluation of the last {} was better than that "
+                      "after update {}",
+                      last_.update, earlier_.n_worse, best->update));
+    return false;
+  }
+
+  /// The run's result is then the best twist, not the last one.
+  void take_best() {
+    if (!earlier_.best || earlier_.best->update == last_.update) return;
+    last_ = *earlier_.best;
+    if (session_.is_root())
+      log_info(fmt::format("the best twist is that after update {}, in {}", last_.update,
+                           session_.output("best.h5").string()));
   }
 
   Stopwatch watch_;
@@ -122,11 +165,8 @@ class Training {
 int train(const Invocation& invocation) {
   const std::int64_t n_shards = invocation.config.train.trainer.n_shards;
   const comm::Communicator world = comm::Communicator::world();
-  if (world.rank() == 0 && world.size() > n_shards)
-    log_warning(fmt::format(
-        "{} of {} ranks will idle while gradients are computed: train.shards = {} (another number "
-        "gives other learned bits); all ranks sample and evaluate",
-        world.size() - n_shards, world.size(), n_shards));
+  const std::string idle = learn::idle_ranks_notice(world.size(), n_shards);
+  if (world.rank() == 0 && !idle.empty()) log_warning(idle);
   return Training(invocation).run();
 }
 

@@ -8,10 +8,10 @@
 #include <system_error>
 
 #include "twistor/app/twist_store.hpp"
-#include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/exact/source.hpp"
 #include "twistor/learn/checkpoint.hpp"
 
 namespace twistor::app {
@@ -35,10 +35,7 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
 
 void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
   if (session_.config().train.samples.positives == learn::Positives::weighted) return;
-  Sha256 digest;
-  digest.add(fmt::format("{} of {} tokens\n", samples.n(), samples.length));
-  digest.add(std::as_bytes(std::span(samples.tokens.values)));
-  learned_samples_ = digest.finish_hex();
+  learned_samples_ = exact::digest(samples);
   const std::string before = found_ ? found_->learned_samples : std::string{};
   TWISTOR_CHECK(
       before.empty() || before == learned_samples_, ErrorKind::config,
@@ -62,8 +59,12 @@ EarlierEvaluations TrainCheckpoint::resume(learn::Trainer& trainer) {
   if (session_.config().run.resume == Resume::never) put_aside();
   if (!found_) return {};
   learn::restore(trainer, *found_);
-  const EarlierEvaluations earlier{estimate::evaluation_from_numbers(found_->numbers, "base"),
-                                   estimate::evaluation_from_numbers(found_->numbers, "before")};
+  const auto worse = found_->numbers.find("progress.worse");
+  const EarlierEvaluations earlier{
+      estimate::evaluation_from_numbers(found_->numbers, "base"),
+      estimate::evaluation_from_numbers(found_->numbers, "before"),
+      estimate::evaluation_from_numbers(found_->numbers, "best"),
+      worse == found_->numbers.end() ? 0 : static_cast<std::int64_t>(worse->second)};
   saved_at_ = found_->update;
   if (session_.is_root()) log_info(fmt::format("resuming after update {}", found_->update));
   found_.reset();
@@ -84,14 +85,31 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
   if (saved_at_ == trainer.n_updates()) return;
   saved_at_ = trainer.n_updates();
   if (!session_.is_root()) return;
-  store::Checkpoint checkpoint = to_checkpoint(session_, twist, trainer);
-  checkpoint.learned_samples = learned_samples_;
-  if (evaluations.first) checkpoint.numbers = estimate::to_numbers(*evaluations.first, "before");
-  if (evaluations.base) checkpoint.numbers.merge(estimate::to_numbers(*evaluations.base, "base"));
+  const store::Checkpoint checkpoint = checkpoint_of(twist, trainer, evaluations);
   if (const std::string notice = store::size_notice(checkpoint); !notice.empty() && !has_said_size_)
     log_info(notice);
   has_said_size_ = true;
   store::write_checkpoint(file_, checkpoint);
+}
+
+void TrainCheckpoint::save_best(const twist::Trainable& twist, learn::Trainer& trainer,
+                                const EarlierEvaluations& evaluations) const {
+  if (session_.is_root())
+    store::write_checkpoint(session_.output("best.h5"), checkpoint_of(twist, trainer, evaluations));
+}
+
+store::Checkpoint TrainCheckpoint::checkpoint_of(const twist::Trainable& twist, learn::Trainer& trainer,
+                                                 const EarlierEvaluations& evaluations) const {
+  store::Checkpoint checkpoint = to_checkpoint(session_, twist, trainer);
+  checkpoint.learned_samples = learned_samples_;
+  const auto add = [&](const std::optional<estimate::Evaluation>& evaluation, const char* prefix) {
+    if (evaluation) checkpoint.numbers.merge(estimate::to_numbers(*evaluation, prefix));
+  };
+  add(evaluations.first, "before");
+  add(evaluations.base, "base");
+  add(evaluations.best, "best");
+  if (evaluations.best) checkpoint.numbers["progress.worse"] = static_cast<double>(evaluations.n_worse);
+  return checkpoint;
 }
 
 }  // namespace twistor::app

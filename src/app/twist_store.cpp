@@ -22,6 +22,12 @@ store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& 
   return c;
 }
 
+std::filesystem::path twist_file(const Session& session) {
+  const std::string& given = session.config().evaluate.checkpoint;
+  if (!given.empty()) return config::output_path(given);
+  return session.output(session.config().train.keep == Keep::best ? "best.h5" : "checkpoint.h5");
+}
+
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {
   require_compatible(checkpoint,
                      {.config = session.config(),

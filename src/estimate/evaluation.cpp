@@ -252,6 +252,17 @@ Evaluation make_evaluation(const Findings& found, const KnownTarget& known) {
   return e;
 }
 
+double distance_from_target(const Evaluation& e) {
+  double gap = std::numeric_limits<double>::infinity(), lower = -gap;
+  for (const std::string pair : {"log_z.sis_", "log_z.smc_"}) {
+    const NamedEstimate &below = e.find(pair + "lower"), &above = e.find(pair + "upper");
+    if (below.is_made()) lower = std::max(lower, below.value.mean);
+    if (below.is_made() && above.is_made())
+      gap = std::min(gap, std::abs(above.value.mean - below.value.mean));
+  }
+  return std::isinf(gap) ? -lower : gap;
+}
+
 std::map<std::string, double> to_numbers(const Evaluation& e, const std::string& prefix) {
   std::map<std::string, double> out;
   const auto add = [&](const std::string& name, double value) {

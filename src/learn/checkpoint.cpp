@@ -22,7 +22,10 @@ using store::Checkpoint;
 
 /// The parts of the state and where a checkpoint has them.
 constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {
-    {"update", &Checkpoint::update}, {"adam_step", &Checkpoint::adam_step}};
+    {"update", &Checkpoint::update},
+    {"adam_step", &Checkpoint::adam_step},
+    {"samples", &Checkpoint::samples},
+    {"milliseconds", &Checkpoint::milliseconds}};
 constexpr std::pair<std::string_view, std::string Checkpoint::*> texts[] = {
     {"objective", &Checkpoint::objective}, {"link", &Checkpoint::link}};
 constexpr std::pair<std::string_view, store::NamedArrays Checkpoint::*> folders[] = {
@@ -106,6 +109,20 @@ void restore(Trainer& trainer, const store::Checkpoint& checkpoint) {
 void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint) {
   CheckpointVisitor visitor(checkpoint);
   visit_twist(twist, visitor);
+}
+
+void start_from(const std::filesystem::path& file, const std::string& model_fingerprint,
+                twist::Trainable& twist, const comm::Communicator& world) {
+  const store::Checkpoint checkpoint = load_checkpoint(file, world);
+  const std::string doing = "starting from " + file.string(),
+                    hint = "name a checkpoint of this model and twist.form";
+  TWISTOR_CHECK(checkpoint.model_fingerprint == model_fingerprint, ErrorKind::config, doing,
+                "its language model is not that of model.path, model.dtype and model.padded_tokens", hint);
+  TWISTOR_CHECK(
+      checkpoint.twist_form == twist.form(), ErrorKind::config, doing,
+      fmt::format("twist.form is '{}' there and '{}' in this run", checkpoint.twist_form, twist.form()),
+      hint);
+  restore(twist, checkpoint);
 }
 
 }  // namespace twistor::learn

@@ -1,6 +1,10 @@
 // The keys train.* of objectives and of the trainer.
 #include "twistor/learn/options.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
 #include "twistor/config/make_key.hpp"
 
 namespace twistor::learn {
@@ -32,9 +36,21 @@ void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
 
 void TrainOptions::visit_keys(const config::Visitor& visit) {
   visit(learning(key("learning_rate", "Adam's step size", config::positive)), &adam.learning_rate);
+  visit(learning(key("warm_up", "first updates, in which the step size rises", config::count_from(0))),
+        &warm_up);
+  visit(learning(key("decay", "how the step size falls until the last update")), config::Choice(decay));
+  visit(learning(key("clip_norm", "longest gradient, 0: any", config::non_negative)), &clip_norm);
   visit(
       learning(key("shards", "fixed parts of a batch, for the same sums on any number of ranks", {1, 65536})),
       &n_shards);
+}
+
+double rate_factor(const TrainOptions& o, std::int64_t update) {
+  if (update < o.warm_up) return static_cast<double>(update + 1) / static_cast<double>(o.warm_up);
+  if (o.decay == Decay::none || update >= o.n_updates) return 1;
+  const double done = static_cast<double>(update - o.warm_up) /
+                      static_cast<double>(std::max<std::int64_t>(1, o.n_updates - o.warm_up));
+  return o.decay == Decay::linear ? 1 - done : 0.5 * (1 + std::cos(std::numbers::pi * done));
 }
 
 }  // namespace twistor::learn

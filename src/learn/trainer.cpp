@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -50,7 +52,7 @@ UpdateReport Trainer::update() {
     complete(terms, batches);
     comm::all_reduce(std::span(&*terms.loss, 1), world_);
     if (epoch == 0) report.loss = terms.loss->value();
-    descend(batches, terms, report.times);
+    descend(batches, terms, report);
   }
   ++update_;
   return report;
@@ -64,6 +66,7 @@ std::vector<Batch> Trainer::draw(std::uint64_t seed, UpdateReport& report) {
     const std::int64_t number = is_exact ? n_exact++ : n_sweeps++;
     batches.push_back(timed(is_exact ? report.times.positives_s : report.times.sample_s,
                             [&] { return source_.draw(request, number, twist_, seed, report.times.sweep); }));
+    if (!is_exact) n_samples_ += request.n;
     if (!is_exact && number == 0) report.log_z = batches.back().log_z;
     if (request.source == Source::proposal && report.numbers.empty()) {
       const BatchMeans means = means_of(batches.back(), world_);
@@ -95,8 +98,10 @@ void Trainer::complete(Terms& terms, std::span<const Batch> batches) const {
   if (!terms.loss) terms.loss = linear;
 }
 
-/// Gradient of each shard; sum in a fixed tree and Adam, a few parameters at a time.
-void Trainer::descend(std::span<const Batch> batches, const Terms& terms, UpdateTimes& times) {
+/// Gradient of each shard; sum in a fixed tree and Adam, a few parameters at a time unless the whole
+/// gradient's length matters.
+void Trainer::descend(std::span<const Batch> batches, const Terms& terms, UpdateReport& report) {
+  UpdateTimes& times = report.times;
   const std::vector<twist::Parameter>& parameters = twist_.parameters();
   GradientSum gradient(parameters, shards_, world_);
   timed(times.gradient_s, [&] {
@@ -104,13 +109,38 @@ void Trainer::descend(std::span<const Batch> batches, const Terms& terms, Update
       shard_gradient(s, batches, terms, gradient.sink(static_cast<std::size_t>(s)));
   });
   ++adam_step_;
+  std::vector<twist::GradientBlock> waiting;
   for (std::size_t group = 0; group < gradient.n_groups(); ++group) {
-    const auto sums = timed(times.reduce_s, [&] { return gradient.take(group); });
+    auto sums = timed(times.reduce_s, [&] { return gradient.take(group); });
+    if (options_.clip_norm > 0) {
+      std::ranges::move(sums, std::back_inserter(waiting));
+      continue;
+    }
     timed(times.step_s, [&] {
       for (const twist::GradientBlock& sum : sums) adam(sum);
     });
   }
-  timed(times.step_s, [&] { twist_.refresh(); });
+  timed(times.step_s, [&] {
+    clip(waiting, report);
+    for (const twist::GradientBlock& sum : waiting) adam(sum);
+    twist_.refresh();
+  });
+}
+
+/// Every rank has the whole sum, so every rank finds the same norm.
+void Trainer::clip(std::vector<twist::GradientBlock>& gradient, UpdateReport& report) const {
+  if (options_.clip_norm == 0) return;
+  double squares = 0;
+  for (const twist::GradientBlock& block : gradient)
+    for (const float g : block.values) squares += static_cast<double>(g) * static_cast<double>(g);
+  const double norm = std::sqrt(squares);
+  const bool is_first =
+      std::ranges::none_of(report.numbers, [](const auto& n) { return n.first == "gradient_norm"; });
+  if (is_first) report.numbers.emplace_back("gradient_norm", norm);
+  if (norm <= options_.clip_norm) return;
+  const auto factor = static_cast<float>(options_.clip_norm / norm);
+  for (twist::GradientBlock& block : gradient)
+    for (float& g : block.values) g *= factor;
 }
 
 void Trainer::shard_gradient(std::int64_t shard, std::span<const Batch> batches, const Terms& terms,
@@ -147,16 +177,24 @@ void Trainer::shard_gradient(std::int64_t shard, std::span<const Batch> batches,
 void Trainer::adam(const twist::GradientBlock& gradient) {
   twist::Parameter& p = twist_.parameters()[gradient.parameter];
   AdamMoments& moments = moments_[p.name];
+  AdamOptions options = options_.adam;
+  options.learning_rate *= rate_factor(options_, update_);
   if (p.has_row_gradient) {
-    adam_rows(options_.adam, adam_step_, gradient.rows, gradient.values, p.width(), p.value, moments);
+    adam_rows(options, adam_step_, gradient.rows, gradient.values, p.width(), p.value, moments);
   } else {
-    adam_step(options_.adam, adam_step_, gradient.values, p.value, moments);
+    adam_step(options, adam_step_, gradient.values, p.value, moments);
   }
+}
+
+void Trainer::add_seconds(double seconds) {
+  milliseconds_ += static_cast<std::int64_t>(std::llround(seconds * 1e3));
 }
 
 void Trainer::visit_state(StateVisitor& visitor) {
   visitor.count("update", update_);
   visitor.count("adam_step", adam_step_);
+  visitor.count("samples", n_samples_);
+  visitor.count("milliseconds", milliseconds_);
   const std::string name(objective_->name());
   std::string objective = name;
   visitor.text("objective", objective);

@@ -32,6 +32,8 @@ void visit(Checkpoint& c, Visitor& v) {
   v.attribute("update", c.update);
   v.attribute("seed", c.seed);
   v.attribute("adam_step", c.adam_step);
+  v.attribute("samples", c.samples, 0);
+  v.attribute("milliseconds", c.milliseconds, 0);
   v.attribute("exact_samples_path", c.exact_samples_path);
   v.attribute("learned_samples", c.learned_samples, "");
   v.attribute("target_identity", c.target_identity, "");
@@ -52,7 +54,11 @@ class Writer {
     for (const auto& [name, array] : arrays) view_.datasets.emplace(folder + "/" + name, view_of(array));
   }
   template <class T>
-  void attribute(const char* name, const T& value, const char* = nullptr) {
+  void attribute(const char* name, const T& value) {
+    view_.attributes.emplace(name, value);
+  }
+  template <class T, class Older>
+  void attribute(const char* name, const T& value, const Older&) {
     view_.attributes.emplace(name, value);
   }
   void attribute(const char* name, std::uint64_t value) {
@@ -91,8 +97,9 @@ class Reader {
   void attribute(const char* name, T& value) const {
     value = archive_.attribute<T>(name);
   }
-  void attribute(const char* name, std::string& value, const char* older) const {
-    value = archive_.attributes.contains(name) ? archive_.attribute<std::string>(name) : older;
+  template <class T, class Older>
+  void attribute(const char* name, T& value, const Older& older) const {
+    value = archive_.attributes.contains(name) ? archive_.attribute<T>(name) : T{older};
   }
   void attribute(const char* name, std::uint64_t& value) const {
     value = std::bit_cast<std::uint64_t>(archive_.attribute<std::int64_t>(name));

@@ -43,7 +43,7 @@ struct TinyTask {
 /// A twist and its trainer. `task` and `comm` must outlive it.
 struct Learner {
   Learner(const TinyTask& task, const std::string& form, std::unique_ptr<learn::Objective> objective,
-          const comm::Communicator& comm, std::int64_t n_shards = 8)
+          const comm::Communicator& comm, std::int64_t n_shards = 8, learn::TrainOptions options = {})
       : twist(twist::make_twist(form, {.width = task.lm->feature_size(),
                                        .vocab_size = task.lm->vocab_size(),
                                        .precision = task.p,
@@ -53,9 +53,8 @@ struct Learner {
                                        .has_value = objective->has_value(),
                                        .engine = task.lm->engine(),
                                        .output_matrix = task.lm->output_matrix()})),
-        trainer(task.problem, *twist, std::move(objective),
-                {.length = TinyTask::T, .n_shards = n_shards, .adam = {.learning_rate = 3e-3}}, task.source,
-                comm) {}
+        trainer(task.problem, *twist, std::move(objective), with_task(options, n_shards), task.source, comm) {
+  }
 
   const std::vector<twist::Parameter>& learn(std::int64_t updates) {
     for (std::int64_t i = 0; i < updates; ++i) last = trainer.update();
@@ -65,6 +64,14 @@ struct Learner {
   std::unique_ptr<twist::Trainable> twist;
   learn::Trainer trainer;
   learn::UpdateReport last;
+
+ private:
+  static learn::TrainOptions with_task(learn::TrainOptions options, std::int64_t n_shards) {
+    options.length = TinyTask::T;
+    options.n_shards = n_shards;
+    options.adam.learning_rate = 3e-3;
+    return options;
+  }
 };
 
 /// A state in memory.

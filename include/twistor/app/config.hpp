@@ -65,6 +65,12 @@ struct SmcConfig {
   void visit_keys(const config::Visitor& visit);
 };
 
+/// Which of the twists that were evaluated a run ends with.
+enum class Keep { last, best };
+constexpr auto names_of(Keep) {
+  return std::array{Named{Keep::last, "last"}, Named{Keep::best, "best"}};
+}
+
 struct TrainConfig {
   std::string objective = "ctl";  ///< see learn::objective_names()
   learn::ObjectiveOptions samples;
@@ -74,6 +80,11 @@ struct TrainConfig {
   std::int64_t epochs = 1;             ///< for schedule = fixed
   std::int64_t checkpoint_every = 50;  ///< updates; 0: only at the end
   bool evaluate = true;                ///< before each epoch and at the end
+  std::string start;                   ///< checkpoint whose twist learning starts from; empty: a fresh one
+  double max_seconds = 0;              ///< as learn::Plan::most_seconds
+  std::int64_t max_samples = 0;        ///< as learn::Plan::most_samples
+  Keep keep = Keep::last;
+  std::int64_t patience = 0;  ///< keep = best: evaluations without a better one that end learning; 0: never
   [[nodiscard]] std::vector<std::int64_t> epoch_ends() const {
     return learn::epoch_ends(schedule, updates, epochs);
   }
@@ -107,16 +118,6 @@ struct EvaluateConfig {
   void visit_keys(const config::Visitor& visit);
 };
 
-struct SampleConfig {
-  std::int64_t count = 100;
-  estimate::DrawFrom from = estimate::DrawFrom::draws;
-  bool unique = false;   ///< repeated texts once, with their number
-  std::int64_t top = 0;  ///< only so many of the best; 0: all
-  report::SampleFormat format = report::SampleFormat::jsonl;
-  std::string path;  ///< empty: run.output/samples.jsonl or samples.csv
-  void visit_keys(const config::Visitor& visit);
-};
-
 /// Whether a run goes on from what run.output has.
 enum class Resume { automatic, never, require };
 constexpr auto names_of(Resume) {
@@ -144,15 +145,13 @@ struct Config {
   TrainConfig train;
   EvaluateConfig evaluate;
   exact::Options exact;
-  SampleConfig sample;
+  report::SampleOptions sample;
   RunConfig run;
   friend bool operator==(const Config& a, const Config& b);  ///< equal under every key
 };
 
 /// The keys of `config`, sections in the order of its members.
 [[nodiscard]] config::Fields fields_of(Config& config);
-/// One key's value as text, as it stands in to_text(). Throws Error(internal) if there is no such key.
-[[nodiscard]] std::string value_of(const Config& config, std::string_view key);
 
 /// Reads INI text ("[section]" and "key = value", or "section.key = value"), then the overrides, then checks
 /// what belongs together. `name` stands for the text in messages. *Local.* Throws Error(config) naming place,

@@ -19,6 +19,8 @@ namespace twistor::app {
 struct EarlierEvaluations {
   std::optional<estimate::Evaluation> base;   ///< of psi = 1, where learning starts elsewhere
   std::optional<estimate::Evaluation> first;  ///< before the first update
+  std::optional<estimate::Evaluation> best;   ///< with the tightest bounds, where train.keep asks for it
+  std::int64_t n_worse = 0;                   ///< evaluations since then
 };
 
 /// checkpoint.h5 in run.output.
@@ -40,8 +42,13 @@ class TrainCheckpoint {
 
   /// Nothing if the state is saved already: an equal generation would push out the one before. Rank 0 writes.
   void save(const twist::Trainable& twist, learn::Trainer& trainer, const EarlierEvaluations& evaluations);
+  /// The twist as it is, beside it: best.h5. Rank 0 writes.
+  void save_best(const twist::Trainable& twist, learn::Trainer& trainer,
+                 const EarlierEvaluations& evaluations) const;
 
  private:
+  [[nodiscard]] store::Checkpoint checkpoint_of(const twist::Trainable& twist, learn::Trainer& trainer,
+                                                const EarlierEvaluations& evaluations) const;
   [[nodiscard]] bool is_there() const;
   void put_aside() const;
 

@@ -12,6 +12,10 @@ namespace twistor::app {
 [[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
                                               learn::Trainer& trainer);
 
+/// Where evaluation and sampling find their twist: evaluate.checkpoint, or what a run in run.output ended
+/// with.
+[[nodiscard]] std::filesystem::path twist_file(const Session& session);
+
 /// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);
 

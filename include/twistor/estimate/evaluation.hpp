@@ -74,6 +74,12 @@ struct Evaluation {
 /// All estimates from whole findings, with the log Z that follows from them alone. *Local.*
 [[nodiscard]] Evaluation make_evaluation(const Findings& found, const KnownTarget& known);
 
+/// How far a sampler is from the target, for telling which of several twists of one run is the best: the mean
+/// distance of the closer pair of bounds of log Z (which is the sum of both divergences on the extended
+/// space) or, where there are no upper bounds, minus the higher lower bound. Smaller is better; +inf if
+/// nothing is known. *Local.*
+[[nodiscard]] double distance_from_target(const Evaluation& e);
+
 /// Makes the divergences anew with that log Z. *Local.*
 void use_log_z(Evaluation& e, const LogZ& log_z);
 

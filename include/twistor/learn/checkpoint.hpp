@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "twistor/comm/communicator.hpp"
 #include "twistor/learn/trainer.hpp"
@@ -23,5 +24,11 @@ void save(Trainer& trainer, store::Checkpoint& checkpoint);
 void restore(Trainer& trainer, const store::Checkpoint& checkpoint);
 /// The twist's link and parameters alone.
 void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint);
+
+/// The twist's link and parameters from another run's checkpoint, for a run that starts from them.
+/// *Collective over world.* Throws what load_checkpoint() throws, and Error(config) if they belong to another
+/// model or twist.form.
+void start_from(const std::filesystem::path& file, const std::string& model_fingerprint,
+                twist::Trainable& twist, const comm::Communicator& world);
 
 }  // namespace twistor::learn

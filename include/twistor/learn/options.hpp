@@ -40,13 +40,32 @@ struct ObjectiveOptions {
   void visit_keys(const config::Visitor& visit);
 };
 
+/// What the learning rate does after it has warmed up.
+enum class Decay {
+  none,    ///< stays
+  linear,  ///< falls to 0 at the last update in a straight line
+  cosine,  ///< falls to 0 along half a cosine
+};
+constexpr auto names_of(Decay) {
+  return std::array{Named{Decay::none, "none"}, Named{Decay::linear, "linear"},
+                    Named{Decay::cosine, "cosine"}};
+}
+
 struct TrainOptions {
-  std::int64_t length = 1;    ///< T
-  std::int64_t n_shards = 8;  ///< fixed parts of a batch; ranks own whole shards
-  AdamOptions adam;
+  std::int64_t length = 1;     ///< T
+  std::int64_t n_shards = 8;   ///< fixed parts of a batch; ranks own whole shards
+  std::int64_t n_updates = 1;  ///< in all, for decay
+  AdamOptions adam = {};
+  std::int64_t warm_up = 0;  ///< first updates, in which the learning rate rises in a straight line
+  Decay decay = Decay::none;
+  double clip_norm =
+      0;  ///< longest gradient (Euclidean norm over all parameters); longer ones are cut; 0: any
   std::uint64_t seed = 1;
-  /// Step size and shards; the rest belongs to a run.
+  /// Steps and shards; the rest belongs to a run.
   void visit_keys(const config::Visitor& visit);
 };
+
+/// The factor on the learning rate of the update that follows `update` others.
+[[nodiscard]] double rate_factor(const TrainOptions& options, std::int64_t update);
 
 }  // namespace twistor::learn

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "twistor/base/interrupt.hpp"
@@ -14,13 +15,16 @@ struct Plan {
   std::vector<std::int64_t> epoch_ends;  ///< in updates, increasing; the last is where learning ends
   std::int64_t checkpoint_every = 0;     ///< updates; 0: when learning ends or is stopped, not before
   bool evaluate_epochs = true;           ///< evaluate before each epoch, not only at the end
+  double most_seconds = 0;               ///< learning ends after the update that uses them up; 0: any
+  std::int64_t most_samples = 0;         ///< likewise, Trainer::n_samples()
 };
 
 /// What is done beside learning, on every rank. Each may be empty; what they throw ends the loop.
 struct Hooks {
   std::function<void(const UpdateReport& report, double seconds)> updated;
-  std::function<void()> evaluate;  ///< the twist as it is
-  std::function<void()> save;      ///< the state as it is
+  /// The twist as it is. False: learning has come to its end and need not be evaluated again.
+  std::function<bool()> evaluate;
+  std::function<void()> save;  ///< the state as it is
 };
 
 /// Learns from where the trainer stands until the plan is done. An epoch that was begun before is not
@@ -29,5 +33,8 @@ struct Hooks {
 /// *Collective over the trainer's world.*
 [[nodiscard]] bool train(Trainer& trainer, const Plan& plan, const Hooks& hooks,
                          const Interrupt& interrupt = {});
+
+/// What to warn of where there are more ranks than shards; else empty. *Local.*
+[[nodiscard]] std::string idle_ranks_notice(int n_ranks, std::int64_t n_shards);
 
 }  // namespace twistor::learn

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "twistor/base/counters.hpp"
 #include "twistor/base/names.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/exact/source.hpp"
@@ -26,6 +27,16 @@ namespace twistor::learn {
 struct UpdateTimes {
   double sample_s = 0, positives_s = 0, gradient_s = 0, reduce_s = 0, step_s = 0;
   smc::SweepCounters sweep;
+
+  /// See base/counters.hpp; those of the sweeps are counted by themselves.
+  template <class Visit>
+  static void each_counter(Visit visit) {
+    visit(CounterKind::seconds, "sample_s", &UpdateTimes::sample_s);
+    visit(CounterKind::seconds, "positives_s", &UpdateTimes::positives_s);
+    visit(CounterKind::seconds, "gradient_s", &UpdateTimes::gradient_s);
+    visit(CounterKind::seconds, "reduce_s", &UpdateTimes::reduce_s);
+    visit(CounterKind::seconds, "step_s", &UpdateTimes::step_s);
+  }
 };
 
 struct UpdateReport {
@@ -49,8 +60,14 @@ class Trainer {
   /// *Collective over world.* Which samples it sees depends on (seed, update number) and the twist alone.
   UpdateReport update();
 
+  [[nodiscard]] const comm::Communicator& world() const { return world_; }
   /// Updates done.
   [[nodiscard]] std::int64_t n_updates() const { return update_; }
+  /// Sequences drawn by sweeps for them, all ranks together.
+  [[nodiscard]] std::int64_t n_samples() const { return n_samples_; }
+  /// Seconds spent on learning, by add_seconds(); they travel with the state.
+  [[nodiscard]] double seconds() const { return static_cast<double>(milliseconds_) * 1e-3; }
+  void add_seconds(double seconds);
   /// Saves or restores all that learning needs to go on: the twist's parameters too. *Local.* Throws
   /// Error(config) if what is restored was learned with another objective, and what the visitor throws.
   void visit_state(StateVisitor& visitor);
@@ -60,9 +77,10 @@ class Trainer {
   /// Zeros where there are no terms; what steps after the end of a text would teach psi moves to its end, and
   /// they teach nothing else. Fills in the loss where it is linear.
   void complete(Terms& terms, std::span<const Batch> batches) const;
-  void descend(std::span<const Batch> batches, const Terms& terms, UpdateTimes& times);
+  void descend(std::span<const Batch> batches, const Terms& terms, UpdateReport& report);
   void shard_gradient(std::int64_t shard, std::span<const Batch> batches, const Terms& terms,
                       const twist::GradientSink& sink) const;
+  void clip(std::vector<twist::GradientBlock>& gradient, UpdateReport& report) const;
   void adam(const twist::GradientBlock& gradient);
 
   const smc::Problem& problem_;
@@ -72,7 +90,7 @@ class Trainer {
   const comm::Communicator& world_;
   Shards shards_;
   BatchSource source_;
-  std::int64_t update_ = 0, adam_step_ = 0;
+  std::int64_t update_ = 0, adam_step_ = 0, n_samples_ = 0, milliseconds_ = 0;
   std::map<std::string, AdamMoments> moments_;  // by parameter
 };
 

@@ -32,6 +32,9 @@ struct TokenRange {
 /// "7 rows (ids 121-127)"; "4 rows (ids 3, 9, 121-122)"; at most three ranges are spelled out.
 [[nodiscard]] std::string describe(const std::vector<TokenRange>& tokens);
 
+/// What to say where padded_tokens() are masked; empty if there are none. *Local.*
+[[nodiscard]] std::string padding_notice(const LanguageModel& lm, const text::Tokenizer& tokenizer);
+
 /// A language model whose p0 gives some tokens no probability: their logits are -inf, the others are those of
 /// the model inside. The masked ids are part of the fingerprint.
 class MaskedModel final : public LanguageModel {

@@ -25,11 +25,13 @@ struct Checkpoint {
   NamedArrays parameters;         ///< of the twist
   NamedArrays adam_m, adam_v;     ///< moments, same names and shapes as parameters, or empty
   std::int64_t adam_step = 0;
+  std::int64_t samples = 0,
+               milliseconds = 0;     ///< drawn for learning and spent on it; 0 in files that do not say
   std::string exact_samples_path;    ///< empty if there are none
   std::string learned_samples;       ///< digest of those that learning drew from; empty: none, or not said
   std::vector<std::int64_t> prompt;  ///< token ids of s0; empty in files that do not say
   std::string target_identity;       ///< of phi, with what was drawn or read for it
-  std::map<std::string, double> numbers;  ///< the evaluation before learning, where there was one
+  std::map<std::string, double> numbers;  ///< evaluations so far, where there were any
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
 };
 

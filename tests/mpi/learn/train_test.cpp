@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <utility>
+
 #include "support/tiny_learning.hpp"
 
 namespace twistor::learn {
@@ -24,7 +27,11 @@ class Loop : public testing::Test {
                             EXPECT_EQ(report.skipped, "");
                             note("");
                           },
-                      .evaluate = [&] { note("evaluate "); },
+                      .evaluate =
+                          [&] {
+                            note("evaluate ");
+                            return learner.trainer.n_updates() != enough_at;
+                          },
                       .save = [&] { note("save "); }};
     is_done = train(learner.trainer, plan, hooks, [&] { return learner.trainer.n_updates() == stop_at; });
     return out;
@@ -34,6 +41,7 @@ class Loop : public testing::Test {
   test::TinyTask task;
   test::Learner learner{task, "linear", make_objective("ctl", {.batch = 8, .positive_batch = 8}), world};
   bool is_done = false;
+  std::int64_t enough_at = -1;  ///< the evaluation after which it is enough
 };
 
 TEST_F(Loop, EvaluatesBeforeEpochsAndSavesWhenItIsDue) {
@@ -60,6 +68,76 @@ TEST_F(Loop, SavesAndStopsWhenItIsInterruptedAndThenGoesOnAsIfItHadNot) {
   test::Learner straight{task, "linear", make_objective("ctl", {.batch = 8, .positive_batch = 8}), world};
   EXPECT_TRUE(train(straight.trainer, plan, {}));  // nobody listens
   EXPECT_TRUE(test::values_of(straight.twist->parameters()) == test::values_of(learner.twist->parameters()));
+}
+
+TEST_F(Loop, EndsWhereAnEvaluationSaysSo) {
+  enough_at = 2;
+  EXPECT_THAT(events({{2, 5}, 0, true}), ElementsAre("evaluate 0", "1", "2", "evaluate 2", "save 2"));
+  EXPECT_TRUE(is_done);
+}
+
+TEST_F(Loop, EndsWhenItsSamplesAreUsedUp) {
+  const Plan plan{.epoch_ends = {3, 9}, .most_samples = 25};  // 8 an update
+  EXPECT_THAT(events(plan),
+              ElementsAre("evaluate 0", "1", "2", "3", "evaluate 3", "4", "save 4", "evaluate 4"));
+  EXPECT_EQ(learner.trainer.n_samples(), 32);
+  EXPECT_TRUE(is_done);
+  test::MemoryState state;
+  learner.trainer.visit_state(state);
+  EXPECT_EQ(state.counts.at("samples"), 32);
+  EXPECT_THAT(events(plan), ElementsAre("evaluate 4"));  // a run that goes on has used them up already
+}
+
+TEST_F(Loop, EndsWhenItsTimeIsUsedUp) {
+  learner.trainer.add_seconds(1.25);
+  const Plan plan{.epoch_ends = {1000}, .evaluate_epochs = false, .most_seconds = 1.2501};
+  EXPECT_GE(events(plan).size(), 3U);
+  EXPECT_LT(learner.trainer.n_updates(), 1000);
+  EXPECT_GE(learner.trainer.seconds(), 1.25);
+  EXPECT_TRUE(is_done);
+}
+
+TEST(RateFactor, WarmsUpAndDecays) {
+  TrainOptions o{.n_updates = 10, .warm_up = 4};
+  const auto factors = [&] {
+    std::vector<double> out;
+    for (std::int64_t i = 0; i < 10; ++i) out.push_back(rate_factor(o, i));
+    return out;
+  };
+  EXPECT_THAT(factors(), ElementsAre(0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1, 1));
+  o.decay = Decay::linear;
+  EXPECT_THAT(factors(), testing::Pointwise(testing::DoubleEq(), {0.25, 0.5, 0.75, 1.0, 1.0, 5.0 / 6, 4.0 / 6,
+                                                                  0.5, 2.0 / 6, 1.0 / 6}));
+  o.decay = Decay::cosine;
+  o.warm_up = 0;
+  EXPECT_EQ(rate_factor(o, 0), 1);
+  EXPECT_NEAR(rate_factor(o, 5), 0.5, 1e-15);
+  EXPECT_EQ(rate_factor(o, 10), 1) << "a run that is given more updates than it was planned for";
+}
+
+// Adam's first step is the learning rate by the sign of each gradient, whatever its length; the moments tell.
+TEST(ClipNorm, CutsTheWholeGradient) {
+  const comm::Communicator world = comm::Communicator::world();
+  const test::TinyTask task;
+  const auto moments = [&](double clip_norm) {
+    test::Learner learner(task, "mlp", make_objective("ctl", {.batch = 8, .positive_batch = 8}), world, 8,
+                          {.clip_norm = clip_norm});
+    learner.learn(1);
+    test::MemoryState state;
+    learner.trainer.visit_state(state);
+    double squares = 0;
+    for (const auto& [name, values] : state.arrays)
+      if (name.starts_with("adam_m/"))
+        for (const float m : values) squares += static_cast<double>(m) * static_cast<double>(m);
+    return std::pair(10 * std::sqrt(squares), learner.last.numbers);  // m = 0.1 g
+  };
+  const auto [free, without] = moments(0);
+  const auto [loose, numbers] = moments(1e6);
+  EXPECT_NEAR(loose, free, 1e-5 * free);
+  EXPECT_EQ(numbers.back().first, "gradient_norm");
+  EXPECT_NEAR(numbers.back().second, free, 1e-5 * free);
+  EXPECT_EQ(without.size() + 1, numbers.size());
+  EXPECT_NEAR(moments(0.5 * free).first, 0.5 * free, 1e-5 * free);
 }
 
 TEST_F(Loop, IsDoneIfTheInterruptComesWithTheLastUpdate) {
