@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What benchmarks share: medians, models by path, and the rough target that makes weights uneven.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What forking saves: live KV blocks against dense ones along a sweep (G5), and a resampling of the cache
 // against copying whole prefixes (G6).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What safety costs (G13): durable checkpoints against a bare pwrite and fsync of the same bytes.
 //
 // usage: bench_checkpoint [FOLDER]    the folder decides which disk is measured; default: the current one

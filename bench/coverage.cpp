@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How often the 95 % intervals of probabilities hold the truth: experiments of R runs on models/tiny, whose
 // event is enumerated, with twists from bad to good. Counts, not times: other work on the machine does not
 // matter.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One CTL update at the size of the published experiments: K = 100, T = 20, prompt 8, MLP head, on a
 // GPT-2-family model of TinyStories-33M's shape with random weights. Split by stage, and set against the time
 // of its matrix products alone.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens per second of n particles after a shared prompt, and the share of the roofline measured in the same
 // run (G7, G19).
 //

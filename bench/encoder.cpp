@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sentence vectors of many texts: the share of the product rate that is measured in the same run.
 //
 // usage: bench_encoder [FOLDER [TEXTS [TOKENS]]]    default: MiniLM in the cache, 64 texts of 32 tokens

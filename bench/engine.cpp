@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whole sweeps on an engine, and how their steps share the time: forward passes, heads with draws, everything
 // on the host; against the bare products of the same shapes (U1, U2).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What resampling moves between ranks: copies against the minimum (G2), bytes against dense contiguous
 // storage (G3), and MPI calls a step (G4).
 //

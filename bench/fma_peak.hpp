@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The processor's own rate of fused multiply-adds, by a loop over registers that touches no memory.
 #pragma once
 

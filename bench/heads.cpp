@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Scoring rows over the vocabulary and drawing from them, without any (n, V) buffer, against the plain way:
 // both heads' outputs whole, log-softmax of each, sum, cumulative sums and a search (G8).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Processor time of a sweep outside the model's engine, for each particle and step (U4), and of drawing many
 // particles from few rows.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One line about a sweep on however many ranks this was started on: seconds, stages, memory. bench/ranks.sh
 // makes ratios of such lines (G1, G9, G10, G17).
 //

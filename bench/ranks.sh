@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Sweeps of one population on several numbers of ranks: efficiency (G17), more ranks than cores (G10), what resampling and
 # order-free sums cost (G1, G9), and that weights exist once a node.
 #

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What resampling costs: nanoseconds per particle (G1), copies against the minimum (G2), moves against sorted
 // storage.
 #include <fmt/core.h>

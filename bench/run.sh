@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs all benchmarks in their order and prints their tables; docs/performance.md explains them.
 #
 # usage: bench/run.sh [BUILD_FOLDER [NAME...]]    default: build/release, all of

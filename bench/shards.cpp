@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the same learned bits on any number of ranks cost: an update with the gradient in 8 fixed shards
 // against one (G20).
 //

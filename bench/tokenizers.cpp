@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Encoding speed of tokenizers on English text, one core, and the cost of growing texts: time for each byte
 // of a long text over that of a short one.
 //

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Tokens per second of the transformers library's generate() on a GPU, to compare bench_engine with.
 
 usage: transformers_generate.py MODEL_FOLDER DTYPE N,N,... [NEW_TOKENS]

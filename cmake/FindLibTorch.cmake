@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Finds LibTorch without asking for a CUDA toolkit: an unpacked LibTorch or a Python package folder "torch".
 #
 # Search order: LibTorch_ROOT (CMake or environment), then $TWISTOR_CACHE, then ~/.cache/twistor.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Everything from outside, found and never fetched: launch/setup.sh installs it. Installed with the package too (TwistorInstall.cmake).
 set(HDF5_PREFER_PARALLEL ON)
 find_package(LibTorch 2.4 REQUIRED)

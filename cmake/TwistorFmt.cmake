@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # LibTorch carries its own fmt headers, newer than the system's library: whoever sees them takes fmt from them alone. Their
 # compiled part is built once, into twistor_fmt, where that is known to fit the headers' version; else in every source.
 try_compile(TWISTOR_FMT_COMPILES

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # install(): headers, libraries and the program, with a CMake package, so that find_package(twistor) gives twistor::app and the
 # other rooms to programs of others. The package finds what twistor was built with by the same files as this build.
 include(GNUInstallDirs)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # twistor_revision: one generated source that tells the commit. It is looked up in each build, because a commit alone configures
 # nothing anew, but written only when it has changed: then this source is compiled and programs that write files are linked.
 # Run as a script (cmake -D SOURCE=... -D OUTPUT=... -P) it writes that source.

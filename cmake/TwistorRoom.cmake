@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # One static library a room, with the warnings and sanitizers that all of ours share.
 
 # ccache where it stands; the sloppiness is what it needs to share precompiled headers.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # twistor_unit_tests(ROOM): tests/unit/ROOM/*.cpp become one executable, unit_ROOM, linked with that room.
 # twistor_mpi_tests(ROOM NP...): tests/mpi/ROOM/*.cpp become mpi_ROOM, run under mpirun at each rank count.
 

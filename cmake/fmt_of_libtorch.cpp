@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The compiled part of the fmt headers that LibTorch carries, once. Otherwise every source that includes them
 // compiles it again, three seconds each. What is instantiated here is what those headers declare and do not
 // define.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Links only where fmt_of_libtorch.cpp defines all that LibTorch's fmt headers leave to a library.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An example of a command for target.potential = process: reads {"text": "..."} a line, writes one number a line."""
 import json
 import sys

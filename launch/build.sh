@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Configures and builds one preset into build/.
 #
 # usage: launch/build.sh PRESET [TARGET...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What the launch scripts share: messages, cores, memory, folders. Sourced, never run.
 # shellcheck shell=bash disable=SC2034  # the variables are for those who source this
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the words of a pickled Keras Tokenizer as JSON. Nothing in the pickle is executed but what is named below.
 
 usage: convert_keras_tokenizer.py TOKENIZER.pickle WORDS.json

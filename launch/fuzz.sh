@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Builds the libFuzzer targets of tests/fuzz with clang and the sanitizers, and runs each for a while.
 #
 # usage: launch/fuzz.sh [SECONDS | --runs N] [WHAT...]

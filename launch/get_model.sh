@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Gets a published model into the cache, checked by sha256, and prints where it is.
 #
 # usage: launch/get_model.sh NAME

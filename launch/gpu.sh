@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Checks and measures twistor on the GPU of this machine, in under ten minutes.
 #
 # usage: launch/gpu.sh [OUT]            with build/release, or as FOLDER/gpu.sh in a pack of launch/gpu_pack.sh

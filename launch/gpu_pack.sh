@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Packs program, tests and libraries for a GPU machine that has LibTorch (PyTorch) 2.11 and a driver, but none of ours.
 #
 # usage: launch/gpu_pack.sh FOLDER [PROGRAM...]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs twistor on several ranks, in the environment that Open MPI and OpenMP need.
 #
 # usage: launch/mpirun.sh -n RANKS [MPIRUN OPTIONS...] -- twistor ARGUMENTS...

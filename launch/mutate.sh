@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Makes small wrong changes to the sampler, the estimators and learning, one at a time, and shows which of them the tests catch.
 #
 # usage: launch/mutate.sh [FIRST [LAST] | --check]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs what is too slow for every change, one thing after another whatever fails, and says what passed.
 #
 # usage: launch/nightly.sh [STEP...]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Trains all methods on one task of Zhao et al. (2024) over several seeds and prints the paper's table with ours beside it.
 #
 # usage: launch/paper.sh TABLE [OPTION...] [--section.key=value ...]

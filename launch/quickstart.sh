@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # From nothing to a trained twist and a proven log Z, on two ranks, with the language model that comes along.
 #
 # usage: launch/quickstart.sh [RANKS]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # The environment that one rank of twistor needs: threads, and waiting without spinning.
 #
 # usage: launch/rank_env.sh PROGRAM [ARGUMENTS...]     runs the program in that environment

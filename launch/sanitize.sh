@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Builds tests with AddressSanitizer and UndefinedBehaviorSanitizer, or with ThreadSanitizer, and runs them.
 #
 # usage: launch/sanitize.sh [--thread | --clang] [ROOM...]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Installs everything that twistor is built with on Debian 12, and nothing twice.
 #
 # usage: launch/setup.sh [--cuda] [--clang] [--dev] [--no-packages]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Builds everything with warnings as errors and runs the test suite; installs what is missing first, and says so.
 #
 # usage: launch/test.sh [--quick] [CTEST ARGUMENTS...]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Kills checkpoint writers, and ranks of whole trainings, at many random moments and looks whether they go on from there.
 #
 # usage: launch/torture.sh [KILLS]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What the batch scripts share: where the project is, the environment of the ranks, and how to survive preemption.
 # shellcheck shell=bash
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Subcommands, their arguments and --help, by Boost.Program_options.
 #include "twistor/app/command_line.hpp"
 

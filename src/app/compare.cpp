@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `twistor compare`: finished runs in one table.
 #include "twistor/report/compare.hpp"
 

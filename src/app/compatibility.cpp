@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Comparing a checkpoint with the run that reads it, key by key.
 #include "twistor/app/compatibility.hpp"
 

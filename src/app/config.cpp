@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading, checking and writing configurations.
 #include "twistor/app/config.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys of the sections that belong to a run rather than to one room.
 #include "twistor/app/config.hpp"
 #include "twistor/config/make_key.hpp"

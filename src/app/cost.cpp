@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Estimates of a run's cost.
 #include "twistor/app/cost.hpp"
 

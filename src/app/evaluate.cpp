@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `twistor evaluate`: the estimators on the twist of a checkpoint.
 #include <optional>
 

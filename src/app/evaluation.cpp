@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Evaluations: with files for what is unfinished, a progress line and signals; and where results go.
 #include "twistor/app/evaluation.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The exact samples of a run: where they lie, what is said about them, and signals.
 #include <fmt/format.h>
 

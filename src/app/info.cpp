@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `twistor info`: what a file or folder is, in people's words.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // twistor: twisted Sequential Monte Carlo for language models. Sets the process up, runs one subcommand,
 // reports errors.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `twistor sample`: sequences drawn from the sampler's approximation of sigma, with their weights.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

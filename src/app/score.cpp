@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `twistor score`: the log-probability of every token of a text.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `twistor score-text`: what the potential of a configuration says of given texts.
 #include <fmt/format.h>
 

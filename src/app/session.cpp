@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Setting up a run.
 #include "twistor/app/session.hpp"
 

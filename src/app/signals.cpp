@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The signal flag.
 #include "twistor/app/signals.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Giving potentials what other rooms have.
 #include "twistor/app/target_options.hpp"
 

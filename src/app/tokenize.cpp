@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `twistor tokenize`: the ids of a text.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

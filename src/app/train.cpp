@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `twistor train`: exact samples, evaluation, learning with checkpoints, evaluation.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading and writing the checkpoint of a run.
 #include "twistor/app/train_checkpoint.hpp"
 

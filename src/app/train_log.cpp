@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reports of updates and evaluations.
 #include "twistor/app/train_log.hpp"
 

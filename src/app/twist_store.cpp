@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Checkpoints of twists.
 #include "twistor/app/twist_store.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Temporary name, fsync, rename, fsync of the folder.
 #include "twistor/base/atomic_file.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernel's files about limits on processor time.
 #include "twistor/base/cpu_limits.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // File descriptors, whole writes, and what to do about the errors of the system.
 #include "twistor/base/descriptor.hpp"
 

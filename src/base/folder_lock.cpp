@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The lock file of a folder.
 #include "twistor/base/folder_lock.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pipes to a child process, polled in both directions.
 #include "twistor/base/line_process.hpp"
 

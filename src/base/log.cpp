@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Log lines.
 #include "twistor/base/log.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Log-space sums.
 #include "twistor/base/log_space.hpp"
 

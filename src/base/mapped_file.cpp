@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // mmap behind a value.
 #include "twistor/base/mapped_file.hpp"
 

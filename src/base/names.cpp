@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The message about a name that no value has.
 #include "twistor/base/names.hpp"
 

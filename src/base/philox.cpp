@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Philox4x32-10 and the numbers made from it.
 #include "twistor/base/philox.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Order-free sums.
 #include "twistor/base/reproducible_sum.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Taking texts apart and putting them together.
 #include "twistor/base/strings.hpp"
 

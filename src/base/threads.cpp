@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Threads of a rank.
 #include "twistor/base/threads.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // UTF-8 decoded by hand: it must survive any bytes.
 #include "twistor/base/utf8.hpp"
 

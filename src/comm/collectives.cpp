@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Typed collectives: MPI calls in pieces that its int counts can express, and MPI operators for the
 // order-free sums.
 #include "twistor/comm/collectives.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Communicators and groups.
 #include "twistor/comm/communicator.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reducing counters, each kind by its rule.
 #include "twistor/comm/counters.hpp"
 

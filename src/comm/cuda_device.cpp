@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The CUDA runtime calls of the NCCL back end.
 #include "cuda_device.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All that the NCCL back end asks of the CUDA runtime. Tests without a GPU put host memory in its place.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MPI's life time.
 #include "twistor/comm/environment.hpp"
 

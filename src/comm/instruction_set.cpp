@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ranks agree on an instruction set.
 #include "twistor/comm/instruction_set.hpp"
 

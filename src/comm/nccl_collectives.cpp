@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The NCCL back end. Built with TWISTOR_CUDA; its tests also build it against a stand-in for libnccl
 // (tests/support).
 #include "nccl_collectives.hpp"

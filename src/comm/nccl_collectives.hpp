@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The NCCL back end, for the factory and for its tests.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Node memory on MPI's shared windows.
 #include "twistor/comm/node_memory.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How an error on any rank ends the job on all ranks, soon and with one message.
 #include <fmt/format.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sparse exchange by nonblocking sends and matched probes.
 #include "twistor/comm/sparse_exchange.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The message tags of this room: one for each purpose, so that no message is ever taken for another.
 #pragma once
 

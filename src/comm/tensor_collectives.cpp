@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tensor back ends share, the MPI back end, and the choice between back ends.
 #include "twistor/comm/tensor_collectives.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fixed tree: who adds what, and the messages between the ranks that hold the leaves.
 #include "twistor/comm/tree_reduce.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Comparing configurations key by key.
 #include "twistor/config/differences.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finding keys, and the nearest one to a wrong one.
 #include "twistor/config/fields.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading and writing the text of a configuration.
 #include "twistor/config/ini.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Paths in configurations: the home folder, the cache, and where inputs are looked for.
 #include <fmt/format.h>
 

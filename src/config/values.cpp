@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Values of keys: from text, to text, and what to say when they are wrong.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Choosing the engine, and loading LibTorch's CUDA part for it.
 #include "twistor/device/choose.hpp"
 

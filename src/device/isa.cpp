@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Instruction sets: names, what the processor has, and the table of kernels in use.
 #include "twistor/device/isa.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packing a matrix into panels of 32 columns.
 #include "twistor/device/packed_matrix.hpp"
 

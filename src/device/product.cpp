@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Products with packed matrices: who computes which panel.
 #include <algorithm>
 #include <vector>

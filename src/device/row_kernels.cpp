@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Row kernels of the instruction set in use, and the angles of rotary positions.
 #include "twistor/device/row_kernels.hpp"
 

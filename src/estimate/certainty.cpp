@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Intervals and certificates.
 #include "twistor/estimate/certainty.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Draws from populations: swept by groups, gathered once at the end.
 #include "twistor/estimate/draws.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All estimators, one after the other.
 #include "twistor/estimate/evaluate.hpp"
 

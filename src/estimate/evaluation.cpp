@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The list of estimators, and what becomes of it.
 #include "twistor/estimate/evaluation.hpp"
 

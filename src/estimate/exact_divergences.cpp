@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Enumeration of q: depth-first over chunks of prefixes, as exact/enumeration.cpp goes through p0.
 #include "twistor/estimate/exact_divergences.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Findings as numbers: how many repeats, numbers of each, samples of q, exact samples, sums, and then these.
 #include "twistor/estimate/findings.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Choosing log Z.
 #include "twistor/estimate/log_z.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Repeats dealt out to groups, samples dealt out to ranks.
 #include "twistor/estimate/runs.hpp"
 

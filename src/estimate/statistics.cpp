@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Means, standard errors, Student's t.
 #include "twistor/estimate/statistics.hpp"
 

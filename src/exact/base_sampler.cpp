@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ancestral sampling: one forward a token, the prompt shared.
 #include "twistor/exact/base_sampler.hpp"
 

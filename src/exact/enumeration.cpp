@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Enumeration: depth-first over chunks of prefixes, breadth within a chunk.
 #include "twistor/exact/enumeration.hpp"
 

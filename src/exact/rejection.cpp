@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rejection sampling over numbered draws, alone and on many ranks.
 #include "twistor/exact/rejection.hpp"
 

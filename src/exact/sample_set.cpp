@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exact samples of sigma: which way, made by all ranks or one, saved as they come.
 #include "twistor/exact/sample_set.hpp"
 

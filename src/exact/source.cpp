@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Dividing a set of exact samples.
 #include "twistor/exact/source.hpp"
 

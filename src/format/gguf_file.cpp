@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parsing of the GGUF container: every count and offset is compared with what the file can hold before it is
 // used.
 #include "twistor/format/gguf_file.hpp"

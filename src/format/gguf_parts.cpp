@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finding the other parts of a model by its name.
 #include "twistor/format/gguf_parts.hpp"
 

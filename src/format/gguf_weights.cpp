@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tensors of a GGUF file: type numbers, extents, overlaps.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

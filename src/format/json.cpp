@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON parsing with a depth limit and lookups that explain themselves.
 #include "twistor/format/json.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Following a folder of Hugging Face's cache to a snapshot.
 #include "twistor/format/model_folder.hpp"
 

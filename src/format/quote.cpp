@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Strings from files, made fit for a message.
 #include "twistor/format/quote.hpp"
 

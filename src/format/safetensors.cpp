@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // safetensors: a length, a JSON header, and the tensors one after another without gaps.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The header's length (8 bytes, little-endian), the header in JSON padded with spaces, the values.
 #include "twistor/format/safetensors_writer.hpp"
 

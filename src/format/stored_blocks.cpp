@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The block-quantised types of GGUF: where codes, scales and offsets lie in a block.
 #include "stored_numbers.hpp"
 #include "twistor/base/error.hpp"

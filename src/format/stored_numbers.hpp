@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers as files store them: unaligned loads, halves, and blocks of codes. Private to the room.
 #pragma once
 

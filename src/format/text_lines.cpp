@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading files of texts.
 #include "twistor/format/text_lines.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What all weight formats share: looking tensors up, and turning stored rows into float32.
 #include "twistor/format/weight_file.hpp"
 

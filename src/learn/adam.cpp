@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Adam, one pass over parameter, gradient and moments.
 #include "twistor/learn/adam.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Drawing the samples of an update.
 #include "twistor/learn/batch.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Self-normalised importance weights.
 #include "twistor/learn/contrast.hpp"
 

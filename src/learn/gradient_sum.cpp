@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums of gradients over shards.
 #include "gradient_sum.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The gradient of a batch: blocks that come shard by shard, added over shards and ranks in a fixed tree.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys train.* of objectives and of the trainer.
 #include "twistor/learn/options.hpp"
 

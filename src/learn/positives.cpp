@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weights of positive samples.
 #include "twistor/learn/positives.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The registry of objectives. A new one: one source in objectives/, its maker and its line here.
 #include "twistor/learn/registry.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Epochs of updates.
 #include "twistor/learn/train.hpp"
 

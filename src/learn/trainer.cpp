@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One update of learning.
 #include "twistor/learn/trainer.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The absorbing end-of-text token, as a layer around any model.
 #include "twistor/model/absorbing.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The LSTM in both directions, all texts of a batch one step at a time.
 #include "twistor/model/bilstm.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names and values of a decoder's stored tensors.
 #include "body_tensors.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The stored tensors that a decoder's hidden states come from, and their names. Private to the model room.
 #pragma once
 

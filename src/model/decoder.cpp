@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decoder: the forward pass of new tokens over the cache, written once over the engine.
 #include "twistor/model/decoder.hpp"
 

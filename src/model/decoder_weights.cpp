@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading the decoder's weights into its engine.
 #include "decoder_weights.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decoder's weights, packed for products. Private to the model room.
 #pragma once
 

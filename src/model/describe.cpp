@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Describing models.
 #include "twistor/model/describe.hpp"
 

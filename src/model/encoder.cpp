@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The encoder: packed weights, and the forward pass over whole texts of different lengths.
 #include "twistor/model/encoder.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packs keys and values of whole texts; the arithmetic is the device room's.
 #include "encoder_attention.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Attention of all tokens of a text to one another. Private to the model room.
 #pragma once
 

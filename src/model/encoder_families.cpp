@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BERT, RoBERTa and DistilBERT as a table: keys of config.json, names of tensors, and the head.
 #include "encoder_families.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the encoder families have in their files, and where the encoder and the classification head lie in
 // them. Private to the model room.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From texts to the tokens that an encoder takes.
 #include <fmt/format.h>
 

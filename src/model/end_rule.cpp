@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What follows from the end of a text, over whole batches.
 #include "twistor/model/end_rule.hpp"
 

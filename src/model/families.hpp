@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The families that the decoder knows; a new one is one file and one line in the table. Private to the model
 // room.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // GPT-2 and GPT-Neo: learned positions, layer norms with biases, a plain MLP, a tied head.
 #include <cmath>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // GPT-NeoX and Pythia, from config.json or GGUF, and GPT-2 from GGUF, which keeps both under the same names:
 // layer norms with biases and a fused query-key-value.
 #include <fmt/format.h>

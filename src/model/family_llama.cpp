@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Llama and its relatives Mistral, Qwen2 and Gemma 2: RMS norms, rotary positions, gated MLP, grouped heads.
 #include <fmt/format.h>
 

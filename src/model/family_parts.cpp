@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the readers of several families share.
 #include "family_parts.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the readers of several families share: names of activations, tied heads, norms and linear layers.
 // Private to the model room.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The forward pass in operations that autograd knows, with the prompt's rows shared by all sequences.
 #include "functional_decoder.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decoder as a function of its weights, for gradients by LibTorch's autograd. Private to the model room.
 #pragma once
 

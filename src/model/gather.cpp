@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gathering scores panel by panel.
 #include "twistor/model/gather.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading an architecture's metadata with bounds.
 #include "gguf_keys.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The metadata of one architecture in a GGUF file, with a record of what was read: a key that nobody asked
 // for could change the outputs, so it is refused. Private to the model room.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Models side by side, and the cache that keeps theirs in step.
 #include "twistor/model/joined_model.hpp"
 

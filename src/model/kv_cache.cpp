@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Block tables, reference counts and the pool behind them.
 #include "twistor/model/kv_cache.hpp"
 

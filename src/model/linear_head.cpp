@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading, writing and applying linear heads.
 #include "twistor/model/linear_head.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From a path to a language model: which format, which family.
 #include "twistor/model/load.hpp"
 

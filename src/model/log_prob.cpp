@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Normalising rows of logits: running log-sum-exp over tiles of the vocabulary, and what is read off the
 // rows.
 #include "twistor/model/log_prob.hpp"

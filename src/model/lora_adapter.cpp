@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PEFT's adapter folders.
 #include "twistor/model/lora_adapter.hpp"
 

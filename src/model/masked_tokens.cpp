@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Masking rows of the vocabulary that no token has.
 #include "twistor/model/masked_tokens.hpp"
 

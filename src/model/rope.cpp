@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frequencies of rotary positions.
 #include "rope.hpp"
 

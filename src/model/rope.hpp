@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rotary positions as configurations describe them: base, rotated part of a head, and the ways of scaling
 // them for longer contexts. Private to the model room.
 #pragma once

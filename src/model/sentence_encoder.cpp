@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pooling and normalisation as sentence-transformers' files say.
 #include "twistor/model/sentence_encoder.hpp"
 

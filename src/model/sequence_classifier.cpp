@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The head of a sequence classifier over its encoder.
 #include "twistor/model/sequence_classifier.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tabular models: rows made on demand from the prefix, and the cache that holds prefixes as numbers.
 #include "twistor/model/tabular.hpp"
 

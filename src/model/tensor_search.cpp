@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Looking tensors up by name and shape.
 #include "tensor_search.hpp"
 

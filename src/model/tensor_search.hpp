@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finds a model's tensors in its file and collects all that is wrong with them into one message. Private to
 // the model room.
 #pragma once

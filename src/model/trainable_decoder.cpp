@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weights that are learned, as the sampler's decoder and as leaves of autograd's graph.
 #include "twistor/model/trainable_decoder.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Log-sum-exp and draws over rows of scores.
 #include "twistor/model/vocabulary.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stacking, transposing and packing of stored tensors.
 #include "weight_packer.hpp"
 

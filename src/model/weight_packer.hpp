@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading stored tensors into packed matrices that share one allocation. Private to the model room.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The contract of potentials, enforced where values are born.
 #include "twistor/potential/checked_potential.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys of potentials, and what goes by them.
 #include "twistor/potential/options.hpp"
 

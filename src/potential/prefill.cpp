@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading the prompt.
 #include "twistor/potential/prefill.hpp"
 

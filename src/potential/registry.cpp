@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The registry of potentials. A new kind: one header, one source, one line in the table here.
 #include "twistor/potential/registry.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From sequences to the texts that scorers read.
 #include "twistor/potential/text_potential.hpp"
 

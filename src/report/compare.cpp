@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading summaries and putting runs together.
 #include "twistor/report/compare.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writing configurations as JSON.
 #include "twistor/report/config_json.hpp"
 

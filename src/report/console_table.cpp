@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table at the end of a run, as a sink.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Saying what a run will cost.
 #include "twistor/report/cost.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Files of a run in people's words.
 #include "twistor/report/describe.hpp"
 

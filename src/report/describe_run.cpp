@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Summaries, metrics, samples and the folder that holds them, in people's words.
 #include "describe_run.hpp"
 

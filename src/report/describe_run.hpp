@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The parts of describe() that look at a run's folder and at the files in it that people can read.
 #pragma once
 

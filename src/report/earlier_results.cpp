@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Results that are about to be replaced.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON texts.
 #include "twistor/report/json_line.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // metrics.jsonl as a sink.
 #include "twistor/report/metrics.hpp"
 #include "twistor/report/sink.hpp"

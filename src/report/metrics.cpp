@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Appending to, and cutting back, a file of JSON lines.
 #include "twistor/report/metrics.hpp"
 

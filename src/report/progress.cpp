@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Progress on stderr.
 #include "twistor/report/progress.hpp"
 

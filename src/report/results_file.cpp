@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // results.h5 as a sink.
 #include "twistor/report/sink.hpp"
 #include "twistor/store/results.hpp"

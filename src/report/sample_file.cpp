@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows of samples: weights, repeats, order, and the two formats.
 #include "twistor/report/sample_file.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys sample.*.
 #include "twistor/config/make_key.hpp"
 #include "twistor/report/sample_file.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table at the end of `sample`.
 #include "twistor/report/sample_table.hpp"
 

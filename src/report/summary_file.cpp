@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // summary.json as a sink.
 #include <algorithm>
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Moving offspring to where they live.
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>

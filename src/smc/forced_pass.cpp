@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The teacher-forced pass.
 #include "twistor/smc/forced_pass.hpp"
 

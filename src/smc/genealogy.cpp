@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Founders, survivors and the variance of log Z_hat from a single sweep.
 #include "twistor/smc/genealogy.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The vocabulary's part of a proposal: scores of rows, and draws from them. Private to the smc room.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Paths through the tree of prefixes.
 #include "twistor/smc/history.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which rank hosts which particle.
 #include "twistor/smc/layout.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows of q, times what they count.
 #include "twistor/smc/log_q_rows.hpp"
 

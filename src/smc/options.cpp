@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys smc.*.
 #include "twistor/smc/options.hpp"
 

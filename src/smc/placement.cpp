@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The placement plan: two prefix sums, one over the surplus of the ranks and one over their room.
 #include "twistor/smc/placement.hpp"
 

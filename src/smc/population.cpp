@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Particle arrays and block names.
 #include "twistor/smc/population.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Proposals: which head scores, and what every head does alike.
 #include "twistor/smc/proposal.hpp"
 

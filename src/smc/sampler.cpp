@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sweep, step by step.
 #include "twistor/smc/sampler.hpp"
 

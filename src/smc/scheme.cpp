@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resampling in integers: a line of K strata with S points each, on which particle i covers K w_i points.
 #include "twistor/smc/scheme.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows of a tensor by index. Private to the smc room.
 #pragma once
 

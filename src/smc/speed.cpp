@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Timing a short sweep.
 #include "twistor/smc/speed.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Scoring whole rows on the engine's device. Up go rows and uniform numbers of particles, down come their
 // tokens and what these weigh.
 #include <ATen/core/LegacyTypeDispatch.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Scoring rows over the vocabulary in tiles in host memory, and drawing from them.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>

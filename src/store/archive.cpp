@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Archives: view, write, read, and the choice of a generation.
 #include "twistor/store/archive.hpp"
 

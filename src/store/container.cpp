@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Header, map and their verification. docs/file-formats.md describes the layout byte by byte.
 #include "twistor/store/container.hpp"
 

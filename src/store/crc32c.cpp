@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CRC32C by ISA-L.
 #include "twistor/store/crc32c.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Shapes and sizes of datasets, checked.
 #include "dataset_read.hpp"
 

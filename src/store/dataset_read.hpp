@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One dataset of an HDF5 file, trusting nothing that the file says about it. Private to the store room.
 #pragma once
 

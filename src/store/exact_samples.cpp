@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exact samples as archives.
 #include "twistor/store/exact_samples.hpp"
 

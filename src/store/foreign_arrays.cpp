@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading arrays by name from HDF5 files of other programs.
 #include "twistor/store/foreign_arrays.hpp"
 

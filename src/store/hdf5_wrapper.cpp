@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HDF5's error stack as text, and the driver.
 #include "hdf5_wrapper.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything that touches hdf5.h: owned handles, checked calls, and a driver whose writes cannot fail inside
 // HDF5.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What writer and reader of the HDF5 image agree on.
 #include "image.hpp"
 

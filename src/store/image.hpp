@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The HDF5 part of a file: written to a descriptor, read from memory that was verified.
 #pragma once
 

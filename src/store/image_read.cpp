@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading the HDF5 image, trusting nothing that it says about itself.
 #include <fmt/format.h>
 

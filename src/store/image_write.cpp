@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writing the HDF5 image.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

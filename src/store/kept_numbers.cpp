@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Unfinished work on disk.
 #include "twistor/store/kept_numbers.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Results as archives.
 #include "twistor/store/results.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The version, which CMakeLists.txt knows.
 #include "twistor/store/version.hpp"
 

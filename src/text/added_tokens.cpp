@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finding added tokens in a text.
 #include "twistor/text/added_tokens.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BERT's text preparation, in the order of the original: clean, set ideographs apart, strip accents, lower
 // case.
 #include <algorithm>

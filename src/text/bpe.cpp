@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Byte-pair encoding (Sennrich et al. 2016), over characters with or without a fallback to bytes, or over
 // bytes that are spelled as characters (Radford et al. 2019).
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table of byte symbols, both ways.
 #include "twistor/text/byte_symbols.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The limit that keeps chains of components from filling the memory.
 #include "twistor/text/component_kinds.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Decoding ids of which some may be unknown to the tokenizer.
 #include "twistor/text/decode.hpp"
 

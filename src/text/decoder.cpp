@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The registry of decoders and all its kinds.
 #include "twistor/text/decoder.hpp"
 

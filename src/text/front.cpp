@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Putting special tokens in front of a text, once, and taking them away.
 #include "twistor/text/front.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The word index of Keras.
 #include "twistor/text/keras_words.hpp"
 

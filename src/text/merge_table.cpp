@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Few symbols are searched through, many go through a heap.
 #include "merge_table.hpp"
 

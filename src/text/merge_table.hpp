@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Merging the symbols of a text pair by pair, lowest rank first: the engine of every byte-pair encoding.
 #pragma once
 

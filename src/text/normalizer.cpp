@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The registry of normalizers, and all kinds but BERT's and SentencePiece's.
 #include "twistor/text/normalizer.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one Tokenizer there is: a pipeline whose parts differ.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The registry of post-processors; all of them come down to ids before and after the text.
 #include "twistor/text/post_processor.hpp"
 

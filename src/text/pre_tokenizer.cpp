@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kinds of pre-tokenizers that a tokenizer.json names, all but Split.
 #include "twistor/text/pre_tokenizer.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SentencePiece's character map (Kudo and Richardson 2018), as the normalizer "Precompiled" carries it: a
 // double-array trie of what is replaced, and the replacements one after another with a NUL between them.
 #include <fmt/format.h>

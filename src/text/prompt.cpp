@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading a prompt, and finding words in it that the tokenizer does not know.
 #include "twistor/text/prompt.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Regular expressions: one owner for PCRE2's objects, limits on every match.
 #include "twistor/text/regex.hpp"
 

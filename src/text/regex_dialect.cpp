@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From Oniguruma's default syntax, in which tokenizer.json spells its patterns, to PCRE2's.
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Replacing strings and what regular expressions match.
 #include "twistor/text/replacement.hpp"
 

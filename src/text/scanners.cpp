@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The scanners: one pass, no backtracking further than one run of white space.
 #include "scanners.hpp"
 

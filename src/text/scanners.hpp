@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Hand-written scanners for the regular expressions that pre-tokenizers are known for.
 #pragma once
 

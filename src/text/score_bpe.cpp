@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Byte-pair encoding as sentencepiece has it: neighbours are joined whenever the result is a token, the one
 // of the best score first; characters without a token become bytes.
 #include <fmt/format.h>

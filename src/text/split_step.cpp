@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Matches and what is between them, joined as the behavior says.
 #include "split_step.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cutting at the matches of a pattern: the pre-tokenizer Split, and those that are special cases of it.
 #pragma once
 

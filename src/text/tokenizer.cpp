@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finding the files of a tokenizer.
 #include "twistor/text/tokenizer.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The vocabulary of a GGUF file: the keys tokenizer.ggml.*.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // tokenizer.json: the order of its parts and its table of models.
 #include <fmt/format.h>
 

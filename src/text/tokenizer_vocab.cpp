@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokenizers whose files are vocabularies alone: vocab.json + merges.txt (GPT-2, RoBERTa) and vocab.txt
 // (BERT).
 #include <fmt/format.h>

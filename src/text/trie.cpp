@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A trie whose edges are in one hash table.
 #include "twistor/text/trie.hpp"
 

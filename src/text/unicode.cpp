@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Unicode classes from utf8proc's tables.
 #include "twistor/text/unicode.hpp"
 

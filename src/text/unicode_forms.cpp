@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Normal forms from utf8proc's decompositions and compositions, with the differences to the reference's
 // tables.
 #include "twistor/text/unicode_forms.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Unigram language models over pieces (Kudo 2018): the segmentation of the highest score.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens and their ids.
 #include "twistor/text/vocabulary.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One token a word: a table.
 #include <fmt/format.h>
 

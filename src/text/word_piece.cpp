@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // WordPiece (Devlin et al. 2019): a word is cut greedily into the longest pieces that the vocabulary has.
 #include <fmt/format.h>
 

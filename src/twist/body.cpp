@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The body's tensors as parameters, and gradients handed on from the head.
 #include "twistor/twist/body.hpp"
 

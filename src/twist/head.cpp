@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Head twists: forward and backward by hand, over the engine.
 #include "twistor/twist/head.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Links between scores and log psi. Private to the twist room.
 #pragma once
 

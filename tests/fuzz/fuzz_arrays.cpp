@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any bytes as an HDF5 file that another program wrote, with weights in it.
 #include <cstddef>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fuzzes the reader of stored files: no bytes may crash it, and no file that was changed anywhere may be
 // accepted.
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fuzzes the reader of configurations: any text is read or refused with an Error, and what is read survives
 // to_text().
 #include <cstddef>

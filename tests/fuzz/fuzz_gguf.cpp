@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any bytes as a GGUF file: metadata, vocabulary, tensors and model are read or refused, never more.
 #include <algorithm>
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any bytes as a lexicon, and as a text that it scores.
 #include <cstddef>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any bytes as a config.json: every family's reader accepts or refuses it, and without weights all are
 // refused.
 #include <cstddef>

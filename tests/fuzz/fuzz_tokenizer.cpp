@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any text as a tokenizer.json; what is accepted must encode and decode any bytes (here: the file itself).
 #include <algorithm>
 #include <cstddef>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes the seeds in tests/fuzz/corpus/{gguf,model_config,safetensors,tokenizer}: small well-formed files and near misses. Python only."""
 import json
 import pathlib

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs a fuzz target once over every file of its corpus, and over each of them damaged in many ways; needs no
 // libFuzzer.
 #include <algorithm>

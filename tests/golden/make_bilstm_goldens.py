@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes bilstm/: a small classifier as Keras stores one, with random weights, and its logits by PyTorch's LSTM in float64.
 
 usage: make_bilstm_goldens.py      (needs numpy, h5py, torch; the outputs are committed)

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/text_parity/{bpe_*,unigram_*}.json: BPE of every style that models use, and Unigram, trained small.
 
 Needs the PyPI package `tokenizers` (made with 0.23.3). usage: make_bpe_parity_goldens.py

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/{gpt2,gpt_neo,llama,...}/, *.gguf and rope.json: tiny decoders with random weights, and their logits.
 
 usage: make_decoder_goldens.py [NAME...]      (default: all)

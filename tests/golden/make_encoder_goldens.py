@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/encoders/: tiny BERT, RoBERTa and DistilBERT classifiers and a sentence encoder with random weights.
 
 Needs torch, transformers, tokenizers and safetensors from PyPI in a virtual environment (made with torch 2.11.0,

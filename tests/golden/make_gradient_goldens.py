@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes gradients.json of each decoder in tests/golden and {gpt2,llama,gpt_neox}/adapter: gradients from transformers and peft.
 
 usage: make_gradient_goldens.py [NAME...]      (default: all)

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/minilm_similarities.json: cosines of ten pairs of texts by all-MiniLM-L6-v2.
 
 usage: make_minilm_goldens.py FOLDER     what `launch/get_model.sh minilm` prints

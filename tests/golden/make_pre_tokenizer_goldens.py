@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Goldens for pre-tokenizers from the reference library: tokenizers 0.23.3 (PyPI). Run once by developers.
 
 usage: make_pre_tokenizer_goldens.py [FOLDER]   FOLDER: the full answers go there as well, to look differences up

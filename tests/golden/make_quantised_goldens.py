@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/quantised.gguf and quantised.safetensors: every block format, and what it expands to.
 
 Needs gguf, numpy and safetensors from PyPI (made with gguf 0.19.0). Both files hold tensors of the same names; those of

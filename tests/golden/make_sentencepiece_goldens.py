@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/sentencepiece/: small BPE vocabularies with scores, and what sentencepiece 0.2.3 (PyPI) does with the strings of the
 parity tests. Run once by developers.
 

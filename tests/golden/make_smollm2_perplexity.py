@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/smollm2/golden.json: log-probabilities of a fixed text under SmolLM2-135M-Instruct, dequantised to float32.
 
 usage: twistor tokenize MODEL.gguf --text "$(cat tests/golden/smollm2/text.txt)" | make_smollm2_perplexity.py MODEL.gguf

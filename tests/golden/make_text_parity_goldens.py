@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/text_parity/*.json for WordPiece, normalizers, post-processors, decoders and added tokens.
 
 Needs the PyPI package `tokenizers` (made with 0.23.3). usage: make_text_parity_goldens.py [MINILM_TOKENIZER_JSON], the file of

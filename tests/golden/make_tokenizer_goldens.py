@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/tokenizers/: small tokenizers and what the reference implementation does with hard strings.
 
 Needs the PyPI package `tokenizers` (made with 0.23.3) in a virtual environment; nothing is downloaded from a hub.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Prints what tests/unit/text/unicode_test.cpp and normalizer_test.cpp expect: SHA-256 of one character for each code point's class, and of
 what normalizers make of each code point, as the reference library tokenizers 0.23.3 (PyPI) has them. Run once by developers, about 20 s."""
 import hashlib

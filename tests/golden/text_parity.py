@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Strings and files of the parity tests of tokenizers (tests/unit/text/parity_test.cpp).
 
 Run by itself it makes text_parity/strings.json, once for all tokenizers. make_*_parity.py use write() to store what the reference library

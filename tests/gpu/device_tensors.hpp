@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Small tensors on the device under test: GPU memory, or host memory where the stand-in for libnccl runs.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // GPU memory as tensors without libtorch_cuda: cudaMalloc and from_blob.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>

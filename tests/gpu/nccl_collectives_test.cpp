@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The NCCL back end against what one rank can work out alone. Runs with the real libnccl on GPUs, one a rank,
 // and with the stand-in of tests/support everywhere.
 #include "nccl_collectives.hpp"

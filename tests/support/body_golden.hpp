@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of twists beside what transformers and peft give for them: hidden states and gradients, as two sums
 // each.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Decoders with random weights and the values that an independent implementation gives for them.
 #pragma once
 

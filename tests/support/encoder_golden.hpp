@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Golden texts of tokens and what an independent implementation makes of them, as
 // tests/golden/make_encoder_goldens.py writes them.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Engines by name, for tests that run on every one. TWISTOR_TEST_DEVICE=cuda adds the GPU's.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The error that something throws, for looking at its kind and text.
 #pragma once
 

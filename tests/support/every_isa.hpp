@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs a piece of a test with each instruction set that this processor has.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A program that goes wrong in the way its argument says; failing_job_test.sh looks at what the launcher
 // makes of it.
 #include <csignal>

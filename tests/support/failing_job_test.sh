@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Checks that a job ends on all ranks within 5 s, with one message and the right exit code, however one rank fails.
 # Usage: failing_job_test.sh MPIEXEC PROGRAM
 set -u

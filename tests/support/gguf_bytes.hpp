@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // GGUF files made in memory, well-formed or not, for tests.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tensors that lie in memory, as a weight file.
 #pragma once
 

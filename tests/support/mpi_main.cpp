@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The main of every MPI test executable: one rank's failure must end the job with its name on it, never hang
 // the rest.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The wrappers: each counts and calls the PMPI function of the same name.
 #include "support/pmpi_count.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts MPI calls by name through the profiling interface: tests and benchmarks link it and ask how often
 // what was called.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Twists and targets of which everything can be enumerated: every prefix has a parameter of its own, so that
 // no term of a gradient can hide.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes a GPT-2 with random weights as a Hugging Face folder, for benchmarks and tests that need a
 // model of a given size.
 #pragma once

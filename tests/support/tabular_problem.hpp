@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A sampling problem with every answer known: a random tabular model, a rough potential, twists by table.
 #pragma once
 

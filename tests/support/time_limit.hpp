@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long a test may take, where a wrong algorithm would take far longer.
 #pragma once
 

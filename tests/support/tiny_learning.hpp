@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Something to learn with the tiny model, in milliseconds for each update.
 #pragma once
 

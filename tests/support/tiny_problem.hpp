@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A sampling problem on the language model that ships with the project: a real decoder, and a rough
 // potential.
 #pragma once

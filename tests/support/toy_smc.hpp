@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A complete particle filter on a tabular Markov chain, small enough to know Z exactly: the stage for
 // resampling tests.
 #pragma once

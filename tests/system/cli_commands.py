@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the real executable with right and wrong words, and looks at exit codes, stdout and stderr.
 
 usage: cli_commands.py TWISTOR ROOT MPIEXEC

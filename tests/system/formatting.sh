@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Every C++ file is as clang-format leaves it, and shellcheck has nothing to say about the scripts. Exits with 77 (skipped) where
-# git or one of the two tools is missing.
+# SPDX-License-Identifier: Apache-2.0
+# Every C++ file is as clang-format leaves it, shellcheck has nothing to say about the scripts, and every source names the
+# licence in one of its first two lines. Exits with 77 (skipped) where git or one of the two tools is missing.
 #
 # usage: formatting.sh ROOT
 set -uo pipefail
@@ -21,5 +22,12 @@ clang-format-14 --dry-run -Werror "${sources[@]}" || {
 }
 mapfile -t scripts < <(files '*.sh' '*.sbatch' .ci/run)
 shellcheck --external-sources --source-path=SCRIPTDIR "${scripts[@]}" || code=1
+mapfile -t licensed < <(printf '%s\n' "${sources[@]}" "${scripts[@]}"; files '*.inc' '*.py' '*.cmake' '*.cmake.in' '*CMakeLists.txt')
+for file in "${licensed[@]}"; do
+  head -n 2 "$file" | grep -q 'SPDX-License-Identifier: Apache-2\.0$' || {
+    code=1
+    echo "$file: no line 'SPDX-License-Identifier: Apache-2.0' among the first two" >&2
+  }
+done
 echo "${#sources[@]} sources and ${#scripts[@]} scripts looked at"
 exit "$code"

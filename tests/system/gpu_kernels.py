@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiled GPU kernels spill nothing and leave room for other blocks: at most 128 registers a thread.
 
 usage: gpu_kernels.py NVCC ROOT

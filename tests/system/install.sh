@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Installs a build under a prefix, builds a program of somebody else against it with find_package(twistor), and runs both.
 #
 # usage: install.sh CMAKE BUILD_FOLDER ROOT

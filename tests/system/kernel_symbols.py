@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks that the kernels of an instruction set share no function with the rest of the program.
 
 The linker keeps one copy of every inline function. If a source that is compiled for AVX-512 brought such a copy along,

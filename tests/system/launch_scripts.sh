@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Tests of the launch scripts with stand-ins for pip, mpirun and cmake: nothing is downloaded, installed or built.
 #
 # usage: launch_scripts.sh ROOT

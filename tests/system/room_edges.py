@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks what the sources of each room include, and how long files are, against the table of docs/architecture.md.
 
 usage: room_edges.py ROOT           every violation on a line of its own; exit code 1 if there is any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of whole runs share: starting the real executable on ranks, reading what it wrote, counting failures.
 
 Each test is called with TWISTOR ROOT MPIEXEC: the executable, the project's folder, mpirun.

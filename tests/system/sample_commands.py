@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """sample and info: draws follow sigma, whatever the ranks; formats, repeats, the best; what is said at the end and of each file."""
 import csv
 import json

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Checks that models/tiny can be made again: two short trainings give the same bytes, another seed gives others, and
 # what ships is what its page says. Usage: tiny_reproducible.sh PATH/TO/make_tiny PATH/TO/models/tiny
 set -euo pipefail

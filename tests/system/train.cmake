@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Tests of whole runs on models/tiny, with the real executable under mpirun.
 if(TARGET twistor)
   # twistor_run_test(NAME TIMEOUT [LABELS...]): NAME.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What users get wrong: one message that says what and what to do, the right exit code, nothing under a final name."""
 import os
 import shutil

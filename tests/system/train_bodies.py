@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Twists with a body of their own: equal bits on any number of ranks, resume, evaluate, sample, adapters, and what is refused."""
 import json
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """evaluate and sample on a trained twist, and a model folder without a tokenizer."""
 import json
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole runs on other engines: the same numbers but for rounding, checkpoints that go from one to the other, clear refusals."""
 import json
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run writes is what docs/file-formats.md promises: every part of every HDF5 file, with its type and number of dimensions."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models and folders as people have them: special tokens in front, padded vocabularies, several end tokens, two runs in one folder."""
 import json
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signals outside learning: exact sampling, evaluation and sampling keep what they have, end within seconds with 75, and the next
 run goes on from there to the same numbers."""
 import os

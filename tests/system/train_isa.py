@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole runs in float32 give the same bits on every instruction set that this processor has; wrong sets are refused."""
 import os
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A rank that is killed at a random moment ends the job; the next run resumes from a whole checkpoint and learns the same.
 
 TWISTOR_KILLS says how often (default 20). The moments have a fixed seed.

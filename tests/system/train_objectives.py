@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole runs with every objective: learning lowers the exact divergences, on any number of ranks alike; what may not be resampled is
 not; refusals say what to do. Schedules, budgets, the best twist, starts from another run."""
 import json

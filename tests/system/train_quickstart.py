@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped configuration on two ranks: exit code, files, structure of summary.json, and bounds that close in on log Z."""
 import json
 import math

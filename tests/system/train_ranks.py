@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same short training on 1 to 4 ranks, grouped or not, gives the same twist and the same digits everywhere."""
 from run_twistor import QUICKSTART, SMALL, difference, estimates, expect, main, metrics, parameters, succeed
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training that stops and goes on ends like training that never stopped, or is refused with the reason."""
 import shutil
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SIGTERM, SIGINT and SIGUSR1 write a checkpoint and end the job within seconds; the run that goes on ends like one never stopped.
 
 Signals outside learning: train_interrupts.py."""

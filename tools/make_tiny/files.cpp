@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writing and reading the tiny model's three files; bytes depend on nothing but the model.
 #include "make_tiny/files.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tiny model's folder in the Hugging Face layout: config.json, model.safetensors, tokenizer.json.
 #pragma once
 

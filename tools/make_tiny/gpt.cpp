@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Initial weights, forward pass and optimizer of the tiny GPT-2.
 #include "make_tiny/gpt.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A GPT-2 in a hundred lines of tensor operations, for training the tiny model and for exact sums over its
 // sequences.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading the grammar, drawing stories from it and scoring text by it.
 #include "make_tiny/grammar.hpp"
 

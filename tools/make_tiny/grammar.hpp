@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A grammar of little stories with memory: draws stories, and scores any text exactly by following every
 // derivation.
 #pragma once

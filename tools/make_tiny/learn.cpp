@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Batches, schedule and scores of the tiny model.
 #include "make_tiny/learn.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Training the tiny model on stories drawn as it goes, and measuring it on stories that it never saw.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // make_tiny: makes the small language model that ships with the project, and measures it.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>

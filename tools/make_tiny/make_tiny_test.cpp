@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tests of the tool that makes models/tiny: grammar, n-grams, forward pass, enumeration, files.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>

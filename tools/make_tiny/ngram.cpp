@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counting, discounts and interpolation of the n-gram models.
 #include "make_tiny/ngram.hpp"
 

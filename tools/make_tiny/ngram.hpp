@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Interpolated Kneser-Ney n-gram models, the yardstick that the language model must beat.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Enumeration of the tiny model's sequences, one level of prefixes at a time.
 #include "make_tiny/target.hpp"
 

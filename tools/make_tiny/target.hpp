@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The exact normalising constant of "the next T tokens contain these words", by going through all sequences.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading labelled texts.
 #include "train_head/examples.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Labelled texts from files, and their fixed division into those that are learned from and those that test.
 #pragma once
 

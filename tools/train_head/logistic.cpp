@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The loss, its gradient, and the minimiser.
 #include "train_head/logistic.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Logistic regression with L2, in float64, by L-BFGS on all examples at once.
 #pragma once
 

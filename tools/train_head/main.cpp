@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // train_head: makes a linear head over a sentence encoder from labelled texts, for the potential linear_head.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The parts of train_head: reading, dividing, and the minimiser against problems whose answers are known.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

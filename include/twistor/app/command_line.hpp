@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From the words of the command line to what the user asked for.
 #pragma once
 

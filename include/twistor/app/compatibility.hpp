@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a checkpoint belongs to a run: what made the one against what the other is told, compared as
 // values.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything a run can be told: one plain struct per section of the configuration file, with its defaults.
 #pragma once
 

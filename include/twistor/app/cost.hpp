@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a run will cost, said before it begins: tokens through the model, and seconds by a short calibration.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Measuring a twist, and whom a run tells what it finds.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What every command on many ranks sets up first: ranks and groups, model, prompt, target, twist.
 #pragma once
 

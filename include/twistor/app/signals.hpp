@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SIGTERM, SIGINT and SIGUSR1 as a wish to stop soon, so that a run can save what it has.
 #pragma once
 

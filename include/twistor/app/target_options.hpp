@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the potential of a configuration may look at.
 #pragma once
 

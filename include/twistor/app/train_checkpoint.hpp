@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The checkpoint that a run of learning goes on from, and those that it writes.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What learning tells while it runs: sinks, progress line, counters, warnings.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a run puts into its checkpoints, and whether one belongs to it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an interrupted evaluation or sampling keeps in run.output until it is resumed.
 #pragma once
 

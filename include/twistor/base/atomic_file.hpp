@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Files that appear under their final name whole or not at all, whenever the process is killed.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // bfloat16 on the host: the upper half of a float32's bits.
 #pragma once
 

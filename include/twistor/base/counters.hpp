@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a run counts: events, largest sizes and seconds, each added up over time and over ranks by its own
 // rule.
 #pragma once

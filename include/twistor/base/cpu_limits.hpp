@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many cores a process may really use: by its affinity, and by the quota of its control group.
 #pragma once
 

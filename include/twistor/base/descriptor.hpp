@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // File descriptors that close themselves, whole writes, and errors of the system with a hint.
 #pragma once
 

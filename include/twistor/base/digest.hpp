@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SHA-256, the fingerprint of model files and of learned parameters.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One error type for everything that users, files and peers can cause, and the checks that throw it.
 #pragma once
 

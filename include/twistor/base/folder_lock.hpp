@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One process at a time in a folder: a lock that the kernel takes away with its holder, however that ends.
 #pragma once
 

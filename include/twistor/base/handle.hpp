@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One owner for every kind of foreign handle (MPI, HDF5, NCCL, CUDA, file descriptors).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long work is told to stop early, and how it tells how far it has come.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A command of the user's that answers lines with lines, as a child process.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file mapped read-only into memory; processes of one node that map the same file share its pages.
 #pragma once
 

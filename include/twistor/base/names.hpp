@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names of the values of an enum: one table gives parsing, the text of a value, and the choices for help and
 // messages.
 #pragma once

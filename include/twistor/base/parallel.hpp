@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Loops on the OpenMP threads of the caller whose bodies may throw.
 #pragma once
 

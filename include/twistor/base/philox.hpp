@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011), keyed by what is drawn and never by who
 // draws it.
 #pragma once

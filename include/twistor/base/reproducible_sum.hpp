@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums whose result does not depend on the order or grouping of the terms, so that every rank layout decides
 // alike.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Wall time that never goes back: how long something took.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one registry of random streams. A stream is never reused for a second purpose; numbers are part of the
 // file format.
 #pragma once

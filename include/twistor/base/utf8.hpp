@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // UTF-8, one code point at a time; it must survive any bytes.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // 128-bit integers, which GCC and Clang offer as an extension.
 #pragma once
 

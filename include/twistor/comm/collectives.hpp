@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Typed collectives over spans, and order-free reductions of weights.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who takes part in a collective: an owned MPI communicator with its rank and size.
 #pragma once
 

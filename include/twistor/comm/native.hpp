@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The door to MPI's own handles, for this room and for libraries that want a communicator (HDF5): the only
 // header with mpi.h.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A buffer that exists once a node, however many ranks the node has: model weights above all.
 #pragma once
 

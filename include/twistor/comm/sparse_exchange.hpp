@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parcels of bytes between the few pairs of ranks that have something for each other.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Collectives on tensors where they live: MPI for CPU memory, NCCL for GPU memory, one interface.
 #pragma once
 

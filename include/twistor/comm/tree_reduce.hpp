@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums of float32 gradients whose bits do not depend on the number of ranks: fixed shards, added in a fixed
 // tree.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What two configurations do not agree on, in words.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys of a whole configuration, "section.name", bound to the object that holds their values.
 #pragma once
 

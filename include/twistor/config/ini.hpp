@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The text of a configuration: INI lines into fields, and fields into their canonical text.
 #pragma once
 

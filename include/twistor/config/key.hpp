@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keys of a configuration: what each may hold, and how a struct of options says which members are keys.
 #pragma once
 

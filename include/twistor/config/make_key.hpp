@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Short ways to write a key and its range, for the sources of visit_keys().
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The seam between models and machines: what a decoder and its heads ask of whoever keeps the weights and
 // computes. Written once over it, they run on the CPU's own kernels or on ATen's, on any device of ATen's.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The instruction sets that kernels exist for, which of them this processor has, and which one is in use.
 #pragma once
 

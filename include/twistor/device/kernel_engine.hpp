@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ATen's engine with CUDA kernels of our own for what is not a product; on a GPU, or emulated on the CPU.
 #pragma once
 

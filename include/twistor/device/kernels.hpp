@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table of CPU kernels that exists once for each instruction set, and the one that is in use.
 #pragma once
 

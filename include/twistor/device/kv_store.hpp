@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Memory for keys and values in blocks of 16 tokens, by number; which sequence owns which is the model
 // room's.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Matrix products whose every row has the same bits in any batch, on any number of threads.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The choices of run.device and run.kernels.
 #pragma once
 

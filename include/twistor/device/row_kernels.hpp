@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a model does to single rows between products: norms, activations, rotary positions. A value's bits do
 // not depend on its neighbours, nor on the instruction set.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Log-sum-exp, draws and look-ups over rows of the vocabulary that lie on a device whole. The host's own way,
 // tile by tile, is model/vocabulary.hpp.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How sure a run is: probabilities of events with their intervals, and one-sided statements without any
 // assumption.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Draws from the sampler's approximation of sigma: one particle of each of many populations, or whole ones.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Running all estimators on one proposal, or what an earlier run of them still lacks.
 #pragma once
 

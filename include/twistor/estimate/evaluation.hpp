@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One evaluation of a twist: a list of named estimates, made from what the estimators found.
 #pragma once
 

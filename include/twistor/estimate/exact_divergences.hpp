@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Divergences of a proposal from an enumerated target: sums over all sequences, no samples.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What runs of the estimators give, before anything is averaged: it can be kept, and work goes on from it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // log Z as well as a run knows it: one value for all of its evaluations, its error, and where it comes from.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs of the estimators: repeats of the samplers for two-sided bounds on log Z, samples for divergences.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Means with standard errors: plain, self-normalised by importance weights, and Student's t intervals.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ancestral samples of the base language model, and joint draws of a sequence and what follows it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The target known completely: every sequence, its weight, log Z and the optimal twists.
 #pragma once
 

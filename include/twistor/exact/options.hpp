@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the making of exact samples can be told.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exact samples of sigma by rejection: draw from p0, keep with probability phi / max phi.
 #pragma once
 

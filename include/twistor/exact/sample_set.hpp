@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The set of exact samples that a run uses: found in a file, continued where it was stopped, or made anew.
 #pragma once
 

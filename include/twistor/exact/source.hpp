@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exact samples as estimators and learning ask for them, and who gets which.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The GGUF container (versions 2 and 3, little-endian): metadata keys and the directory of tensors.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Models that were cut into several GGUF files, NAME-00001-of-00003.gguf and so on.
 #pragma once
 

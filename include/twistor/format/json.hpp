@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON from files that may be damaged or hostile: bounded depth, and lookups whose errors name file and
 // place.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file of JSON, read whole.
 #pragma once
 

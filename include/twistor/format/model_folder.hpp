@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where the files of a model are: in the folder that was given, or in the cache of Hugging Face's programs.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writing safetensors: float32 tensors and notes.
 #pragma once
 

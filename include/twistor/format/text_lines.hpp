@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Files of texts, one a line.
 #pragma once
 

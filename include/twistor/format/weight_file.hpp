@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Named tensors in a file, whatever the format: safetensors (one or many) or GGUF.
 #pragma once
 

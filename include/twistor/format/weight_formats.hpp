@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The weight formats, parsed from memory; weight_file.hpp has the functions that open files.
 #pragma once
 

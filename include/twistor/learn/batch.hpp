@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The samples that an update learns from: where they come from, and how they are divided over the ranks.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The state of learning in a checkpoint, and out of it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Samples of q as samples of sigma and of the pi_t: self-normalised importance weights over all ranks.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an update of learning lowers: which samples it asks for, and what each of their steps counts.
 #pragma once
 

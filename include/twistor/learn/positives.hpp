@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Positive samples: which there are, and what each of them counts. Objectives that need samples of sigma
 // share this.
 #pragma once

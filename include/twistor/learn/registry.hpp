@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Objectives by name: the registry that a new one adds one line to.
 #pragma once
 

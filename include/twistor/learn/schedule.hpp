@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the updates of learning are divided into epochs.
 #pragma once
 

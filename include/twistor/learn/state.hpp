@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Saving and restoring by one visit: what is written and what is read cannot drift apart.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The loop of learning: updates by epochs, with evaluations between them, checkpoints, and an early stop.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Learns twists: batches -> terms of the objective -> gradient -> Adam, the same bits on any number of ranks.
 #pragma once
 

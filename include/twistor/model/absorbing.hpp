@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Texts that may end early: after a generated end-of-text token only that token follows.
 #pragma once
 

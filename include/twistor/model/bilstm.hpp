@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A text classifier of the years before transformers, as Keras stores it: embedding, bidirectional LSTM,
 // maximum over time, two dense layers.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a language model remembers of a batch of sequences; a value that forks.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One decoder for every family: what differs between GPT-2, Llama and their kin is data, not code.
 #pragma once
 

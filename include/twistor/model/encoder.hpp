@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Encoders (BERT, RoBERTa, DistilBERT): from the tokens of whole texts to hidden states, without padding.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where a generated text ends: the one object that samplers, forced passes, potentials and learning ask.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Single entries of vocabulary rows with the bits of the whole row, by products of one panel of 32 columns.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Several language models side by side as one: a base model with what learns beside it.
 #pragma once
 

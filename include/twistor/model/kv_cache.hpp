@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keys and values in blocks of 16 tokens that sequences share: forking copies block numbers, not keys.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The interface of every autoregressive language model p0.
 #pragma once
 

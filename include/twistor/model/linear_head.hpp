@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A linear classifier over sentence embeddings, in a small safetensors file of its own.
 #pragma once
 

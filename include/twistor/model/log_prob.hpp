@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From hidden states to probabilities of tokens, in float64, a tile of the vocabulary at a time.
 #pragma once
 

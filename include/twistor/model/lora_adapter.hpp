@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Low-rank additions as the folders that PEFT reads and writes: adapter_config.json and
 // adapter_model.safetensors.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens that a language model has logits for and that are none: rows by which its vocabulary was padded.
 #pragma once
 

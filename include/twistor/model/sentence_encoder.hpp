@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sentence embeddings: an encoder, its tokenizer, and the pooling that sentence-transformers' files ask for.
 #pragma once
 

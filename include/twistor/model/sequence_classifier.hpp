@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sequence classifiers: an encoder, its tokenizer, and the head that its folder holds.
 #pragma once
 

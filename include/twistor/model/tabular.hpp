@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A language model given by a table of conditional probabilities: small, in float64, with exact answers to
 // test against.
 #pragma once

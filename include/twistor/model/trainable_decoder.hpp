@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A decoder whose weights are learned: all of them, or low-rank additions to some.
 #pragma once
 

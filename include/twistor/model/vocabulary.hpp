@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Row operations over a vocabulary: log-sum-exp and the draw of a token, the same bits for a row in any
 // batch.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A potential, and a scorer of texts, that hold another to the contract: every kind that the registry makes
 // is wrapped in one.
 #pragma once

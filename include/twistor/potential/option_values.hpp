@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What options of potentials may be that name one of a few things.
 #pragma once
 

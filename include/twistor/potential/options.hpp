@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What makes a potential: the keys target.* of a configuration that say what phi is.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Terminal potentials phi: what makes a sequence good.
 #pragma once
 

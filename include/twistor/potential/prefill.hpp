@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The prompt, read once and shared by every sequence that continues it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Potentials by name: the registry that a new kind adds one line to.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Potentials that look at text: a scorer of texts, and what makes a potential of sequences out of one.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Several runs in one table: methods side by side, means over seeds, one log Z for all that share a target.
 #pragma once
 

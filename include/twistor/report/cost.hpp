@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a run will cost, in words: tokens through the model, and seconds.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Comma-separated values (RFC 4180), for spreadsheets and Python's csv module.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a run's folder and the files in it are, in people's words.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON texts built by hand, with numbers that read back to the same bits.
 #pragma once
 

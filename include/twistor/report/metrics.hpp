@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // metrics.jsonl: one JSON object a line, readable while the run goes on and correct after it resumes.
 #pragma once
 

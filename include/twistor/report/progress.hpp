@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The line that tells a waiting person how far a run has come, and how long it will take.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `twistor sample` writes: rows of sequences, thinned out, as JSON Lines or CSV.
 #pragma once
 

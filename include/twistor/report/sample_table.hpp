@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What was drawn, beside samples of the base model.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where a run tells what it finds: an interface, and every kind of output behind it.
 #pragma once
 

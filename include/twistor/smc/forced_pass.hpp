@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the sampler would have computed on its way to given sequences, by one pass over them.
 #pragma once
 

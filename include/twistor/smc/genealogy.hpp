@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where the particles come from: founders, survivors, and what they tell about the variance of log Z_hat.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the particles of a rank have drawn so far, as a tree: each distinct prefix once.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which rank hosts which particle. A particle's id says nothing about where it lives.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The gradient of log q by whole rows of scores.
 #pragma once
 

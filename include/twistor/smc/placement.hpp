@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // After resampling: which rank hosts which offspring, and which ancestors have to travel for it.
 #pragma once
 

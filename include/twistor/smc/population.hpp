@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One rank's shard of the particles, and how particles travel between ranks.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Proposals q: where the next token comes from, and the numbers that weights are made of.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The SMC sweep: K particles over T tokens on all ranks of a group, plain or around one pinned path.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resampling schemes: who is whose ancestor, in plain and in conditional form, from the weights of the whole
 // population.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How fast a job sweeps, measured before it begins.
 #pragma once
 

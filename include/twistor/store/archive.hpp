@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Named datasets and attributes in memory, and their journey to and from a file that is whole or refused.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A dense array with a shape, the currency between the rooms and the files.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a training run needs to go on where it stopped, on any number of ranks.
 #pragma once
 

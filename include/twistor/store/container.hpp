@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The checksummed shell around an HDF5 image: every byte of a file is verified before HDF5 sees the first
 // one.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CRC32C (Castagnoli), by the processor's own instruction where it has one.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sets of exact samples of sigma, shared by all methods and seeds: evaluation i of every method uses sample
 // i.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Arrays out of HDF5 files that other programs wrote: weights of Keras models, say.
 #pragma once
 

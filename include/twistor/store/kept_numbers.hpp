@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers of work that is not finished, in a file under a key that says what work it is.
 #pragma once
 

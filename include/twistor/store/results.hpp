@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a run found out: arrays over repeats, single numbers, and the configuration that led to them.
 #pragma once
 

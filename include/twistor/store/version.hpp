@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What wrote a file: the version of this program and the commit it was built from.
 #pragma once
 

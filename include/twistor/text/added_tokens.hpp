@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokens that are found in a text before it is cut into pieces: special tokens and user-defined ones.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bytes spelled as printable characters, the alphabet of byte-level vocabularies (Radford et al. 2019).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tables of the kinds of a tokenizer's components: found by the "type" in the file, refused by name.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Text of whatever tokens a language model may draw.
 #pragma once
 

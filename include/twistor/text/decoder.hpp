@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Turning the spellings of tokens into text: the decoders of tokenizer.json.
 #pragma once
 

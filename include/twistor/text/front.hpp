@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The special tokens in front of texts: a model that was trained with them knows no text without.
 #pragma once
 

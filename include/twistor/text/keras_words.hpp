@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Words to ids as the Tokenizer of Keras does it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rewriting a text before it is cut into pieces: lower case, Unicode forms, replacements.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The special tokens that a model expects around a text: [CLS] x [SEP], <s> x </s>.
 #pragma once
 

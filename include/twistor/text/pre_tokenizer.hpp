@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cutting a text into the pieces that a token model may not join: the pre-tokenizers of tokenizer.json.
 #pragma once
 

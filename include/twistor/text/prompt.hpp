@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tokens of a prompt, and what to say where the model cannot see what stands there.
 #pragma once
 

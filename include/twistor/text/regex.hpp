@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Regular expressions over UTF-8 (PCRE2's), for patterns that come from files and from users.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // "Replace" of a tokenizer.json: every match of a pattern by a fixed text, in normalizers and decoders.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What turns a piece of text into ids: the part of a tokenizer that differs between kinds, and the registry
 // of kinds.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The formats a tokenizer comes in, parsed from memory; load_tokenizer() in tokenizer.hpp finds and maps the
 // files.
 #pragma once

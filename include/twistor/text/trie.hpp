@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A set of byte strings that finds the longest one at a place of a text, in time that does not depend on
 // their number.
 #pragma once

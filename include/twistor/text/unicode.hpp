@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The few Unicode classes that pre-tokenizers ask for.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Normal forms of Unicode, lower case and accents, as the reference library has them for every code point.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sorted ranges of code points, for what Unicode tables of one version have and another's have not.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Twists with a body of their own: a learned copy of the language model (c, d of Zhao et al. 2024), or one
 // with low-rank additions, and a head on its hidden states.
 #pragma once

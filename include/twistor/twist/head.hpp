@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Twists as heads on the frozen base model's hidden states: linear (a) and MLP (b) of Zhao et al. 2024, app.
 // on training.
 #pragma once

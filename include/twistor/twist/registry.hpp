@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Trainable twists by the name of their form: the registry that a new kind adds one line to.
 #pragma once
 

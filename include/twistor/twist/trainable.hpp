@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Twists that can be learned: named parameters, and the gradient of a loss as blocks of them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Twist functions psi_t: what a prefix is worth, as far as the future value of phi goes.
 #pragma once
 

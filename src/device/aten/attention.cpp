@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Blocks are gathered into one tensor a layer; query heads that share a head of keys stand beside each other
 // as if they were queries, so that no key is repeated.
 #include "attention.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Attention by ATen over gathered blocks. Private to the device room.
 #pragma once
 

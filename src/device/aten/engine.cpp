@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The engine of ATen's own operations, on any device that ATen knows: no code of ours for it, and so the
 // yardstick for code that is.
 #include <ATen/ops/add.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ATen's engine as a class, for those that do some of its operations otherwise. Private to the device room.
 #pragma once
 

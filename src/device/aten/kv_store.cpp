@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Blocks in tensors that double when they are full.
 #include "kv_store.hpp"
 

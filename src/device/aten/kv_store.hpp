@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Blocks in tensors. Private to the device room.
 #pragma once
 

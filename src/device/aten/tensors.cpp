@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tables, slots and angles, uploaded once a pass.
 #include "tensors.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What attention on a device needs of the host for one pass. Private to the device room.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows of the vocabulary by ATen's operations: a fixed number of them, whatever the rows.
 #include <ATen/ops/add.h>
 #include <ATen/ops/amax.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which rows attend over which blocks, on which thread; the arithmetic is the kernels'.
 #include "attention.hpp"
 

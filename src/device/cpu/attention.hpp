@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Causal attention over blocks in main memory. Private to the device room.
 #pragma once
 

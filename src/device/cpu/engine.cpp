@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The engine of this processor's packed kernels.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Blocks in slabs of about 4 MiB.
 #include "kv_store.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Blocks in main memory. Private to the device room.
 #pragma once
 

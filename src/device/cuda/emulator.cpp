@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fibers by ucontext, one scheduler for each block at work.
 #include "emulator.hpp"
 

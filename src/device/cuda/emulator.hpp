@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs CUDA kernels on the CPU, every CUDA thread as a fiber, to check what a GPU would do without having
 // one: barriers that not all threads reach are errors, shared memory starts as NaN, and threads may run in
 // any order. Private to the device room.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which tensors the kernels get.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>

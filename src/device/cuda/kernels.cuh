@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All kernels, and with how many threads they run.
 #pragma once
 

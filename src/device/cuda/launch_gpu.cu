@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernels on a GPU: on the default stream, which is ATen's too.
 #include <cuda_runtime.h>
 

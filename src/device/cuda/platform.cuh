@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What kernels are written with: plain CUDA C++, compiled by nvcc for GPUs and by the host's compiler for the
 // emulator. Sums run in a fixed order, so a row has the same bits in every batch.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Norms, activations, and attention with its cache.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the kernels are asked to do, and the table of those who can launch them. Plain pointers into the
 // device's memory: sources compiled by nvcc see no Torch header. Private to the device room.
 #pragma once

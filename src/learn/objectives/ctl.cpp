@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Contrastive twist learning (CTL), Zhao et al. 2024, Sec. 4.1: samples of sigma up, of pi_t down.
 #include <memory>
 #include <utility>

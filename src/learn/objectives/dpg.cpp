@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Distributional policy gradient (Parshakova et al. 2019; Khalifa et al. 2021; Zhao et al. 2024, Sec. 4.3):
 // the proposal learns the positive samples by maximum likelihood.
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // FUDGE (Yang and Klein 2021): psi_t as the probability that a sample of p0 that begins with s_{1:t} ends
 // well, by logistic regression on samples of p0.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Proximal policy optimisation (Schulman et al. 2017) of the reward log phi - log(q / p0), whose best policy
 // is sigma: the KL-regularised baseline of Zhao et al. 2024.
 #include <algorithm>

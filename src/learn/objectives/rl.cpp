@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Soft Q-learning of twists ("RL" in Zhao et al. 2024, Sec. 4.2; path consistency, Nachum et al. 2017): log
 // psi_t is drawn to what the twist of one token later says that it is worth.
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SIXO (Lawson et al. 2022; Zhao et al. 2024, app. on SIXO): psi_t as the ratio of sigma to p0 that a
 // classifier finds when it tells prefixes of positive samples from prefixes of p0.
 #include <cmath>

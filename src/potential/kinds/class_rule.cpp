@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Probabilities of a class as potentials.
 #include "class_rule.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How phi follows from a classifier's probability of a class: a power of it, or a threshold.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Choosing a class and its log-odds.
 #include "class_score.hpp"
 

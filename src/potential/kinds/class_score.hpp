@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From the logits of a classifier with labels to log phi: which class is meant, and its probability.
 #pragma once
 

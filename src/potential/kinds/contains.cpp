@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The contains potential: matching token patterns, and making them from words.
 #include "contains.hpp"
 

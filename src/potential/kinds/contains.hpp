@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // phi(s) = 1 if one of some words or tokens occurs in s, else a floor.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The continuation potential: one teacher-forced pass over s and o after the shared prompt.
 #include "continuation.hpp"
 

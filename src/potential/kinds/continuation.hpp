@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // phi(s) = p0(o | prompt, s)^beta: how likely a fixed text o is to follow.
 #pragma once
 

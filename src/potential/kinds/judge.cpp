@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The judge potential: questions of one length go through the model together.
 #include "judge.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // phi(text) = p0(answer | a question about the text)^beta: the language model is its own judge.
 #pragma once
 

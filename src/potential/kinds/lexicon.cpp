@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The lexicon potential and the reader of its files.
 #include "lexicon.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // phi(text) = exp(beta * valence of its words), with valences from a lexicon.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The linear_head potential.
 #include "linear_head.hpp"
 

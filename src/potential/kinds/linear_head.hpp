@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // phi(s) = p(class | s)^beta, or a threshold on it, by a small linear head over a sentence encoder.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The process potential: texts out, numbers in.
 #include "process.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // phi(text) = exp(beta * a number that a command of the user's gives the text): a reward model in Python,
 // say.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // phi(text) = 1 if a regular expression matches somewhere in the text, else a floor.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // phi(s) = exp(beta cos(e(s), e(text))): how close s is to a text in meaning, by a sentence encoder e.
 #pragma once
 

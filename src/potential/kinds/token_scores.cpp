@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The token-score potential and the reader of its tables.
 #include "token_scores.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // log phi(s) = beta times scores of tokens: of all of them, or of the last alone.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The toxicity classifier as a potential.
 #include "toxicity_bilstm.hpp"
 

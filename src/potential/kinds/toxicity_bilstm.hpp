@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // phi from the bidirectional LSTM of the package toxic-comment-classifier.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many MPI calls each operation makes: what G4 of the performance goals counts.
 #include <gmock/gmock.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Typed collectives against what one rank can work out alone.
 #include "twistor/comm/collectives.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Communicators, groups and the launcher.
 #include "twistor/comm/communicator.hpp"
 

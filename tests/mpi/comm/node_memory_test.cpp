@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Node memory: one buffer, every rank reads what the writer wrote.
 #include "twistor/comm/node_memory.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sparse exchange: random patterns that every rank can work out alone.
 #include "twistor/comm/sparse_exchange.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The MPI back end for tensors, and the choice of a back end.
 #include "twistor/comm/tensor_collectives.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fixed tree, bit for bit against a serial sum of the same tree.
 #include "twistor/comm/tree_reduce.hpp"
 

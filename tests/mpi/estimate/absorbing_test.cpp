@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The identities of docs/method.md where texts may end early: the estimates stay unbiased, optimal twists
 // exact.
 //

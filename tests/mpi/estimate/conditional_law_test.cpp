@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Z E[1/Z_hat] = 1 for whole conditional sweeps, with the power to see a wrong law: a model with memory,
 // rough weights, 60,000 sweeps, and the mistake itself run through sweep().
 #include <gtest/gtest.h>

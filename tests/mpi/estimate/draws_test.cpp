@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Draws from populations: their law against enumeration, and the same sequences whatever ranks and groups.
 #include "twistor/estimate/draws.hpp"
 

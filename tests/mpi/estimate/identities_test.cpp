@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The identities of docs/method.md that every build must satisfy, on a tabular model where all answers are
 // known.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A joined pair of models behaves as its first member, to the last bit, in sweeps over ranks and forced
 // passes; and the second member's hidden states come along.
 #include <ATen/core/Tensor.h>

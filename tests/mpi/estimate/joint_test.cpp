@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Joint draws as exact samples, through the path that a run takes: draw s and then o, choose the way, make
 // the set, divide it, pin its sample.
 #include <gmock/gmock.h>

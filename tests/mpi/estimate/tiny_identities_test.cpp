@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The identities on the language model that ships with the project, whose target is enumerated: a real
 // decoder, a real head.
 #include <gtest/gtest.h>

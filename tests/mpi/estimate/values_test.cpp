@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Values where other tests see equality alone: special cases of the sweep worked out from its record, and the
 // numbers of an evaluation against sums over all sequences.
 #include <gtest/gtest.h>

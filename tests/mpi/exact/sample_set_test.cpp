@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sets of exact samples over ranks: the same on any number of ranks, by any rounds, in one piece or in many,
 // and found again in files.
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The power of phi that annealing takes.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Batches: what they hold once a text has ended, and when the twist has changed.
 #include "twistor/learn/batch.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Learning bodies: the same bits on every number of ranks and after going on, gradients by finite
 // differences through the whole twist, and twists that get better where everything can be enumerated.
 #include <ATen/TensorOperators.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What each objective reaches on a random GPT-2 that is small enough to be enumerated.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The gradient that the trainer descends against the gradient of CTL by enumeration: every prefix of a
 // tabular problem has a parameter of its own, so that none of its terms can hide.
 #include <ATen/core/Tensor.h>

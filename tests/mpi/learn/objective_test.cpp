@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A second objective, whole: what CONTRIBUTING shows, and what CTL makes no use of.
 #include <gmock/gmock.h>
 

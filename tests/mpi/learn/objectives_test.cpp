@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Objectives beside CTL: their gradients against enumeration, zero where the method promises it, what they
 // learn, and the same bits on every number of ranks.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The loop of learning: what it does when, and where it stops.
 #include "twistor/learn/train.hpp"
 

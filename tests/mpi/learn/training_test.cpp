@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Learning: the same bits on every number of ranks, a zero gradient at the optimum, and twists that get
 // better.
 #include <ATen/core/Tensor.h>

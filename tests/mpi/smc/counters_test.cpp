@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counters over time on one rank, and over ranks in one reduction for each kind.
 #include <gtest/gtest.h>
 

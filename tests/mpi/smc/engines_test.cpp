@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The same sweeps on every engine: equal tokens and ancestors, log Z equal but for rounding.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sweep gives the same bits on every number of ranks and under every grouping: each rank repeats the
 // whole population alone and compares.
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sequence of NCCL calls, and what becomes of their failures: only the stand-in can show both.
 #include <gmock/gmock.h>
 #include <nccl.h>

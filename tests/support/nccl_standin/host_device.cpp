@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Host memory in the place of a GPU: the seam of the NCCL back end and the tensors of its tests.
 #include <ATen/ops/empty.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A libnccl.so.2 that carries the calls over MPI between buffers in host memory, and is strict about their
 // order.
 #include "nccl_standin.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the stand-in libnccl offers beyond NCCL: a record of the calls, and failures on demand.
 #pragma once
 

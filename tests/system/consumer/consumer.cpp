@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Uses an installed twistor as its users would: a tabular model, a potential by name, the program's version.
 #include <cstdio>
 

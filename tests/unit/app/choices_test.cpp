@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The names that keys allow are those of which the rooms can make things.
 #include <gmock/gmock.h>
 

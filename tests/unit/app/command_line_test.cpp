@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The command line: what is understood, and how wrong words are refused.
 #include "twistor/app/command_line.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a checkpoint belongs to a run: texts with quotes and comment signs, prompts by tokens, and older
 // files.
 #include "twistor/app/compatibility.hpp"

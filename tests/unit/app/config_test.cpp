@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Configurations: what is read, what is refused and in which words, and that nothing is lost on the way to
 // text and back.
 #include "twistor/app/config.hpp"

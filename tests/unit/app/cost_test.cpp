@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is said about a run's cost: how many tokens, and for how long.
 #include "twistor/app/cost.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A locale that writes numbers with a comma changes nothing that is read or written.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The toxicity classifier with its files: a small one against PyTorch, the real one against its published
 // scores.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Files that appear whole or not at all: contents, generations, leftovers, and what errors say.
 #include "twistor/base/atomic_file.hpp"
 

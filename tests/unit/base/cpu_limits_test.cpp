@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CPU quotas as the kernel writes them, in folders made for the test.
 #include "twistor/base/cpu_limits.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The lock of a folder, against other processes and against crashes.
 #include "twistor/base/folder_lock.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A child process that answers: full pipes, deaths, silence, chatter, and how it is ended.
 #include "twistor/base/line_process.hpp"
 

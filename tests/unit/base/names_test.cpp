@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names of enums: from and to text, choices, and what is said about a name that is none.
 #include "twistor/base/names.hpp"
 

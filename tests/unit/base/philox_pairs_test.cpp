@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // philox_pairs and philox_uniforms must draw exactly what Philox objects draw one by one.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums that do not depend on order: equal bits after any shuffling and grouping, values next to the exact
 // ones.
 #include "twistor/base/reproducible_sum.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stopwatches count what a sleep is known to take at least.
 #include "twistor/base/stopwatch.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Trimming, splitting and joining at their edges.
 #include "twistor/base/strings.hpp"
 

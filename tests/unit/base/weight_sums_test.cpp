@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A weight that many particles share is added at once, to the bits of adding it for each.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keys from one visit: reading, writing, comparing, and what is said about wrong ones.
 #include "twistor/config/fields.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Paths: what is expanded, where inputs are looked for, and what a missing one is told.
 #include "twistor/config/paths.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The emulator of GPUs: what it must find, and that kernels give the same bits in any order and any batch.
 #include "device/cuda/emulator.hpp"
 

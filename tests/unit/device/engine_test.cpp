@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every operation of an engine against the CPU's own kernels.
 #include "twistor/device/engine.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Instruction sets by name, and the promise that float32 kernels give the same bits on all of them.
 #include "twistor/device/isa.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packed products on every instruction set: against chains of fused multiply-adds, the same bits in every
 // batch, and codes against their expansion.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernels on single rows against float64, and their promise that a value does not depend on its
 // neighbours.
 #include "twistor/device/row_kernels.hpp"

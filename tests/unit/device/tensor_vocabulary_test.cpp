@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums and draws of whole rows on a device, against plain sums in float64.
 #include "twistor/device/tensor_vocabulary.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Intervals of probabilities and certified bounds, against values from tables and by their coverage.
 #include "twistor/estimate/certainty.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Evaluations as numbers and back, and the estimates of findings that are worked out by hand.
 #include "twistor/estimate/evaluation.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Means and standard errors on numbers worked by hand, their coverage by simulation, and Student's t against
 // tables.
 #include "twistor/estimate/statistics.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Enumeration against plain sums over all sequences, and its samples and optimal twists.
 #include "twistor/exact/enumeration.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ancestral, joint and rejection samples: keyed by index alone, and distributed as they should be.
 #include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which exact samples measure and which are learned from.
 #include <gtest/gtest.h>
 

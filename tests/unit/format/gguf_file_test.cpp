@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The GGUF container: what is read, and what is refused with which message.
 #include "twistor/format/gguf_file.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tensors of GGUF files: block formats against an independent implementation, and what is refused.
 #include <gmock/gmock.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON as Python writes it, files that are none, and folders of Hugging Face's cache.
 #include "twistor/format/json.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // safetensors: what is read, and what is refused with which message.
 #include <gmock/gmock.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is written reads back, and its bytes are those of the format.
 #include "twistor/format/safetensors_writer.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Adam against its formulas in float64, and the row form against the dense one.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every family of decoders against an independent implementation, at several lengths, cached and not.
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>

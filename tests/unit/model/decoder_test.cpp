@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decoder's promise that a row's bits depend on its tokens alone, and what it refuses.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Encoders against an independent implementation, their promise that a text's bits depend on the text alone,
 // and what they refuse.
 #include <gmock/gmock.h>

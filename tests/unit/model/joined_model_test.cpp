@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Joined models: the members' own bits side by side, and a cache that keeps them in step.
 #include "twistor/model/joined_model.hpp"
 

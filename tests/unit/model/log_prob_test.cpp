@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Normalising logits by tiles: against plain sums, and the same bits for a row in any company.
 #include "twistor/model/log_prob.hpp"
 #include "twistor/base/philox.hpp"

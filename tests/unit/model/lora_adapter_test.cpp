@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Adapters that PEFT wrote, with the hidden states and gradients that it gives for them, and back again.
 #include "twistor/model/lora_adapter.hpp"
 

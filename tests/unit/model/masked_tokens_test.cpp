@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Masked rows of a vocabulary against renormalising by hand.
 #include "twistor/model/masked_tokens.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cosines and sines of rotary positions against the reference, for every kind of scaling.
 #include "../../../src/model/rope.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SmolLM2-135M-Instruct, where the cache holds it: the probabilities of a fixed text against a reference that
 // expands the same weights to float32, and how far bfloat16 goes from them.
 #include <ATen/TensorOperators.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A real model of 260,000 parameters, stories260K in the format of llama2.c: its weights go through our GGUF
 // reader and give the published probabilities. Skipped where the file is not beside the repository.
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tabular models: rows, row indices, the cache, and agreement of every way to the same prefix.
 #include "twistor/model/tabular.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of every family: hidden states and gradients against transformers, the sampler's side against the
 // model itself.
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plain sums over all sequences, goodness of fit, and a toy tokenizer: what the tests of this room hold
 // results against.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Potentials from the probability of a class: exact at both ends, thresholds, unfit options.
 #include "potential/kinds/class_rule.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Potentials of classifiers and encoders: classes and thresholds, values against an independent
 // implementation, and what they refuse.
 #include <gmock/gmock.h>

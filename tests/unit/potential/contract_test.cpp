@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What every registered potential must obey, whatever it is; and the wrapper that enforces it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The judge against sums over the tabular model, and what it refuses.
 #include "potential/kinds/judge.hpp"
 

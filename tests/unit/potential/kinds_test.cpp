@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Each kind of potential against sums by hand, its options and its files.
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>

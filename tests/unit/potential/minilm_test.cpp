@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // all-MiniLM-L6-v2, where launch/get_model.sh has put it, against an independent implementation; and the
 // sentiment head that ships with the project.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers from a command: right ones, nonsense, unfit options. What pipes do is tested in tests/unit/base.
 #include "potential/kinds/process.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A classifier without a file: this room cannot read HDF5.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The potentials of text that need no model: values by hand, their files, their mistakes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From sequences to texts, options that nobody reads, and what ties files to a target.
 #include "twistor/potential/text_potential.hpp"
 

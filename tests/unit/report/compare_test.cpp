@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs side by side: who shares a row, one log Z, intervals over seeds, and the forms of the table.
 #include "twistor/report/compare.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is said about a run's cost.
 #include "twistor/report/cost.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Comma-separated values by RFC 4180.
 #include "twistor/report/csv.hpp"
 

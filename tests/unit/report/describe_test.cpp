@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `twistor info` says of the files that a run leaves.
 #include <gmock/gmock.h>
 

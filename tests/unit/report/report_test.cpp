@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON lines, metrics files, progress and tables.
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows of `twistor sample`: weights, repeats, the best ones, and what the lines hold.
 #include "twistor/report/sample_file.hpp"
 

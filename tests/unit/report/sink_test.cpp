@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sinks: what each of them writes of the same run, and that a new kind need say only what it is for.
 #include "twistor/report/sink.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Conditional resampling: the joint law of ancestors and pinned slot against enumeration, Z E[1/Z_hat] = 1,
 // and controls.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Founders and survivors on a hand-made history; the variance of Z_hat from one sweep against its variance
 // over many.
 #include "twistor/smc/genealogy.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tree of prefixes against whole sequences.
 #include "twistor/smc/history.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Layouts and placement plans: capacities, survivors, the fewest moves by brute force, few copies.
 #include "twistor/smc/placement.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plain resampling: exact edge cases, offspring means, E[Z_hat] = Z on a tabular chain, and a wrong resampler
 // that fails.
 #include "twistor/smc/scheme.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Archives: every type round trips bit for bit, and unfit files are refused with the reason.
 #include "twistor/store/archive.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is said of checkpoints before they are written.
 #include "twistor/store/checkpoint.hpp"
 

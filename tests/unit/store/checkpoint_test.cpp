@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Checkpoints, exact samples and results: round trips, refusals, fingerprints.
 #include "twistor/store/checkpoint.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Damage: flipped bits, cut files, kills at any moment and full disks never lead to a wrong state.
 #include <gmock/gmock.h>
 #include <signal.h>

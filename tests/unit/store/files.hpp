@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Folders, bytes and small checkpoints for the tests of stored files.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Arrays out of files that other programs wrote: right ones, and what is refused.
 #include "twistor/store/foreign_arrays.hpp"
 

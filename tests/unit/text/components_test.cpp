@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Post-processors, decoders, WordPiece and added tokens as parts of a tokenizer.json: what is refused and
 // with which message, cutting to a length, hostile lengths.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokenizers against the ids of independent implementations.
 #include <gmock/gmock.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Words as Keras cuts them.
 #include "twistor/text/keras_words.hpp"
 

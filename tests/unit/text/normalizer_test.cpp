@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Normalizers for every code point against the reference, and what they do with long and broken texts.
 #include "twistor/text/normalizer.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Encoding and decoding of hard strings, digest by digest against the reference library: every file in
 // tests/golden/text_parity that tests/golden/text_parity.py describes.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pre-tokenizers against the reference library on more than 2,000 hard strings, by digests
 // (tests/golden/make_pre_tokenizer_goldens.py).
 #include <gtest/gtest.h>

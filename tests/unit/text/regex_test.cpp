@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Regular expressions: matches, mistakes in patterns, texts that are no UTF-8, patterns that explode.
 #include "twistor/text/regex.hpp"
 

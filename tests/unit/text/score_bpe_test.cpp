@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sentencepiece's BPE out of GGUF files: against sentencepiece itself, against a real model's known ids, bad
 // files.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tokenizers made in the test: what is accepted, how files are found, and which message a bad file gets.
 #include "twistor/text/tokenizer.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // UTF-8 decoding and character classes.
 #include "twistor/text/unicode.hpp"
 

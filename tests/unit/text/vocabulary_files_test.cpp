@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bare vocabularies (vocab.txt, vocab.json + merges.txt, GGUF's bert) against the tokenizer.json that they
 // belong to, and what is wrong with bad ones.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Head twists: gradients against finite differences, chosen tokens against whole rows, reproducible starts.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernels for AVX-512 with products of bfloat16.
 #define TWISTOR_ISA avx512_bf16
 #include "kernels/table.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Refuses a processor below x86-64-v3 with a message. Compiled for any x86-64, and run before all other
 // initialisers of the program, which may hold instructions that such a processor lacks.
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Attention of a few query heads over blocks of keys and values, and of all queries of a text.
 #pragma once
 

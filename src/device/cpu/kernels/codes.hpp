@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Products with panels of 4- and 8-bit codes. A product of scale and code is exact, so a fused sum with the
 // offset rounds like the file reader's, and results have the bits of the expanded matrix.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What all kernels begin with: the namespace of their instruction set, and functions that are never calls.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Register kernels of the packed product: a block of rows by one panel of 32 columns.
 //
 // A panel's step of k is 128 bytes: 32 floats, or 32 pairs of bfloat16. Every sum is one chain of fused

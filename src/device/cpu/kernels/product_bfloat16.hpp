@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Products of bfloat16: by instructions for pairs of them, or as float32 of rounded numbers.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Row kernels; each walks its row in one fixed order, so results do not depend on neighbours.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sixteen float32 lanes on the registers of one instruction set, and the elementary functions on them.
 //
 // Kernels are compiled once for each instruction set, in a namespace of its name: the linker must never take

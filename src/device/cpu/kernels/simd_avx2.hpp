@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sixteen lanes are two registers of AVX2, of which there are sixteen.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sixteen lanes are one register of AVX-512, of which there are thirty-two.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table of one instruction set: a source defines TWISTOR_ISA and includes this, and nothing else.
 #pragma once
 
