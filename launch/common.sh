@@ -16,7 +16,7 @@ fail() {
 }
 
 # Prints the block of comments at the top of the running script.
-print_help() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
+print_help() { sed -n '2,/^[^#]/{/^# SPDX/d;/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
 
 wrong_argument() { fail 64 "$1" "launch/${0##*/} --help lists what it takes"; }
 
@@ -61,6 +61,33 @@ ensure_setup() {
   ! command -v ninja >/dev/null || ! (cd "$repo" && cmake --preset "$1") >/dev/null 2>&1 || return 0
   say "preset $1 cannot be configured: launch/setup.sh installs what is missing"
   "$repo/launch/setup.sh"
+}
+
+# ensure_clang: leaves the name of a clang++ that knows std::source_location; installs one where none is.
+ensure_clang() {
+  find_clang() { clang=$(command -v clang++-16 || command -v clang++-17 || command -v clang++-18 || command -v clang++-19); }
+  find_clang || {
+    say "no clang++ of version 16 or later: launch/setup.sh --clang installs it"
+    "$repo/launch/setup.sh" --clang
+    find_clang || fail 78 "no clang++ of version 16 or later" "launch/setup.sh --clang installs it"
+  }
+}
+
+# clang_build TARGET...: in build/fuzz, by clang with the sanitizers and libFuzzer's coverage, warnings being errors.
+clang_build() {
+  local build=$repo/build/fuzz clang
+  ensure_clang
+  say "configuring with $clang"
+  mkdir -p "$build"
+  # clang 16 crashed on kernels with AVX-512's bfloat16 instructions, which parsers do not need.
+  cmake -S "$repo" -B "$build" -G Ninja -DTWISTOR_AVX512=OFF -DTWISTOR_WERROR=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DCMAKE_C_COMPILER="${clang/clang++/clang}" -DCMAKE_CXX_COMPILER="$clang" -DTWISTOR_FUZZ=ON \
+    -DTWISTOR_SANITIZE=fuzzer-no-link,address,undefined -DTWISTOR_BENCH=OFF -DTWISTOR_TOOLS=OFF >"$build/configure.log" 2>&1 || {
+    cat "$build/configure.log" >&2
+    fail 78 "cmake failed" "launch/setup.sh installs what the build needs"
+  }
+  cmake --build "$build" --parallel "${TWISTOR_JOBS:-$(n_build_jobs)}" --target "$@" ||
+    fail 70 "the build failed" "the compiler's message is above"
 }
 
 # Seconds as people read them.

@@ -39,22 +39,8 @@ fi
 for what in "${targets[@]}"; do
   [[ -f tests/fuzz/fuzz_$what.cpp ]] || wrong_argument "there is no tests/fuzz/fuzz_$what.cpp"
 done
-# std::source_location needs clang 16.
-clang=$(command -v clang++-16 || command -v clang++-17 || command -v clang++-18 || command -v clang++-19) ||
-  fail 78 "no clang++ of version 16 or later" "launch/setup.sh --dev installs it"
-
 build=$repo/build/fuzz
-say "configuring with $clang"
-mkdir -p "$build"
-# clang 16 crashed on kernels with AVX-512's bfloat16 instructions, which parsers do not need.
-cmake -S . -B "$build" -G Ninja -DTWISTOR_AVX512=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER="${clang/clang++/clang}" \
-  -DCMAKE_CXX_COMPILER="$clang" -DTWISTOR_FUZZ=ON -DTWISTOR_SANITIZE=fuzzer-no-link,address,undefined \
-  -DTWISTOR_BENCH=OFF -DTWISTOR_TOOLS=OFF >"$build/configure.log" 2>&1 || {
-  cat "$build/configure.log" >&2
-  fail 78 "cmake failed" "launch/setup.sh --dev installs what the build needs"
-}
-cmake --build "$build" --parallel "${TWISTOR_JOBS:-$(n_build_jobs)}" --target "${targets[@]/#/fuzz_}" ||
-  fail 70 "the build failed" "the compiler's message is above"
+clang_build "${targets[@]/#/fuzz_}"
 
 export ASAN_OPTIONS=fast_unwind_on_malloc=0:detect_odr_violation=0:allocator_may_return_null=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1

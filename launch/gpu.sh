@@ -11,7 +11,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 case ${1:-} in
-  -h | --help) sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,/^[^#]/{/^# SPDX/d;/^#/!d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
   -*) printf "[gpu.sh] error: unknown argument '%s'\nhint: launch/gpu.sh --help lists what it takes\n" "$1" >&2; exit 64 ;;
 esac
 out=${1:-gpu_report}

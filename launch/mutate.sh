@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes small wrong changes to the sampler, the estimators and learning, one at a time, and shows which of them the tests catch.
 #
-# usage: launch/mutate.sh [FIRST [LAST]]
+# usage: launch/mutate.sh [FIRST [LAST] | --check]
 #
 #   FIRST, LAST   numbers of changes, from 1 (default: all)
+#   --check       only looks whether every change still fits the sources
 #
 # Works in a copy of the working tree in $TWISTOR_MUTATE (default: build/mutate), which keeps its build folder between calls.
 # Each change costs a build of what it touches and the tests of smc, estimate and learn on one rank, about two minutes on two
@@ -11,12 +12,14 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+only_check=0
 case ${1:-} in
   -h | --help) print_help; exit 0 ;;
+  --check) only_check=1; shift ;;
   *[!0-9]*) wrong_argument "expected a number, got '$1'" ;;
 esac
 copy=${TWISTOR_MUTATE:-$repo/build/mutate}
-tests=(unit_base unit_smc unit_estimate mpi_smc mpi_estimate mpi_learn)
+tests=(unit_base unit_smc unit_estimate unit_learn mpi_smc mpi_estimate mpi_learn)
 
 # FILE | what is replaced | by what: plain texts, the first occurrence.
 changes=$(cat <<'TABLE'
@@ -24,7 +27,7 @@ src/smc/sampler.cpp|out_.log_z + log_sum - log_sum_|out_.log_z + log_sum
 src/smc/sampler.cpp|log_sum_ = std::log(static_cast<double>(options_.particles));|log_sum_ = 0;
 src/smc/sampler.cpp|rows.log_sum_q[n] - rows.log_sum_p0[n] - p().log_psi_of(node)|rows.log_sum_q[n] - rows.log_sum_p0[n]
 src/smc/sampler.cpp|? log_value - d.log_psi[j]|? log_value
-src/smc/sampler.cpp|log_value - log_psi_before[j]|log_value
+src/smc/sampler.cpp|log_value - log_psi_before[j]|log_value + log_psi_before[j]
 src/smc/sampler.cpp|d.log_p0[j] - d.log_q[j]|d.log_q[j] - d.log_p0[j]
 src/smc/sampler.cpp|sums.ess() < options_.ess_threshold|sums.ess() > options_.ess_threshold
 src/smc/sampler.cpp|reduce_weights() && t > 0|reduce_weights() && t > 1
@@ -60,33 +63,64 @@ src/estimate/certainty.cpp|mean.mean + variance / 2|mean.mean
 src/estimate/exact_divergences.cpp|log_p0 + log_phi[i] - log_z_|log_p0 + log_phi[i]
 src/estimate/exact_divergences.cpp|draws_forbidden_ \|= q > 0;|
 src/learn/contrast.cpp|log_w[i] = log_ratio[i] + p.log_psi[at];|log_w[i] = p.log_psi[at];
-src/learn/contrast.cpp|out.weight[p.at(static_cast<std::int64_t>(i), t)] -= positive;|out.weight[p.at(static_cast<std::int64_t>(i), t)] += positive;
-src/learn/contrast.cpp|log_w[i] = log_ratio[i] + log_phi[i];|log_w[i] = log_ratio[i] - log_phi[i];
-src/learn/contrast.cpp|1.0 / static_cast<double>(T)|1.0
-src/learn/objectives/ctl.cpp|contrast.has_positives ? 0.5 : 1.0|contrast.has_positives ? 0.4 : 1.0
-src/learn/objectives/ctl.cpp|options_.positives == Positives::both ? 0.5 : 0.0|options_.positives == Positives::both ? 0.4 : 0.0
-src/learn/objectives/ctl.cpp|exact.request.n * exact.samples.T|exact.request.n
-src/learn/trainer.cpp|problem_.lm.end_rule().move_to_end(p.tokens, p.T, on_log_psi);|
+src/learn/contrast.cpp|log_w[i] += log_phi[i]|log_w[i] -= log_phi[i]
+src/learn/contrast.cpp|sums.add(log_ratio[k] + power * log_phi[k])|sums.add(log_ratio[k] + log_phi[k])
+src/learn/positives.cpp|has_exact() ? 0.5 : 0.0|has_exact() ? 0.4 : 0.0
+src/learn/positives.cpp|weight *= 1 - out.exact_share|weight *= 1
+src/learn/positives.cpp|batch.request.n * batch.samples.T|batch.request.n
+src/learn/objectives/ctl.cpp|-= step * positives.weighted[i]|+= step * positives.weighted[i]
+src/learn/objectives/ctl.cpp|1.0 / static_cast<double>(T)|1.0
+src/learn/objectives/dpg.cpp|-positives.weighted[i] / T|-positives.weighted[i]
+src/learn/objectives/sixo.cpp|on_score[p.at(i, t)] = -w * sign *|on_score[p.at(i, t)] = -w *
+src/learn/objectives/fudge.cpp|share * (psi - label)|share * psi
+src/learn/objectives/rl.cpp|t + 1 < p.T ? next[p.at(i, t + 1)]|t + 1 < p.T ? next[p.at(i, t)]
+src/learn/objectives/ppo.cpp|reward += p.log_p0[at] - p.log_q[at]|reward += p.log_p0[at]
+src/learn/objectives/ppo.cpp|if (plain <= bounded) on_log_q[i]|if (plain >= bounded) on_log_q[i]
+src/learn/objectives/ppo.cpp|options_.ppo_lambda * advantage|advantage
+src/learn/trainer.cpp|problem_.lm.end_rule().move_to_end(p.tokens, p.T, terms.on_score[b]);|
+src/learn/trainer.cpp|on_score[i] += on_log_q[i]|on_score[i] += 0
+src/smc/log_q_rows.cpp|width, log_sum[row], -on_log_q[row]|width, log_sum[row], on_log_q[row]
 src/learn/trainer.cpp|if (!report.skipped.empty()) break;|
 src/learn/adam.cpp|p[i] -= s.rate|p[i] += s.rate
 TABLE
 )
 
+if ((only_check)); then
+  cd "$repo"
+  python3 - "$changes" <<'PYTHON' || fail 70 "changes do not fit the sources" "bring the table in launch/mutate.sh up to date"
+import pathlib, sys
+lines = [line.replace("\\|", "\x01").split("|") for line in sys.argv[1].split("\n")]
+bad = [line for line in lines if len(line) != 3 or line[1].replace("\x01", "|") not in pathlib.Path(line[0]).read_text()]
+for line in bad: print("does not fit: " + "|".join(line))
+print(f"{len(lines)} changes looked at")
+sys.exit(1 if bad else 0)
+PYTHON
+  exit 0
+fi
+
 mkdir -p "$copy"
 (cd "$repo" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - -f -) | tar -x -C "$copy" -f -
 cd "$copy"
+# A call that was cut short leaves an object of a changed source, and unpacking sets the source's old time.
+[[ ! -s changed.txt ]] || touch "$(cat changed.txt)"
+: >changed.txt
 [[ -f build/build.ninja ]] || cmake --preset release -B build >build.log 2>&1 || fail 70 "configuring failed" "see $copy/build.log"
-ninja -C build "${tests[@]}" >build.log 2>&1 || fail 70 "the unchanged tree does not build" "see $copy/build.log"
 
-# Whether all tests pass; stops at the first that does not.
+# passes FILE: whether all tests pass; stops at the first that does not. Those of the file's room are asked first, and what is
+# not asked is not built.
 passes() {
-  local name
-  for name in "${tests[@]}"; do
-    timeout 600 "build/$name" --gtest_brief=1 --gtest_fail_fast >test.log 2>&1 || return 1
+  local name room
+  room=${1#src/} room=${room#include/twistor/} room=${room%%/*}
+  for name in $(printf '%s\n' "${tests[@]}" | grep "_$room\$") $(printf '%s\n' "${tests[@]}" | grep -v "_$room\$"); do
+    ninja -C build "$name" >build.log 2>&1 || { echo 'the compiler' >caught.txt; return 1; }
+    timeout 600 "build/$name" --gtest_brief=1 --gtest_fail_fast >test.log 2>&1 || {
+      grep -m1 -oE '\[  FAILED  \] [^ ,]+' test.log | cut -d' ' -f6- >caught.txt || echo "an error of $name" >caught.txt
+      return 1
+    }
   done
 }
 
-passes || fail 70 "the unchanged tree fails its tests" "see $copy/test.log"
+passes src/base/none.cpp || fail 70 "the unchanged tree fails its tests" "see $copy/build.log and $copy/test.log"
 number=0 tried=0 caught=0
 while IFS= read -r line; do
   number=$((number + 1))
@@ -94,6 +128,7 @@ while IFS= read -r line; do
   line=${line//\\|/$'\x01'}
   IFS='|' read -r file old new <<<"$line"
   old=${old//$'\x01'/|} new=${new//$'\x01'/|}
+  echo "$file" >changed.txt
   python3 - "$file" "$old" "$new" <<'PYTHON' || fail 70 "change $number does not fit $file" "bring the table in launch/mutate.sh up to date"
 import pathlib, sys
 file, old, new = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -102,15 +137,12 @@ sys.exit(1) if old not in text else file.write_text(text.replace(old, new, 1))
 PYTHON
   tried=$((tried + 1))
   verdict=SURVIVES
-  if ! ninja -C build "${tests[@]}" >build.log 2>&1; then
-    verdict='caught by the compiler'
-  elif ! passes; then
-    verdict="caught by $(grep -m1 -oE '\[  FAILED  \] [^ ,]+' test.log | cut -d' ' -f6- || echo 'an error')"
-  fi
+  passes "$file" || verdict="caught by $(cat caught.txt)"
   [[ $verdict == SURVIVES ]] || caught=$((caught + 1))
   printf '%3d  %-34s %-60.60s  %s\n' "$number" "$file" "$old" "$verdict"
   cp -p "$repo/$file" "$file"
   touch "$file"
+  : >changed.txt
 done <<<"$changes"
 printf '%d of %d changes caught\n' "$caught" "$tried"
 ((caught * 100 >= tried * 95))

@@ -54,7 +54,7 @@ if [[ ${BASH_SOURCE[0]} != "$0" ]]; then
   return 0
 fi
 case ${1:-} in
-  -h | --help) sed -n '2,/^$/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,/^$/{/^# SPDX/d;/^#/!d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
   '' | -*)
     printf '[rank_env.sh] error: expected a program to run, got %s\nhint: launch/rank_env.sh --help shows how it is used\n' \
       "${1:-nothing}" >&2

@@ -202,10 +202,14 @@ Arguments split_arguments(std::span<const std::string> words, const Description&
   return arguments;
 }
 
-std::string one_of(const config::Override& setting, std::string_view first, std::string_view second) {
-  TWISTOR_CHECK(setting.value == first || setting.value == second, ErrorKind::usage, doing,
-                fmt::format("--{}: expected {} or {}, got '{}'", setting.key, first, second, setting.value));
-  return setting.value;
+/// One of the names that the value's enum has.
+template <class Enum>
+void set_choice(const config::Override& setting, Enum& value) {
+  const std::optional<Enum> found = find_name<Enum>(setting.value);
+  TWISTOR_CHECK(found.has_value(), ErrorKind::usage, doing,
+                fmt::format("--{}: expected {}, got '{}'", setting.key, join_alternatives(choices_of<Enum>()),
+                            setting.value));
+  value = *found;
 }
 
 void set_option(const config::Override& setting, Invocation& invocation) {
@@ -222,14 +226,11 @@ void set_option(const config::Override& setting, Invocation& invocation) {
   } else if (setting.key == "special") {
     invocation.is_special = true;
   } else if (setting.key == "special-tokens") {
-    invocation.special_tokens = one_of(setting, "auto", "none");
+    set_choice(setting, invocation.special_tokens);
   } else if (setting.key == "padded-tokens") {
-    invocation.padded_tokens = one_of(setting, "mask", "keep");
+    set_choice(setting, invocation.padded_tokens);
   } else {
-    TWISTOR_CHECK(find_name<device::Precision>(setting.value), ErrorKind::usage, doing,
-                  fmt::format("--dtype: expected {}, got '{}'",
-                              join_alternatives(choices_of<device::Precision>()), setting.value));
-    invocation.dtype = setting.value;
+    set_choice(setting, invocation.dtype);
   }
 }
 

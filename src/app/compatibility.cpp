@@ -4,37 +4,17 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <string_view>
-
 #include "twistor/base/error.hpp"
+#include "twistor/config/differences.hpp"
 
 namespace twistor::app {
 namespace {
 
-/// What learning depends on, besides what identifies model, prompt and target.
-constexpr std::string_view learning_keys[] = {"train.batch",
-                                              "train.positives",
-                                              "train.positive_batch",
-                                              "train.learning_rate",
-                                              "train.shards",
-                                              "twist.init_scale",
-                                              "twist.adapter",
-                                              "train.inner_epochs",
-                                              "train.anneal",
-                                              "train.anneal_ess",
-                                              "train.ppo_clip",
-                                              "train.ppo_lambda",
-                                              "train.ppo_value_weight",
-                                              "exact.source",
-                                              "exact.count",
-                                              "run.seed"};
-
-bool is_compared(std::string_view key, Purpose purpose, bool has_lora) {
-  if (key == "model.dtype" || key == "twist.body" || key.starts_with("target.")) return true;
-  if (key.starts_with("twist.lora_")) return has_lora;
-  return purpose == Purpose::go_on_learning &&
-         std::ranges::find(learning_keys, key) != std::ranges::end(learning_keys);
+bool is_compared(const config::Field& field, Purpose purpose, bool has_lora) {
+  if (field.key == "model.dtype" || field.key == "twist.body" || field.key.starts_with("target."))
+    return true;
+  if (field.key.starts_with("twist.lora_")) return has_lora;
+  return purpose == Purpose::go_on_learning && field.about.shapes_learning;
 }
 
 /// Keys that the file lacks are younger than it and stand for what they default to.
@@ -48,39 +28,10 @@ Config stored_config(const store::Checkpoint& checkpoint) {
   }
 }
 
-/// What two configurations, and two statements about them, do not agree on.
-class Differences {
- public:
-  Differences(Config& stored, Config& wanted) : stored_(fields_of(stored)), wanted_(fields_of(wanted)) {}
-
-  void compare(std::string_view what, std::string_view stored, std::string_view wanted) {
-    if (stored != wanted) add(what, stored, wanted);
-  }
-  void compare_key(std::string_view key) {
-    const config::Field *stored = stored_.find(key), *wanted = wanted_.find(key);
-    TWISTOR_ASSERT(stored != nullptr && wanted != nullptr, fmt::format("there is a key {}", key));
-    if (!config::is_equal(*stored, *wanted))
-      add(key, config::format_value(*stored), config::format_value(*wanted));
-  }
-  void compare_keys(Purpose purpose, bool has_lora) {
-    for (const config::Field& field : stored_)
-      if (is_compared(field.key, purpose, has_lora)) compare_key(field.key);
-  }
-  [[nodiscard]] const std::string& text() const { return text_; }
-
- private:
-  void add(std::string_view what, std::string_view stored, std::string_view wanted) {
-    text_ += fmt::format("{}{} is '{}' in the checkpoint and '{}' in this run", text_.empty() ? "" : "; ",
-                         what, stored, wanted);
-  }
-  config::Fields stored_, wanted_;
-  std::string text_;
-};
-
 /// By tokens where the file has them, because one text may be given in two ways, and two tokenizers may make
 /// different tokens of one text.
 void compare_prompts(const store::Checkpoint& checkpoint, const Expectation& expected,
-                     Differences& differences) {
+                     config::Differences& differences) {
   if (checkpoint.prompt == expected.prompt) return;
   differences.compare_key("prompt.text");
   differences.compare_key("prompt.ids");
@@ -94,7 +45,7 @@ void compare_prompts(const store::Checkpoint& checkpoint, const Expectation& exp
 
 void require_compatible(const store::Checkpoint& checkpoint, const Expectation& expected, Purpose purpose) {
   Config stored = stored_config(checkpoint), wanted = expected.config;
-  Differences differences(stored, wanted);
+  config::Differences differences(fields_of(stored), fields_of(wanted));
   differences.compare("the language model's fingerprint", checkpoint.model_fingerprint,
                       expected.model_fingerprint);
   if (checkpoint.model_fingerprint != expected.model_fingerprint)
@@ -104,7 +55,8 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
   differences.compare("the target", checkpoint.target_identity, expected.target_identity);
   if (purpose == Purpose::go_on_learning)
     differences.compare("train.objective", checkpoint.objective, expected.config.train.objective);
-  differences.compare_keys(purpose, expected.config.twist.body == "lora");
+  for (const config::Field& field : fields_of(wanted))
+    if (is_compared(field, purpose, expected.config.twist.body == "lora")) differences.compare_key(field.key);
   if (purpose == Purpose::go_on_learning && expected.config.train.trainer.decay != learn::Decay::none)
     differences.compare_key("train.updates");
   // Then every exact sample measures, and the twist must have learned from none of them.

@@ -1,17 +1,13 @@
 // The keys of the sections that belong to a run rather than to one room.
 #include "twistor/app/config.hpp"
 #include "twistor/config/make_key.hpp"
-#include "twistor/device/packed_matrix.hpp"
-#include "twistor/estimate/draws.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
 namespace {
 
-using config::choice;
-using config::count_from;
-using config::key;
+using config::choice, config::Choice, config::count_from, config::key, config::learning;
 
 constexpr config::Range tokens{1, 1048576};
 
@@ -19,16 +15,14 @@ constexpr config::Range tokens{1, 1048576};
 
 void ModelConfig::visit_keys(const config::Visitor& visit) {
   visit(key("path", "language model: a folder in Hugging Face layout or a .gguf file (required)"), &path);
-  visit(choice("dtype", "arithmetic of its matrix products", choices_of<device::Precision>()), &dtype);
-  visit(choice("padded_tokens", "rows of the vocabulary that no token has", {"mask", "keep"}),
-        &padded_tokens);
+  visit(key("dtype", "arithmetic of its matrix products"), Choice(dtype));
+  visit(key("padded_tokens", "rows of the vocabulary that no token has"), Choice(padded_tokens));
 }
 
 void PromptConfig::visit_keys(const config::Visitor& visit) {
   visit(key("text", "prompt as text (this or prompt.ids is required)"), &text);
   visit(key("ids", "prompt as token ids"), &ids);
-  visit(choice("special_tokens", "those that the tokenizer puts in front of a text", {"auto", "none"}),
-        &special_tokens);
+  visit(key("special_tokens", "those that the tokenizer puts in front of a text"), Choice(special_tokens));
 }
 
 void TargetConfig::visit_keys(const config::Visitor& visit) {
@@ -49,10 +43,11 @@ void TwistConfig::visit_keys(const config::Visitor& visit) {
   visit(key("lora_alpha", "body = lora: what is added is scaled by lora_alpha / lora_rank", config::positive),
         &lora_alpha);
   visit(key("lora_targets", "body = lora: names of the matrices, empty: all of the layers"), &lora_targets);
-  visit(config::input("adapter", "body = lora: folder of a PEFT adapter to start from, empty: none"),
-        &adapter);
-  visit(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
-            config::non_negative),
+  visit(
+      learning(config::input("adapter", "body = lora: folder of a PEFT adapter to start from, empty: none")),
+      &adapter);
+  visit(learning(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
+                     config::non_negative)),
         &init_scale);
 }
 
@@ -66,7 +61,7 @@ void TrainConfig::visit_keys(const config::Visitor& visit) {
   visit(key("updates", "updates in all", count_from(0)), &updates);
   samples.visit_keys(visit);
   trainer.visit_keys(visit);
-  visit(choice("schedule", "lengths of epochs", {"fixed", "doubling"}), &schedule);
+  visit(key("schedule", "lengths of epochs"), Choice(schedule));
   visit(key("epochs", "schedule = fixed: number of epochs", {1, 1000000}), &epochs);
   visit(key("checkpoint_every", "updates between checkpoints, 0: only at the end", count_from(0)),
         &checkpoint_every);
@@ -86,42 +81,21 @@ void EvaluateConfig::visit_keys(const config::Visitor& visit) {
   visit(key("samples", "samples for each KL divergence", count_from(1)), &samples);
   visit(key("checkpoint", "twist to use, empty: run.output/checkpoint.h5"), &checkpoint);
   visit(key("base", "evaluate the base model too, psi = 1 and q = p0, to compare with"), &base);
-  visit(choice("enumerate", "exact log Z by enumeration", {"auto", "never", "always"}), &enumerate);
+  visit(key("enumerate", "exact log Z by enumeration"), Choice(enumerate));
   visit(key("enumeration_limit", "enumerate = auto: most sequences", {1, 4294967296.0}), &enumeration_limit);
   visit(key("enumerate_q", "where the target is enumerated, q too, which makes divergences exact"),
         &enumerate_q);
   visit(key("log_z", "log Z where it is known from elsewhere, overrides what the run finds"), &log_z);
 }
 
-void ExactConfig::visit_keys(const config::Visitor& visit) {
-  visit(choice("source", "how exact samples are made", {"auto", "enumeration", "rejection", "joint", "none"}),
-        &source);
-  visit(key("count", "exact samples to make", count_from(1)), &count);
-  visit(key("budget", "most sequences that rejection draws", count_from(1)), &budget);
-  visit(key("path", "file of exact samples, empty: run.output/exact.h5"), &path);
-}
-
-void SampleConfig::visit_keys(const config::Visitor& visit) {
-  visit(key("count", "sequences to draw", count_from(1)), &count);
-  visit(choice("from", "one particle of each of count populations, or all particles with weights",
-               choices_of<estimate::DrawFrom>()),
-        &from);
-  visit(key("unique", "write repeated texts once, with their number"), &unique);
-  visit(key("top", "write only so many, the best by log phi (draws) or weight (population); 0: all",
-            count_from(0)),
-        &top);
-  visit(choice("format", "format of the file", {"jsonl", "csv"}), &format);
-  visit(key("path", "file to write, empty: run.output/samples.jsonl or .csv"), &path);
-}
-
 void RunConfig::visit_keys(const config::Visitor& visit) {
-  visit(key("seed", "seed of all random numbers"), &seed);
+  visit(learning(key("seed", "seed of all random numbers")), &seed);
   visit(key("output", "folder of all that the run writes"), &output);
   visit(key("ranks_per_population", "ranks that share one population, 0: all", {0, 1048576}),
         &ranks_per_population);
-  visit(choice("resume", "go on from a checkpoint in run.output", {"auto", "never", "require"}), &resume);
-  visit({.name = "device", .meaning = "where language models and twists compute"}, config::Choice(device));
-  visit({.name = "kernels", .meaning = "by whose kernels"}, config::Choice(kernels));
+  visit(key("resume", "go on from a checkpoint in run.output"), Choice(resume));
+  visit(key("device", "where language models and twists compute"), Choice(device));
+  visit(key("kernels", "by whose kernels"), Choice(kernels));
   visit(key("progress", "show a progress line"), &progress);
 }
 

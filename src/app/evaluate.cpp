@@ -6,16 +6,17 @@
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/base/stopwatch.hpp"
+#include "twistor/learn/checkpoint.hpp"
 
 namespace twistor::app {
 
 int evaluate(const Invocation& invocation) {
   const Stopwatch watch;
   Session session(invocation.config, invocation.config_file);
-  const store::Checkpoint checkpoint = load_checkpoint(session, twist_file(session));
+  const store::Checkpoint checkpoint = learn::load_checkpoint(twist_file(session), session.world());
   require_fits(session, checkpoint, Purpose::use);
   const auto twist = session.make_twist(checkpoint.objective);
-  restore(*twist, checkpoint);
+  learn::restore(*twist, checkpoint);
   say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
   const store::ExactSamples exact = session.exact_samples();
   std::optional<estimate::Evaluation> base;

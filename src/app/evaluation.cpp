@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "twistor/app/target_options.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/comm/counters.hpp"
 #include "twistor/comm/environment.hpp"
@@ -19,7 +18,7 @@ estimate::KnownTarget known_target(const Session& session, const store::ExactSam
   estimate::KnownTarget known;
   if (const auto given = session.config().evaluate.given_log_z()) known.given_log_z = *given;
   known.exact_log_z = exact.log_z;
-  known.is_event = is_event(session.config().target);
+  known.is_event = potential::is_event(session.config().target);
   if (!exact.how.starts_with("rejection") || exact.n_draws == 0) return known;
   const std::int64_t n = exact.n() + exact.n_left_out;
   known.rejection = {exact.n_draws, n, session.potential().log_phi_bound(),

@@ -1,8 +1,6 @@
 // The exact samples of a run: where they lie, what is said about them, and signals.
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "twistor/app/session.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
@@ -23,14 +21,11 @@ exact::Target Session::exact_target() const {
 }
 
 exact::SetOptions Session::exact_options(const exact::Target& target) const {
-  const ExactConfig& exact = config_.exact;
+  const exact::Options& exact = config_.exact;
   const EvaluateConfig& e = config_.evaluate;
-  const double most_enumerated = e.enumerate == "never"    ? 0.0
-                                 : e.enumerate == "always" ? std::numeric_limits<double>::infinity()
-                                                           : static_cast<double>(e.enumeration_limit);
-  const bool is_none = exact.source == "none";  // then no file is looked at either
-  return {.way = exact.source == "auto" ? exact::choose_way(target, most_enumerated)
-                                        : exact::way_from_name(exact.source),
+  const bool is_none = exact.source == exact::Way::none;  // then no file is looked at either
+  return {.way = exact.source == exact::Way::automatic ? exact::choose_way(target, e.most_enumerated())
+                                                       : exact.source,
           .count = exact.count,
           .budget = exact.budget,
           .enumeration_limit = e.enumeration_limit,
@@ -59,14 +54,8 @@ store::ExactSamples Session::exact_samples(
                ? "run again to go on; an enumeration that is cut short begins anew"
                : fmt::format("{} of {} exact samples from {} draws are kept; run again to go on", samples.n(),
                              options.count, samples.n_draws));
-    if (is_root() && options.way == exact::Way::rejection && samples.n() == 0)
-      log_warning(fmt::format(
-          "rejection gave up after {} draws without any sample: one is expected to cost more than "
-          "what is left of exact.budget = {}; with a larger one the next run resumes there",
-          samples.n_draws, options.budget));
-    else if (is_root() && options.way == exact::Way::rejection && samples.n() < options.count)
-      log_warning(fmt::format("exact.budget = {} draws gave {} of {} exact samples; going on with those",
-                              options.budget, samples.n(), options.count));
+    if (const std::string lack = exact::shortfall(options, samples); is_root() && !lack.empty())
+      log_warning(lack);
   }
   if (check) check(samples);  // whoever refuses them does so before they replace those of an earlier run
   if (is_root()) exact::keep(options, set);

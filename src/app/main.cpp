@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "twistor/app/commands.hpp"
-#include "twistor/app/instruction_set.hpp"
-#include "twistor/app/threads.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/base/threads.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/environment.hpp"
+#include "twistor/comm/instruction_set.hpp"
 #include "twistor/device/isa.hpp"
 #include "twistor/device/require.hpp"
 
@@ -35,10 +35,10 @@ int main(int argc, char** argv) {
       return 0;
     }
     if (world)
-      app::agree_on_isa(*world);
+      comm::agree_on_isa(*world);
     else
       (void)device::isa_in_use();  // a wrong TWISTOR_ISA is refused here and not amid parallel kernels
-    app::share_cores(world ? &*world : nullptr);
+    share_cores(world ? world->node().size() : 1);
     return app::run(command_line.invocation);
   } catch (const std::exception& error) {
     comm::report_and_abort(world ? &*world : nullptr, error, "running twistor");

@@ -1,15 +1,13 @@
 // `twistor score`: the log-probability of every token of a text.
 #include <fmt/format.h>
 
-#include <cmath>
-#include <nlohmann/json.hpp>
-
 #include "twistor/app/commands.hpp"
-#include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/model/masked_tokens.hpp"
+#include "twistor/report/json_line.hpp"
+#include "twistor/text/front.hpp"
 #include "twistor/text/tokenizer.hpp"
 
 namespace twistor::app {
@@ -20,32 +18,27 @@ std::vector<std::int64_t> ids_of(const Invocation& invocation, const text::Token
   if (!invocation.ids.empty()) return invocation.ids;
   TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::no_input, doing, "the folder has no tokenizer",
                 "give token ids: --ids 1,2,3");
-  return encode_text(*tokenizer, invocation.text.value(), invocation.special_tokens);
+  return text::encode_text(*tokenizer, invocation.text.value(), invocation.special_tokens);
 }
 
 }  // namespace
 
 int score(const Invocation& invocation) {
   const std::string doing = fmt::format("scoring with {}", invocation.path.string());
-  const bool is_masked = invocation.padded_tokens != "keep";
+  const bool is_masked = invocation.padded_tokens == model::PaddedTokens::mask;
   std::unique_ptr<text::Tokenizer> tokenizer;
   if (is_masked || invocation.ids.empty()) tokenizer = text::load_tokenizer(invocation.path);
   const std::vector<std::int64_t> ids = ids_of(invocation, tokenizer.get(), doing);
   TWISTOR_CHECK(!ids.empty(), ErrorKind::usage, doing, "the text has no tokens", "give a longer text");
   model::LoadOptions options;
-  options.precision = from_name<device::Precision>(invocation.dtype, "--dtype");
-  auto lm = model::load_language_model(invocation.path, options);
+  options.precision = invocation.dtype;
+  std::shared_ptr<const model::LanguageModel> lm = model::load_language_model(invocation.path, options);
   if (is_masked && tokenizer != nullptr) lm = model::mask_padded_tokens(std::move(lm), *tokenizer);
-  nlohmann::ordered_json json;
-  json["ids"] = ids;
-  json["log_probs"] = nlohmann::ordered_json::array();
-  for (const double log_p : model::score(*lm, ids)) {  // written so that they read back to the same bits
-    if (std::isinf(log_p))
-      json["log_probs"].push_back("-inf");
-    else
-      json["log_probs"].push_back(log_p);
-  }
-  fmt::print("{}\n", json.dump());
+  const std::vector<double> log_probs = model::score(*lm, ids);
+  fmt::print("{}\n", report::JsonLine()
+                         .add("ids", std::span<const std::int64_t>(ids))
+                         .add("log_probs", std::span<const double>(log_probs))
+                         .text());
   return 0;
 }
 

@@ -7,14 +7,16 @@
 #include <algorithm>
 
 #include "twistor/app/signals.hpp"
-#include "twistor/app/threads.hpp"
+#include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/strings.hpp"
+#include "twistor/base/threads.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/device/choose.hpp"
 #include "twistor/device/isa.hpp"
 #include "twistor/exact/base_sampler.hpp"
+#include "twistor/format/model_folder.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/joined_model.hpp"
@@ -28,46 +30,19 @@
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
-namespace {
-
-/// Of a file, or of the files in a folder. For the person who waits, so what cannot be read counts 0.
-std::uintmax_t bytes_of(const std::filesystem::path& path) {
-  std::error_code failure;
-  if (!std::filesystem::is_directory(path, failure)) {
-    const std::uintmax_t bytes = std::filesystem::file_size(path, failure);
-    return failure ? 0 : bytes;
-  }
-  std::uintmax_t total = 0;
-  for (std::filesystem::directory_iterator entry(path, failure), end; !failure && entry != end;
-       entry.increment(failure)) {
-    std::error_code unknown;
-    const std::uintmax_t bytes = entry->is_regular_file(unknown) ? entry->file_size(unknown) : 0;
-    total += unknown ? 0 : bytes;
-  }
-  return total;
-}
-
-/// "3,7,11": the first ones of a long list.
-std::string shown(std::span<const std::int64_t> ids) {
-  constexpr std::size_t most = 16;
-  return fmt::format("{}{}", fmt::join(ids.first(std::min(most, ids.size())), ","),
-                     ids.size() > most ? ",..." : "");
-}
-
-}  // namespace
 
 Session::Session(const Config& config, const std::filesystem::path& config_file)
     : config_(config),
       world_(comm::Communicator::world()),
       groups_(comm::make_groups(world_, static_cast<int>(config.run.ranks_per_population))),
       node_(world_.node()),
-      engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(),
-                                  from_name<device::Precision>(config.model.dtype, "model.dtype"))) {
+      engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(), config.model.dtype)) {
   watch_signals();
   open_output();
   load_model(config_file);
   stop_if_interrupted("nothing was begun");
-  prompt_ = read_prompt(config_, tokenizer_.get(), lm_->vocab_size());
+  prompt_ = text::read_prompt(config_.prompt.ids, config_.prompt.text, config_.prompt.special_tokens,
+                              tokenizer_.get(), lm_->vocab_size());
   const std::int64_t total = static_cast<std::int64_t>(prompt_.ids.size()) + config.target.length;
   TWISTOR_CHECK(total <= lm_->context_length(), ErrorKind::config, "checking the configuration",
                 fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
@@ -102,7 +77,7 @@ void Session::open_output() {
 }
 
 void Session::say_what_was_read() const {
-  const std::string warning = unknown_token_warning(config_, tokenizer_.get(), prompt_.ids);
+  const std::string warning = text::unknown_token_warning(config_.prompt.text, prompt_.ids, tokenizer_.get());
   if (!warning.empty()) log_warning(warning);
   if (const std::string crowded = thread_warning(node_.size()); !crowded.empty()) log_warning(crowded);
   log_info(fmt::format("model: {}; engine: {}; instruction set: {}; {}", lm_->description(),
@@ -111,31 +86,21 @@ void Session::say_what_was_read() const {
   if (!engine_->keeps_bits() && world_.size() > 1)
     log_info("on this engine the last bits of results depend on the number of ranks");
   if (body_ != nullptr) log_info(describe_body());
-  const std::size_t n_front = prompt_.front.size();
-  const std::string front =
-      n_front == 0 ? ""
-                   : fmt::format(", the first {} {}", n_front == 1 ? "is" : fmt::format("{} are", n_front),
-                                 describe_front(*tokenizer_));
-  log_info(fmt::format("prompt: {} tokens{} ({}); target: {}, T = {}", prompt_.ids.size(), front,
-                       shown(prompt_.ids), potential_->description(), config_.target.length));
+  log_info(fmt::format("prompt: {}; target: {}, T = {}", text::describe(prompt_, tokenizer_.get()),
+                       potential_->description(), config_.target.length));
 }
 
 void Session::load_model(const std::filesystem::path& config_file) {
   const std::filesystem::path path = config::input_path(config_.model.path, config_file, "model.path");
   if (is_root())
     log_info(fmt::format("loading the language model from {}, {:.1f} MB", path.string(),
-                         static_cast<double>(bytes_of(path)) * 1e-6));
-  lm_ = model::load_language_model(
-      path, {from_name<device::Precision>(config_.model.dtype, "model.dtype"), weight_memory(), engine_});
+                         static_cast<double>(format::bytes_on_disk(path)) * 1e-6));
+  lm_ = model::load_language_model(path, {config_.model.dtype, weight_memory(), engine_});
   tokenizer_ = text::load_tokenizer(path);
-  if (tokenizer_ == nullptr || config_.model.padded_tokens == "keep") return;
-  const std::vector<model::TokenRange> padded = model::padded_tokens(*lm_, *tokenizer_);
-  if (!padded.empty()) lm_ = std::make_shared<model::MaskedModel>(std::move(lm_), padded);
-  if (is_root() && !padded.empty())
-    log_info(
-        fmt::format("the vocabulary is padded: {} stand for no token and are never drawn "
-                    "(model.padded_tokens = mask)",
-                    model::describe(padded)));
+  if (tokenizer_ == nullptr || config_.model.padded_tokens == model::PaddedTokens::keep) return;
+  const std::string padded = model::padding_notice(*lm_, *tokenizer_);
+  lm_ = model::mask_padded_tokens(std::move(lm_), *tokenizer_);
+  if (is_root() && !padded.empty()) log_info(padded);
 }
 
 model::WeightMemory Session::weight_memory() {
@@ -148,22 +113,16 @@ model::WeightMemory Session::weight_memory() {
 }
 
 void Session::make_end_absorbing() {
-  const std::string doing = "reading target.stop_at_eos";
-  std::vector<std::int64_t> ends = config_.target.end_token;
-  if (ends.empty() && tokenizer_ != nullptr) ends = tokenizer_->end_ids();
-  TWISTOR_CHECK(!ends.empty(), ErrorKind::config, doing,
-                "the model's files name no end-of-text token: eos_token_id and eos_token are missing or null",
-                "give one or several ids: target.end_token");
-  TWISTOR_CHECK(config_.target.potential != "continuation", ErrorKind::config, doing,
+  TWISTOR_CHECK(config_.target.potential != "continuation", ErrorKind::config, "reading target.stop_at_eos",
                 "the potential continuation asks what follows s, and nothing follows a text that has ended",
                 "set target.stop_at_eos = false, or choose another potential");
-  lm_ = std::make_shared<model::AbsorbingModel>(std::move(lm_), model::EndRule(ends),
-                                                static_cast<std::int64_t>(prompt_.ids.size()));
+  lm_ = model::make_end_absorbing(std::move(lm_), config_.target.end_token, tokenizer_.get(),
+                                  static_cast<std::int64_t>(prompt_.ids.size()));
 }
 
 void Session::make_potential(const std::filesystem::path& config_file) {
   const TargetConfig& t = config_.target;
-  potential::PotentialOptions options = target_options(config_, config_file);
+  potential::PotentialOptions options = potential::with_inputs_found(t, config_file);
   if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
     // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
     const std::int64_t index = 0;
@@ -184,7 +143,7 @@ void Session::make_potential(const std::filesystem::path& config_file) {
 /// Before the end becomes absorbing for both: a body reads the same texts.
 void Session::make_body(const std::filesystem::path& config_file) {
   const TwistConfig& t = config_.twist;
-  model::TrainableOptions options{from_name<device::Precision>(config_.model.dtype, "model.dtype"), engine_};
+  model::TrainableOptions options{config_.model.dtype, engine_};
   options.seed = config_.run.seed;
   if (t.body == "lora") {
     options.lora = model::LoraOptions{t.lora_rank, t.lora_alpha};
@@ -235,19 +194,19 @@ std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objecti
       log_info(
           fmt::format("populations are never resampled: train.objective = {} learns q alone", objective));
   }
-  auto twist = twist::make_twist(
-      config_.twist.form, {.width = lm_->feature_size(),
-                           .vocab_size = lm_->vocab_size(),
-                           .precision = from_name<device::Precision>(config_.model.dtype, "model.dtype"),
-                           .init_scale = config_.twist.init_scale,
-                           .seed = config_.run.seed,
-                           .link = learned_with->link(),
-                           .has_value = learned_with->has_value(),
-                           .engine = lm_->engine(),
-                           .output_matrix = lm_->output_matrix(),
-                           .first_column = body_ != nullptr ? lm_->without_end().hidden_size() : 0,
-                           .body = body_,
-                           .prompt = prompt_.ids});
+  auto twist = twist::make_twist(config_.twist.form,
+                                 {.width = lm_->feature_size(),
+                                  .vocab_size = lm_->vocab_size(),
+                                  .precision = config_.model.dtype,
+                                  .init_scale = config_.twist.init_scale,
+                                  .seed = config_.run.seed,
+                                  .link = learned_with->link(),
+                                  .has_value = learned_with->has_value(),
+                                  .engine = lm_->engine(),
+                                  .output_matrix = lm_->output_matrix(),
+                                  .first_column = body_ != nullptr ? lm_->without_end().hidden_size() : 0,
+                                  .body = body_,
+                                  .prompt = prompt_.ids});
   if (adapter_.empty()) return twist;
   for (const model::LearnedTensor& tensor : adapter_)
     std::ranges::find(twist->parameters(), std::string(twist::body_prefix) + tensor.name,

@@ -13,6 +13,8 @@
 #include "twistor/base/log.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/communicator.hpp"
+#include "twistor/config/paths.hpp"
+#include "twistor/learn/checkpoint.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
 
@@ -43,7 +45,8 @@ class Training {
         earlier_(checkpoint_.resume(trainer_)),
         log_(session_, trainer_.n_updates()) {
     const std::string& start = session_.config().train.start;
-    if (trainer_.n_updates() == 0 && !start.empty()) start_from(session_, start, *twist_);
+    if (trainer_.n_updates() == 0 && !start.empty())
+      learn::start_from(config::output_path(start), session_.lm().fingerprint(), *twist_, session_.world());
   }
 
   int run() {
@@ -69,7 +72,7 @@ class Training {
   /// Throws Stopped after a signal; the checkpoint is written then.
   void learn() {
     const TrainConfig& train = session_.config().train;
-    const learn::Plan plan{epoch_ends(train), train.checkpoint_every, train.evaluate, train.max_seconds,
+    const learn::Plan plan{train.epoch_ends(), train.checkpoint_every, train.evaluate, train.max_seconds,
                            train.max_samples};
     const learn::Hooks hooks{
         .updated = [this](const learn::UpdateReport& report,
@@ -162,11 +165,8 @@ class Training {
 int train(const Invocation& invocation) {
   const std::int64_t n_shards = invocation.config.train.trainer.n_shards;
   const comm::Communicator world = comm::Communicator::world();
-  if (world.rank() == 0 && world.size() > n_shards)
-    log_warning(fmt::format(
-        "{} of {} ranks will idle while gradients are computed: train.shards = {} (another number "
-        "gives other learned bits); all ranks sample and evaluate",
-        world.size() - n_shards, world.size(), n_shards));
+  const std::string idle = learn::idle_ranks_notice(world.size(), n_shards);
+  if (world.rank() == 0 && !idle.empty()) log_warning(idle);
   return Training(invocation).run();
 }
 

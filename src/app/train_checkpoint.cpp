@@ -8,23 +8,24 @@
 #include <system_error>
 
 #include "twistor/app/twist_store.hpp"
-#include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/exact/source.hpp"
+#include "twistor/learn/checkpoint.hpp"
 
 namespace twistor::app {
 
 TrainCheckpoint::TrainCheckpoint(const Session& session)
     : session_(session), file_(session.output("checkpoint.h5")) {
-  const std::string& mode = session_.config().run.resume;
-  if (mode == "never") return;
+  const Resume mode = session_.config().run.resume;
+  if (mode == Resume::never) return;
   const std::string doing = "resuming the run in " + session_.config().run.output;
   const bool is_found = is_there();
-  TWISTOR_CHECK(is_found || mode != "require", ErrorKind::no_input, doing, "there is no checkpoint",
+  TWISTOR_CHECK(is_found || mode != Resume::require, ErrorKind::no_input, doing, "there is no checkpoint",
                 "set run.resume = auto to start anew");
   if (!is_found) return;
-  found_ = load_checkpoint(session_, file_);
+  found_ = learn::load_checkpoint(file_, session_.world());
   require_fits(session_, *found_, Purpose::go_on_learning);
   const std::int64_t wanted = session_.config().train.updates;
   TWISTOR_CHECK(found_->update <= wanted, ErrorKind::config, doing,
@@ -34,10 +35,7 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
 
 void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
   if (session_.config().train.samples.positives == learn::Positives::weighted) return;
-  Sha256 digest;
-  digest.add(fmt::format("{} of {} tokens\n", samples.n(), samples.length));
-  digest.add(std::as_bytes(std::span(samples.tokens.values)));
-  learned_samples_ = digest.finish_hex();
+  learned_samples_ = exact::digest(samples);
   const std::string before = found_ ? found_->learned_samples : std::string{};
   TWISTOR_CHECK(
       before.empty() || before == learned_samples_, ErrorKind::config,
@@ -58,9 +56,9 @@ bool TrainCheckpoint::is_there() const {
 }
 
 EarlierEvaluations TrainCheckpoint::resume(learn::Trainer& trainer) {
-  if (session_.config().run.resume == "never") put_aside();
+  if (session_.config().run.resume == Resume::never) put_aside();
   if (!found_) return {};
-  restore(trainer, *found_);
+  learn::restore(trainer, *found_);
   const auto worse = found_->numbers.find("progress.worse");
   const EarlierEvaluations earlier{
       estimate::evaluation_from_numbers(found_->numbers, "base"),
@@ -88,7 +86,7 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
   saved_at_ = trainer.n_updates();
   if (!session_.is_root()) return;
   const store::Checkpoint checkpoint = checkpoint_of(twist, trainer, evaluations);
-  if (const std::string notice = size_notice(checkpoint); !notice.empty() && !has_said_size_)
+  if (const std::string notice = store::size_notice(checkpoint); !notice.empty() && !has_said_size_)
     log_info(notice);
   has_said_size_ = true;
   store::write_checkpoint(file_, checkpoint);

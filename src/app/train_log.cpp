@@ -40,11 +40,7 @@ void TrainLog::updated(const learn::UpdateReport& report, std::int64_t n_updates
 
 void TrainLog::count(const learn::UpdateReport& report) {
   counters_.add(report.times.sweep);
-  counters_.seconds["sample_s"] += report.times.sample_s;
-  counters_.seconds["positives_s"] += report.times.positives_s;
-  counters_.seconds["gradient_s"] += report.times.gradient_s;
-  counters_.seconds["reduce_s"] += report.times.reduce_s;
-  counters_.seconds["step_s"] += report.times.step_s;
+  counters_.add(report.times);
   // Every rank skips alike: counted once, on the first.
   counters_.sums["skipped_updates"] += session_.is_root() && !report.skipped.empty() ? 1 : 0;
 }

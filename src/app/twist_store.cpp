@@ -1,102 +1,19 @@
 // Checkpoints of twists.
 #include "twistor/app/twist_store.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <iterator>
-#include <string_view>
-#include <type_traits>
-#include <utility>
+#include <span>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/base/mapped_file.hpp"
-#include "twistor/comm/collectives.hpp"
 #include "twistor/config/paths.hpp"
+#include "twistor/learn/checkpoint.hpp"
 #include "twistor/model/lora_adapter.hpp"
 #include "twistor/twist/body.hpp"
 
 namespace twistor::app {
-namespace {
-
-using store::Checkpoint;
-
-/// The parts of the state and where a checkpoint has them.
-constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {
-    {"update", &Checkpoint::update},
-    {"adam_step", &Checkpoint::adam_step},
-    {"samples", &Checkpoint::samples},
-    {"milliseconds", &Checkpoint::milliseconds}};
-constexpr std::pair<std::string_view, std::string Checkpoint::*> texts[] = {
-    {"objective", &Checkpoint::objective}, {"link", &Checkpoint::link}};
-constexpr std::pair<std::string_view, store::NamedArrays Checkpoint::*> folders[] = {
-    {"parameters", &Checkpoint::parameters},
-    {"adam_m", &Checkpoint::adam_m},
-    {"adam_v", &Checkpoint::adam_v}};
-
-template <class Table>
-auto member(const Table& table, std::string_view name) {
-  const auto found = std::ranges::find(table, name, [](const auto& row) { return row.first; });
-  TWISTOR_ASSERT(found != std::end(table), "a checkpoint has a place for every part of the state");
-  return found->second;
-}
-
-/// Saves into a Checkpoint, restores from a const one.
-template <class Stored>
-class CheckpointVisitor final : public learn::StateVisitor {
- public:
-  explicit CheckpointVisitor(Stored& stored) : stored_(stored) {}
-  bool is_restoring() const override { return std::is_const_v<Stored>; }
-  void count(std::string_view name, std::int64_t& value) override {
-    pass(stored_.*member(counts, name), value);
-  }
-  void text(std::string_view name, std::string& value) override { pass(stored_.*member(texts, name), value); }
-  void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
-    auto& arrays = stored_.*member(folders, folder);
-    if constexpr (std::is_const_v<Stored>) {
-      const auto found = arrays.find(p.name);
-      TWISTOR_CHECK(found != arrays.end() && found->second.shape == p.shape, ErrorKind::data,
-                    "reading the twist from the checkpoint",
-                    fmt::format("{}/{} is missing or has another shape", folder, p.name),
-                    "the checkpoint belongs to another twist.form, twist.body or model");
-      values = found->second.values;
-    } else {
-      arrays[p.name] = {p.shape, values};
-    }
-  }
-
- private:
-  template <class T>
-  static void pass(T& stored, std::remove_const_t<T>& value) {
-    if constexpr (std::is_const_v<T>) {
-      value = stored;
-    } else {
-      stored = value;
-    }
-  }
-  Stored& stored_;
-};
-
-}  // namespace
-
-store::Checkpoint load_checkpoint(const Session& session, const std::filesystem::path& file) {
-  constexpr const char* kind = "checkpoint";
-  store::Archive archive;
-  std::string origin, bytes;
-  if (session.is_root()) {
-    archive = store::load_latest(file, kind);
-    origin = archive.origin;
-    if (session.world().size() > 1) {
-      const MappedFile whole(origin);
-      bytes.assign(reinterpret_cast<const char*>(whole.bytes().data()), whole.bytes().size());
-    }
-  }
-  comm::broadcast(origin, 0, session.world());
-  comm::broadcast(bytes, 0, session.world());
-  if (!session.is_root()) archive = store::read_archive(std::as_bytes(std::span(bytes)), origin, kind);
-  return store::checkpoint_from(std::move(archive));
-}
 
 store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
                                 learn::Trainer& trainer) {
@@ -107,21 +24,11 @@ store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& 
   c.prompt = session.prompt();
   c.target_identity = session.potential_identity();
   c.seed = session.config().run.seed;
-  const ExactConfig& exact = session.config().exact;
+  const exact::Options& exact = session.config().exact;
   c.exact_samples_path =
       (exact.path.empty() ? session.output("exact.h5") : config::output_path(exact.path)).string();
-  CheckpointVisitor visitor(c);
-  trainer.visit_state(visitor);
+  learn::save(trainer, c);
   return c;
-}
-
-std::string size_notice(const store::Checkpoint& checkpoint) {
-  std::size_t bytes = 0;
-  for (const auto* arrays : {&checkpoint.parameters, &checkpoint.adam_m, &checkpoint.adam_v})
-    for (const auto& [name, array] : *arrays) bytes += array.values.size() * sizeof(float);
-  if (bytes <= 100'000'000) return {};
-  return fmt::format("a checkpoint of this twist takes {:.0f} MB on disk, and the one before it is kept too",
-                     static_cast<double>(bytes) / 1e6);
 }
 
 void write_adapter(const Session& session, const twist::Trainable& twist) {
@@ -138,28 +45,6 @@ void write_adapter(const Session& session, const twist::Trainable& twist) {
   TWISTOR_CHECK(!failure, ErrorKind::io, doing, failure.message(), "choose another run.output");
   write_file_atomically(folder / "adapter_model.safetensors", files.weights, doing);
   write_file_atomically(folder / "adapter_config.json", files.config, doing);
-}
-
-void restore(learn::Trainer& trainer, const store::Checkpoint& checkpoint) {
-  CheckpointVisitor visitor(checkpoint);
-  trainer.visit_state(visitor);
-}
-
-void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint) {
-  CheckpointVisitor visitor(checkpoint);
-  learn::visit_twist(twist, visitor);
-}
-
-void start_from(const Session& session, const std::string& file, twist::Trainable& twist) {
-  const store::Checkpoint checkpoint = load_checkpoint(session, config::output_path(file));
-  const std::string doing = "starting from " + file, hint = "name a checkpoint of this model and twist.form";
-  TWISTOR_CHECK(checkpoint.model_fingerprint == session.lm().fingerprint(), ErrorKind::config, doing,
-                "its language model is not that of model.path, model.dtype and model.padded_tokens", hint);
-  TWISTOR_CHECK(
-      checkpoint.twist_form == twist.form(), ErrorKind::config, doing,
-      fmt::format("twist.form is '{}' there and '{}' in this run", checkpoint.twist_form, twist.form()),
-      hint);
-  restore(twist, checkpoint);
 }
 
 std::filesystem::path twist_file(const Session& session) {

@@ -3,12 +3,10 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "twistor/base/digest.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/store/results.hpp"
+#include "twistor/store/kept_numbers.hpp"
 
 namespace twistor::app {
 
@@ -40,42 +38,24 @@ std::string work_key(const Session& session, std::string_view twist_form,
 Unfinished::Unfinished(const Session& session, const std::string& name, std::string key)
     : session_(session), file_(session.output(name)), key_(std::move(key)) {}
 
-std::string Unfinished::load_bytes() const {
-  std::string bytes;
-  if (session_.is_root() && session_.config().run.resume != "never" && std::filesystem::exists(file_)) {
+std::vector<double> Unfinished::load() const {
+  std::vector<double> numbers;
+  if (session_.is_root() && session_.config().run.resume != Resume::never) {
     try {
-      const store::Results kept = store::load_results(file_);
-      const auto key = kept.arrays.find("key"), data = kept.arrays.find("data");
-      if (key != kept.arrays.end() && data != kept.arrays.end() &&
-          std::get<store::Array<std::uint8_t>>(key->second).values ==
-              std::vector<std::uint8_t>(key_.begin(), key_.end())) {
-        const auto& values = std::get<store::Array<std::uint8_t>>(data->second).values;
-        bytes.assign(values.begin(), values.end());
-      }
+      numbers = store::load_kept_numbers(file_, key_);
     } catch (const std::exception& error) {
       log_warning(fmt::format("{}; this work begins anew", error.what()));
     }
   }
-  comm::broadcast(bytes, 0, session_.world());
-  return bytes;
-}
-
-std::vector<double> Unfinished::load() const {
-  const std::string bytes = load_bytes();
-  std::vector<double> numbers(bytes.size() / sizeof(double));
-  if (!numbers.empty()) std::memcpy(numbers.data(), bytes.data(), numbers.size() * sizeof(double));
+  auto n = static_cast<std::int64_t>(numbers.size());
+  comm::broadcast(std::span(&n, 1), 0, session_.world());
+  numbers.resize(static_cast<std::size_t>(n));
+  comm::broadcast(std::span(numbers), 0, session_.world());
   return numbers;
 }
 
 void Unfinished::save(const std::vector<double>& numbers) const {
-  if (!session_.is_root()) return;
-  const auto bytes = std::as_bytes(std::span(numbers));
-  const auto* first = reinterpret_cast<const std::uint8_t*>(bytes.data());
-  store::Results kept;
-  kept.config_text = to_text(session_.config());
-  kept.arrays["key"] = store::Array<std::uint8_t>::flat({key_.begin(), key_.end()});
-  kept.arrays["data"] = store::Array<std::uint8_t>::flat({first, first + bytes.size()});
-  store::write_results(file_, kept);
+  if (session_.is_root()) store::keep_numbers(file_, key_, numbers, to_text(session_.config()));
 }
 
 void Unfinished::remove() const noexcept {

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 
 #include "twistor/base/error.hpp"
@@ -70,6 +71,23 @@ void apply(std::span<const Override> overrides, const Fields& fields) {
   const std::string doing = "reading the command line";
   for (const Override& given : overrides)
     set(fields.require(given.key, doing), given.value, ValueSyntax::verbatim, doing);
+}
+
+std::string read_file(const std::filesystem::path& file) {
+  constexpr std::size_t most_bytes = 1 << 20;
+  const std::string doing = fmt::format("reading the configuration {}", file.string());
+  std::ifstream stream(file, std::ios::binary);
+  TWISTOR_CHECK(stream.is_open() && !std::filesystem::is_directory(file), ErrorKind::no_input, doing,
+                "expected a file that can be read",
+                "configs/ has examples; a path is taken relative to the current folder");
+  std::string text(most_bytes + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  TWISTOR_CHECK(!stream.bad(), ErrorKind::no_input, doing, "the file cannot be read to its end");
+  TWISTOR_CHECK(text.size() <= most_bytes, ErrorKind::config, doing,
+                fmt::format("expected at most {} bytes, got more", most_bytes),
+                "is it a configuration file?");
+  return text;
 }
 
 std::string to_text(const Fields& fields) {

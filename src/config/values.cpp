@@ -8,6 +8,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "twistor/base/error.hpp"
 #include "twistor/base/strings.hpp"
 #include "twistor/config/fields.hpp"
 
@@ -234,6 +235,16 @@ std::string assign(const Field& field, std::string_view text, ValueSyntax syntax
         return {};
       },
       field.value);
+}
+
+std::optional<double> optional_number(std::string_view text, std::string_view key) {
+  if (text.empty()) return std::nullopt;
+  double value = 0;
+  TWISTOR_CHECK(read_number(text, value) && std::isfinite(value), ErrorKind::config,
+                fmt::format("reading {}", key),
+                fmt::format("expected a finite number or nothing, got '{}'", text),
+                fmt::format("for instance {} = -6.415; leave it empty to have it found", key));
+  return value;
 }
 
 bool is_equal(const Field& a, const Field& b) {

@@ -10,7 +10,8 @@ namespace twistor::device {
 namespace {
 
 constexpr std::int64_t columns = PackedMatrix::panel_columns;
-constexpr double threading_flops = 4e5;  // below this a parallel region costs more than it saves
+[[maybe_unused]] constexpr double threading_flops =
+    4e5;  // below this a parallel region costs more than it saves
 
 /// The rows of x as the matrix's kernel wants them.
 struct Rows {
@@ -48,7 +49,7 @@ void multiply(const float* x, std::int64_t ldx, std::int64_t n, const PackedMatr
   std::vector<std::uint32_t> prepared(static_cast<std::size_t>(n * words));
   const Rows rows_of_x{x, ldx, prepared.data(), words};
   const std::int64_t first = v_begin / columns, last = (v_end + columns - 1) / columns;
-  const double flops =
+  [[maybe_unused]] const double flops =  // without OpenMP
       2.0 * static_cast<double>(n) * static_cast<double>(w.k()) * static_cast<double>(v_end - v_begin);
   // Panels go to whoever is free: on a shared machine one thread may be held up, and bits do not depend on
   // who computes. Guided: long runs of neighbours first, so that fetching ahead is of use, then single ones.

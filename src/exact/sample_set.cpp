@@ -17,18 +17,13 @@
 namespace twistor::exact {
 namespace {
 
-constexpr std::pair<Way, std::string_view> way_names[] = {{Way::none, "none"},
-                                                          {Way::joint, "joint"},
-                                                          {Way::enumeration, "enumeration"},
-                                                          {Way::rejection, "rejection"}};
-
 /// Samples under way, with what ties them to their problem filled in.
 store::ExactSamples empty_set(const Target& target, const SetOptions& options) {
   store::ExactSamples out;
   out.prompt.assign(target.prompt.begin(), target.prompt.end());
   out.length = target.length;
   out.tokens.shape = {0, out.length};
-  out.how = fmt::format("{} with seed {}", way_name(options.way), options.seed);
+  out.how = fmt::format("{} with seed {}", name_of(options.way), options.seed);
   out.model_fingerprint = target.lm.fingerprint();
   out.potential = target.identity;
   return out;
@@ -181,26 +176,32 @@ bool add_by_rejection(const Target& target, const SetOptions& options, const com
 
 }  // namespace
 
-std::string_view way_name(Way way) {
-  for (const auto& [value, name] : way_names)
-    if (value == way) return name;
-  TWISTOR_ASSERT(false, "every way to exact samples has a name");
-}
-
-Way way_from_name(std::string_view name) {
-  for (const auto& [value, known] : way_names)
-    if (known == name) return value;
-  TWISTOR_CHECK(
-      false, ErrorKind::config, "reading exact.source",
-      fmt::format("\"{}\" is not known, expected auto, enumeration, rejection, joint or none", name));
-  return Way::none;
-}
-
 Way choose_way(const Target& target, double most_enumerated) {
   if (!target.joint_sample.empty() && target.is_joint_exact) return Way::joint;
   const double n = std::pow(static_cast<double>(target.lm.vocab_size()), static_cast<double>(target.length));
   if (n <= most_enumerated) return Way::enumeration;
   return std::isfinite(target.potential.log_phi_bound()) ? Way::rejection : Way::none;
+}
+
+std::int64_t n_without_draws(Way way, std::int64_t count, bool is_file_there) {
+  if (way == Way::none) return 0;
+  if (way == Way::joint) return 1;
+  return way == Way::enumeration || is_file_there ? count : -1;
+}
+
+BaseDraws draw_base(const Target& target, std::int64_t n, std::uint64_t seed,
+                    const comm::Communicator& world) {
+  const std::int64_t P = world.size(), r = world.rank();
+  std::vector<std::int64_t> indices;
+  for (std::int64_t i = n * r / P; i < n * (r + 1) / P; ++i) indices.push_back(i);
+  BaseDraws mine;
+  if (!indices.empty()) {
+    mine.tokens =
+        sample_base(target.lm, target.prompt, target.length, indices, seed, Stream::base_check).tokens;
+    mine.log_phi = target.potential.log_phi({target.prompt, mine.tokens, target.length});
+  }
+  return {comm::all_gather(std::span<const std::int64_t>(mine.tokens), world),
+          comm::all_gather(std::span<const double>(mine.log_phi), world)};
 }
 
 std::filesystem::path partial_file(const std::filesystem::path& file) {
@@ -237,6 +238,17 @@ bool make(const Target& target, const SetOptions& options, const comm::Communica
   set.is_lacking = false;
   set.is_new = true;
   return true;
+}
+
+std::string shortfall(const SetOptions& options, const store::ExactSamples& samples) {
+  if (options.way != Way::rejection || samples.n() >= options.count) return {};
+  if (samples.n() == 0)
+    return fmt::format(
+        "rejection gave up after {} draws without any sample: one is expected to cost more than "
+        "what is left of exact.budget = {}; with a larger one the next run resumes there",
+        samples.n_draws, options.budget);
+  return fmt::format("exact.budget = {} draws gave {} of {} exact samples; going on with those",
+                     options.budget, samples.n(), options.count);
 }
 
 void keep(const SetOptions& options, const SampleSet& set) {

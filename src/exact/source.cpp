@@ -1,6 +1,11 @@
 // Dividing a set of exact samples.
 #include "twistor/exact/source.hpp"
 
+#include <fmt/format.h>
+
+#include <span>
+
+#include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::exact {
@@ -18,6 +23,13 @@ Split split(const store::ExactSamples& samples, bool is_learned_from) {
       "there is one, and both need their own", "set train.positives = weighted, or make more exact samples");
   // Every second sample: the division does not depend on how many there are, nor on who learns from them.
   return {every(2, 0), every(2, 1)};
+}
+
+std::string digest(const store::ExactSamples& samples) {
+  Sha256 sha;
+  sha.add(fmt::format("{} of {} tokens\n", samples.n(), samples.length));
+  sha.add(std::as_bytes(std::span(samples.tokens.values)));
+  return sha.finish_hex();
 }
 
 }  // namespace twistor::exact

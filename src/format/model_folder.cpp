@@ -62,4 +62,20 @@ fs::path find_model_folder(const fs::path& path) {
       found.empty() ? "download the model again" : fmt::format("give one of {}", fmt::join(found, ", ")));
 }
 
+std::uintmax_t bytes_on_disk(const std::filesystem::path& path) {
+  std::error_code failure;
+  if (!std::filesystem::is_directory(path, failure)) {
+    const std::uintmax_t bytes = std::filesystem::file_size(path, failure);
+    return failure ? 0 : bytes;
+  }
+  std::uintmax_t total = 0;
+  for (std::filesystem::directory_iterator entry(path, failure), end; !failure && entry != end;
+       entry.increment(failure)) {
+    std::error_code unknown;
+    const std::uintmax_t bytes = entry->is_regular_file(unknown) ? entry->file_size(unknown) : 0;
+    total += unknown ? 0 : bytes;
+  }
+  return total;
+}
+
 }  // namespace twistor::format

@@ -10,7 +10,7 @@
 namespace twistor::learn {
 namespace {
 
-using config::key;
+using config::key, config::learning;
 
 constexpr double most_particles = 2147483646.0;  // the resampling schemes count in 31 bits
 constexpr config::Range samples{1, most_particles};
@@ -18,25 +18,31 @@ constexpr config::Range samples{1, most_particles};
 }  // namespace
 
 void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
-  visit(key("batch", "negative samples per update", samples), &batch);
-  visit(key("positives", "where positive samples come from"), config::Choice(positives));
-  visit(key("positive_batch", "positive samples per update", samples), &positive_batch);
-  visit(key("inner_epochs", "steps of Adam on each batch, 0: 4 for ppo, else 1", {0, 1000000}),
+  visit(learning(key("batch", "negative samples per update", samples)), &batch);
+  visit(learning(key("positives", "where positive samples come from")), config::Choice(positives));
+  visit(learning(key("positive_batch", "positive samples per update", samples)), &positive_batch);
+  visit(learning(key("inner_epochs", "steps of Adam on each batch, 0: 4 for ppo, else 1", {0, 1000000})),
         &inner_epochs);
-  visit(key("anneal", "first updates in which phi may be annealed", config::count_from(0)), &anneal);
-  visit(key("anneal_ess", "effective positives that annealing asks for", config::positive), &anneal_ess);
-  visit(key("ppo_clip", "ppo: how far probabilities and values may move", config::positive), &ppo_clip);
-  visit(key("ppo_lambda", "ppo: lambda of the advantages", {0, 1}), &ppo_lambda);
-  visit(key("ppo_value_weight", "ppo: weight of the value's loss", config::non_negative), &ppo_value_weight);
+  visit(learning(key("anneal", "first updates in which phi may be annealed", config::count_from(0))),
+        &anneal);
+  visit(learning(key("anneal_ess", "effective positives that annealing asks for", config::positive)),
+        &anneal_ess);
+  visit(learning(key("ppo_clip", "ppo: how far probabilities and values may move", config::positive)),
+        &ppo_clip);
+  visit(learning(key("ppo_lambda", "ppo: lambda of the advantages", {0, 1})), &ppo_lambda);
+  visit(learning(key("ppo_value_weight", "ppo: weight of the value's loss", config::non_negative)),
+        &ppo_value_weight);
 }
 
 void TrainOptions::visit_keys(const config::Visitor& visit) {
-  visit(key("learning_rate", "Adam's step size", config::positive), &adam.learning_rate);
-  visit(key("warm_up", "first updates, in which the step size rises", config::count_from(0)), &warm_up);
-  visit(key("decay", "how the step size falls until the last update"), config::Choice(decay));
-  visit(key("clip_norm", "longest gradient, 0: any", config::non_negative), &clip_norm);
-  visit(key("shards", "fixed parts of a batch, for the same sums on any number of ranks", {1, 65536}),
-        &n_shards);
+  visit(learning(key("learning_rate", "Adam's step size", config::positive)), &adam.learning_rate);
+  visit(learning(key("warm_up", "first updates, in which the step size rises", config::count_from(0))),
+        &warm_up);
+  visit(learning(key("decay", "how the step size falls until the last update")), config::Choice(decay));
+  visit(learning(key("clip_norm", "longest gradient, 0: any", config::non_negative)), &clip_norm);
+  visit(
+      learning(key("shards", "fixed parts of a batch, for the same sums on any number of ranks", {1, 65536})),
+      &n_shards);
 }
 
 double rate_factor(const TrainOptions& o, std::int64_t update) {

@@ -50,4 +50,11 @@ std::unique_ptr<Objective> make_objective(std::string_view name, const Objective
       fmt::format("there is no objective '{:.60}' (expected {})", name, join_alternatives(names_of(kinds))));
 }
 
+std::int64_t samples_of_update(std::string_view objective, const ObjectiveOptions& options) {
+  std::int64_t n = 0;
+  for (const Request& request : make_objective(objective, options)->wants())
+    n += request.source == Source::exact ? 0 : request.n;
+  return n;
+}
+
 }  // namespace twistor::learn

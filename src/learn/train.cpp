@@ -1,6 +1,8 @@
 // Epochs of updates.
 #include "twistor/learn/train.hpp"
 
+#include <fmt/format.h>
+
 #include "twistor/base/error.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -53,6 +55,14 @@ bool train(Trainer& trainer, const Plan& plan, const Hooks& hooks, const Interru
   if (trainer.n_updates() == 0) call(hooks.save);  // no updates at all: the untrained twist is a result too
   (void)goes_on();
   return true;
+}
+
+std::string idle_ranks_notice(int n_ranks, std::int64_t n_shards) {
+  if (n_ranks <= n_shards) return {};
+  return fmt::format(
+      "{} of {} ranks will idle while gradients are computed: train.shards = {} (another number "
+      "gives other learned bits); all ranks sample and evaluate",
+      n_ranks - n_shards, n_ranks, n_shards);
 }
 
 }  // namespace twistor::learn

@@ -89,4 +89,15 @@ void AbsorbingModel::logits(const at::Tensor& hidden, std::int64_t v_begin, std:
   if (end >= v_begin && end < v_end) out.select(1, end - v_begin).index_fill_(0, index, 0);
 }
 
+std::shared_ptr<const LanguageModel> make_end_absorbing(std::shared_ptr<const LanguageModel> lm,
+                                                        std::vector<std::int64_t> ends,
+                                                        const text::Tokenizer* tokenizer,
+                                                        std::int64_t n_prompt) {
+  if (ends.empty() && tokenizer != nullptr) ends = tokenizer->end_ids();
+  TWISTOR_CHECK(!ends.empty(), ErrorKind::config, "reading target.stop_at_eos",
+                "the model's files name no end-of-text token: eos_token_id and eos_token are missing or null",
+                "give one or several ids: target.end_token");
+  return std::make_shared<AbsorbingModel>(std::move(lm), EndRule(ends), n_prompt);
+}
+
 }  // namespace twistor::model

@@ -78,11 +78,19 @@ void MaskedModel::logits(const at::Tensor& hidden, std::int64_t v_begin, std::in
   }
 }
 
-std::unique_ptr<LanguageModel> mask_padded_tokens(std::unique_ptr<LanguageModel> lm,
-                                                  const text::Tokenizer& tokenizer) {
+std::string padding_notice(const LanguageModel& lm, const text::Tokenizer& tokenizer) {
+  const std::vector<TokenRange> padded = padded_tokens(lm, tokenizer);
+  if (padded.empty()) return {};
+  return fmt::format(
+      "the vocabulary is padded: {} stand for no token and are never drawn (model.padded_tokens = mask)",
+      describe(padded));
+}
+
+std::shared_ptr<const LanguageModel> mask_padded_tokens(std::shared_ptr<const LanguageModel> lm,
+                                                        const text::Tokenizer& tokenizer) {
   std::vector<TokenRange> padded = padded_tokens(*lm, tokenizer);
   if (padded.empty()) return lm;
-  return std::make_unique<MaskedModel>(std::move(lm), std::move(padded));
+  return std::make_shared<MaskedModel>(std::move(lm), std::move(padded));
 }
 
 }  // namespace twistor::model

@@ -8,9 +8,11 @@
 #include <filesystem>
 
 #include "twistor/base/digest.hpp"
+#include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
 #include "twistor/config/fields.hpp"
 #include "twistor/config/make_key.hpp"
+#include "twistor/config/paths.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/option_values.hpp"
 #include "twistor/potential/registry.hpp"
@@ -80,6 +82,38 @@ std::vector<std::string> inputs_of(const PotentialOptions& options) {
     if (!value.empty()) out.push_back(value);
   }
   return out;
+}
+
+PotentialOptions with_inputs_found(PotentialOptions options, const std::filesystem::path& config_file) {
+  for (const config::Field& field : fields_of(options)) {
+    if (!field.about.is_input) continue;
+    std::string& path = *std::get<std::string*>(field.value);
+    if (!path.empty()) path = config::input_path(path, config_file, field.key).string();
+  }
+  return options;
+}
+
+void validate(const PotentialOptions& options, const std::string& doing) {
+  const auto check = [&](bool is_fine, const std::string& problem, const std::string& hint) {
+    TWISTOR_CHECK(is_fine, ErrorKind::config, doing, problem, hint);
+  };
+  if (options.potential == "continuation") {
+    check(options.text.empty() || options.ids.empty(),
+          "target.text and target.ids are both given, expected at most one",
+          "leave one of them empty; with both empty the continuation is drawn jointly from the model");
+  } else if (options.potential == "contains") {
+    check(!options.words.empty() || !options.ids.empty(),
+          "target.potential = contains needs target.words or target.ids",
+          "for instance target.words = bad, terrible");
+  } else if (options.potential == "tokens") {
+    check(!options.table.empty(), "target.potential = tokens needs target.table", "name a file of scores");
+  }
+}
+
+bool is_event(const PotentialOptions& options) {
+  const bool is_indicator =
+      options.potential == "contains" || options.potential == "regex" || options.rule == "threshold";
+  return is_indicator && options.log_floor == log_zero;
 }
 
 std::string digest(const PotentialOptions& options) {

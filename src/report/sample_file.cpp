@@ -118,4 +118,13 @@ std::string to_csv(const std::vector<SampleRow>& rows, const SampleHead& head) {
   return out;
 }
 
+std::size_t write_samples(const std::filesystem::path& file, std::vector<SampleRow> rows,
+                          const SampleHead& head, const SampleOptions& options) {
+  if (options.unique) rows = merge_repeats(rows);
+  if (options.top > 0) rows = best_rows(std::move(rows), options.top, options.from);
+  write_text_atomically(file.string(),
+                        options.format == SampleFormat::csv ? to_csv(rows, head) : to_jsonl(rows, head));
+  return rows.size();
+}
+
 }  // namespace twistor::report

@@ -163,4 +163,13 @@ std::string parameters_sha256(const Checkpoint& checkpoint) {
   return hash.finish_hex();
 }
 
+std::string size_notice(const Checkpoint& checkpoint) {
+  std::size_t bytes = 0;
+  for (const auto* arrays : {&checkpoint.parameters, &checkpoint.adam_m, &checkpoint.adam_v})
+    for (const auto& [name, array] : *arrays) bytes += array.values.size() * sizeof(float);
+  if (bytes <= 100'000'000) return {};
+  return fmt::format("a checkpoint of this twist takes {:.0f} MB on disk, and the one before it is kept too",
+                     static_cast<double>(bytes) / 1e6);
+}
+
 }  // namespace twistor::store

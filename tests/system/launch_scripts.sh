@@ -64,6 +64,9 @@ for script in "$root"/slurm/*.sbatch; do
   check "${script##*/} can be requeued" grep -q '^#SBATCH --requeue' "$script"
 done
 
+run "$root/launch/mutate.sh" --check
+check "every change of mutate.sh fits the sources" exits 0
+
 PATH=$work/bin:$PATH
 
 # rank_env.sh: what it sets, and that it keeps what is set.
@@ -190,7 +193,15 @@ run env TWISTOR_JOBS=1 "$root/launch/test.sh" -R x
 check "test.sh ends well" exits 0
 check "test.sh runs what it was asked for" n_calls 1 'ctest .*<-R> <x>'
 check "test.sh installs nothing where the build can be configured" not out_has 'setup.sh'
-rm "$work/bin/python3" "$work/bin/apt-get" "$work/bin/pip" "$work/bin/ctest"
+run env TWISTOR_JOBS=1 "$root/.ci/run" -R x
+check "with arguments .ci/run does as test.sh" n_calls 2 'ctest .*<-R> <x>'
+stand_in clang++-16 </dev/null
+run env TWISTOR_JOBS=1 "$root/launch/sanitize.sh" --clang
+check "sanitize.sh --clang ends well" exits 0
+check "its warnings are errors" n_calls 1 'cmake .*<-DTWISTOR_WERROR=ON>'
+check "it builds rooms without Torch" n_calls 1 '<--target> <unit_base> <unit_config> <unit_format> <unit_text> <unit_store>'
+check "and runs their tests" n_calls 1 'ctest .*build/fuzz.*unit_base.*|unit_store'
+rm "$work/bin/python3" "$work/bin/apt-get" "$work/bin/pip" "$work/bin/ctest" "$work/bin/clang++-16"
 stand_in cmake <<<'echo "no LibTorch" >&2; exit 1'
 run "$root/launch/build.sh" release
 check "a failed configuration is a configuration error" exits 78

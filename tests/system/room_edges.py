@@ -11,19 +11,19 @@ import tempfile
 ROOMS = {  # room: rooms whose headers it may include
     "base": [],
     "config": ["base"],
-    "comm": ["base"],
     "format": ["base"],
     "text": ["base", "format"],
     "device": ["base"],
+    "comm": ["base", "device"],
     "model": ["base", "format", "text", "device"],
     "potential": ["base", "config", "format", "text", "model"],
     "store": ["base"],
-    "exact": ["base", "comm", "model", "potential", "store"],
+    "exact": ["base", "config", "comm", "model", "potential", "store"],
     "twist": ["base", "device", "model"],
     "smc": ["base", "config", "comm", "device", "model", "potential", "twist"],
     "estimate": ["base", "comm", "smc", "exact"],
-    "learn": ["base", "config", "comm", "twist", "smc", "exact"],
-    "report": ["base", "format", "estimate", "store"],
+    "learn": ["base", "config", "comm", "twist", "smc", "exact", "store"],
+    "report": ["base", "config", "format", "estimate", "store"],
     "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "store", "exact", "twist", "smc", "estimate", "learn", "report"],
 }
 # (what is included, rooms where it may stand, whether public headers of those rooms may show it)
@@ -76,6 +76,8 @@ def check_include(room, is_public, quote, name):
 def check_file(path, room, is_public):
     """Violations of one file as (line number, text)."""
     lines = path.read_text(encoding="utf-8").splitlines()
+    first = 2 if lines and lines[0].startswith("// SPDX-") else 1  # the licence counts nowhere
+    lines = lines[first - 1:]
     is_header = path.suffix in (".hpp", ".h", ".cuh")
     limit = HEADER_LINES if is_header else SOURCE_LINES
     if len(lines) >= limit:
@@ -84,7 +86,7 @@ def check_file(path, room, is_public):
         yield 1, "must open with one sentence saying what it is for"
     if is_header and "#pragma once" not in lines:
         yield 1, "has no #pragma once"
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         found = INCLUDE.match(line)
         problem = found and check_include(room, is_public, found[1], found[2])
         if problem:

@@ -26,9 +26,10 @@ struct Invocation {
   std::optional<std::string> text;
   bool is_special = false;  ///< tokenize: with the template
   std::vector<std::int64_t> ids;
-  std::string dtype = "float32";        ///< float32 | bfloat16
-  std::string special_tokens = "auto";  ///< score: as prompt.special_tokens
-  std::string padded_tokens = "mask";   ///< score: as model.padded_tokens
+  // score: as the keys of those names
+  device::Precision dtype = device::Precision::float32;
+  text::FrontTokens special_tokens = text::FrontTokens::automatic;
+  model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
 
   // score-text
   std::vector<std::string> texts;    ///< --text, as often as given

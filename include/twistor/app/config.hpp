@@ -12,10 +12,17 @@
 
 #include "twistor/base/names.hpp"
 #include "twistor/config/ini.hpp"
+#include "twistor/device/packed_matrix.hpp"
 #include "twistor/device/place.hpp"
+#include "twistor/estimate/draws.hpp"
+#include "twistor/exact/options.hpp"
 #include "twistor/learn/options.hpp"
+#include "twistor/learn/schedule.hpp"
+#include "twistor/model/masked_tokens.hpp"
 #include "twistor/potential/options.hpp"
+#include "twistor/report/sample_file.hpp"
 #include "twistor/smc/options.hpp"
+#include "twistor/text/front.hpp"
 
 namespace twistor::app {
 
@@ -23,9 +30,9 @@ namespace twistor::app {
 // checked them. configs/reference.cfg explains every key; a test keeps it and the visits equal.
 
 struct ModelConfig {
-  std::string path;                    ///< HF folder or .gguf file; required; see config::input_path()
-  std::string dtype = "float32";       ///< float32 | bfloat16
-  std::string padded_tokens = "mask";  ///< mask | keep: rows of the vocabulary that no token has
+  std::string path;  ///< HF folder or .gguf file; required; see config::input_path()
+  device::Precision dtype = device::Precision::float32;
+  model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
   void visit_keys(const config::Visitor& visit);
 };
 
@@ -33,7 +40,7 @@ struct ModelConfig {
 struct PromptConfig {
   std::string text;
   std::vector<std::int64_t> ids;
-  std::string special_tokens = "auto";  ///< auto | none: those that the tokenizer puts in front of a text
+  text::FrontTokens special_tokens = text::FrontTokens::automatic;
   void visit_keys(const config::Visitor& visit);
 };
 
@@ -73,9 +80,9 @@ constexpr auto names_of(Keep) {
 struct TrainConfig {
   std::string objective = "ctl";  ///< see learn::objective_names()
   learn::ObjectiveOptions samples;
-  learn::TrainOptions trainer;         ///< the run's length and seed are filled in later
-  std::int64_t updates = 200;          ///< in all
-  std::string schedule = "fixed";      ///< fixed | doubling; see epoch_ends()
+  learn::TrainOptions trainer;  ///< the run's length and seed are filled in later
+  std::int64_t updates = 200;   ///< in all
+  learn::Schedule schedule = learn::Schedule::fixed;
   std::int64_t epochs = 1;             ///< for schedule = fixed
   std::int64_t checkpoint_every = 50;  ///< updates; 0: only at the end
   bool evaluate = true;                ///< before each epoch and at the end
@@ -84,46 +91,51 @@ struct TrainConfig {
   std::int64_t max_samples = 0;        ///< as learn::Plan::most_samples
   Keep keep = Keep::last;
   std::int64_t patience = 0;  ///< keep = best: evaluations without a better one that end learning; 0: never
+  [[nodiscard]] std::vector<std::int64_t> epoch_ends() const {
+    return learn::epoch_ends(schedule, updates, epochs);
+  }
   void visit_keys(const config::Visitor& visit);
 };
 
+/// When the target is enumerated for an exact log Z.
+enum class Enumerate {
+  automatic,  ///< up to enumeration_limit sequences
+  never,
+  always,
+};
+constexpr auto names_of(Enumerate) {
+  return std::array{Named{Enumerate::automatic, "auto"}, Named{Enumerate::never, "never"},
+                    Named{Enumerate::always, "always"}};
+}
+
 struct EvaluateConfig {
-  std::int64_t repeats = 10;                    ///< runs of each estimator of log Z
-  std::int64_t samples = 1000;                  ///< for F_q and for G_q
-  std::string checkpoint;                       ///< empty: run.output/checkpoint.h5
-  bool base = true;                             ///< the base model too
-  std::string enumerate = "auto";               ///< auto | never | always
+  std::int64_t repeats = 10;    ///< runs of each estimator of log Z
+  std::int64_t samples = 1000;  ///< for F_q and for G_q
+  std::string checkpoint;       ///< empty: run.output/checkpoint.h5
+  bool base = true;             ///< the base model too
+  Enumerate enumerate = Enumerate::automatic;
   std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T for enumerate = auto
   bool enumerate_q = true;                      ///< q too, where the target is enumerated
   std::string log_z;                            ///< a number that is known from elsewhere; empty: none
+  /// Sequences V^T up to which the target is enumerated.
+  [[nodiscard]] double most_enumerated() const;
   /// log_z as a number. Throws Error(config) if it is none.
   [[nodiscard]] std::optional<double> given_log_z() const;
   void visit_keys(const config::Visitor& visit);
 };
 
-struct ExactConfig {
-  std::string source = "auto";      ///< auto | enumeration | rejection | joint | none
-  std::int64_t count = 1000;        ///< exact samples to make
-  std::int64_t budget = 1'000'000;  ///< most sequences that rejection draws
-  std::string path;                 ///< empty: run.output/exact.h5
-  void visit_keys(const config::Visitor& visit);
-};
-
-struct SampleConfig {
-  std::int64_t count = 100;
-  std::string from = "draws";    ///< draws | population
-  bool unique = false;           ///< repeated texts once, with their number
-  std::int64_t top = 0;          ///< only so many of the best; 0: all
-  std::string format = "jsonl";  ///< jsonl | csv
-  std::string path;              ///< empty: run.output/samples.jsonl or samples.csv
-  void visit_keys(const config::Visitor& visit);
-};
+/// Whether a run goes on from what run.output has.
+enum class Resume { automatic, never, require };
+constexpr auto names_of(Resume) {
+  return std::array{Named{Resume::automatic, "auto"}, Named{Resume::never, "never"},
+                    Named{Resume::require, "require"}};
+}
 
 struct RunConfig {
   std::uint64_t seed = 1;
   std::string output = "runs/default";    ///< folder of all that the run writes; see config::output_path()
   std::int64_t ranks_per_population = 0;  ///< 0: all
-  std::string resume = "auto";            ///< auto | never | require
+  Resume resume = Resume::automatic;
   device::Place device = device::Place::cpu;
   device::KernelChoice kernels = device::KernelChoice::automatic;
   bool progress = true;  ///< the progress line
@@ -138,16 +150,14 @@ struct Config {
   SmcConfig smc;
   TrainConfig train;
   EvaluateConfig evaluate;
-  ExactConfig exact;
-  SampleConfig sample;
+  exact::Options exact;
+  report::SampleOptions sample;
   RunConfig run;
   friend bool operator==(const Config& a, const Config& b);  ///< equal under every key
 };
 
 /// The keys of `config`, sections in the order of its members.
 [[nodiscard]] config::Fields fields_of(Config& config);
-/// One key's value as text, as it stands in to_text(). Throws Error(internal) if there is no such key.
-[[nodiscard]] std::string value_of(const Config& config, std::string_view key);
 
 /// Reads INI text ("[section]" and "key = value", or "section.key = value"), then the overrides, then checks
 /// what belongs together. `name` stands for the text in messages. *Local.* Throws Error(config) naming place,
@@ -166,10 +176,5 @@ struct Config {
 /// The same as one JSON object of objects, {"model": {"path": ...}, ...}; infinities become strings, as
 /// "-inf".
 [[nodiscard]] std::string to_json(const Config& config);
-
-/// Numbers of updates after which epochs end, increasing, the last being train.updates. fixed: `epochs` parts
-/// as equal as possible. doubling: 2, 4, 8, ... (Zhao et al. 2024, app. on training: epoch 0 has 2 updates,
-/// epoch e has 2^e).
-[[nodiscard]] std::vector<std::int64_t> epoch_ends(const TrainConfig& train);
 
 }  // namespace twistor::app

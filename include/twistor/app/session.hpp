@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "twistor/app/config.hpp"
-#include "twistor/app/target_options.hpp"
 #include "twistor/base/folder_lock.hpp"
 #include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
@@ -24,6 +23,7 @@
 #include "twistor/report/progress.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
+#include "twistor/text/prompt.hpp"
 #include "twistor/text/tokenizer.hpp"
 #include "twistor/twist/trainable.hpp"
 
@@ -46,7 +46,7 @@ class Session {
   [[nodiscard]] const text::Tokenizer* tokenizer() const { return tokenizer_.get(); }  ///< null: ids alone
   [[nodiscard]] const std::vector<std::int64_t>& prompt() const { return prompt_.ids; }
   /// The same with what the tokenizer put in front.
-  [[nodiscard]] const Prompt& whole_prompt() const { return prompt_; }
+  [[nodiscard]] const text::Prompt& whole_prompt() const { return prompt_; }
   [[nodiscard]] const potential::Potential& potential() const { return *potential_; }
   /// What the potential is, with a digest of all that defines it: different for different targets.
   [[nodiscard]] const std::string& potential_identity() const { return potential_identity_; }
@@ -87,6 +87,8 @@ class Session {
   /// Of a progress line on rank 0, unless run.progress switches it off.
   [[nodiscard]] report::ProgressOptions progress() const;
 
+  /// sigma, for exact samples.
+  [[nodiscard]] exact::Target exact_target() const;
   /// How exact samples are made: exact.source, or what `auto` stands for here.
   [[nodiscard]] exact::Way exact_way() const { return exact_options(exact_target()).way; }
   /// Exact samples of sigma by the way of exact.source: from the file of an earlier run if it fits, else made
@@ -102,7 +104,6 @@ class Session {
   void say_what_was_read() const;
   /// For one model, that of the next call of load_language_model() or the like: shared by the node's ranks.
   model::WeightMemory weight_memory();
-  [[nodiscard]] exact::Target exact_target() const;
   [[nodiscard]] exact::SetOptions exact_options(const exact::Target& target) const;
   void make_end_absorbing();
   void make_body(const std::filesystem::path& config_file);
@@ -121,7 +122,7 @@ class Session {
   std::vector<model::LearnedTensor> adapter_;             // of twist.adapter; else empty
   std::shared_ptr<const model::LanguageModel> twist_lm_;  // lm_ and body_; nullptr without a body
   std::unique_ptr<text::Tokenizer> tokenizer_;
-  Prompt prompt_;
+  text::Prompt prompt_;
   std::vector<std::int64_t> observation_;
   std::vector<std::int64_t> joint_sample_;  // the s that observation_ was drawn with
   std::unique_ptr<potential::Potential> potential_;

@@ -34,8 +34,6 @@ class Unfinished {
   void remove() const noexcept;
 
  private:
-  [[nodiscard]] std::string load_bytes() const;
-
   const Session& session_;
   std::filesystem::path file_;
   std::string key_;

@@ -1,6 +1,7 @@
 // The keys of a whole configuration, "section.name", bound to the object that holds their values.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,9 @@ enum class ValueSyntax { file, verbatim };
 [[nodiscard]] std::string format_value(const Field& field);
 /// Whether two objects hold the same value under one key, compared as what it is and not as text.
 [[nodiscard]] bool is_equal(const Field& a, const Field& b);
+
+/// A text that is a finite number, or empty: none. Throws Error(config) that names the key if it is neither.
+[[nodiscard]] std::optional<double> optional_number(std::string_view text, std::string_view key);
 
 /// All keys of one object, in the order of its visit. *Local.* Holds pointers into the object.
 class Fields {

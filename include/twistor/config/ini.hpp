@@ -1,6 +1,7 @@
 // The text of a configuration: INI lines into fields, and fields into their canonical text.
 #pragma once
 
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,10 @@ struct Override {
   std::string key;
   std::string value;
 };
+
+/// The text of a file. *Local.* Throws Error(no_input) if it cannot be read, Error(config) if it is too large
+/// for a configuration.
+[[nodiscard]] std::string read_file(const std::filesystem::path& file);
 
 /// Sets what INI text says: "[section]" and "key = value", or "section.key = value"; each key at most once.
 /// `name` stands for the text in messages. *Local.* Throws Error(config) naming line and key, what is allowed

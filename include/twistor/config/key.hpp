@@ -28,6 +28,7 @@ struct Key {
   Range range = {};                            ///< of int64 and double
   std::vector<std::string_view> choices = {};  ///< of a text that names one of a few things; else empty
   bool is_input = false;                       ///< names a file or folder to read: see input_path()
+  bool shapes_learning = false;                ///< with another value other parameters would be learned
 };
 
 /// An enum by its name, whatever the enum: its names come from its table (base/names.hpp).

@@ -34,4 +34,10 @@ inline constexpr Range positive{0, infinity, false, false}, non_negative{0, infi
   return {.name = name, .meaning = meaning, .is_input = true};
 }
 
+/// A key that learning depends on: a checkpoint is continued with the same value alone.
+[[nodiscard]] inline Key learning(Key key) {
+  key.shapes_learning = true;
+  return key;
+}
+
 }  // namespace twistor::config

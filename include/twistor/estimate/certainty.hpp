@@ -13,9 +13,9 @@ namespace twistor::estimate {
 /// Student's t on the mean, with the standard error taken relative to the mean so that ends are positive. Few
 /// runs seldom hold the rare ones that carry the mean, so the upper end is that of Student's t on the mean of
 /// 1 / Z_hat of the runs that pinned exact samples (`upper`, empty or NaN throughout without; `n_exact` as
-/// KnownTarget), for whom these are the rule; without such runs at least that of Cox for a log-normal law
-/// (Land 1972; log Z_hat is nearly normal, Berard et al. 2014). *Local.* NaN ends for fewer than two runs, or
-/// if all vanished.
+/// KnownTarget), for whom these are the rule; without such runs the largest of Student's, of Hall's for
+/// skewed values (1992), and of Cox's for a log-normal law (Land 1972; log Z_hat is nearly normal, Berard et
+/// al. 2014). *Local.* NaN ends for fewer than two runs, or if all vanished.
 struct MeanInterval {
   double mean;
   Interval range;

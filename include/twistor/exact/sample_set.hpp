@@ -5,20 +5,16 @@
 #include <filesystem>
 #include <span>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
+#include "twistor/exact/options.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/store/exact_samples.hpp"
 
 namespace twistor::exact {
-
-/// How samples are made; `none`: they cannot be.
-enum class Way { none, joint, enumeration, rejection };
-[[nodiscard]] std::string_view way_name(Way way);
-[[nodiscard]] Way way_from_name(std::string_view name);  ///< throws Error(config)
 
 /// sigma, and what ties a set of samples to it.
 struct Target {
@@ -36,8 +32,12 @@ struct Target {
 /// sequences V^T, rejection under a finite bound. *Local.*
 [[nodiscard]] Way choose_way(const Target& target, double most_enumerated);
 
+/// Samples that come without draws of the base model, where the file is or is not there; -1 if rejection
+/// draws them. *Local.*
+[[nodiscard]] std::int64_t n_without_draws(Way way, std::int64_t count, bool is_file_there);
+
 struct SetOptions {
-  Way way = Way::none;
+  Way way = Way::none;                          ///< chosen: not automatic
   std::int64_t count = 1000;                    ///< samples wanted
   std::int64_t budget = 1'000'000;              ///< most sequences that rejection draws
   std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T
@@ -47,6 +47,15 @@ struct SetOptions {
   /// would make, so that results do not depend on what was in the folder.
   bool is_shared = false;
 };
+
+/// Samples of p0 to compare with, and their phi: the same on every rank, whatever the number of ranks.
+struct BaseDraws {
+  std::vector<std::int64_t> tokens;  // (n, T)
+  std::vector<double> log_phi;       // (n)
+};
+/// Dealt out to the ranks. *Collective over world.*
+[[nodiscard]] BaseDraws draw_base(const Target& target, std::int64_t n, std::uint64_t seed,
+                                  const comm::Communicator& world);
 
 /// Where a rejection that is not finished keeps what it has (NAME.partial.h5): a finished file gives way to
 /// whole results alone.
@@ -72,6 +81,9 @@ struct SampleSet {
 /// Error(data) if phi is 0 everywhere, Error(config) for a joint draw where nothing was drawn jointly.
 [[nodiscard]] bool make(const Target& target, const SetOptions& options, const comm::Communicator& world,
                         const Steering& steering, SampleSet& set);
+
+/// What to warn of where a rejection has made fewer samples than wanted; else empty. *Local.*
+[[nodiscard]] std::string shortfall(const SetOptions& options, const store::ExactSamples& samples);
 
 /// Writes a new set, if it is not empty, and removes the unfinished one; of a rejection without any sample
 /// the number of draws is kept there. One rank calls it. *Local.* Throws Error(io).

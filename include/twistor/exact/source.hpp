@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "twistor/store/exact_samples.hpp"
@@ -23,5 +24,8 @@ struct Split {
   Source for_estimates, for_learning;
 };
 [[nodiscard]] Split split(const store::ExactSamples& samples, bool is_learned_from);
+
+/// sha256 of all tokens, as 64 hexadecimal digits. *Local.*
+[[nodiscard]] std::string digest(const store::ExactSamples& samples);
 
 }  // namespace twistor::exact

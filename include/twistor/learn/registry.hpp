@@ -25,4 +25,7 @@ struct ObjectiveKind {
     std::string_view name, const ObjectiveOptions& options,
     std::span<const ObjectiveKind> kinds = objective_kinds());
 
+/// Sequences that sweeps draw for one update of that objective. *Local.*
+[[nodiscard]] std::int64_t samples_of_update(std::string_view objective, const ObjectiveOptions& options);
+
 }  // namespace twistor::learn

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "twistor/base/interrupt.hpp"
@@ -32,5 +33,8 @@ struct Hooks {
 /// *Collective over the trainer's world.*
 [[nodiscard]] bool train(Trainer& trainer, const Plan& plan, const Hooks& hooks,
                          const Interrupt& interrupt = {});
+
+/// What to warn of where there are more ranks than shards; else empty. *Local.*
+[[nodiscard]] std::string idle_ranks_notice(int n_ranks, std::int64_t n_shards);
 
 }  // namespace twistor::learn

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "twistor/base/counters.hpp"
 #include "twistor/base/names.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/exact/source.hpp"
@@ -26,6 +27,16 @@ namespace twistor::learn {
 struct UpdateTimes {
   double sample_s = 0, positives_s = 0, gradient_s = 0, reduce_s = 0, step_s = 0;
   smc::SweepCounters sweep;
+
+  /// See base/counters.hpp; those of the sweeps are counted by themselves.
+  template <class Visit>
+  static void each_counter(Visit visit) {
+    visit(CounterKind::seconds, "sample_s", &UpdateTimes::sample_s);
+    visit(CounterKind::seconds, "positives_s", &UpdateTimes::positives_s);
+    visit(CounterKind::seconds, "gradient_s", &UpdateTimes::gradient_s);
+    visit(CounterKind::seconds, "reduce_s", &UpdateTimes::reduce_s);
+    visit(CounterKind::seconds, "step_s", &UpdateTimes::step_s);
+  }
 };
 
 struct UpdateReport {

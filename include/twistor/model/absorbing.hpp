@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "twistor/model/language_model.hpp"
+#include "twistor/text/tokenizer.hpp"
 
 namespace twistor::model {
 
@@ -52,5 +53,12 @@ class AbsorbingModel final : public LanguageModel {
   EndRule rule_;
   std::int64_t prompt_tokens_;
 };
+
+/// `lm` with these end tokens, or those of the tokenizer, which may be null, if there are none; prompts of
+/// n_prompt tokens have not ended. *Local.* Throws Error(config) if there are no end tokens at all.
+[[nodiscard]] std::shared_ptr<const LanguageModel> make_end_absorbing(std::shared_ptr<const LanguageModel> lm,
+                                                                      std::vector<std::int64_t> ends,
+                                                                      const text::Tokenizer* tokenizer,
+                                                                      std::int64_t n_prompt);
 
 }  // namespace twistor::model

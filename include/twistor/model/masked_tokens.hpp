@@ -1,15 +1,23 @@
 // Tokens that a language model has logits for and that are none: rows by which its vocabulary was padded.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "twistor/base/names.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/text/tokenizer.hpp"
 
 namespace twistor::model {
+
+/// What becomes of rows that no token has.
+enum class PaddedTokens { mask, keep };
+constexpr auto names_of(PaddedTokens) {
+  return std::array{Named{PaddedTokens::mask, "mask"}, Named{PaddedTokens::keep, "keep"}};
+}
 
 /// Token ids [begin, end).
 struct TokenRange {
@@ -23,6 +31,9 @@ struct TokenRange {
 
 /// "7 rows (ids 121-127)"; "4 rows (ids 3, 9, 121-122)"; at most three ranges are spelled out.
 [[nodiscard]] std::string describe(const std::vector<TokenRange>& tokens);
+
+/// What to say where padded_tokens() are masked; empty if there are none. *Local.*
+[[nodiscard]] std::string padding_notice(const LanguageModel& lm, const text::Tokenizer& tokenizer);
 
 /// A language model whose p0 gives some tokens no probability: their logits are -inf, the others are those of
 /// the model inside. The masked ids are part of the fingerprint.
@@ -58,7 +69,7 @@ class MaskedModel final : public LanguageModel {
 };
 
 /// `lm` with padded_tokens() masked; `lm` itself where there are none. *Local.*
-[[nodiscard]] std::unique_ptr<LanguageModel> mask_padded_tokens(std::unique_ptr<LanguageModel> lm,
-                                                                const text::Tokenizer& tokenizer);
+[[nodiscard]] std::shared_ptr<const LanguageModel> mask_padded_tokens(std::shared_ptr<const LanguageModel> lm,
+                                                                      const text::Tokenizer& tokenizer);
 
 }  // namespace twistor::model

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,16 @@ struct PotentialOptions {
 
 /// The files and folders that it names, empty ones left out.
 [[nodiscard]] std::vector<std::string> inputs_of(const PotentialOptions& options);
+
+/// The same with those files and folders found (config::input_path()). *Local.* Throws Error(no_input).
+[[nodiscard]] PotentialOptions with_inputs_found(PotentialOptions options,
+                                                 const std::filesystem::path& config_file);
+
+/// What no key can know alone. Throws Error(config) that begins with `doing`.
+void validate(const PotentialOptions& options, const std::string& doing);
+
+/// Whether phi is 0 or 1, so that Z is the probability of an event. *Local.*
+[[nodiscard]] bool is_event(const PotentialOptions& options);
 
 /// sha256 of all that is set and of the contents of all plain files among it, as 64 hexadecimal digits; keys
 /// with their default leave no trace, so a new key changes no digest. What folders hold must come from

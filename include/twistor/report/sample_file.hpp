@@ -1,14 +1,39 @@
 // What `twistor sample` writes: rows of sequences, thinned out, as JSON Lines or CSV.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "twistor/base/names.hpp"
+#include "twistor/config/key.hpp"
 #include "twistor/estimate/draws.hpp"
 
 namespace twistor::report {
+
+enum class SampleFormat { jsonl, csv };
+constexpr auto names_of(SampleFormat) {
+  return std::array{Named{SampleFormat::jsonl, "jsonl"}, Named{SampleFormat::csv, "csv"}};
+}
+
+struct SampleOptions {
+  std::int64_t count = 100;  ///< sequences to draw
+  estimate::DrawFrom from = estimate::DrawFrom::draws;
+  bool unique = false;   ///< repeated texts once, with their number
+  std::int64_t top = 0;  ///< only so many of the best; 0: all
+  SampleFormat format = SampleFormat::jsonl;
+  std::string path;  ///< empty: samples.jsonl or samples.csv in the run's folder
+  /// Of the largest population, where the sampler may have K.
+  [[nodiscard]] std::int64_t particles_of(std::int64_t K) const {
+    return from == estimate::DrawFrom::draws ? K : std::min(K, count);
+  }
+  void visit_keys(const config::Visitor& visit);
+};
 
 /// One line of the file.
 struct SampleRow {
@@ -38,6 +63,10 @@ struct SampleHead {
 /// The n best, best first: draws by log phi, particles by weight; of equals the earlier. *Local.*
 [[nodiscard]] std::vector<SampleRow> best_rows(std::vector<SampleRow> rows, std::int64_t n,
                                                estimate::DrawFrom from);
+
+/// Rows thinned out as the options say, and written to the file. Returns how many. *Local.* Throws Error(io).
+std::size_t write_samples(const std::filesystem::path& file, std::vector<SampleRow> rows,
+                          const SampleHead& head, const SampleOptions& options);
 
 /// The whole file. Texts that are not UTF-8 get U+FFFD in place of bad bytes. *Local.*
 [[nodiscard]] std::string to_jsonl(const std::vector<SampleRow>& rows, const SampleHead& head);

@@ -50,4 +50,7 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& check
 /// the learned twists are the same to the last bit.
 [[nodiscard]] std::string parameters_sha256(const Checkpoint& checkpoint);
 
+/// What to tell people before a checkpoint above 100 MB is written; empty for smaller ones. *Local.*
+[[nodiscard]] std::string size_notice(const Checkpoint& checkpoint);
+
 }  // namespace twistor::store

@@ -89,7 +89,7 @@ TEST_F(Sets, RejectionDependsNeitherOnRanksNorOnRounds) {
 TEST_F(Sets, AreMadeOnceAndFoundAgain) {
   for (const Way way : {Way::rejection, Way::enumeration}) {
     SetOptions o = options(way, 20);
-    o.file = folder.path() / way_name(way) / "exact.h5";
+    o.file = folder.path() / name_of(way) / "exact.h5";
     std::filesystem::create_directories(o.file.parent_path());
     SampleSet set = find(target(), o, world);
     EXPECT_TRUE(set.is_lacking);
@@ -230,9 +230,11 @@ TEST_F(Sets, TheWayFollowsFromTheTarget) {
   Target joint = target();
   joint.joint_sample = s;
   EXPECT_EQ(choose_way(joint, 64), Way::joint);
-  for (const Way way : {Way::none, Way::joint, Way::enumeration, Way::rejection})
-    EXPECT_EQ(way_from_name(way_name(way)), way);
-  EXPECT_THROW((void)way_from_name("magic"), Error);
+  EXPECT_EQ(n_without_draws(Way::none, 7, true), 0);
+  EXPECT_EQ(n_without_draws(Way::joint, 7, false), 1);
+  EXPECT_EQ(n_without_draws(Way::enumeration, 7, false), 7);
+  EXPECT_EQ(n_without_draws(Way::rejection, 7, true), 7);
+  EXPECT_EQ(n_without_draws(Way::rejection, 7, false), -1);
   SampleSet set = find(target(), options(Way::joint, 1), self);
   EXPECT_THROW((void)make(target(), options(Way::joint, 1), self, {}, set), Error);
 }

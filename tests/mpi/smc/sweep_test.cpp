@@ -173,6 +173,35 @@ INSTANTIATE_TEST_SUITE_P(All, SameBits,
                                                           SchemeKind::systematic, SchemeKind::residual)),
                          case_name);
 
+// By the record: an effective sample size below the threshold leads to a resampling, and no other does. The
+// first weights of all particles are equal, and the last are those that are reported.
+TEST(Trigger, ResamplesWhereTheEffectiveSampleIsTooSmallAndNowhereElse) {
+  const comm::Communicator self = comm::Communicator::self();
+  const test::TabularProblem tabular;
+  const Proposal proposal(tabular.lm, tabular.rough_twist, ProposalKind::twisted);
+  std::int64_t n_small = 0, n_large = 0;
+  for (const Order order : {Order::resample_first, Order::draw_first}) {
+    for (const double threshold : {0.3, 0.6, 0.9}) {
+      for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        SweepOptions o = tabular.sweep_options(12);
+        o.trigger = Trigger::ess;
+        o.ess_threshold = threshold;
+        o.order = order;
+        o.seed = seed;
+        const Sweep s = sweep(tabular.problem(), proposal, o, self);
+        const std::ptrdiff_t first = order == Order::resample_first ? 1 : 0;
+        const auto n = std::count_if(s.ess.begin() + first, s.ess.end() - 1,
+                                     [&](double ess) { return ess < threshold * 12; });
+        EXPECT_EQ(s.counters.resamplings, n) << threshold << ", seed " << seed;
+        n_small += n;
+        n_large += static_cast<std::int64_t>(s.ess.size()) - 1 - first - n;
+      }
+    }
+  }
+  EXPECT_GT(n_small, 20) << "the test would show nothing";
+  EXPECT_GT(n_large, 20) << "the test would show nothing";
+}
+
 // The cache that resamplings, exchanges and forks leave behind gives the logits of a fresh pass, to the last
 // bit.
 TEST(Exchange, CacheAfterTheSweepEqualsAFreshPass) {

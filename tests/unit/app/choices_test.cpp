@@ -1,7 +1,7 @@
 // The names that keys allow are those of which the rooms can make things.
 #include <gmock/gmock.h>
 
-#include "twistor/app/target_options.hpp"
+#include "twistor/app/config.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/twist/registry.hpp"
@@ -25,7 +25,7 @@ TEST(Choices, OptionsOfTheTargetComeWithTheFilesThatTheyNameFound) {
       {"target.beta", "2.5"},         {"target.ids", "3,4"},
       {"target.scope", "generation"}, {"target.table", "models/tiny/grammar.txt"}};
   const std::string config_file = std::string(TWISTOR_SOURCE_DIR) + "/configs/x.cfg";
-  const auto options = target_options(parse_config("", "test", settings), config_file);
+  const auto options = potential::with_inputs_found(parse_config("", "test", settings).target, config_file);
   EXPECT_EQ(options.potential, "tokens");
   EXPECT_EQ(options.length, 7);
   EXPECT_EQ(options.beta, 2.5);

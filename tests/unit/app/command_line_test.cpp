@@ -49,13 +49,13 @@ TEST(CommandLine, ReadsCommandsWithoutAConfiguration) {
       read_command_line(Words{"score", "model", "--ids", "3 4,5", "--dtype=bfloat16"}).invocation;
   EXPECT_EQ(score.path, "model");
   EXPECT_THAT(score.ids, ElementsAre(3, 4, 5));
-  EXPECT_EQ(score.dtype, "bfloat16");
-  EXPECT_EQ(score.special_tokens, "auto");
+  EXPECT_EQ(score.dtype, device::Precision::bfloat16);
+  EXPECT_EQ(score.special_tokens, text::FrontTokens::automatic);
   const Invocation bare =
       read_command_line(Words{"score", "m", "--text=a", "--special-tokens=none", "--padded-tokens", "keep"})
           .invocation;
-  EXPECT_EQ(bare.special_tokens, "none");
-  EXPECT_EQ(bare.padded_tokens, "keep");
+  EXPECT_EQ(bare.special_tokens, text::FrontTokens::none);
+  EXPECT_EQ(bare.padded_tokens, model::PaddedTokens::keep);
   EXPECT_EQ(read_command_line(Words{"info", "x.h5"}).invocation.path, "x.h5");
 }
 

@@ -92,8 +92,8 @@ TEST(Compatibility, WhatMeasuresWithAllExactSamplesLearnedFromNone) {
 TEST(Compatibility, SaysWhyAModelOrAPromptIsAnother) {
   const Config then = config_with_prompt("p");
   Config now = then;
-  now.model.padded_tokens = "keep";
-  now.prompt.special_tokens = "none";
+  now.model.padded_tokens = model::PaddedTokens::keep;
+  now.prompt.special_tokens = text::FrontTokens::none;
   EXPECT_EQ(refusal(checkpoint_of(then, {1}), expectation_of(now, {1})), "")
       << "where neither makes a difference";
   const std::string said =
@@ -125,7 +125,7 @@ TEST(Compatibility, NamesEverythingThatDiffers) {
   now.run.seed = 3;
   now.twist.form = "linear";
   now.train.trainer.adam.learning_rate = 0.01;
-  now.model.dtype = "bfloat16";
+  now.model.dtype = device::Precision::bfloat16;
   now.target.beta = 2;
   now.smc.sweep.particles = then.smc.sweep.particles + 1;  // no matter for what was learned
   const std::string said =

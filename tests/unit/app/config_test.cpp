@@ -114,7 +114,7 @@ TEST(Config, RefusesBadTextsNamingLineKeyAndWhatIsAllowed) {
       {"smc.ess_threshold = 1.0000001", "got 1.0000001", ""},
       {"smc.resampling = Stratified",
        "expected one of: multinomial, stratified, systematic, residual, got 'Stratified'", ""},
-      {"train.objective = rl", "train.objective: expected ctl, got 'rl'", ""},
+      {"train.objective = magic", "train.objective: expected one of: ctl, ", ""},
       {"train.learning_rate = 0", "expected a finite number, above 0, got 0", ""},
       {"run.progress = yes", "run.progress: expected true or false, got 'yes'", ""},
       {"run.seed = -1", "run.seed: expected an integer, at least 0 and below 2^64, got '-1'", ""},
@@ -230,7 +230,7 @@ TEST(Config, TextRoundTripIsExact) {
     (random.below(2) == 1 ? config.target.ids.clear() : config.target.text.clear());
     if (config.target.potential == "contains" && config.target.words.empty()) config.target.words = "w";
     config.evaluate.log_z = random.below(2) == 1 ? "-6.5e-1" : "";
-    if (config.exact.source == "joint") config.target.beta = 1;
+    if (config.exact.source == exact::Way::joint) config.target.beta = 1;
     if (random.below(4) == 0) config.target.log_floor = -std::numeric_limits<double>::infinity();
     const std::string text = to_text(config);
     ASSERT_EQ(parse_config(text), config) << text;
@@ -285,17 +285,17 @@ TEST(ShippedConfigs, AllParse) {
 TEST(EpochEnds, FixedAndDoubling) {
   TrainConfig train;
   train.updates = 10;
-  EXPECT_THAT(epoch_ends(train), ElementsAre(10));
+  EXPECT_THAT(train.epoch_ends(), ElementsAre(10));
   train.epochs = 3;
-  EXPECT_THAT(epoch_ends(train), ElementsAre(4, 7, 10));
+  EXPECT_THAT(train.epoch_ends(), ElementsAre(4, 7, 10));
   train.epochs = 100;
-  EXPECT_THAT(epoch_ends(train), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
-  train.schedule = "doubling";
-  EXPECT_THAT(epoch_ends(train), ElementsAre(2, 4, 8, 10));
+  EXPECT_THAT(train.epoch_ends(), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+  train.schedule = learn::Schedule::doubling;
+  EXPECT_THAT(train.epoch_ends(), ElementsAre(2, 4, 8, 10));
   train.updates = 2048;
-  EXPECT_EQ(epoch_ends(train).size(), 11u);  // Zhao et al. 2024: 11 epochs
+  EXPECT_EQ(train.epoch_ends().size(), 11u);  // Zhao et al. 2024: 11 epochs
   train.updates = 0;
-  EXPECT_THAT(epoch_ends(train), ElementsAre(0));
+  EXPECT_THAT(train.epoch_ends(), ElementsAre(0));
 }
 
 }  // namespace

@@ -6,8 +6,6 @@
 namespace twistor::app {
 namespace {
 
-using testing::HasSubstr;
-
 Config small() {
   Config config;
   config.target.length = 10;
@@ -25,7 +23,7 @@ Config small() {
 constexpr std::int64_t one_evaluation = 4 * 3 * 8 + 20 + 5;
 
 TEST(Cost, OfTrainingCountsUpdatesEvaluationsAndDraws) {
-  const std::vector<Work> work = work_of_training(small(), 0, -1);
+  const std::vector<report::Work> work = work_of_training(small(), 0, -1);
   ASSERT_EQ(work.size(), 3u);
   EXPECT_EQ(work[0].tokens, 100 * 10);
   EXPECT_TRUE(work[0].is_limit);
@@ -39,7 +37,7 @@ TEST(Cost, OfAResumedRunIsWhatIsLeft) {
   Config config = small();
   config.train.epochs = 2;  // evaluated after 0 and 3 updates, and at the end
   EXPECT_EQ(work_of_training(config, 0, 5).back().sequences, 3 * one_evaluation);
-  const std::vector<Work> rest = work_of_training(config, 2, 5);
+  const std::vector<report::Work> rest = work_of_training(config, 2, 5);
   ASSERT_EQ(rest.size(), 2u);
   EXPECT_EQ(rest[0].sequences, 4 * 4);
   EXPECT_EQ(rest[1].sequences, 2 * one_evaluation);
@@ -53,7 +51,7 @@ TEST(Cost, OfAResumedRunIsWhatIsLeft) {
 TEST(Cost, WithoutExactSamplesThereAreNoUpperBounds) {
   Config config = small();
   config.evaluate.base = false;
-  const std::vector<Work> work = work_of_evaluation(config, 0);
+  const std::vector<report::Work> work = work_of_evaluation(config, 0);
   ASSERT_EQ(work.size(), 1u);
   EXPECT_EQ(work[0].sequences, 2 * 3 * 8 + 20);
 }
@@ -62,18 +60,8 @@ TEST(Cost, OfSamplingIsOnePopulationForEachDraw) {
   Config config = small();
   config.sample.count = 7;
   EXPECT_EQ(work_of_sampling(config)[0].sequences, 7 * 8);
-  config.sample.from = "population";
+  config.sample.from = estimate::DrawFrom::population;
   EXPECT_EQ(work_of_sampling(config)[0].sequences, 7);
-}
-
-TEST(Cost, IsSaidInTokensAndTime) {
-  const Speed speed{.tokens_per_s = 100, .phi_s = 0.5};
-  const std::string text = cost_text({{"a", 2, 12000, false}, {"b", 0, 500, true}}, speed);
-  EXPECT_THAT(text, HasSubstr("estimated work: a 12,000 tokens, about 2 min 1 s; b 500 tokens, at most 5 s"));
-  EXPECT_THAT(text, HasSubstr("100 tokens/s"));
-  EXPECT_THAT(text, HasSubstr("phi 5e+02 ms"));
-  EXPECT_THAT(cost_text({{"a", 2, 12000, false}}, {.tokens_per_s = 100, .phi_s = {}}),
-              HasSubstr("about 2 min (calibrated: 100 tokens/s, gradients and phi come on top)"));
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ class Sparse final : public text::Tokenizer {
 
 class Masked : public testing::Test {
  protected:
-  [[nodiscard]] std::unique_ptr<LanguageModel> masked(const Tokens& known) const {
+  [[nodiscard]] std::shared_ptr<const LanguageModel> masked(const Tokens& known) const {
     return mask_padded_tokens(std::make_unique<TabularModel>(TabularModel::random(V, 5, 3)), Sparse(known));
   }
   TabularModel whole = TabularModel::random(V, 5, 3);

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "support/temporary_folder.hpp"
+#include "support/time_limit.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/text/tokenizer.hpp"
@@ -152,7 +153,7 @@ TEST_P(LongPieces, TakeLinearithmicTime) {
     const Ids ids = tokenizer->encode(text);
     const double seconds = watch.seconds();
     EXPECT_TRUE(!ids.empty() || letter == " ") << format::quote(letter);  // some kinds remove white space
-    EXPECT_LT(seconds, 1.0) << format::quote(letter);
+    EXPECT_LT(seconds, test::time_limit(1.0)) << format::quote(letter);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "support/time_limit.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/stopwatch.hpp"
@@ -141,7 +142,7 @@ TEST(Normalizers, LongTextsTakeLinearTime) {
       const Stopwatch watch;
       (void)normalized(expected.kind, text);
       const double seconds = watch.seconds();
-      EXPECT_LT(seconds, 1.0) << expected.name;
+      EXPECT_LT(seconds, test::time_limit(1.0)) << expected.name;
     }
 }
 

@@ -1,5 +1,5 @@
 // Threads of a rank.
-#include "twistor/app/threads.hpp"
+#include "twistor/base/threads.hpp"
 
 #include <fmt/format.h>
 #ifdef _OPENMP
@@ -11,7 +11,7 @@
 
 #include "twistor/base/cpu_limits.hpp"
 
-namespace twistor::app {
+namespace twistor {
 namespace {
 
 int n_threads() {
@@ -28,12 +28,11 @@ int n_cores() {
 
 }  // namespace
 
-void share_cores(const comm::Communicator* world) {
-  const int n_local = world != nullptr ? world->node().size() : 1;
+void share_cores([[maybe_unused]] int n_local_ranks) {
   if (std::getenv("OMP_NUM_THREADS") != nullptr) return;
 #ifdef _OPENMP
   // A task that is bound to cores of its own sees those alone; sharing them out again is then no use.
-  omp_set_num_threads(std::clamp(n_cores() / n_local, 1, n_threads()));
+  omp_set_num_threads(std::clamp(n_cores() / n_local_ranks, 1, n_threads()));
 #endif
 }
 
@@ -57,4 +56,4 @@ std::string thread_warning(int n_local_ranks) {
       n_local_ranks, n_local_ranks == 1 ? "" : "s", threads, cores);
 }
 
-}  // namespace twistor::app
+}  // namespace twistor

@@ -1,15 +1,15 @@
 // What is said of checkpoints before they are written.
-#include "twistor/app/twist_store.hpp"
+#include "twistor/store/checkpoint.hpp"
 
 #include <gmock/gmock.h>
 
-namespace twistor::app {
+namespace twistor::store {
 namespace {
 
 using testing::HasSubstr;
 
 TEST(CheckpointSize, IsSaidAboveAHundredMegabytes) {
-  store::Checkpoint checkpoint;
+  Checkpoint checkpoint;
   checkpoint.parameters["w"].values.resize(25'000'000);  // 100 MB
   EXPECT_EQ(size_notice(checkpoint), "");
   checkpoint.adam_m["w"].values.resize(2'500'000);
@@ -17,4 +17,4 @@ TEST(CheckpointSize, IsSaidAboveAHundredMegabytes) {
 }
 
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::store

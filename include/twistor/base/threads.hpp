@@ -3,13 +3,11 @@
 
 #include <string>
 
-#include "twistor/comm/communicator.hpp"
+namespace twistor {
 
-namespace twistor::app {
-
-/// Shares the machine's usable cores out to its ranks, unless OMP_NUM_THREADS says how many threads each has.
-/// *Collective over world*; null: this process is alone.
-void share_cores(const comm::Communicator* world);
+/// Gives this rank its share of the machine's usable cores, unless OMP_NUM_THREADS says how many threads each
+/// rank has. *Local.*
+void share_cores(int n_local_ranks);
 
 /// For the log: "2 threads per rank (2 cores, a CPU quota of 1.5, 1 rank on this machine)". *Local.*
 [[nodiscard]] std::string describe_threads(int n_local_ranks);
@@ -17,4 +15,4 @@ void share_cores(const comm::Communicator* world);
 /// What to warn of where threads outnumber cores and wait by spinning; else empty. *Local.*
 [[nodiscard]] std::string thread_warning(int n_local_ranks);
 
-}  // namespace twistor::app
+}  // namespace twistor

@@ -1,5 +1,5 @@
 // Ranks agree on an instruction set.
-#include "twistor/app/instruction_set.hpp"
+#include "twistor/comm/instruction_set.hpp"
 
 #include <fmt/format.h>
 
@@ -9,12 +9,12 @@
 #include "twistor/comm/collectives.hpp"
 #include "twistor/device/isa.hpp"
 
-namespace twistor::app {
+namespace twistor::comm {
 
-void agree_on_isa(const comm::Communicator& world) {
+void agree_on_isa(const Communicator& world) {
   const char* wanted = std::getenv("TWISTOR_ISA");
   const auto own = static_cast<std::int64_t>(device::choose_isa(wanted == nullptr ? "" : wanted));
-  const std::int64_t best = comm::all_reduce_max(own, world), common = comm::all_reduce_min(own, world);
+  const std::int64_t best = all_reduce_max(own, world), common = all_reduce_min(own, world);
   device::use_isa(static_cast<device::Isa>(common));
   if (world.rank() == 0 && common < best)
     log_warning(fmt::format("some ranks could use {}, but not all: all use {}",
@@ -22,4 +22,4 @@ void agree_on_isa(const comm::Communicator& world) {
                             name_of(static_cast<device::Isa>(common))));
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::comm

@@ -1,0 +1,34 @@
+// The state of learning in a checkpoint, and out of it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "twistor/comm/communicator.hpp"
+#include "twistor/learn/trainer.hpp"
+#include "twistor/store/checkpoint.hpp"
+#include "twistor/twist/trainable.hpp"
+
+namespace twistor::learn {
+
+/// The newest valid generation of a checkpoint, which the first rank reads and verifies for all. *Collective
+/// over world.* Throws as store::load_checkpoint().
+[[nodiscard]] store::Checkpoint load_checkpoint(const std::filesystem::path& file,
+                                                const comm::Communicator& world);
+
+/// Everything that learning needs to go on. *Local.*
+void save(Trainer& trainer, store::Checkpoint& checkpoint);
+
+/// Gives the trainer the state that was saved, and its twist the parameters. *Local.* Throws Error(data) if
+/// names or shapes do not fit.
+void restore(Trainer& trainer, const store::Checkpoint& checkpoint);
+/// The twist's link and parameters alone.
+void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint);
+
+/// The twist's link and parameters from another run's checkpoint, for a run that starts from them.
+/// *Collective over world.* Throws what load_checkpoint() throws, and Error(config) if they belong to another
+/// model or twist.form.
+void start_from(const std::filesystem::path& file, const std::string& model_fingerprint,
+                twist::Trainable& twist, const comm::Communicator& world);
+
+}  // namespace twistor::learn

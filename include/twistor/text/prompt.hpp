@@ -1,0 +1,36 @@
+// The tokens of a prompt, and what to say where the model cannot see what stands there.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "twistor/text/front.hpp"
+#include "twistor/text/tokenizer.hpp"
+
+namespace twistor::text {
+
+struct Prompt {
+  std::vector<std::int64_t> ids;
+  std::vector<std::int64_t> front;  ///< what they begin with by the tokenizer's rule
+  std::string rule;                 ///< that rule; empty: none
+};
+
+/// `ids` if there are any, else the tokens of `text`. *Local.* The tokenizer may be null. Throws
+/// Error(config) if there are no tokens, if one is not below vocab_size, or if a text is given and no
+/// tokenizer.
+[[nodiscard]] Prompt read_prompt(const std::vector<std::int64_t>& ids, std::string_view text,
+                                 FrontTokens front, const Tokenizer* tokenizer, std::int64_t vocab_size);
+
+/// "3 tokens, the first is <s> (id 1), by ... (1,7,11)"; of a long prompt the first ids alone. *Local.*
+[[nodiscard]] std::string describe(const Prompt& prompt, const Tokenizer* tokenizer);
+
+/// What to warn of if a prompt holds the tokenizer's unknown token, which stands for words that the model
+/// cannot see; else empty. `text` is what it was made of, if that is known. *Local.* The tokenizer may be
+/// null.
+[[nodiscard]] std::string unknown_token_warning(std::string_view text, std::span<const std::int64_t> ids,
+                                                const Tokenizer* tokenizer);
+
+}  // namespace twistor::text

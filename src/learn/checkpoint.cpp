@@ -1,0 +1,128 @@
+// The state of learning in checkpoints.
+#include "twistor/learn/checkpoint.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/mapped_file.hpp"
+#include "twistor/comm/collectives.hpp"
+
+namespace twistor::learn {
+namespace {
+
+using store::Checkpoint;
+
+/// The parts of the state and where a checkpoint has them.
+constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {
+    {"update", &Checkpoint::update},
+    {"adam_step", &Checkpoint::adam_step},
+    {"samples", &Checkpoint::samples},
+    {"milliseconds", &Checkpoint::milliseconds}};
+constexpr std::pair<std::string_view, std::string Checkpoint::*> texts[] = {
+    {"objective", &Checkpoint::objective}, {"link", &Checkpoint::link}};
+constexpr std::pair<std::string_view, store::NamedArrays Checkpoint::*> folders[] = {
+    {"parameters", &Checkpoint::parameters},
+    {"adam_m", &Checkpoint::adam_m},
+    {"adam_v", &Checkpoint::adam_v}};
+
+template <class Table>
+auto member(const Table& table, std::string_view name) {
+  const auto found = std::ranges::find(table, name, [](const auto& row) { return row.first; });
+  TWISTOR_ASSERT(found != std::end(table), "a checkpoint has a place for every part of the state");
+  return found->second;
+}
+
+/// Saves into a Checkpoint, restores from a const one.
+template <class Stored>
+class CheckpointVisitor final : public StateVisitor {
+ public:
+  explicit CheckpointVisitor(Stored& stored) : stored_(stored) {}
+  bool is_restoring() const override { return std::is_const_v<Stored>; }
+  void count(std::string_view name, std::int64_t& value) override {
+    pass(stored_.*member(counts, name), value);
+  }
+  void text(std::string_view name, std::string& value) override { pass(stored_.*member(texts, name), value); }
+  void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
+    auto& arrays = stored_.*member(folders, folder);
+    if constexpr (std::is_const_v<Stored>) {
+      const auto found = arrays.find(p.name);
+      TWISTOR_CHECK(found != arrays.end() && found->second.shape == p.shape, ErrorKind::data,
+                    "reading the twist from the checkpoint",
+                    fmt::format("{}/{} is missing or has another shape", folder, p.name),
+                    "the checkpoint belongs to another twist.form or model");
+      values = found->second.values;
+    } else {
+      arrays[p.name] = {p.shape, values};
+    }
+  }
+
+ private:
+  template <class T>
+  static void pass(T& stored, std::remove_const_t<T>& value) {
+    if constexpr (std::is_const_v<T>) {
+      value = stored;
+    } else {
+      stored = value;
+    }
+  }
+  Stored& stored_;
+};
+
+}  // namespace
+
+store::Checkpoint load_checkpoint(const std::filesystem::path& file, const comm::Communicator& world) {
+  constexpr const char* kind = "checkpoint";
+  store::Archive archive;
+  std::string origin, bytes;
+  if (world.rank() == 0) {
+    archive = store::load_latest(file, kind);
+    origin = archive.origin;
+    if (world.size() > 1) {
+      const MappedFile whole(origin);
+      bytes.assign(reinterpret_cast<const char*>(whole.bytes().data()), whole.bytes().size());
+    }
+  }
+  comm::broadcast(origin, 0, world);
+  comm::broadcast(bytes, 0, world);
+  if (world.rank() != 0) archive = store::read_archive(std::as_bytes(std::span(bytes)), origin, kind);
+  return store::checkpoint_from(std::move(archive));
+}
+
+void save(Trainer& trainer, store::Checkpoint& checkpoint) {
+  CheckpointVisitor visitor(checkpoint);
+  trainer.visit_state(visitor);
+}
+
+void restore(Trainer& trainer, const store::Checkpoint& checkpoint) {
+  CheckpointVisitor visitor(checkpoint);
+  trainer.visit_state(visitor);
+}
+
+void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint) {
+  CheckpointVisitor visitor(checkpoint);
+  visit_twist(twist, visitor);
+}
+
+void start_from(const std::filesystem::path& file, const std::string& model_fingerprint,
+                twist::Trainable& twist, const comm::Communicator& world) {
+  const store::Checkpoint checkpoint = load_checkpoint(file, world);
+  const std::string doing = "starting from " + file.string(),
+                    hint = "name a checkpoint of this model and twist.form";
+  TWISTOR_CHECK(checkpoint.model_fingerprint == model_fingerprint, ErrorKind::config, doing,
+                "its language model is not that of model.path, model.dtype and model.padded_tokens", hint);
+  TWISTOR_CHECK(
+      checkpoint.twist_form == twist.form(), ErrorKind::config, doing,
+      fmt::format("twist.form is '{}' there and '{}' in this run", checkpoint.twist_form, twist.form()),
+      hint);
+  restore(twist, checkpoint);
+}
+
+}  // namespace twistor::learn

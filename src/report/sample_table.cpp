@@ -1,0 +1,65 @@
+// The table at the end of `sample`.
+#include "twistor/report/sample_table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "twistor/base/log_space.hpp"
+#include "twistor/estimate/statistics.hpp"
+#include "twistor/report/table.hpp"
+
+namespace twistor::report {
+namespace {
+
+std::string mean_log_phi(const std::vector<double>& log_phi, const std::vector<double>& log_w) {
+  if (log_sum_exp(log_w) == log_zero) return "-";
+  const auto n_zero = std::ranges::count(log_phi, log_zero);
+  const estimate::Estimate e = estimate::weighted_mean_estimate(log_phi, log_w);
+  if (std::isinf(e.mean)) return fmt::format("-inf (phi = 0 for {} of {})", n_zero, log_phi.size());
+  return std::isnan(e.se) ? fmt::format("{:.4f}", e.mean) : fmt::format("{:.4f} ± {:.4f}", e.mean, e.se);
+}
+
+std::string share_unique(const std::vector<std::string>& keys) {
+  const auto n = std::set(keys.begin(), keys.end()).size();
+  return fmt::format("{} of {} ({:.0f} %)", n, keys.size(),
+                     100.0 * static_cast<double>(n) / static_cast<double>(keys.size()));
+}
+
+}  // namespace
+
+std::string sample_table(const std::vector<SampleRow>& rows, const SampleSummary& summary) {
+  std::vector<double> log_phi, log_w;
+  for (const SampleRow& row : rows) {
+    log_phi.push_back(row.sequence.log_phi);
+    log_w.push_back(std::log(row.weight));
+  }
+  Table table({"", "base model", "drawn for sigma"});
+  const std::vector<double> equal_log_w(summary.base_log_phi.size(), 0.0);
+  table.add_row(
+      {"mean log phi", mean_log_phi(summary.base_log_phi, equal_log_w), mean_log_phi(log_phi, log_w)});
+  table.add_row({"distinct texts", share_unique(summary.base_keys), share_unique(summary.keys)});
+  table.add_row({"populations", "-", std::to_string(summary.draws.n_done())});
+  table.add_row({"mean ESS at the end", "-",
+                 fmt::format("{:.1f} of {}", summary.draws.mean_final_ess(), summary.particles)});
+  return table.text();
+}
+
+std::vector<std::string> sample_warnings(const estimate::Draws& draws, std::int64_t particles) {
+  std::vector<std::string> out;
+  if (draws.n_dead() > 0)
+    out.push_back(
+        fmt::format("in {} of {} populations phi was 0 for every particle; no draw comes from them: "
+                    "train the twist longer, raise smc.particles or set a target.log_floor",
+                    draws.n_dead(), draws.n_done()));
+  if (draws.mean_final_ess() < std::max(2.0, 0.05 * static_cast<double>(particles)))
+    out.push_back(fmt::format(
+        "the weights are degenerate: a mean ESS of {:.1f} of {} particles at the end. What was drawn follows "
+        "the proposal rather than sigma: train the twist longer, raise smc.particles or lower target.beta",
+        draws.mean_final_ess(), particles));
+  return out;
+}
+
+}  // namespace twistor::report

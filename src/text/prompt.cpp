@@ -1,0 +1,94 @@
+// Reading a prompt, and finding words in it that the tokenizer does not know.
+#include "twistor/text/prompt.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "twistor/base/error.hpp"
+#include "twistor/format/quote.hpp"
+
+namespace twistor::text {
+namespace {
+
+// Tokenizers name the token that stands for what they do not know by convention.
+struct UnknownToken {
+  std::string_view name;
+  std::int64_t id;
+};
+std::optional<UnknownToken> unknown_token(const Tokenizer& tokenizer) {
+  for (const std::string_view name : {"<unk>", "[UNK]", "<|unk|>", "<UNK>"})
+    if (const auto id = tokenizer.token_to_id(name)) return UnknownToken{name, *id};
+  return std::nullopt;
+}
+
+// The words, cut at blanks, that are not known: ", for instance 'x', 'y'"; empty if they cannot be told.
+std::string unknown_words(std::string_view text, const Tokenizer& tokenizer, std::int64_t unknown_id) {
+  constexpr std::string_view blanks = " \t\r\n";
+  constexpr int most_words = 5;
+  std::string out;
+  for (int n = 0; n < most_words && !text.empty();) {
+    text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+    const std::string_view word = text.substr(0, text.find_first_of(blanks));
+    text.remove_prefix(word.size());
+    if (word.empty() || std::ranges::count(tokenizer.encode(word), unknown_id) == 0) continue;
+    out += fmt::format("{}{}", out.empty() ? ", for " : ", ", format::quote(word));
+    ++n;
+  }
+  return out;
+}
+
+/// "3,7,11": the first ones of a long list.
+std::string shown(std::span<const std::int64_t> ids) {
+  constexpr std::size_t most = 16;
+  return fmt::format("{}{}", fmt::join(ids.first(std::min(most, ids.size())), ","),
+                     ids.size() > most ? ",..." : "");
+}
+
+}  // namespace
+
+Prompt read_prompt(const std::vector<std::int64_t>& ids, std::string_view text, FrontTokens front,
+                   const Tokenizer* tokenizer, std::int64_t vocab_size) {
+  Prompt prompt{.ids = ids, .front = {}, .rule = {}};
+  if (prompt.ids.empty()) {
+    TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::config, "reading prompt.text",
+                  "the model has no tokenizer", "give prompt.ids instead");
+    prompt.ids = encode_text(*tokenizer, text, front);
+    if (front != FrontTokens::none && has_front(*tokenizer, prompt.ids)) {
+      prompt.front = tokenizer->special_tokens().before;
+      prompt.rule = tokenizer->special_tokens().rule;
+    }
+  }
+  TWISTOR_CHECK(!prompt.ids.empty(), ErrorKind::config, "reading the prompt", "it has no tokens",
+                "give a longer prompt.text");
+  for (const std::int64_t id : prompt.ids)
+    TWISTOR_CHECK(id >= 0 && id < vocab_size, ErrorKind::config, "reading the prompt",
+                  fmt::format("token id {} is out of range (vocabulary {})", id, vocab_size),
+                  "correct prompt.ids");
+  return prompt;
+}
+
+std::string describe(const Prompt& prompt, const Tokenizer* tokenizer) {
+  const std::size_t n_front = prompt.front.size();
+  const std::string front =
+      n_front == 0 ? ""
+                   : fmt::format(", the first {} {}", n_front == 1 ? "is" : fmt::format("{} are", n_front),
+                                 describe_front(*tokenizer));
+  return fmt::format("{} tokens{} ({})", prompt.ids.size(), front, shown(prompt.ids));
+}
+
+std::string unknown_token_warning(std::string_view text, std::span<const std::int64_t> ids,
+                                  const Tokenizer* tokenizer) {
+  const auto unknown = tokenizer == nullptr ? std::nullopt : unknown_token(*tokenizer);
+  const auto n = unknown ? std::ranges::count(ids, unknown->id) : 0;
+  if (n == 0) return {};
+  return fmt::format(
+      "{} of the prompt's {} tokens {} the unknown token {} (id {}){}: the model cannot see what "
+      "stands there; use words of its vocabulary, or another model",
+      n, ids.size(), n == 1 ? "is" : "are", unknown->name, unknown->id,
+      unknown_words(text, *tokenizer, unknown->id));
+}
+
+}  // namespace twistor::text
