@@ -208,7 +208,7 @@ TEST(Contrast, HasNoPositivesWherePhiIsZero) {
   std::fill(log_phi.begin(), log_phi.end(), -std::numeric_limits<double>::infinity());
   EXPECT_FALSE(positive_weights(p, log_phi, world).has_value());
   log_phi.back() = -3;
-  EXPECT_EQ(positive_weights(p, log_phi, world).value().back(), 1.0 / world.size());
+  EXPECT_DOUBLE_EQ(positive_weights(p, log_phi, world).value().back(), 1.0 / world.size());
 }
 
 }  // namespace
