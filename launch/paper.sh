@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Trains all methods on one task of Zhao et al. (2024) over several seeds and prints the paper's table with ours beside it.
+# Trains all methods on one task of Zhao et al. (2024) over several seeds and prints the table, at full scale with the paper's beside it.
 #
 # usage: launch/paper.sh TABLE [OPTION...] [--section.key=value ...]
 #
@@ -83,7 +83,7 @@ for ((seed = 1; seed <= seeds; ++seed)); do
 done
 
 compare=("$repo/build/release/twistor" compare "${runs[@]}" --by train.objective)
-[[ ! -f configs/paper/${table}_published.csv ]] || compare+=(--beside "configs/paper/${table}_published.csv")
+[[ $scale == small || ! -f configs/paper/${table}_published.csv ]] || compare+=(--beside "configs/paper/${table}_published.csv")
 "${compare[@]}" --format markdown --output "$output/table.h5" >"$output/table.md"
 "${compare[@]}" --format csv >"$output/table.csv"
 "${compare[@]}"
