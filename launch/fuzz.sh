@@ -43,7 +43,6 @@ done
 build=$repo/build/fuzz
 clang_build "${targets[@]/#/fuzz_}"
 
-export ASAN_OPTIONS=fast_unwind_on_malloc=0:detect_odr_violation=0:allocator_may_return_null=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export LSAN_OPTIONS=suppressions=$repo/tests/support/lsan.supp:print_suppressions=0
 bad=()
@@ -52,7 +51,11 @@ for what in "${targets[@]}"; do
   findings=$build/findings/$what
   mkdir -p "$corpus" "$findings"
   say "$what: $until_when"
-  "$build/fuzz_$what" "$limit" -timeout=10 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1 \
+  # HDF5 believes what a damaged file says of its size, asks for as much, and reports that there is none.
+  may_fail=0 most_mb=4096
+  [[ $what != arrays ]] || may_fail=1 most_mb=1000000000
+  export ASAN_OPTIONS=fast_unwind_on_malloc=0:detect_odr_violation=0:allocator_may_return_null=$may_fail
+  "$build/fuzz_$what" "$limit" -timeout=10 -rss_limit_mb=4096 -malloc_limit_mb=$most_mb -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="$findings/" "$corpus" "tests/fuzz/corpus/$what" >"$build/fuzz_$what.log" 2>&1 || bad+=("$what")
   grep -E 'number_of_executed_units|ERROR|SUMMARY' "$build/fuzz_$what.log" | sed "s/^/  /" || true
 done
