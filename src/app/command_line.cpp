@@ -263,18 +263,15 @@ void read_configured(const Arguments& arguments, Invocation& invocation) {
 
 void read_compare(const Arguments& arguments, Invocation& invocation) {
   for (const std::string& folder : arguments.files) invocation.paths.push_back(config::output_path(folder));
-  for (const auto& [key, value] : arguments.settings) {
-    if (key == "by") {
-      invocation.by = value;
-    } else if (key == "beside") {
-      invocation.beside = config::output_path(value);
-    } else if (key == "output") {
-      invocation.output = config::output_path(value);
+  for (const config::Override& setting : arguments.settings) {
+    if (setting.key == "by") {
+      invocation.by = setting.value;
+    } else if (setting.key == "beside") {
+      invocation.beside = config::output_path(setting.value);
+    } else if (setting.key == "output") {
+      invocation.output = config::output_path(setting.value);
     } else {
-      TWISTOR_CHECK(find_name<report::CompareFormat>(value), ErrorKind::usage, doing,
-                    fmt::format("--format: expected {}, got '{}'",
-                                join_alternatives(choices_of<report::CompareFormat>()), value));
-      invocation.format = value;
+      set_choice(setting, invocation.format);
     }
   }
 }

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "twistor/app/commands.hpp"
-#include "twistor/base/names.hpp"
 
 namespace twistor::app {
 
@@ -16,8 +15,7 @@ int compare(const Invocation& invocation) {
   const report::BesideColumns beside =
       invocation.beside.empty() ? report::BesideColumns{} : report::read_beside(invocation.beside);
   if (!invocation.output.empty()) report::write_comparison(invocation.output, rows);
-  fmt::print("{}",
-             report::to_text(rows, from_name<report::CompareFormat>(invocation.format, "--format"), beside));
+  fmt::print("{}", report::to_text(rows, invocation.format, beside));
   return 0;
 }
 

@@ -8,11 +8,9 @@
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/silu.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 
@@ -22,6 +20,7 @@
 #include <vector>
 
 #include "twistor/base/error.hpp"
+#include "twistor/device/aten_engine.hpp"
 #include "twistor/device/row_kernels.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
 
@@ -99,18 +98,7 @@ class Pass {
   [[nodiscard]] at::Tensor activate(const at::Tensor& x) const {
     const std::int64_t f = traits_.feed_forward;
     const at::Tensor gate = traits_.is_gated ? x.narrow(1, 0, f) : x;
-    at::Tensor out;
-    switch (traits_.activation) {
-      case ActivationKind::gelu_tanh:
-        out = at::gelu(gate, "tanh");
-        break;
-      case ActivationKind::gelu_erf:
-        out = at::gelu(gate, "none");
-        break;
-      case ActivationKind::silu:
-        out = at::silu(gate);
-        break;
-    }
+    const at::Tensor out = device::activated(traits_.activation, gate);
     return traits_.is_gated ? out.mul(x.narrow(1, f, f)) : out;
   }
 

@@ -13,6 +13,7 @@
 #include <set>
 #include <utility>
 
+#include "json_value.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/format/json.hpp"
 
@@ -38,12 +39,6 @@ bool is_of_target(std::string_view key) {
 
 std::string text_of(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
-double number_of(const json& value) {
-  if (value.is_number()) return value.get<double>();
-  if (value.is_string()) return value == "inf" ? HUGE_VAL : value == "-inf" ? -HUGE_VAL : nan;
-  return nan;
 }
 
 estimate::Estimate estimate_of(const json& value) {

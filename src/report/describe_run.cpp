@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "json_value.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/report/csv.hpp"
 #include "twistor/report/describe.hpp"
@@ -25,15 +26,9 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-constexpr std::string_view run_files[] = {"summary.json",
-                                          "metrics.jsonl",
-                                          "checkpoint.h5",
-                                          "checkpoint.previous.h5",
-                                          "checkpoint.replaced.h5",
-                                          "exact.h5",
-                                          "results.h5",
-                                          "samples.jsonl",
-                                          "samples.csv"};
+constexpr std::string_view run_files[] = {
+    "summary.json", "metrics.jsonl", "checkpoint.h5", "checkpoint.previous.h5", "checkpoint.replaced.h5",
+    "best.h5",      "exact.h5",      "results.h5",    "samples.jsonl",          "samples.csv"};
 
 std::string contents(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);
@@ -61,16 +56,9 @@ const Json& at(const Json& json, std::initializer_list<const char*> way) {
   return *place;
 }
 
-/// Infinities are strings in our files, NaN is null.
-double number(const Json& value) {
-  if (value.is_number()) return value.get<double>();
-  if (value == "inf") return std::numeric_limits<double>::infinity();
-  return value == "-inf" ? -std::numeric_limits<double>::infinity() : not_a_number;
-}
-
 /// "mean ± se" of an estimate; "unknown" where it could not be made.
 std::string estimate(const Json& value) {
-  const double mean = number(at(value, {"mean"})), se = number(at(value, {"se"}));
+  const double mean = number_of(at(value, {"mean"})), se = number_of(at(value, {"se"}));
   if (std::isnan(mean)) return "unknown";
   return std::isnan(se) ? fmt::format("{:.4f}", mean) : fmt::format("{:.4f} ± {:.4f}", mean, se);
 }
@@ -88,8 +76,8 @@ Bounds best_bounds(const Json& summary) {
   const auto pair = [&](const std::string& kind) {
     const Json& lower = at(summary, {"log_z", (kind + "_lower").c_str()});
     const Json& upper = at(summary, {"log_z", (kind + "_upper").c_str()});
-    return Bounds{number(at(lower, {"mean"})), number(at(upper, {"mean"})),
-                  std::hypot(number(at(lower, {"se"})), number(at(upper, {"se"})))};
+    return Bounds{number_of(at(lower, {"mean"})), number_of(at(upper, {"mean"})),
+                  std::hypot(number_of(at(lower, {"se"})), number_of(at(upper, {"se"})))};
   };
   const Bounds smc = pair("smc"), sis = pair("sis");
   if (std::isnan(smc.gap()) && std::isnan(sis.gap())) return sis.low > smc.low ? sis : smc;
@@ -116,7 +104,7 @@ std::string verdict_of(const Json& summary) {
 std::string describe_summary(const Json& json) {
   std::string out = "summary of a run\n";
   out += fmt::format("updates: {}\n", at(json, {"updates"}).dump());
-  if (const double exact = number(at(json, {"log_z", "exact"})); !std::isnan(exact))
+  if (const double exact = number_of(at(json, {"log_z", "exact"})); !std::isnan(exact))
     out += fmt::format("log Z, exact: {:.6f}\n", exact);
   if (const Json& z = at(json, {"log_z", "estimate"}); z.is_object())
     out += fmt::format("log Z: {} ({})\n", estimate(Json{{"mean", at(z, {"value"})}, {"se", at(z, {"se"})}}),
@@ -127,7 +115,7 @@ std::string describe_summary(const Json& json) {
                          estimate(at(json, {"log_z", fmt::format("{}_{}", key, side).c_str()})));
   out += fmt::format("KL(q || sigma): {}\n", estimate(at(json, {"kl", "q_sigma"})));
   out += fmt::format("KL(sigma || q): {}\n", estimate(at(json, {"kl", "sigma_q"})));
-  out += fmt::format("ESS at the end: {:.1f} of {}\n", number(at(json, {"ess", "final"})),
+  out += fmt::format("ESS at the end: {:.1f} of {}\n", number_of(at(json, {"ess", "final"})),
                      at(json, {"config", "smc", "particles"}).dump());
   if (at(json, {"before"}).is_object())
     out += fmt::format("before learning: {}\n", verdict_of(at(json, {"before"})));
@@ -170,7 +158,7 @@ std::string describe_metrics(const Lines& lines) {
       fmt::format("metrics of a run, {} lines\nupdates: {}\nevents: {}\n", n, n_updates, n - n_updates);
   if (last != nullptr)
     out += fmt::format("last update: {}, loss {:.4f}, log Z_hat {:.4f}\n", at(*last, {"update"}).dump(),
-                       number(at(*last, {"loss"})), number(at(*last, {"log_z_hat"})));
+                       number_of(at(*last, {"loss"})), number_of(at(*last, {"log_z_hat"})));
   return out + bad_lines(lines);
 }
 
@@ -179,8 +167,8 @@ std::string describe_samples(const Lines& lines) {
   double sum = 0, total = 0;
   for (const Json& line : lines.objects) {
     texts.insert(at(line, {line.contains("text") ? "text" : "ids"}).dump());
-    const double weight = number(at(line, {"weight"}));
-    if (weight > 0) sum += weight * number(at(line, {"log_phi"}));
+    const double weight = number_of(at(line, {"weight"}));
+    if (weight > 0) sum += weight * number_of(at(line, {"log_phi"}));
     total += weight;
   }
   std::string out = fmt::format("{} sampled sequences, {} distinct\n", lines.objects.size(), texts.size());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "twistor/app/config.hpp"
+#include "twistor/report/compare.hpp"
 
 namespace twistor::app {
 
@@ -39,9 +40,9 @@ struct Invocation {
 
   // compare
   std::vector<std::filesystem::path> paths;  ///< runs' folders
-  std::string format = "text";               ///< see report::CompareFormat
-  std::string by;                            ///< the key that tells rows apart
-  std::filesystem::path beside, output;      ///< a file of further columns; an archive to write
+  report::CompareFormat format = report::CompareFormat::text;
+  std::string by;                        ///< the key that tells rows apart
+  std::filesystem::path beside, output;  ///< a file of further columns; an archive to write
 };
 
 /// Either something to print (--help, --version), or a command to run.

@@ -12,4 +12,7 @@ namespace twistor::device {
 /// batch. *Local.*
 [[nodiscard]] std::shared_ptr<const Engine> make_aten_engine(at::Device device);
 
+/// f(x) by ATen, element by element; gradients pass through it. *Local.*
+[[nodiscard]] at::Tensor activated(ActivationKind kind, const at::Tensor& x);
+
 }  // namespace twistor::device

@@ -117,20 +117,21 @@ void AtenEngine::project_columns(const at::Tensor& x, const Linear& w, std::int6
                 w.bias.defined() ? w.bias.narrow(0, v_begin, width) : w.bias, columns, false);
 }
 
-void AtenEngine::activate(ActivationKind kind, bool is_gated, at::Tensor& x, at::Tensor& out) const {
-  const std::int64_t f = is_gated ? x.size(1) / 2 : x.size(1);
-  const at::Tensor gate = x.narrow(1, 0, f);
+at::Tensor activated(ActivationKind kind, const at::Tensor& x) {
   switch (kind) {
     case ActivationKind::gelu_tanh:
-      out = at::gelu(gate, "tanh");
-      break;
+      return at::gelu(x, "tanh");
     case ActivationKind::gelu_erf:
-      out = at::gelu(gate, "none");
-      break;
+      return at::gelu(x, "none");
     case ActivationKind::silu:
-      out = at::silu(gate);
       break;
   }
+  return at::silu(x);
+}
+
+void AtenEngine::activate(ActivationKind kind, bool is_gated, at::Tensor& x, at::Tensor& out) const {
+  const std::int64_t f = is_gated ? x.size(1) / 2 : x.size(1);
+  out = activated(kind, x.narrow(1, 0, f));
   if (is_gated) out.mul_(x.narrow(1, f, f));
 }
 
