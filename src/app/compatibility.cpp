@@ -57,7 +57,8 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
   if (purpose == Purpose::go_on_learning)
     differences.compare("train.objective", checkpoint.objective, expected.config.train.objective);
   for (const config::Field& field : fields_of(wanted))
-    if (is_compared(field, purpose, expected.config.twist.body == "lora")) differences.compare_key(field.key);
+    if (is_compared(field, purpose, expected.config.twist.body == twist::Body::lora))
+      differences.compare_key(field.key);
   if (purpose == Purpose::go_on_learning && expected.config.train.trainer.decay != learn::Decay::none)
     differences.compare_key("train.updates");
   // Then every exact sample measures, and the twist must have learned from none of them.

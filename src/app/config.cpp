@@ -24,6 +24,7 @@ void validate(const Config& config, const std::string& name) {
   TWISTOR_CHECK(!config.run.output.empty(), ErrorKind::config, doing, "run.output is empty",
                 "name a folder, for instance run.output = runs/first");
   potential::validate(config.target, doing);
+  twist::validate(config.twist, doing);
   TWISTOR_CHECK(config.exact.source != exact::Way::joint || config.target.beta == 1, ErrorKind::config, doing,
                 fmt::format("exact.source = joint gives samples of p0(s) p0(o | s), and target.beta is {}",
                             config.target.beta),
@@ -60,15 +61,6 @@ std::string to_text(const Config& config) {
 std::string to_json(const Config& config) {
   Config copy = config;
   return report::to_json(fields_of(copy));
-}
-
-double EvaluateConfig::most_enumerated() const {
-  if (enumerate == Enumerate::never) return 0;
-  return enumerate == Enumerate::always ? config::infinity : static_cast<double>(enumeration_limit);
-}
-
-std::optional<double> EvaluateConfig::given_log_z() const {
-  return config::optional_number(log_z, "evaluate.log_z");
 }
 
 }  // namespace twistor::app

@@ -3,7 +3,6 @@
 #include "twistor/app/config.hpp"
 #include "twistor/config/make_key.hpp"
 #include "twistor/learn/registry.hpp"
-#include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
 namespace {
@@ -35,23 +34,6 @@ void TargetConfig::visit_keys(const config::Visitor& visit) {
         &observation_length);
 }
 
-void TwistConfig::visit_keys(const config::Visitor& visit) {
-  visit(choice("form", "head on hidden states", twist::twist_forms()), &form);
-  visit(choice("body", "whose hidden states: the base model's, or those of a learned copy",
-               {"base", "copy", "lora"}),
-        &body);
-  visit(key("lora_rank", "body = lora: rank of what is added to each matrix", {1, 65536}), &lora_rank);
-  visit(key("lora_alpha", "body = lora: what is added is scaled by lora_alpha / lora_rank", config::positive),
-        &lora_alpha);
-  visit(key("lora_targets", "body = lora: names of the matrices, empty: all of the layers"), &lora_targets);
-  visit(
-      learning(config::input("adapter", "body = lora: folder of a PEFT adapter to start from, empty: none")),
-      &adapter);
-  visit(learning(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
-                     config::non_negative)),
-        &init_scale);
-}
-
 void SmcConfig::visit_keys(const config::Visitor& visit) {
   sweep.visit_keys(visit);
   proposal.visit_keys(visit);
@@ -62,31 +44,7 @@ void TrainConfig::visit_keys(const config::Visitor& visit) {
   visit(key("updates", "updates in all", count_from(0)), &updates);
   samples.visit_keys(visit);
   trainer.visit_keys(visit);
-  visit(key("schedule", "lengths of epochs"), Choice(schedule));
-  visit(key("epochs", "schedule = fixed: number of epochs", {1, 1000000}), &epochs);
-  visit(key("checkpoint_every", "updates between checkpoints, 0: only at the end", count_from(0)),
-        &checkpoint_every);
-  visit(key("evaluate", "evaluate before each epoch and at the end"), &evaluate);
-  visit(key("start", "checkpoint whose twist learning starts from, empty: a fresh twist"), &start);
-  visit(key("max_seconds", "learning ends after so many, 0: never", config::non_negative), &max_seconds);
-  visit(key("max_samples", "learning ends after so many drawn sequences, 0: never", count_from(0)),
-        &max_samples);
-  visit(key("keep", "which of the evaluated twists the run ends with"), config::Choice(keep));
-  visit(key("patience", "keep = best: evaluations without a better one that end learning, 0: never",
-            count_from(0)),
-        &patience);
-}
-
-void EvaluateConfig::visit_keys(const config::Visitor& visit) {
-  visit(key("repeats", "runs of each estimator of log Z", count_from(1)), &repeats);
-  visit(key("samples", "samples for each KL divergence", count_from(1)), &samples);
-  visit(key("checkpoint", "twist to use, empty: run.output/checkpoint.h5"), &checkpoint);
-  visit(key("base", "evaluate the base model too, psi = 1 and q = p0, to compare with"), &base);
-  visit(key("enumerate", "exact log Z by enumeration"), Choice(enumerate));
-  visit(key("enumeration_limit", "enumerate = auto: most sequences", {1, 4294967296.0}), &enumeration_limit);
-  visit(key("enumerate_q", "where the target is enumerated, q too, which makes divergences exact"),
-        &enumerate_q);
-  visit(key("log_z", "log Z where it is known from elsewhere, overrides what the run finds"), &log_z);
+  course.visit_keys(visit);
 }
 
 void RunConfig::visit_keys(const config::Visitor& visit) {

@@ -20,11 +20,11 @@ report::Work sequences(std::string what, std::int64_t n, const Config& config) {
   return {std::move(what), n, n * config.target.length};
 }
 
-/// Of one evaluation: four estimators of log Z, samples of q, and exact samples scored by q.
-std::int64_t sequences_of_evaluation(const Config& config, std::int64_t n_exact) {
-  const std::int64_t estimators = n_exact > 0 ? 4 : 2;
-  return estimators * config.evaluate.repeats * config.smc.sweep.particles + config.evaluate.samples +
-         std::min(config.evaluate.samples, n_exact);
+/// So many evaluations, with the exact samples that there are or will be.
+report::Work evaluations(std::int64_t n, std::int64_t n_exact, const Config& config) {
+  const std::int64_t each =
+      config.evaluate.n_sequences(config.smc.sweep.particles, n_exact < 0 ? config.exact.count : n_exact);
+  return sequences(fmt::format("{} evaluation{}", n, n > 1 ? "s" : ""), n * each, config);
 }
 
 void add_rejection(const Config& config, std::int64_t n_exact, std::vector<report::Work>& work) {
@@ -39,10 +39,7 @@ void add_rejection(const Config& config, std::int64_t n_exact, std::vector<repor
 std::vector<report::Work> work_of_evaluation(const Config& config, std::int64_t n_exact) {
   std::vector<report::Work> work;
   add_rejection(config, n_exact, work);
-  const std::int64_t n = config.evaluate.base ? 2 : 1;
-  const std::int64_t with_exact = n_exact < 0 ? config.exact.count : n_exact;
-  work.push_back(sequences(fmt::format("{} evaluation{}", n, n > 1 ? "s" : ""),
-                           n * sequences_of_evaluation(config, with_exact), config));
+  work.push_back(evaluations(config.evaluate.base ? 2 : 1, n_exact, config));
   return work;
 }
 
@@ -55,18 +52,9 @@ std::vector<report::Work> work_of_training(const Config& config, std::int64_t fi
   if (updates > 0)
     work.push_back(sequences(fmt::format("learning ({} updates)", updates),
                              updates * learn::samples_of_update(train.objective, train.samples), config));
-  std::int64_t n = 1;  // at the end; before each epoch that has not begun; of the base model
-  if (train.evaluate) {
-    std::int64_t begin = 0;
-    for (const std::int64_t end : train.epoch_ends()) {
-      n += begin >= first_update && begin < train.updates ? 1 : 0;
-      begin = end;
-    }
-    if (config.evaluate.base && config.twist.init_scale != 0 && first_update == 0) ++n;
-  }
-  const std::int64_t with_exact = n_exact < 0 ? config.exact.count : n_exact;
-  work.push_back(sequences(fmt::format("{} evaluation{}", n, n > 1 ? "s" : ""),
-                           n * sequences_of_evaluation(config, with_exact), config));
+  const bool is_base_apart = train.course.evaluate && config.evaluate.base && config.twist.init_scale != 0;
+  const std::int64_t n = train.course.n_evaluations(train.updates, first_update);
+  work.push_back(evaluations(n + (is_base_apart && first_update == 0 ? 1 : 0), n_exact, config));
   return work;
 }
 

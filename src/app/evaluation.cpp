@@ -30,7 +30,7 @@ estimate::KnownTarget known_target(const Session& session, const store::ExactSam
 estimate::Evaluation evaluate_proposal(const Session& session, const smc::Problem& problem,
                                        const smc::Proposal& proposal, std::int64_t update,
                                        const store::ExactSamples& exact, const Unfinished& unfinished) {
-  const EvaluateConfig& config = session.config().evaluate;
+  const estimate::Options& config = session.config().evaluate;
   report::ProgressLine progress(session.progress());
   estimate::EvaluationOptions options;
   options.sweep = session.sweep_options();

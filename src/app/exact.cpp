@@ -23,7 +23,7 @@ exact::Target Session::exact_target() const {
 
 exact::SetOptions Session::exact_options(const exact::Target& target) const {
   const exact::Options& exact = config_.exact;
-  const EvaluateConfig& e = config_.evaluate;
+  const estimate::Options& e = config_.evaluate;
   const bool is_none = exact.source == exact::Way::none;  // then no file is looked at either
   return {.way = exact.source == exact::Way::automatic ? exact::choose_way(target, e.most_enumerated())
                                                        : exact.source,

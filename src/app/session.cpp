@@ -3,15 +3,11 @@
 #include "twistor/app/session.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <algorithm>
 
 #include "twistor/app/signals.hpp"
 #include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
-#include "twistor/base/strings.hpp"
 #include "twistor/base/threads.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/device/choose.hpp"
@@ -22,12 +18,10 @@
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/joined_model.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/model/lora_adapter.hpp"
 #include "twistor/model/masked_tokens.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/store/archive.hpp"
 #include "twistor/text/decode.hpp"
-#include "twistor/twist/body.hpp"
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::app {
@@ -50,11 +44,6 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
                             prompt_.ids.size(), config.target.length, lm_->context_length()),
                 "shorten the prompt or target.length");
   if (config.target.stop_at_eos) make_end_absorbing();
-  TWISTOR_CHECK(
-      config.twist.adapter.empty() || config.twist.body == "lora", ErrorKind::config,
-      "checking the configuration",
-      fmt::format("twist.adapter names an adapter to start from, and twist.body is {}", config.twist.body),
-      "set twist.body = lora, or leave twist.adapter empty");
   if (config.twist.has_body()) make_body(config_file);
   make_potential(config_file);
   start_ = std::make_shared<potential::Prefill>(potential::prefill(*lm_, prompt_.ids));
@@ -86,7 +75,7 @@ void Session::say_what_was_read() const {
                        describe_threads(node_.size())));
   if (!engine_->keeps_bits() && world_.size() > 1)
     log_info("on this engine the last bits of results depend on the number of ranks");
-  if (body_ != nullptr) log_info(describe_body());
+  if (body() != nullptr) log_info(twist::describe(config_.twist, *body()));
   log_info(fmt::format("prompt: {}; target: {}, T = {}", text::describe(prompt_, tokenizer_.get()),
                        potential_->description(), config_.target.length));
 }
@@ -143,38 +132,12 @@ void Session::make_potential(const std::filesystem::path& config_file) {
 
 /// Before the end becomes absorbing for both: a body reads the same texts.
 void Session::make_body(const std::filesystem::path& config_file) {
-  const TwistConfig& t = config_.twist;
-  model::TrainableOptions options{config_.model.dtype, engine_};
-  options.seed = config_.run.seed;
-  if (t.body == "lora") {
-    options.lora = model::LoraOptions{t.lora_rank, t.lora_alpha};
-    for (const std::string_view name : twistor::split(t.lora_targets, ','))
-      if (const std::string_view target = trim(name); !target.empty())
-        options.lora->targets.emplace_back(target);
-  }
-  body_ = model::load_trainable_decoder(config::input_path(config_.model.path, config_file, "model.path"),
-                                        options);
-  if (!t.adapter.empty())
-    adapter_ = model::read_lora_adapter(config::input_path(t.adapter, config_file, "twist.adapter"), *body_);
-  const std::shared_ptr<const model::LanguageModel> base(lm_, &lm_->without_end());
-  std::shared_ptr<const model::LanguageModel> both = std::make_shared<model::JoinedModel>(
-      std::vector<std::shared_ptr<const model::LanguageModel>>{base, body_->sampler()});
-  if (lm_->end_rule().can_end())
-    both = std::make_shared<model::AbsorbingModel>(std::move(both), lm_->end_rule(),
-                                                   static_cast<std::int64_t>(prompt_.ids.size()));
-  twist_lm_ = std::move(both);
-}
-
-std::string Session::describe_body() const {
-  std::int64_t n = 0;
-  for (const model::LearnedTensor& tensor : body_->tensors())
-    n += static_cast<std::int64_t>(tensor.value.size());
-  const TwistConfig& t = config_.twist;
-  return fmt::format("twist's body: {}, {:.2f} M weights to learn",
-                     t.body == "copy" ? std::string("a copy of the model")
-                                      : fmt::format("the model with additions of rank {} to {}", t.lora_rank,
-                                                    fmt::join(body_->targets(), ", ")),
-                     static_cast<double>(n) * 1e-6);
+  const twist::FormOptions& t = config_.twist;
+  const auto adapter = t.adapter.empty() ? std::filesystem::path()
+                                         : config::input_path(t.adapter, config_file, "twist.adapter");
+  body_ = twist::load_body(t, config::input_path(config_.model.path, config_file, "model.path"), adapter,
+                           {.precision = config_.model.dtype, .engine = engine_, .seed = config_.run.seed});
+  twist_lm_ = model::join(lm_, body_.decoder->sampler(), static_cast<std::int64_t>(prompt_.ids.size()));
 }
 
 smc::Problem Session::problem() const {
@@ -205,15 +168,10 @@ std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objecti
                                   .has_value = learned_with->has_value(),
                                   .engine = lm_->engine(),
                                   .output_matrix = lm_->output_matrix(),
-                                  .first_column = body_ != nullptr ? lm_->without_end().hidden_size() : 0,
-                                  .body = body_,
+                                  .first_column = body() != nullptr ? lm_->without_end().hidden_size() : 0,
+                                  .body = body_.decoder,
                                   .prompt = prompt_.ids});
-  if (adapter_.empty()) return twist;
-  for (const model::LearnedTensor& tensor : adapter_)
-    std::ranges::find(twist->parameters(), std::string(twist::body_prefix) + tensor.name,
-                      &twist::Parameter::name)
-        ->value = tensor.value;
-  twist->refresh();
+  if (!body_.adapter.empty()) twist::start_from(body_.adapter, *twist);
   return twist;
 }
 

@@ -45,7 +45,7 @@ class Training {
         // Up to here nothing of an earlier run was replaced: all checks are done.
         earlier_(checkpoint_.resume(trainer_)),
         log_(session_, trainer_.n_updates()) {
-    const std::string& start = session_.config().train.start;
+    const std::string& start = session_.config().train.course.start;
     if (trainer_.n_updates() == 0 && !start.empty())
       learn::start_from(config::output_path(start), session_.lm().fingerprint(), *twist_, session_.world());
   }
@@ -72,9 +72,8 @@ class Training {
 
   /// Throws Stopped after a signal; the checkpoint is written then.
   void learn() {
-    const TrainConfig& train = session_.config().train;
-    const learn::Plan plan{train.epoch_ends(), train.checkpoint_every, train.evaluate, train.max_seconds,
-                           train.max_samples};
+    const learn::Plan plan =
+        learn::make_plan(session_.config().train.course, session_.config().train.updates);
     const learn::Hooks hooks{
         .updated = [this](const learn::UpdateReport& report,
                           double seconds) { log_.updated(report, trainer_.n_updates(), seconds); },
@@ -94,7 +93,7 @@ class Training {
 
   /// Learning that starts from psi = 1 has evaluated the base model before its first update.
   [[nodiscard]] bool starts_from_base() const {
-    return session_.config().twist.init_scale == 0 && session_.config().train.start.empty();
+    return session_.config().twist.init_scale == 0 && session_.config().train.course.start.empty();
   }
   [[nodiscard]] const estimate::Evaluation* base() const {
     const std::optional<estimate::Evaluation>& found = starts_from_base() ? earlier_.first : earlier_.base;
@@ -115,7 +114,7 @@ class Training {
     estimate::share_log_z({base ? &*base : nullptr, first ? &*first : nullptr, &last_});
     log_.evaluated(last_);
     if (!earlier_.first && last_.update == 0) earlier_.first = last_;
-    return config.train.keep == Keep::last || still_closes();
+    return config.train.course.keep == learn::Keep::last || still_closes();
   }
 
   /// Notes the evaluation if it is the best so far; false if there was no better one for too long.
@@ -129,7 +128,7 @@ class Training {
       return true;
     }
     ++earlier_.n_worse;
-    const std::int64_t patience = session_.config().train.patience;
+    const std::int64_t patience = session_.config().train.course.patience;
     if (patience == 0 || earlier_.n_worse < patience) return true;
     if (session_.is_root())
       log_info(

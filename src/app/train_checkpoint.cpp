@@ -91,7 +91,7 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
     log_info(notice);
   has_said_size_ = true;
   store::write_checkpoint(file_, checkpoint);
-  write_adapter(session_, twist);
+  if (session_.body() != nullptr) twist::write_adapter(session_.output("adapter"), *session_.body(), twist);
 }
 
 void TrainCheckpoint::save_best(const twist::Trainable& twist, learn::Trainer& trainer,

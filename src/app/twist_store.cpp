@@ -2,17 +2,10 @@
 // Checkpoints of twists.
 #include "twistor/app/twist_store.hpp"
 
-#include <span>
 #include <string>
-#include <system_error>
-#include <vector>
 
-#include "twistor/base/atomic_file.hpp"
-#include "twistor/base/error.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/learn/checkpoint.hpp"
-#include "twistor/model/lora_adapter.hpp"
-#include "twistor/twist/body.hpp"
 
 namespace twistor::app {
 
@@ -32,26 +25,11 @@ store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& 
   return c;
 }
 
-void write_adapter(const Session& session, const twist::Trainable& twist) {
-  const model::TrainableDecoder* const body = session.body();
-  if (body == nullptr || body->lora() == nullptr || body->adapter_base().is_gguf) return;
-  std::vector<std::span<const float>> values;
-  for (const twist::Parameter& p : twist.parameters())
-    if (p.name.starts_with(twist::body_prefix)) values.emplace_back(p.value);
-  const model::AdapterFiles files = model::lora_adapter_files(*body, values);
-  const std::filesystem::path folder = session.output("adapter");
-  constexpr const char* doing = "writing the adapter";
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  TWISTOR_CHECK(!failure, ErrorKind::io, doing, failure.message(), "choose another run.output");
-  write_file_atomically(folder / "adapter_model.safetensors", files.weights, doing);
-  write_file_atomically(folder / "adapter_config.json", files.config, doing);
-}
-
 std::filesystem::path twist_file(const Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
   if (!given.empty()) return config::output_path(given);
-  return session.output(session.config().train.keep == Keep::best ? "best.h5" : "checkpoint.h5");
+  return session.output(session.config().train.course.keep == learn::Keep::best ? "best.h5"
+                                                                                : "checkpoint.h5");
 }
 
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {

@@ -31,6 +31,11 @@ void update(Trainer& trainer, const Hooks& hooks) {
 
 }  // namespace
 
+Plan make_plan(const CourseOptions& course, std::int64_t updates) {
+  return {epoch_ends(course.schedule, updates, course.epochs), course.checkpoint_every, course.evaluate,
+          course.max_seconds, course.max_samples};
+}
+
 bool train(Trainer& trainer, const Plan& plan, const Hooks& hooks, const Interrupt& interrupt) {
   TWISTOR_ASSERT(!plan.epoch_ends.empty(), "a plan ends somewhere");
   const std::int64_t last = plan.epoch_ends.back();

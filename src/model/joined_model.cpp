@@ -12,6 +12,7 @@
 
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/model/absorbing.hpp"
 
 namespace twistor::model {
 namespace {
@@ -180,6 +181,15 @@ at::Tensor JoinedModel::forward(std::span<const std::int64_t> tokens, Cache& cac
 void JoinedModel::logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
                          at::Tensor& out) const {
   distinct_.front()->logits(hidden.narrow(1, 0, columns_.front().size), v_begin, v_end, out);
+}
+
+std::shared_ptr<const LanguageModel> join(std::shared_ptr<const LanguageModel> lm,
+                                          std::shared_ptr<const LanguageModel> other, std::int64_t n_prompt) {
+  const std::shared_ptr<const LanguageModel> base(lm, &lm->without_end());
+  auto both = std::make_shared<JoinedModel>(
+      std::vector<std::shared_ptr<const LanguageModel>>{base, std::move(other)});
+  if (!lm->end_rule().can_end()) return both;
+  return std::make_shared<AbsorbingModel>(std::move(both), lm->end_rule(), n_prompt);
 }
 
 }  // namespace twistor::model

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,7 +14,7 @@
 #include "twistor/config/ini.hpp"
 #include "twistor/device/packed_matrix.hpp"
 #include "twistor/device/place.hpp"
-#include "twistor/estimate/draws.hpp"
+#include "twistor/estimate/options.hpp"
 #include "twistor/exact/options.hpp"
 #include "twistor/learn/options.hpp"
 #include "twistor/learn/schedule.hpp"
@@ -24,6 +23,7 @@
 #include "twistor/report/sample_file.hpp"
 #include "twistor/smc/options.hpp"
 #include "twistor/text/front.hpp"
+#include "twistor/twist/options.hpp"
 
 namespace twistor::app {
 
@@ -54,74 +54,18 @@ struct TargetConfig : potential::PotentialOptions {
   void visit_keys(const config::Visitor& visit);
 };
 
-struct TwistConfig {
-  std::string form = "mlp";    ///< see twist::twist_forms()
-  std::string body = "base";   ///< base | copy | lora: whose hidden states the head reads
-  std::int64_t lora_rank = 8;  ///< as model::LoraOptions, for body = lora
-  double lora_alpha = 16;      ///< likewise
-  std::string lora_targets;    ///< names separated by commas; empty: all matrices of the layers
-  std::string adapter;         ///< folder of a PEFT adapter to start from; empty: none
-  double init_scale = 0;       ///< as twist::TwistOptions
-  [[nodiscard]] bool has_body() const { return body != "base"; }
-  void visit_keys(const config::Visitor& visit);
-};
-
 struct SmcConfig {
   smc::SweepOptions sweep;
   smc::ProposalOptions proposal;
   void visit_keys(const config::Visitor& visit);
 };
 
-/// Which of the twists that were evaluated a run ends with.
-enum class Keep { last, best };
-constexpr auto names_of(Keep) {
-  return std::array{Named{Keep::last, "last"}, Named{Keep::best, "best"}};
-}
-
 struct TrainConfig {
   std::string objective = "ctl";  ///< see learn::objective_names()
+  std::int64_t updates = 200;     ///< in all
   learn::ObjectiveOptions samples;
   learn::TrainOptions trainer;  ///< the run's length and seed are filled in later
-  std::int64_t updates = 200;   ///< in all
-  learn::Schedule schedule = learn::Schedule::fixed;
-  std::int64_t epochs = 1;             ///< for schedule = fixed
-  std::int64_t checkpoint_every = 50;  ///< updates; 0: only at the end
-  bool evaluate = true;                ///< before each epoch and at the end
-  std::string start;                   ///< checkpoint whose twist learning starts from; empty: a fresh one
-  double max_seconds = 0;              ///< as learn::Plan::most_seconds
-  std::int64_t max_samples = 0;        ///< as learn::Plan::most_samples
-  Keep keep = Keep::last;
-  std::int64_t patience = 0;  ///< keep = best: evaluations without a better one that end learning; 0: never
-  [[nodiscard]] std::vector<std::int64_t> epoch_ends() const {
-    return learn::epoch_ends(schedule, updates, epochs);
-  }
-  void visit_keys(const config::Visitor& visit);
-};
-
-/// When the target is enumerated for an exact log Z.
-enum class Enumerate {
-  automatic,  ///< up to enumeration_limit sequences
-  never,
-  always,
-};
-constexpr auto names_of(Enumerate) {
-  return std::array{Named{Enumerate::automatic, "auto"}, Named{Enumerate::never, "never"},
-                    Named{Enumerate::always, "always"}};
-}
-
-struct EvaluateConfig {
-  std::int64_t repeats = 10;    ///< runs of each estimator of log Z
-  std::int64_t samples = 1000;  ///< for F_q and for G_q
-  std::string checkpoint;       ///< empty: run.output/checkpoint.h5
-  bool base = true;             ///< the base model too
-  Enumerate enumerate = Enumerate::automatic;
-  std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T for enumerate = auto
-  bool enumerate_q = true;                      ///< q too, where the target is enumerated
-  std::string log_z;                            ///< a number that is known from elsewhere; empty: none
-  /// Sequences V^T up to which the target is enumerated.
-  [[nodiscard]] double most_enumerated() const;
-  /// log_z as a number. Throws Error(config) if it is none.
-  [[nodiscard]] std::optional<double> given_log_z() const;
+  learn::CourseOptions course;
   void visit_keys(const config::Visitor& visit);
 };
 
@@ -147,10 +91,10 @@ struct Config {
   ModelConfig model;
   PromptConfig prompt;
   TargetConfig target;
-  TwistConfig twist;
+  twist::FormOptions twist;
   SmcConfig smc;
   TrainConfig train;
-  EvaluateConfig evaluate;
+  estimate::Options evaluate;
   exact::Options exact;
   report::SampleOptions sample;
   RunConfig run;

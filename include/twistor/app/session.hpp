@@ -19,13 +19,13 @@
 #include "twistor/exact/source.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
-#include "twistor/model/trainable_decoder.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/text/prompt.hpp"
 #include "twistor/text/tokenizer.hpp"
+#include "twistor/twist/load_body.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::app {
@@ -60,7 +60,7 @@ class Session {
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
 
   /// The twist's body; nullptr if its head reads the base model.
-  [[nodiscard]] const model::TrainableDecoder* body() const { return body_.get(); }
+  [[nodiscard]] const model::TrainableDecoder* body() const { return body_.decoder.get(); }
   /// A fresh twist for that objective: the same on every rank. Where sweeps under such twists may not be
   /// resampled, none is from now on. With a body there is one twist at a time. Throws Error(config) on an
   /// unknown name, or if smc.trigger wishes otherwise.
@@ -108,7 +108,6 @@ class Session {
   [[nodiscard]] exact::SetOptions exact_options(const exact::Target& target) const;
   void make_end_absorbing();
   void make_body(const std::filesystem::path& config_file);
-  [[nodiscard]] std::string describe_body() const;
   void make_potential(const std::filesystem::path& config_file);
 
   Config config_;
@@ -119,8 +118,7 @@ class Session {
   FolderLock lock_;                       // of run.output, on the first rank
   std::deque<comm::NodeMemory> weights_;  // one for each model
   std::shared_ptr<const model::LanguageModel> lm_;
-  std::shared_ptr<model::TrainableDecoder> body_;
-  std::vector<model::LearnedTensor> adapter_;             // of twist.adapter; else empty
+  twist::OwnBody body_;
   std::shared_ptr<const model::LanguageModel> twist_lm_;  // lm_ and body_; nullptr without a body
   std::unique_ptr<text::Tokenizer> tokenizer_;
   text::Prompt prompt_;

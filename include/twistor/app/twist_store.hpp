@@ -13,10 +13,6 @@ namespace twistor::app {
 [[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
                                               learn::Trainer& trainer);
 
-/// What a body of low-rank additions has learned, as PEFT's folder adapter/ in run.output; nothing for other
-/// twists, and for models whose matrices PEFT knows under other names (GGUF). *Local.*
-void write_adapter(const Session& session, const twist::Trainable& twist);
-
 /// Where evaluation and sampling find their twist: evaluate.checkpoint, or what a run in run.output ended
 /// with.
 [[nodiscard]] std::filesystem::path twist_file(const Session& session);

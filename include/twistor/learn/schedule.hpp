@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the updates of learning are divided into epochs.
+// When a run of learning ends and what it does on the way.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "twistor/base/names.hpp"
+#include "twistor/config/key.hpp"
 
 namespace twistor::learn {
 
@@ -22,5 +24,27 @@ constexpr auto names_of(Schedule) {
 /// fixed ones alone.
 [[nodiscard]] std::vector<std::int64_t> epoch_ends(Schedule schedule, std::int64_t n_updates,
                                                    std::int64_t n_epochs);
+
+/// Which of the twists that were evaluated a run ends with.
+enum class Keep { last, best };
+constexpr auto names_of(Keep) {
+  return std::array{Named{Keep::last, "last"}, Named{Keep::best, "best"}};
+}
+
+/// The keys train.* of a run's course.
+struct CourseOptions {
+  Schedule schedule = Schedule::fixed;
+  std::int64_t epochs = 1;             ///< for schedule = fixed
+  std::int64_t checkpoint_every = 50;  ///< updates; 0: only at the end
+  bool evaluate = true;                ///< before each epoch and at the end
+  std::string start;                   ///< checkpoint whose twist learning starts from; empty: a fresh one
+  double max_seconds = 0;              ///< as Plan::most_seconds
+  std::int64_t max_samples = 0;        ///< as Plan::most_samples
+  Keep keep = Keep::last;
+  std::int64_t patience = 0;  ///< keep = best: evaluations without a better one that end learning; 0: never
+  /// Evaluations that are still to come after `done` of `updates` updates.
+  [[nodiscard]] std::int64_t n_evaluations(std::int64_t updates, std::int64_t done) const;
+  void visit_keys(const config::Visitor& visit);
+};
 
 }  // namespace twistor::learn

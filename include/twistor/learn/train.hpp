@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "twistor/base/interrupt.hpp"
+#include "twistor/learn/schedule.hpp"
 #include "twistor/learn/trainer.hpp"
 
 namespace twistor::learn {
@@ -19,6 +20,9 @@ struct Plan {
   double most_seconds = 0;               ///< learning ends after the update that uses them up; 0: any
   std::int64_t most_samples = 0;         ///< likewise, Trainer::n_samples()
 };
+
+/// The plan of a run of so many updates.
+[[nodiscard]] Plan make_plan(const CourseOptions& course, std::int64_t updates);
 
 /// What is done beside learning, on every rank. Each may be empty; what they throw ends the loop.
 struct Hooks {

@@ -63,4 +63,10 @@ class JoinedModel final : public LanguageModel {
   std::int64_t hidden_size_ = 0;
 };
 
+/// `lm`, which may end texts, with `other` beside it: both end together. Prompts of n_prompt tokens have not
+/// ended. Throws what JoinedModel throws. *Local.*
+[[nodiscard]] std::shared_ptr<const LanguageModel> join(std::shared_ptr<const LanguageModel> lm,
+                                                        std::shared_ptr<const LanguageModel> other,
+                                                        std::int64_t n_prompt);
+
 }  // namespace twistor::model

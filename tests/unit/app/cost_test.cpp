@@ -36,7 +36,7 @@ TEST(Cost, OfTrainingCountsUpdatesEvaluationsAndDraws) {
 
 TEST(Cost, OfAResumedRunIsWhatIsLeft) {
   Config config = small();
-  config.train.epochs = 2;  // evaluated after 0 and 3 updates, and at the end
+  config.train.course.epochs = 2;  // evaluated after 0 and 3 updates, and at the end
   EXPECT_EQ(work_of_training(config, 0, 5).back().sequences, 3 * one_evaluation);
   const std::vector<report::Work> rest = work_of_training(config, 2, 5);
   ASSERT_EQ(rest.size(), 2u);

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// A twist's own body out of files and into files.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "twistor/model/trainable_decoder.hpp"
+#include "twistor/twist/options.hpp"
+#include "twistor/twist/trainable.hpp"
+
+namespace twistor::twist {
+
+/// Both are empty for a twist without a body.
+struct OwnBody {
+  std::shared_ptr<model::TrainableDecoder> decoder;
+  std::vector<model::LearnedTensor> adapter;  ///< what low-rank additions start from; empty: as they are made
+};
+
+/// The body that the options ask for, made of the language model in `model`; `adapter` is the folder that
+/// options.adapter names, if it names one. *Local.* Throws what load_trainable_decoder() and
+/// read_lora_adapter() throw.
+[[nodiscard]] OwnBody load_body(const FormOptions& options, const std::filesystem::path& model,
+                                const std::filesystem::path& adapter, model::TrainableOptions how);
+
+/// "twist's body: ..., N M weights to learn".
+[[nodiscard]] std::string describe(const FormOptions& options, const model::TrainableDecoder& body);
+
+/// Gives the parameters of the twist's body those values, by name.
+void start_from(std::span<const model::LearnedTensor> adapter, Trainable& twist);
+
+/// The low-rank additions of the twist's body as an adapter for PEFT in `folder`, one file after the other
+/// atomically. *Local.* False, and nothing is written, if there are no such files of this body: a copy, or
+/// one whose model came from a GGUF file. Throws Error(io).
+bool write_adapter(const std::filesystem::path& folder, const model::TrainableDecoder& body,
+                   const Trainable& twist);
+
+}  // namespace twistor::twist

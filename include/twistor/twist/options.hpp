@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keys twist.*: what a twist is made of.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "twistor/base/names.hpp"
+#include "twistor/config/key.hpp"
+
+namespace twistor::twist {
+
+/// Whose hidden states the head reads.
+enum class Body {
+  base,  ///< the language model's
+  copy,  ///< those of a copy that learns too
+  lora,  ///< those of the language model with low-rank additions that learn
+};
+constexpr auto names_of(Body) {
+  return std::array{Named{Body::base, "base"}, Named{Body::copy, "copy"}, Named{Body::lora, "lora"}};
+}
+
+struct FormOptions {
+  std::string form = "mlp";  ///< see twist_forms()
+  Body body = Body::base;
+  std::int64_t lora_rank = 8;  ///< as model::LoraOptions, for body = lora
+  double lora_alpha = 16;      ///< likewise
+  std::string lora_targets;    ///< names separated by commas; empty: all matrices of the layers
+  std::string adapter;         ///< folder of a PEFT adapter to start from; empty: none
+  double init_scale = 0;       ///< as TwistOptions
+  [[nodiscard]] bool has_body() const { return body != Body::base; }
+  void visit_keys(const config::Visitor& visit);
+};
+
+/// What no key can know alone. `doing` says where the options were read. Throws Error(config).
+void validate(const FormOptions& options, const std::string& doing);
+
+}  // namespace twistor::twist

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keys twist.*.
+#include "twistor/twist/options.hpp"
+
+#include <fmt/format.h>
+
+#include "twistor/base/error.hpp"
+#include "twistor/config/make_key.hpp"
+#include "twistor/twist/registry.hpp"
+
+namespace twistor::twist {
+
+void FormOptions::visit_keys(const config::Visitor& visit) {
+  using config::key, config::learning;
+  visit(config::choice("form", "head on hidden states", twist_forms()), &form);
+  visit(key("body", "whose hidden states: the base model's, or those of a learned copy"),
+        config::Choice(body));
+  visit(key("lora_rank", "body = lora: rank of what is added to each matrix", {1, 65536}), &lora_rank);
+  visit(key("lora_alpha", "body = lora: what is added is scaled by lora_alpha / lora_rank", config::positive),
+        &lora_alpha);
+  visit(key("lora_targets", "body = lora: names of the matrices, empty: all of the layers"), &lora_targets);
+  visit(
+      learning(config::input("adapter", "body = lora: folder of a PEFT adapter to start from, empty: none")),
+      &adapter);
+  visit(learning(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
+                     config::non_negative)),
+        &init_scale);
+}
+
+void validate(const FormOptions& options, const std::string& doing) {
+  TWISTOR_CHECK(options.adapter.empty() || options.body == Body::lora, ErrorKind::config, doing,
+                fmt::format("twist.adapter names an adapter to start from, and twist.body is {}",
+                            name_of(options.body)),
+                "set twist.body = lora, or leave twist.adapter empty");
+}
+
+}  // namespace twistor::twist
