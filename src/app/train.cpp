@@ -11,6 +11,7 @@
 #include "twistor/app/train_checkpoint.hpp"
 #include "twistor/app/train_log.hpp"
 #include "twistor/app/twist_store.hpp"
+#include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/communicator.hpp"
@@ -39,9 +40,7 @@ class Training {
         source_(split(exact_, session_.config()).for_learning),
         problem_(session_.problem()),
         twist_(session_.make_twist(session_.config().train.objective)),
-        trainer_(problem_, *twist_,
-                 learn::make_objective(session_.config().train.objective, session_.config().train.samples),
-                 train_options(session_.config()), source_, session_.world()),
+        trainer_(make_trainer()),
         // Up to here nothing of an earlier run was replaced: all checks are done.
         earlier_(checkpoint_.resume(trainer_)),
         log_(session_, trainer_.n_updates()) {
@@ -60,6 +59,26 @@ class Training {
   }
 
  private:
+  [[nodiscard]] learn::Trainer make_trainer() {
+    const Config& config = session_.config();
+    const std::string& name = config.train.objective;
+    if (session_.conditional() == nullptr)
+      return {
+          problem_, *twist_,         learn::make_objective(name, config.train.samples), train_options(config),
+          source_,  session_.world()};
+    TWISTOR_CHECK(session_.pairs() != nullptr, ErrorKind::config, "starting to learn",
+                  fmt::format("twist.condition = {} learns from observations that are drawn, and the "
+                              "configuration names one",
+                              name_of(config.twist.condition)),
+                  "leave target.text, target.ids and target.class empty, or set twist.condition = none");
+    return {problem_,
+            *twist_,
+            learn::make_objective(name, config.train.samples.per_observation()),
+            train_options(config),
+            learn::Conditional{*session_.conditional(), *session_.pairs(), config.train.samples.observations},
+            session_.world()};
+  }
+
   /// The first long work, so what all of it will cost is said before.
   [[nodiscard]] store::ExactSamples exact_samples() {
     const Config& config = session_.config();
