@@ -16,8 +16,6 @@
 namespace twistor::estimate {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
 /// What one estimator makes. An estimate that cannot be made stays as it is here.
 struct Made {
   Estimate value;

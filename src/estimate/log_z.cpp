@@ -104,7 +104,7 @@ LogZ best_log_z(std::span<const Evaluation* const> evaluations) {
   const auto first_known = [&](double KnownTarget::*member) {
     for (const Evaluation* e : evaluations)
       if (e != nullptr && !std::isnan(e->known.*member)) return e->known.*member;
-    return std::numeric_limits<double>::quiet_NaN();
+    return nan;
   };
   if (const double z = first_known(&KnownTarget::given_log_z); !std::isnan(z))
     return exactly(z, LogZMethod::given);

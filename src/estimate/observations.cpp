@@ -17,33 +17,34 @@
 namespace twistor::estimate {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
 /// One number of every evaluation.
 template <class Get>
-std::vector<double> values_of(std::span<const Evaluation> evaluations, const Get& get) {
+std::vector<double> each_of(std::span<const Evaluation> evaluations, const Get& get) {
   std::vector<double> out;
   for (const Evaluation& e : evaluations) out.push_back(get(e));
   return out;
 }
 
-double mean_of(const std::vector<double>& x) {
+double plain_mean(const std::vector<double>& x) {
   return std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
 }
 
-std::vector<double> mean_by_step(std::span<const Evaluation> evaluations,
-                                 std::vector<double> Evaluation::*member) {
+std::vector<double> mean_of_steps(std::span<const Evaluation> evaluations,
+                                  std::vector<double> Evaluation::*member) {
   std::vector<double> out((evaluations.front().*member).size());
   for (std::size_t t = 0; t < out.size(); ++t)
-    out[t] = mean_of(values_of(evaluations, [&](const Evaluation& e) { return (e.*member)[t]; }));
+    out[t] = plain_mean(each_of(evaluations, [&](const Evaluation& e) { return (e.*member)[t]; }));
   return out;
 }
 
 LogZ mean_log_z(std::span<const Evaluation> evaluations) {
   const auto mean = [&](double LogZ::*member) {
-    return mean_of(values_of(evaluations, [&](const Evaluation& e) { return e.log_z.*member; }));
+    return plain_mean(each_of(evaluations, [&](const Evaluation& e) { return e.log_z.*member; }));
   };
-  LogZ out{mean(&LogZ::value), nan, mean(&LogZ::low), mean(&LogZ::high), evaluations.front().log_z.method};
+  LogZ out{mean(&LogZ::value), unknown, mean(&LogZ::low), mean(&LogZ::high),
+           evaluations.front().log_z.method};
   double squares = 0;  // the errors of their own
   for (const Evaluation& e : evaluations) {
     squares += e.log_z.se * e.log_z.se;
@@ -62,7 +63,7 @@ NamedEstimate mean_estimate_of(std::span<const Evaluation> evaluations, std::siz
   const bool is_made =
       std::ranges::all_of(evaluations, [&](const Evaluation& e) { return e.estimates[i].is_made(); });
   const auto at = [&](const auto& get) {
-    return values_of(evaluations, [&](const Evaluation& e) { return get(e.estimates[i]); });
+    return each_of(evaluations, [&](const Evaluation& e) { return get(e.estimates[i]); });
   };
   const std::vector<double> means = at([](const NamedEstimate& e) { return e.value.mean; });
   const auto is_nan = [](double x) { return std::isnan(x); };
@@ -71,16 +72,16 @@ NamedEstimate mean_estimate_of(std::span<const Evaluation> evaluations, std::siz
     return out;
   }
   out.value = mean_estimate(means);
-  out.range = {mean_of(at([](const NamedEstimate& e) { return e.range.low; })),
-               mean_of(at([](const NamedEstimate& e) { return e.range.high; }))};
+  out.range = {plain_mean(at([](const NamedEstimate& e) { return e.range.low; })),
+               plain_mean(at([](const NamedEstimate& e) { return e.range.high; }))};
   out.runs = means;
   return out;
 }
 
 /// The exact log Z of a target that is small enough; else NaN.
-double exact_log_z(const smc::Problem& problem, std::int64_t T, double most) {
+double enumerated_log_z(const smc::Problem& problem, std::int64_t T, double most) {
   const double n = std::pow(static_cast<double>(problem.lm.vocab_size()), static_cast<double>(T));
-  if (n > most) return nan;
+  if (n > most) return unknown;
   exact::EnumerationOptions options;
   options.limit = static_cast<std::int64_t>(n);
   return exact::enumerate(problem.lm, problem.potential, problem.prompt, T, options).log_z();
@@ -97,12 +98,12 @@ Evaluation mean_over_observations(std::span<const Evaluation> all) {
   out.log_z = mean_log_z(all);
   if (out.log_z.method == LogZMethod::exact) out.known.exact_log_z = out.log_z.value;
   const auto mean = [&](double Evaluation::*member) {
-    return mean_of(values_of(all, [&](const Evaluation& e) { return e.*member; }));
+    return plain_mean(each_of(all, [&](const Evaluation& e) { return e.*member; }));
   };
   out.mean_final_ess = mean(&Evaluation::mean_final_ess);
   out.mean_founders = mean(&Evaluation::mean_founders);
-  out.mean_ess = mean_by_step(all, &Evaluation::mean_ess);
-  out.mean_survivors = mean_by_step(all, &Evaluation::mean_survivors);
+  out.mean_ess = mean_of_steps(all, &Evaluation::mean_ess);
+  out.mean_survivors = mean_of_steps(all, &Evaluation::mean_survivors);
   out.log_q_error_mean = mean(&Evaluation::log_q_error_mean);
   out.log_q_error_largest = 0;
   for (const Evaluation& e : all) {
@@ -135,7 +136,7 @@ std::optional<Evaluation> evaluate_observations(const smc::ConditionalProblem& p
         1, [&](std::int64_t) { return std::vector<std::int64_t>(sample.begin(), sample.end()); }};
     EvaluationOptions each = options.each;
     each.sweep.seed = derive_seed(each.sweep.seed, Stream::island, i);
-    each.known.exact_log_z = exact_log_z(problem, pairs.length, options.most_enumerated);
+    each.known.exact_log_z = enumerated_log_z(problem, pairs.length, options.most_enumerated);
     each.enumerate = options.enumerate_q && !std::isnan(each.known.exact_log_z);
     each.steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
       options.each.steering.observe(fmt::format("observation {} of {}, {}", i + 1, pairs.n(), what), done,

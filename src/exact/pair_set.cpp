@@ -17,22 +17,22 @@
 namespace twistor::exact {
 namespace {
 
-constexpr std::string_view how_before_seed = "pairs with seed ";
+constexpr std::string_view pairs_with_seed = "pairs with seed ";
 
 /// What the file says of its pairs, if it has some of this target.
-struct Found {
+struct FoundPairs {
   std::uint64_t seed = 0;
   std::int64_t n = 0;
 };
 
 /// *Local.*
-Found look_at(const Target& target, const SetOptions& options) {
+FoundPairs look_at_pairs(const Target& target, const SetOptions& options) {
   if (!options.is_shared || !std::filesystem::exists(options.file)) return {options.seed, 0};
   const store::ExactSamples s = store::load_exact_samples(options.file);
   std::uint64_t seed = 0;
   const char* const end = s.how.data() + s.how.size();
-  const bool is_pairs = s.how.starts_with(how_before_seed) &&
-                        std::from_chars(s.how.data() + how_before_seed.size(), end, seed).ptr == end;
+  const bool is_pairs = s.how.starts_with(pairs_with_seed) &&
+                        std::from_chars(s.how.data() + pairs_with_seed.size(), end, seed).ptr == end;
   const bool is_ours = s.length == target.length && s.potential == target.identity &&
                        s.model_fingerprint == target.lm.fingerprint() &&
                        std::ranges::equal(s.prompt, target.prompt);
@@ -48,8 +48,8 @@ Found look_at(const Target& target, const SetOptions& options) {
 
 store::ExactSamples find_pairs(const Target& target, const JointSampler& sampler, const SetOptions& options,
                                const comm::Communicator& world) {
-  Found found;
-  if (world.rank() == 0) found = look_at(target, options);
+  FoundPairs found;
+  if (world.rank() == 0) found = look_at_pairs(target, options);
   comm::broadcast(std::span(&found, 1), 0, world);
   std::vector<std::int64_t> indices(static_cast<std::size_t>(options.count));
   std::iota(indices.begin(), indices.end(), std::int64_t{0});
@@ -62,7 +62,7 @@ store::ExactSamples find_pairs(const Target& target, const JointSampler& sampler
   out.log_phi = std::move(pairs.observations.log_p0);
   const auto c = static_cast<std::int64_t>(pairs.observations.tokens.size()) / options.count;
   out.observations = {{options.count, c}, std::move(pairs.observations.tokens)};
-  out.how = fmt::format("{}{}", how_before_seed, found.seed);
+  out.how = fmt::format("{}{}", pairs_with_seed, found.seed);
   out.n_draws = options.count;
   out.model_fingerprint = target.lm.fingerprint();
   out.potential = target.identity;

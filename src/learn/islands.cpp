@@ -20,7 +20,7 @@ exact::Source source_of_one(const std::vector<std::int64_t>& sample) {
   return {1, [&sample](std::int64_t) { return sample; }};
 }
 
-void scale(std::vector<std::vector<double>>& parts, double factor) {
+void scale_parts(std::vector<std::vector<double>>& parts, double factor) {
   for (std::vector<double>& part : parts)
     for (double& x : part) x *= factor;
 }
@@ -110,7 +110,7 @@ Islands::Summary Islands::summarise() {
     }
     if (!terms.skipped.empty()) skipped = terms.skipped;
     const double share = 1.0 / static_cast<double>(conditional_.observations);
-    for (auto* const parts : {&terms.on_score, &terms.on_log_q, &terms.on_value}) scale(*parts, share);
+    for (auto* const parts : {&terms.on_score, &terms.on_log_q, &terms.on_value}) scale_parts(*parts, share);
   }
   const std::vector<double> all = comm::all_gather(std::span<const double>(rows), world_);
   // The first rank that has islands tells the others what the numbers are called.

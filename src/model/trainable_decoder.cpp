@@ -123,7 +123,7 @@ class Learner final : public TrainableDecoder {
       return out;
     }
     for (const Stored& s : stored_)
-      out.push_back({s.in_file->name, s.in_file->shape, read_all(*s.in_file), is_table(s)});
+      out.push_back({s.in_file->name, s.in_file->shape, format::read_f32(*s.in_file), is_table(s)});
     return out;
   }
 
@@ -261,7 +261,7 @@ class Learner final : public TrainableDecoder {
         s.host.defined() && device.is_cpu() ? s.host : at::empty(s.in_file->shape, options.device(device));
     if (!options_.lora) s.value.requires_grad_();
     if (options_.lora && !is_low_rank) {
-      const std::vector<float> values = read_all(*s.in_file);
+      const std::vector<float> values = format::read_f32(*s.in_file);
       s.value.copy_(view_of(values, s.in_file->shape));
     }
     weights_.values[s.in_file] = s.value;

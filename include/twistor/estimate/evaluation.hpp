@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,7 +37,7 @@ struct NamedEstimate {
 /// The probability of the event that phi tells, with a 95 % interval. NaN: phi tells none, or nothing is
 /// known.
 struct Probability {
-  double value = std::numeric_limits<double>::quiet_NaN();
+  double value = nan;
   Interval range{};
   LogZMethod method = LogZMethod::none;
   static constexpr double level = 0.95;
@@ -53,19 +52,18 @@ struct Evaluation {
   LogZ log_z{};                          ///< that divergences are made with; see use_log_z()
   std::vector<NamedEstimate> estimates;  ///< every one of the list, in its order
   /// Mean over the SMC lower runs of the single-run estimate of Var(log Z_hat); NaN where it is none.
-  double genealogical_variance = std::numeric_limits<double>::quiet_NaN();
+  double genealogical_variance = nan;
   /// Of log Z_hat over the SMC lower runs; NaN for one, or if one of them vanished.
-  double sample_variance = std::numeric_limits<double>::quiet_NaN();
+  double sample_variance = nan;
   /// One-sided statements that hold with probability 95 % each, whatever the twist, by Markov's inequality.
   Interval certified_log_z{};
   Probability probability{};
-  double mean_final_ess = 0;     ///< of the SMC lower runs
-  std::vector<double> mean_ess;  ///< as Sweep::ess, mean over the SMC lower runs
-  double mean_founders = std::numeric_limits<double>::quiet_NaN();  ///< likewise
-  std::vector<double> mean_survivors;                               ///< as Sweep::unique_ancestors, likewise
+  double mean_final_ess = 0;           ///< of the SMC lower runs
+  std::vector<double> mean_ess;        ///< as Sweep::ess, mean over the SMC lower runs
+  double mean_founders = nan;          ///< likewise
+  std::vector<double> mean_survivors;  ///< as Sweep::unique_ancestors, likewise
   /// Of |log q while sampling - log q teacher-forced| over the samples of q: 0 unless something is wrong.
-  double log_q_error_largest = std::numeric_limits<double>::quiet_NaN(),
-         log_q_error_mean = std::numeric_limits<double>::quiet_NaN();
+  double log_q_error_largest = nan, log_q_error_mean = nan;
   double seconds = 0;
   Counters counters{};  ///< of this rank. Lost by to_numbers()
 

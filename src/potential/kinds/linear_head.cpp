@@ -9,7 +9,7 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'linear_head'";
+constexpr const char* making_linear_head = "making the potential 'linear_head'";
 
 }  // namespace
 
@@ -17,10 +17,10 @@ LinearHeadScorer::LinearHeadScorer(model::SentenceEncoder encoder, model::Linear
                                    const PotentialOptions& options)
     : encoder_(std::make_shared<const model::SentenceEncoder>(std::move(encoder))),
       head_(std::move(head)),
-      score_(options, head_.classes, /*is_multi_label=*/false, making) {
+      score_(options, head_.classes, /*is_multi_label=*/false, making_linear_head) {
   TWISTOR_CHECK(
       head_.encoder_fingerprint == encoder_->space_fingerprint() && head_.width() == encoder_->width(),
-      ErrorKind::config, making,
+      ErrorKind::config, making_linear_head,
       fmt::format("the head {} was made for another encoder (for vectors {} of width {}, but {} gives {} of "
                   "width {})",
                   options.head, head_.encoder_fingerprint.substr(0, 12), head_.width(), options.encoder,
@@ -44,7 +44,7 @@ std::string LinearHeadScorer::description() const {
 }
 
 std::unique_ptr<TextScorer> make_linear_head(const PotentialOptions& options, const TargetContext& context) {
-  TWISTOR_CHECK(!options.encoder.empty() && !options.head.empty(), ErrorKind::config, making,
+  TWISTOR_CHECK(!options.encoder.empty() && !options.head.empty(), ErrorKind::config, making_linear_head,
                 fmt::format("target.{} is not set", options.encoder.empty() ? "encoder" : "head"),
                 "models/sentiment-minilm/README.md shows both");
   return std::make_unique<LinearHeadScorer>(
