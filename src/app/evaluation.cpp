@@ -15,35 +15,16 @@
 namespace twistor::app {
 namespace {
 
-/// What the exact samples and the configuration say of the target.
-estimate::KnownTarget known_target(const Session& session, const store::ExactSamples& exact) {
-  estimate::KnownTarget known;
-  if (const auto given = session.config().evaluate.given_log_z()) known.given_log_z = *given;
-  known.exact_log_z = exact.log_z;
-  known.is_event = potential::is_event(session.config().target);
-  if (!exact.how.starts_with("rejection") || exact.n_draws == 0) return known;
-  const std::int64_t n = exact.n() + exact.n_left_out;
-  known.rejection = {exact.n_draws, n, session.potential().log_phi_bound(),
-                     n >= session.config().exact.count};
-  return known;
-}
-
-estimate::EvaluationOptions options_of(const Session& session, report::ProgressLine& progress) {
-  estimate::EvaluationOptions options;
-  options.sweep = session.sweep_options();
-  options.repeats = session.config().evaluate.repeats;
-  options.samples = session.config().evaluate.samples;
-  options.steering = session.steering(progress, "evaluation: ");
-  return options;
-}
-
 estimate::Evaluation evaluate_proposal(const Session& session, const smc::Problem& problem,
                                        const smc::Proposal& proposal, std::int64_t update,
                                        const store::ExactSamples& exact, const Unfinished& unfinished) {
   const estimate::Options& config = session.config().evaluate;
   report::ProgressLine progress(session.progress());
-  estimate::EvaluationOptions options = options_of(session, progress);
-  options.known = known_target(session, exact);
+  estimate::EvaluationOptions options =
+      estimate::options_of(config, session.sweep_options(), session.steering(progress, "evaluation: "));
+  options.known = estimate::known_from(exact, session.config().exact.count,
+                                       session.potential().log_phi_bound(), config.given_log_z());
+  options.known.is_event = potential::is_event(session.config().target);
   options.enumerate = exact.is_log_z_known() && config.enumerate_q;
   options.save = [&](const estimate::Findings& found) { unfinished.save(estimate::to_numbers(found)); };
   estimate::Findings found = estimate::findings_from_numbers(unfinished.load());
@@ -66,10 +47,8 @@ estimate::Evaluation evaluate_conditional(const Session& session, const twist::T
   report::ProgressLine progress(session.progress());
   const estimate::Options& config = session.config().evaluate;
   estimate::ObservationsOptions options{
-      .each = options_of(session, progress),
-      .proposal = session.config().smc.proposal,
-      .most_enumerated = config.most_enumerated() / static_cast<double>(config.observations),
-      .enumerate_q = config.enumerate_q};
+      estimate::options_of(config, session.sweep_options(), session.steering(progress, "evaluation: ")),
+      config, session.config().smc.proposal};
   options.save = [&](const std::vector<estimate::Findings>& found) {
     unfinished.save(estimate::to_numbers(found));
   };

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "twistor/app/session.hpp"
-#include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/exact/pair_set.hpp"
@@ -44,12 +43,6 @@ store::ExactSamples Session::exact_samples(
   const exact::Target target = exact_target();
   exact::SetOptions options = exact_options(target);
   if (pairs_ != nullptr) {
-    TWISTOR_CHECK(
-        options.way == exact::Way::joint, ErrorKind::config, "drawing exact samples",
-        fmt::format("twist.condition = {} draws exact samples together with their observations, and "
-                    "exact.source is {}",
-                    name_of(config_.twist.condition), name_of(options.way)),
-        "set exact.source = auto");
     options.count = config_.evaluate.observations;
     return exact::find_pairs(target, *pairs_, options, world_);
   }

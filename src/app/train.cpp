@@ -11,7 +11,6 @@
 #include "twistor/app/train_checkpoint.hpp"
 #include "twistor/app/train_log.hpp"
 #include "twistor/app/twist_store.hpp"
-#include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/communicator.hpp"
@@ -62,20 +61,15 @@ class Training {
   [[nodiscard]] learn::Trainer make_trainer() {
     const Config& config = session_.config();
     const std::string& name = config.train.objective;
+    const learn::ObjectiveOptions& samples = config.train.samples;
     if (session_.conditional() == nullptr)
-      return {
-          problem_, *twist_,         learn::make_objective(name, config.train.samples), train_options(config),
-          source_,  session_.world()};
-    TWISTOR_CHECK(session_.pairs() != nullptr, ErrorKind::config, "starting to learn",
-                  fmt::format("twist.condition = {} learns from observations that are drawn, and the "
-                              "configuration names one",
-                              name_of(config.twist.condition)),
-                  "leave target.text, target.ids and target.class empty, or set twist.condition = none");
+      return {problem_, *twist_,         learn::make_objective(name, samples), train_options(config),
+              source_,  session_.world()};
     return {problem_,
             *twist_,
-            learn::make_objective(name, config.train.samples.per_observation()),
+            learn::make_objective(name, samples.per_observation()),
             train_options(config),
-            learn::Conditional{*session_.conditional(), *session_.pairs(), config.train.samples.observations},
+            learn::conditional(*session_.conditional(), session_.pairs(), samples.observations),
             session_.world()};
   }
 

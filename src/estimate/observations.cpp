@@ -125,6 +125,7 @@ std::optional<Evaluation> evaluate_observations(const smc::ConditionalProblem& p
   const auto part = [](const std::vector<std::int64_t>& all, std::size_t i, std::size_t width) {
     return std::span(all).subspan(i * width, width);
   };
+  const double most_enumerated = options.config.most_enumerated() / static_cast<double>(pairs.n());
   std::vector<Evaluation> evaluations;
   for (std::size_t i = 0; i < static_cast<std::size_t>(pairs.n()); ++i) {
     if (i == found.size()) found.emplace_back();
@@ -136,8 +137,8 @@ std::optional<Evaluation> evaluate_observations(const smc::ConditionalProblem& p
         1, [&](std::int64_t) { return std::vector<std::int64_t>(sample.begin(), sample.end()); }};
     EvaluationOptions each = options.each;
     each.sweep.seed = derive_seed(each.sweep.seed, Stream::island, i);
-    each.known.exact_log_z = enumerated_log_z(problem, pairs.length, options.most_enumerated);
-    each.enumerate = options.enumerate_q && !std::isnan(each.known.exact_log_z);
+    each.known.exact_log_z = enumerated_log_z(problem, pairs.length, most_enumerated);
+    each.enumerate = options.config.enumerate_q && !std::isnan(each.known.exact_log_z);
     each.steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
       options.each.steering.observe(fmt::format("observation {} of {}, {}", i + 1, pairs.n(), what), done,
                                     wanted);

@@ -48,6 +48,11 @@ FoundPairs look_at_pairs(const Target& target, const SetOptions& options) {
 
 store::ExactSamples find_pairs(const Target& target, const JointSampler& sampler, const SetOptions& options,
                                const comm::Communicator& world) {
+  TWISTOR_CHECK(
+      options.way == Way::joint, ErrorKind::config, "drawing exact samples",
+      fmt::format("twist.condition draws them together with their observations, and exact.source is {}",
+                  name_of(options.way)),
+      "set exact.source = auto");
   FoundPairs found;
   if (world.rank() == 0) found = look_at_pairs(target, options);
   comm::broadcast(std::span(&found, 1), 0, world);

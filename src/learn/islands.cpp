@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/base/reproducible_sum.hpp"
 #include "twistor/base/stopwatch.hpp"
@@ -26,6 +27,14 @@ void scale_parts(std::vector<std::vector<double>>& parts, double factor) {
 }
 
 }  // namespace
+
+Conditional conditional(const smc::ConditionalProblem& problems, const exact::JointSampler* pairs,
+                        std::int64_t observations) {
+  TWISTOR_CHECK(pairs != nullptr, ErrorKind::config, "starting to learn",
+                "twist.condition learns from observations that are drawn, and the configuration names one",
+                "leave target.text, target.ids and target.class empty, or set twist.condition = none");
+  return {problems, *pairs, observations};
+}
 
 BatchSource Islands::source_of(const Island& island, const exact::Source& exact) const {
   return {island.given->problem(), length_, Shards(1, self_), exact, self_};

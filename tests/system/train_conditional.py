@@ -108,7 +108,7 @@ def refusals(folder):
         done = run(0, command, *CONFIG, *SMALL, f"--run.output={folder}/refused", *keys)
         expect(done.code == code and all(word in done.err for word in words), f"{command} {keys}: expected {code} and {words}, got {done}")
 
-    refused(["twist.condition = tokens", "names one", "target.ids"], "--target.text=cake")
+    refused(["twist.condition learns from", "names one", "target.ids"], "--target.text=cake")
     refused(["twist.condition = tokens needs", "target.beta = 1"], "--target.beta=2")
     refused(["twist.condition = tokens needs", "target.potential = continuation"], "--target.potential=contains", "--target.words=fox")
     refused(["twist.condition = class needs", "classifier"], "--twist.condition=class")

@@ -17,14 +17,11 @@
 namespace twistor::estimate {
 
 struct ObservationsOptions {
-  /// Of each observation's evaluation, whose seed and exact sample are its own. `known`, `enumerate` and
-  /// `save` follow from what is below.
+  /// Of each observation's evaluation, whose seed and exact sample are its own. `known` and `enumerate`
+  /// follow from `config`: a target is enumerated where all of them together have at most so many sequences.
   EvaluationOptions each;
+  Options config{};
   smc::ProposalOptions proposal{};
-  /// A target is enumerated if there are at most so many sequences V^T, which makes log Z exact; q too if
-  /// that is wished.
-  double most_enumerated = 0;
-  bool enumerate_q = true;
   /// As EvaluationOptions::save.
   std::function<void(const std::vector<Findings>&)> save{};
 };
