@@ -37,4 +37,9 @@ double per_step(const Batch& batch, double share) {
   return share / static_cast<double>(batch.request.n * batch.samples.T);
 }
 
+double per_step_of(const Batch& batch, std::int64_t i, double share) {
+  if (batch.weight.empty()) return per_step(batch, share);
+  return share * batch.weight[static_cast<std::size_t>(i)] / static_cast<double>(batch.samples.T);
+}
+
 }  // namespace twistor::learn

@@ -28,6 +28,7 @@ enum class Stream : std::uint16_t {
   sample_choice = 18,    ///< which particle of a population becomes a draw
   base_check = 19,       ///< the base model's samples beside those of `sample`
   lora_init = 20,        ///< first factors of low-rank additions
+  island = 21,           ///< seeds of the observations of an update or an evaluation
 };
 
 }  // namespace twistor

@@ -40,9 +40,13 @@ class Ctl final : public Objective {
       for (std::int64_t t = 0; t < T; ++t)
         on_score[q.samples.at(static_cast<std::int64_t>(i), t)] -= step * positives.weighted[i];
     out.on_score.push_back(std::move(on_score));
-    if (positives_.has_exact())
-      out.on_score.emplace_back(batches[1].samples.tokens.size(),
-                                -per_step(batches[1], positives.exact_share));
+    if (positives_.has_exact()) {
+      const smc::Population& p = batches[1].samples;
+      std::vector<double>& on_exact = out.on_score.emplace_back(p.tokens.size());
+      for (std::int64_t i = 0; i < p.size(); ++i)
+        for (std::int64_t t = 0; t < T; ++t)
+          on_exact[p.at(i, t)] = -per_step_of(batches[1], i, positives.exact_share);
+    }
     return out;
   }
 

@@ -40,7 +40,9 @@ class Dpg final : public Objective {
       const auto T = static_cast<double>(p.T);
       std::vector<double>& on_log_q = out.on_log_q.emplace_back(p.tokens.size());
       if (batch.request.source == Source::exact) {
-        on_log_q.assign(on_log_q.size(), -per_step(batch, positives.exact_share));
+        for (std::int64_t i = 0; i < p.size(); ++i)
+          for (std::int64_t t = 0; t < p.T; ++t)
+            on_log_q[p.at(i, t)] = -per_step_of(batch, i, positives.exact_share);
       } else {
         for (std::size_t i = 0; i < positives.weighted.size(); ++i)
           for (std::int64_t t = 0; t < p.T; ++t)

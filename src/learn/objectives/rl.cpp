@@ -54,11 +54,11 @@ class SoftQ final : public Objective {
 
   static void add_errors(const Batch& batch, std::span<const double> log_phi, Terms& out) {
     const smc::Population& p = batch.samples;
-    const double share = per_step(batch);
     const std::vector<double> next = log_next_psi(batch);
     std::vector<double>& on_score = out.on_score.emplace_back(p.tokens.size());
     for (std::int64_t i = 0; i < p.size(); ++i) {
       if (std::isinf(log_phi[static_cast<std::size_t>(i)])) continue;
+      const double share = per_step_of(batch, i);
       for (std::int64_t t = 0; t < p.T; ++t) {
         const double target = t + 1 < p.T ? next[p.at(i, t + 1)] : log_phi[static_cast<std::size_t>(i)];
         const double error = p.log_psi[p.at(i, t)] - target;

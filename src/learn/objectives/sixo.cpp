@@ -38,9 +38,9 @@ class Sixo final : public Objective {
     out.skipped = std::move(positives.skipped);
     for (const Batch& batch : batches) {
       if (batch.request.source == Source::base) {
-        add(batch, per_step(batch), -1, out);
+        add(batch, 1, -1, out);
       } else if (batch.request.source == Source::exact) {
-        add(batch, per_step(batch, positives.exact_share), 1, out);
+        add(batch, positives.exact_share, 1, out);
       } else {
         add_weighted(batch, positives.weighted, out);
       }
@@ -61,9 +61,9 @@ class Sixo final : public Objective {
         on_score[p.at(i, t)] = -w * sign * std::exp(log_sigmoid(-x));
       }
   }
-  static void add(const Batch& batch, double weight, int sign, Terms& out) {
+  static void add(const Batch& batch, double share, int sign, Terms& out) {
     add_each(
-        batch, [&](std::int64_t) { return weight; }, sign, out);
+        batch, [&](std::int64_t i) { return per_step_of(batch, i, share); }, sign, out);
   }
   static void add_weighted(const Batch& batch, std::span<const double> weighted, Terms& out) {
     const auto T = static_cast<double>(batch.samples.T);

@@ -63,6 +63,12 @@ std::vector<double> ContinuationPotential::log_phi(const Sequences& sequences) c
   return result;
 }
 
+std::unique_ptr<Potential> ContinuationPotential::given(std::span<const std::int64_t> observation) const {
+  if (beta_ != 1) return nullptr;  // a power of a probability is none
+  return std::make_unique<ContinuationPotential>(
+      lm_, std::vector<std::int64_t>(observation.begin(), observation.end()), beta_, n_together_);
+}
+
 std::string ContinuationPotential::description() const {
   return fmt::format("continuation: p0(o | s)^{} for a fixed o of {} tokens", beta_, observation_.size());
 }
