@@ -41,16 +41,16 @@ const std::vector<Description>& descriptions() {
        {"model", "prompt", "target", "twist", "smc", "train", "evaluate", "exact", "run"}},
       {"evaluate",
        "CONFIG [--section.key=value ...]",
-       "bounds of log Z and KL divergences of a checkpoint",
+       "bounds of log Z and KL divergences of a checkpoint, and of policies",
        true,
        true,
-       {"model", "prompt", "target", "twist", "smc", "evaluate", "exact", "run"}},
+       {"model", "prompt", "target", "twist", "smc", "policy", "evaluate", "exact", "run"}},
       {"sample",
        "CONFIG [--section.key=value ...]",
        "draw sequences of the target, with their weights",
        true,
        true,
-       {"model", "prompt", "target", "twist", "smc", "evaluate.checkpoint", "sample", "run"}},
+       {"model", "prompt", "target", "twist", "smc", "policy", "evaluate.checkpoint", "sample", "run"}},
       {"score-text",
        "CONFIG (--text S ... | --file F) [--json]",
        "print what the potential says of texts",
@@ -106,7 +106,7 @@ void add_field(po::options_description& options, const config::Field& field) {
 
 /// The options of the command, and keys of the configuration by sections: those that it reads, for --help, or
 /// all. A configuration serves several commands, so keys that this one does not read are no mistake.
-po::options_description make_options(const Description& command, bool with_all_keys) {
+po::options_description make_options(const Description& command, bool with_all_keys, Config defaults = {}) {
   constexpr unsigned width = 110;
   po::options_description options(width), own("Options", width);
   if (command.name == "tokenize" || command.name == "score") add_option(own, "text", "S", "the text");
@@ -135,7 +135,6 @@ po::options_description make_options(const Description& command, bool with_all_k
   own.add_options()("help", "print this");
   options.add(own);
   if (!command.is_configured) return options;
-  Config defaults;
   const config::Fields fields = fields_of(defaults);
   for (const std::string_view section : fields.sections()) {
     po::options_description group(fmt::format("[{}]", section), width);
@@ -163,8 +162,13 @@ struct Arguments {
   bool is_help = false;
 };
 
-Arguments split_arguments(std::span<const std::string> words, const Description& command,
-                          const po::options_description& options) {
+Arguments split_arguments(std::span<const std::string> words, const Description& command) {
+  std::vector<config::Override> named;  // "--policy.a.path" asks for the section [policy.a]
+  for (const std::string& word : words)
+    if (word.starts_with("--")) named.push_back({word.substr(2, word.find('=') - 2), {}});
+  Config any;
+  add_named_sections(any, {}, named);
+  const po::options_description options = make_options(command, true, any);
   // Boost refuses "--key=" but takes an empty word as the value of "--key".
   std::vector<std::string> split;
   for (const std::string& word : words) {
@@ -191,7 +195,6 @@ Arguments split_arguments(std::span<const std::string> words, const Description&
         TWISTOR_CHECK(!option.unregistered || is_key, ErrorKind::usage, reading,
                       fmt::format("unknown option --{}", option.string_key),
                       fmt::format("twistor {} --help lists the options", command.name));
-        Config any;
         if (is_key) (void)fields_of(any).require(option.string_key, reading);
         arguments.settings.push_back(
             {option.string_key, option.value.empty() ? std::string{} : option.value.front()});
@@ -298,7 +301,7 @@ CommandLine read_command_line(std::span<const std::string> words) {
   TWISTOR_CHECK(command != nullptr, ErrorKind::usage, reading, fmt::format("unknown command '{}'", words[0]),
                 usage());
 
-  const Arguments arguments = split_arguments(words.subspan(1), *command, make_options(*command, true));
+  const Arguments arguments = split_arguments(words.subspan(1), *command);
   if (arguments.is_help) return {help_of(*command), {}};
   const bool takes_many = command->name == "compare";
   TWISTOR_CHECK(

@@ -65,6 +65,7 @@ config::Fields fields_of(Config& config) {
   fields.add("target", config.target);
   fields.add("twist", config.twist);
   fields.add("smc", config.smc);
+  for (auto& [section, policy] : config.policies) fields.add(section, policy);
   fields.add("train", config.train);
   fields.add("evaluate", config.evaluate);
   fields.add("exact", config.exact);

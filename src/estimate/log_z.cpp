@@ -54,9 +54,12 @@ LogZ from_below(std::span<const Evaluation* const> evaluations) {
     for (const auto& [lower, mean] :
          {std::pair{"log_z.smc_lower", "log_z.smc_mean"}, std::pair{"log_z.sis_lower", "log_z.sis_mean"}}) {
       const double bound = (*e)[lower].mean;
-      if (std::isfinite(bound) && !(out.low >= bound)) out.low = bound;
+      if (std::isfinite(bound) && !(out.low >= bound)) {
+        out.low = bound;
+        out.method = LogZMethod::mean_z_hat;
+      }
       const Estimate& z = (*e)[mean];
-      if (!std::isfinite(z.mean)) continue;
+      if (!std::isfinite(z.mean) || e->known.may_cut_support) continue;
       if (std::isnan(out.value) || or_infinity(z.se) < or_infinity(out.se)) {
         out.value = z.mean;
         out.se = z.se;

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,10 +28,11 @@ struct NamedEstimate {
   std::vector<double> runs;  ///< of the bounds: the values by repeat. Lost by to_numbers()
   Interval range{};          ///< of divergences: what the range of log Z makes of it
   bool is_exact = false;     ///< a sum over all sequences, not an estimate
+  int column = 0;            ///< its place in tables with a row for each evaluation; 0: not shown
 
   [[nodiscard]] bool is_made() const { return value.n > 0; }
-  /// What must be said beside the number: "exact", "one exact sample", "lower bound", "upper bound"; else
-  /// empty.
+  /// What must be said beside the number: "exact", "one exact sample", "lower bound", "upper bound", "support
+  /// cut" where q gives no probability to an exact sample; else empty.
   [[nodiscard]] std::string_view note() const;
 };
 
@@ -86,7 +88,10 @@ void use_log_z(Evaluation& e, const LogZ& log_z);
 
 /// use_log_z() of the best for all of them: the columns of a run differ by their proposals alone. Null
 /// pointers do not count; means over observations keep each observation's own. *Local.*
-void share_log_z(std::initializer_list<Evaluation*> evaluations);
+void share_log_z(std::span<Evaluation* const> evaluations);
+inline void share_log_z(std::initializer_list<Evaluation*> evaluations) {
+  share_log_z(std::span(evaluations.begin(), evaluations.size()));
+}
 
 /// The scalars of an evaluation as they travel in checkpoints, PREFIX.NAME, and back: nothing if there is no
 /// evaluation of that prefix. What is not known is left out, so that no number is NaN; an estimate that they
