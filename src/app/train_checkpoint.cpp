@@ -36,6 +36,7 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
 
 void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
   if (session_.config().train.samples.positives == learn::Positives::weighted) return;
+  if (session_.pairs() != nullptr) return;  // each update draws its own
   learned_samples_ = exact::digest(samples);
   const std::string before = found_ ? found_->learned_samples : std::string{};
   TWISTOR_CHECK(

@@ -29,6 +29,7 @@ enum class Stream : std::uint16_t {
   base_check = 19,       ///< the base model's samples beside those of `sample`
   lora_init = 20,        ///< first factors of low-rank additions
   island = 21,           ///< seeds of the observations of an update or an evaluation
+  reroll = 22,           ///< where exact samples are cut, and what is drawn in the place of the rest
 };
 
 }  // namespace twistor
