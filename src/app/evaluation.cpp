@@ -89,7 +89,7 @@ report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> m
 
 void finish(const Session& session, report::Sinks& sinks, const estimate::Evaluation* base,
             const estimate::Evaluation* before, const estimate::Evaluation& after, const Counters& counters,
-            double total_seconds) {
+            double total_seconds, const std::string& positives) {
   std::optional<estimate::Evaluation> of_base, of_before;
   if (base != nullptr) of_base = *base;
   if (before != nullptr && before != base) of_before = *before;
@@ -116,7 +116,8 @@ void finish(const Session& session, report::Sinks& sinks, const estimate::Evalua
                         .folder = session.output(""),
                         .prompt = session.prompt(),
                         .special_tokens = session.whole_prompt().front,
-                        .special_tokens_rule = session.whole_prompt().rule};
+                        .special_tokens_rule = session.whole_prompt().rule,
+                        .positives = positives};
   sinks.finished(run);
 }
 

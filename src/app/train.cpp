@@ -16,6 +16,7 @@
 #include "twistor/comm/communicator.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/learn/checkpoint.hpp"
+#include "twistor/learn/positives.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
 
@@ -37,14 +38,17 @@ class Training {
         checkpoint_(session_),
         exact_(exact_samples()),
         source_(split(exact_, session_.config()).for_learning),
+        positives_(learn::settle_positives(session_.config().train.samples, train_options(session_.config()),
+                                           session_.exact_target(), source_.n, session_.world())),
         problem_(session_.problem()),
         twist_(session_.make_twist(session_.config().train.objective)),
         trainer_(problem_, *twist_,
-                 learn::make_objective(session_.config().train.objective, session_.config().train.samples),
-                 train_options(session_.config()), source_, session_.world()),
+                 learn::make_objective(session_.config().train.objective, positives_.options),
+                 positives_.train, source_, session_.world()),
         // Up to here nothing of an earlier run was replaced: all checks are done.
         earlier_(checkpoint_.resume(trainer_)),
         log_(session_, trainer_.n_updates()) {
+    if (session_.is_root() && !positives_.why.empty()) log_info("positives: " + positives_.why);
     const std::string& start = session_.config().train.course.start;
     if (trainer_.n_updates() == 0 && !start.empty())
       learn::start_from(config::output_path(start), session_.lm().fingerprint(), *twist_, session_.world());
@@ -55,7 +59,7 @@ class Training {
     take_best();
     forget_base(session_);
     finish(session_, log_.sinks(), base(), earlier_.first ? &*earlier_.first : nullptr, last_,
-           log_.counters(), watch_.seconds());
+           log_.counters(), watch_.seconds(), positives_.why);
     return 0;
   }
 
@@ -152,6 +156,7 @@ class Training {
   TrainCheckpoint checkpoint_;
   store::ExactSamples exact_;
   exact::Source source_;
+  learn::SettledPositives positives_;
   smc::Problem problem_;
   std::unique_ptr<twist::Trainable> twist_;
   learn::Trainer trainer_;

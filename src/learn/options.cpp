@@ -44,6 +44,7 @@ void TrainOptions::visit_keys(const config::Visitor& visit) {
   visit(
       learning(key("shards", "fixed parts of a batch, for the same sums on any number of ranks", {1, 65536})),
       &n_shards);
+  visit(learning(key("positive_ids", "a sequence with phi > 0, as token ids")), &known_positive);
 }
 
 double rate_factor(const TrainOptions& o, std::int64_t update) {

@@ -110,6 +110,7 @@ class SummaryFile final : public Sink {
       summary.add(name, nested);
     }
     summary.add("prompt", prompt_of(run));
+    if (!run.positives.empty()) summary.add("positives", run.positives);
     summary.add_json("config", run.config_json);
     JsonLine versions;
     for (const auto& [name, version] : run.versions) versions.add(name, version);

@@ -21,9 +21,10 @@ class SoftQ final : public Objective {
 
   std::vector<Request> wants() const override {
     std::vector<Request> out{{.source = Source::proposal, .n = options_.batch, .needs_log_q = true}};
-    if (!positives_.has_exact()) return out;
-    out.push_back(positives_.exact_request());
-    out.back().needs_log_q = true;
+    for (Request request : positives_.own_requests()) {
+      request.needs_log_q = true;
+      out.push_back(request);
+    }
     return out;
   }
 
@@ -54,11 +55,13 @@ class SoftQ final : public Objective {
 
   static void add_errors(const Batch& batch, std::span<const double> log_phi, Terms& out) {
     const smc::Population& p = batch.samples;
-    const double share = per_step(batch);
     const std::vector<double> next = log_next_psi(batch);
     std::vector<double>& on_score = out.on_score.emplace_back(p.tokens.size());
     for (std::int64_t i = 0; i < p.size(); ++i) {
       if (std::isinf(log_phi[static_cast<std::size_t>(i)])) continue;
+      const double share = is_population(batch.request.source)
+                               ? batch.weight[static_cast<std::size_t>(i)] / static_cast<double>(p.T)
+                               : per_step(batch);
       for (std::int64_t t = 0; t < p.T; ++t) {
         const double target = t + 1 < p.T ? next[p.at(i, t + 1)] : log_phi[static_cast<std::size_t>(i)];
         const double error = p.log_psi[p.at(i, t)] - target;
