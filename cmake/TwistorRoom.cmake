@@ -52,9 +52,11 @@ twistor_pch(twistor_pch LIBRARIES fmt::fmt LibTorch::cpu HEADERS ${TWISTOR_PCH_S
 twistor_pch(twistor_light_pch LIBRARIES fmt::fmt nlohmann_json::nlohmann_json HEADERS ${TWISTOR_PCH_STD} ${TWISTOR_PCH_LIGHT})
 
 # The sources of a room lie in its folder and in folders of it, one level down.
-# twistor_room(NAME [USES rooms...] [LIBRARIES public...] [PRIVATE_LIBRARIES ...] [EXCLUDE files...] [TENSORS])
+# UNITY: sources are compiled eight at a time (TWISTOR_UNITY), which halves the work where Torch's headers are most of it;
+# what they name in anonymous namespaces must then differ.
+# twistor_room(NAME [USES rooms...] [LIBRARIES public...] [PRIVATE_LIBRARIES ...] [EXCLUDE files...] [TENSORS] [UNITY])
 function(twistor_room name)
-  cmake_parse_arguments(ARG "TENSORS" "" "USES;LIBRARIES;PRIVATE_LIBRARIES;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(ARG "TENSORS;UNITY" "" "USES;LIBRARIES;PRIVATE_LIBRARIES;EXCLUDE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp ${PROJECT_SOURCE_DIR}/src/${name}/*/*.cpp)
   foreach(file IN LISTS ARG_EXCLUDE)
     list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/${name}/${file})
@@ -65,6 +67,9 @@ function(twistor_room name)
     target_link_libraries(twistor_${name} INTERFACE ${ARG_USES} ${ARG_LIBRARIES})
   else()
     add_library(twistor_${name} STATIC ${sources})
+    if(ARG_UNITY AND TWISTOR_UNITY)
+      set_target_properties(twistor_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    endif()
     target_link_libraries(twistor_${name} PUBLIC twistor_options ${ARG_USES} ${ARG_LIBRARIES}
       PRIVATE ${ARG_PRIVATE_LIBRARIES})
     if(ARG_TENSORS)

@@ -71,7 +71,7 @@ src/learn/positives.cpp|weight *= 1 - out.exact_share|weight *= 1
 src/learn/positives.cpp|batch.request.n * batch.samples.T|batch.request.n
 src/learn/objectives/ctl.cpp|-= step * positives.weighted[i]|+= step * positives.weighted[i]
 src/learn/objectives/ctl.cpp|1.0 / static_cast<double>(T)|1.0
-src/learn/positives.cpp|of_sequence[i] / static_cast<double>(batch.samples.T)|of_sequence[i]
+src/learn/positives.cpp|out[at] = weighted[at] / static_cast<double>(batch.samples.T)|out[at] = weighted[at]
 src/learn/batch.cpp|std::exp(particle.log_w - sweep.log_weight_sum)|std::exp(particle.log_phi)
 src/learn/batch.cpp|if (is_conditional && sweep.log_weight_sum != log_zero)|if (false)
 src/learn/objectives/sixo.cpp|on_score[p.at(i, t)] = -w * sign *|on_score[p.at(i, t)] = -w *

@@ -41,16 +41,16 @@ const std::vector<Description>& descriptions() {
        {"model", "prompt", "target", "twist", "smc", "train", "evaluate", "exact", "run"}},
       {"evaluate",
        "CONFIG [--section.key=value ...]",
-       "bounds of log Z and KL divergences of a checkpoint",
+       "bounds of log Z and KL divergences of a checkpoint, and of policies",
        true,
        true,
-       {"model", "prompt", "target", "twist", "smc", "evaluate", "exact", "run"}},
+       {"model", "prompt", "target", "twist", "smc", "policy", "evaluate", "exact", "run"}},
       {"sample",
        "CONFIG [--section.key=value ...]",
        "draw sequences of the target, with their weights",
        true,
        true,
-       {"model", "prompt", "target", "twist", "smc", "evaluate.checkpoint", "sample", "run"}},
+       {"model", "prompt", "target", "twist", "smc", "policy", "evaluate.checkpoint", "sample", "run"}},
       {"score-text",
        "CONFIG (--text S ... | --file F) [--json]",
        "print what the potential says of texts",
@@ -72,7 +72,7 @@ const Description* find_description(std::string_view name) {
   return found == descriptions().end() ? nullptr : &*found;
 }
 
-constexpr const char* doing = "reading the command line";
+constexpr const char* reading = "reading the command line";
 
 std::string usage() {
   std::string text = "usage: twistor COMMAND ...\n\n";
@@ -106,7 +106,7 @@ void add_field(po::options_description& options, const config::Field& field) {
 
 /// The options of the command, and keys of the configuration by sections: those that it reads, for --help, or
 /// all. A configuration serves several commands, so keys that this one does not read are no mistake.
-po::options_description make_options(const Description& command, bool with_all_keys) {
+po::options_description make_options(const Description& command, bool with_all_keys, Config defaults = {}) {
   constexpr unsigned width = 110;
   po::options_description options(width), own("Options", width);
   if (command.name == "tokenize" || command.name == "score") add_option(own, "text", "S", "the text");
@@ -135,7 +135,6 @@ po::options_description make_options(const Description& command, bool with_all_k
   own.add_options()("help", "print this");
   options.add(own);
   if (!command.is_configured) return options;
-  Config defaults;
   const config::Fields fields = fields_of(defaults);
   for (const std::string_view section : fields.sections()) {
     po::options_description group(fmt::format("[{}]", section), width);
@@ -163,8 +162,13 @@ struct Arguments {
   bool is_help = false;
 };
 
-Arguments split_arguments(std::span<const std::string> words, const Description& command,
-                          const po::options_description& options) {
+Arguments split_arguments(std::span<const std::string> words, const Description& command) {
+  std::vector<config::Override> named;  // "--policy.a.path" asks for the section [policy.a]
+  for (const std::string& word : words)
+    if (word.starts_with("--")) named.push_back({word.substr(2, word.find('=') - 2), {}});
+  Config any;
+  add_named_sections(any, {}, named);
+  const po::options_description options = make_options(command, true, any);
   // Boost refuses "--key=" but takes an empty word as the value of "--key".
   std::vector<std::string> split;
   for (const std::string& word : words) {
@@ -188,17 +192,16 @@ Arguments split_arguments(std::span<const std::string> words, const Description&
         arguments.is_help = true;
       } else {
         const bool is_key = command.is_configured && option.string_key.find('.') != std::string::npos;
-        TWISTOR_CHECK(!option.unregistered || is_key, ErrorKind::usage, doing,
+        TWISTOR_CHECK(!option.unregistered || is_key, ErrorKind::usage, reading,
                       fmt::format("unknown option --{}", option.string_key),
                       fmt::format("twistor {} --help lists the options", command.name));
-        Config any;
-        if (is_key) (void)fields_of(any).require(option.string_key, doing);
+        if (is_key) (void)fields_of(any).require(option.string_key, reading);
         arguments.settings.push_back(
             {option.string_key, option.value.empty() ? std::string{} : option.value.front()});
       }
     }
   } catch (const po::error& error) {
-    throw Error(ErrorKind::usage, doing, error.what(), fmt::format("twistor {} --help", command.name));
+    throw Error(ErrorKind::usage, reading, error.what(), fmt::format("twistor {} --help", command.name));
   }
   return arguments;
 }
@@ -207,7 +210,7 @@ Arguments split_arguments(std::span<const std::string> words, const Description&
 template <class Enum>
 void set_choice(const config::Override& setting, Enum& value) {
   const std::optional<Enum> found = find_name<Enum>(setting.value);
-  TWISTOR_CHECK(found.has_value(), ErrorKind::usage, doing,
+  TWISTOR_CHECK(found.has_value(), ErrorKind::usage, reading,
                 fmt::format("--{}: expected {}, got '{}'", setting.key, join_alternatives(choices_of<Enum>()),
                             setting.value));
   value = *found;
@@ -221,7 +224,7 @@ void set_option(const config::Override& setting, Invocation& invocation) {
     const std::string problem =
         config::assign(*fields_of(scratch).find("prompt.ids"), setting.value, config::ValueSyntax::verbatim);
     TWISTOR_CHECK(
-        problem.empty() && !scratch.prompt.ids.empty(), ErrorKind::usage, doing,
+        problem.empty() && !scratch.prompt.ids.empty(), ErrorKind::usage, reading,
         fmt::format("--ids: expected token ids separated by commas or blanks, got '{}'", setting.value));
     invocation.ids = scratch.prompt.ids;
   } else if (setting.key == "special") {
@@ -255,7 +258,7 @@ void read_configured(const Arguments& arguments, Invocation& invocation) {
   }
   TWISTOR_CHECK(
       invocation.command != "score-text" || invocation.texts.empty() != invocation.texts_file.empty(),
-      ErrorKind::usage, doing, "score-text needs --text, as often as you like, or else --file",
+      ErrorKind::usage, reading, "score-text needs --text, as often as you like, or else --file",
       "twistor score-text --help");
   invocation.config_file = arguments.files.front();
   invocation.config = load_config(invocation.config_file, keys);
@@ -282,27 +285,27 @@ void read_options(const Arguments& arguments, Invocation& invocation) {
   for (const config::Override& setting : arguments.settings) set_option(setting, invocation);
   invocation.path = config::output_path(arguments.files.front());
   const std::string hint = fmt::format("twistor {} --help", invocation.command);
-  TWISTOR_CHECK(invocation.command != "tokenize" || invocation.text.has_value(), ErrorKind::usage, doing,
+  TWISTOR_CHECK(invocation.command != "tokenize" || invocation.text.has_value(), ErrorKind::usage, reading,
                 "tokenize needs --text", hint);
   TWISTOR_CHECK(invocation.command != "score" || invocation.text.has_value() == invocation.ids.empty(),
-                ErrorKind::usage, doing, "score needs exactly one of --text and --ids", hint);
+                ErrorKind::usage, reading, "score needs exactly one of --text and --ids", hint);
 }
 
 }  // namespace
 
 CommandLine read_command_line(std::span<const std::string> words) {
-  TWISTOR_CHECK(!words.empty(), ErrorKind::usage, doing, "expected a command, got nothing", usage());
+  TWISTOR_CHECK(!words.empty(), ErrorKind::usage, reading, "expected a command, got nothing", usage());
   if (words[0] == "--help" || words[0] == "help") return {usage(), {}};
   if (words[0] == "--version") return {store::program_name() + "\n", {}};
   const Description* command = find_description(words[0]);
-  TWISTOR_CHECK(command != nullptr, ErrorKind::usage, doing, fmt::format("unknown command '{}'", words[0]),
+  TWISTOR_CHECK(command != nullptr, ErrorKind::usage, reading, fmt::format("unknown command '{}'", words[0]),
                 usage());
 
-  const Arguments arguments = split_arguments(words.subspan(1), *command, make_options(*command, true));
+  const Arguments arguments = split_arguments(words.subspan(1), *command);
   if (arguments.is_help) return {help_of(*command), {}};
   const bool takes_many = command->name == "compare";
   TWISTOR_CHECK(
-      takes_many ? !arguments.files.empty() : arguments.files.size() == 1, ErrorKind::usage, doing,
+      takes_many ? !arguments.files.empty() : arguments.files.size() == 1, ErrorKind::usage, reading,
       fmt::format("{} takes {}, got {}{}", command->name, takes_many ? "folders of runs" : "one file",
                   arguments.files.size(),
                   arguments.files.size() < 2 ? "" : fmt::format(": the second is '{}'", arguments.files[1])),

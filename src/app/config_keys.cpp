@@ -9,7 +9,7 @@ namespace {
 
 using config::choice, config::Choice, config::count_from, config::key, config::learning;
 
-constexpr config::Range tokens{1, 1048576};
+constexpr config::Range token_count{1, 1048576};
 
 }  // namespace
 
@@ -26,11 +26,11 @@ void PromptConfig::visit_keys(const config::Visitor& visit) {
 }
 
 void TargetConfig::visit_keys(const config::Visitor& visit) {
-  visit(key("length", "T, tokens to generate", tokens), &length);
+  visit(key("length", "T, tokens to generate", token_count), &length);
   PotentialOptions::visit_keys(visit);
   visit(key("stop_at_eos", "whether a generated end-of-text token ends the text"), &stop_at_eos);
   visit(key("end_token", "ids of the tokens that end a text, empty: as the model's files say"), &end_token);
-  visit(key("observation_length", "continuation: tokens to draw jointly where none are given", tokens),
+  visit(key("observation_length", "continuation: tokens to draw jointly where none are given", token_count),
         &observation_length);
 }
 
@@ -65,6 +65,7 @@ config::Fields fields_of(Config& config) {
   fields.add("target", config.target);
   fields.add("twist", config.twist);
   fields.add("smc", config.smc);
+  for (auto& [section, policy] : config.policies) fields.add(section, policy);
   fields.add("train", config.train);
   fields.add("evaluate", config.evaluate);
   fields.add("exact", config.exact);

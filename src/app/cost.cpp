@@ -39,7 +39,11 @@ void add_rejection(const Config& config, std::int64_t n_exact, std::vector<repor
 std::vector<report::Work> work_of_evaluation(const Config& config, std::int64_t n_exact) {
   std::vector<report::Work> work;
   add_rejection(config, n_exact, work);
-  work.push_back(evaluations(config.evaluate.base ? 2 : 1, n_exact, config));
+  const std::int64_t n_policies =
+      std::ranges::count_if(config.policies, [](const auto& policy) { return policy.second.is_given(); });
+  const std::int64_t n =
+      (config.evaluate.base ? 1 : 0) + (config.smc.draws_from_policy() ? 0 : 1) + n_policies;
+  work.push_back(evaluations(n, n_exact, config));
   return work;
 }
 

@@ -14,23 +14,32 @@ namespace twistor::app {
 int evaluate(const Invocation& invocation) {
   const Stopwatch watch;
   Session session(invocation.config, invocation.config_file);
-  const store::Checkpoint checkpoint = learn::load_checkpoint(twist_file(session), session.world());
-  require_fits(session, checkpoint, Purpose::use);
-  const auto twist = session.make_twist(checkpoint.objective);
-  learn::restore(*twist, checkpoint);
+  session.load_policies(invocation.config_file);
+  std::unique_ptr<twist::Trainable> twist;  // none where a policy is what is measured
+  store::Checkpoint checkpoint;
+  if (!session.config().smc.draws_from_policy()) {
+    checkpoint = learn::load_checkpoint(twist_file(session), session.world());
+    require_fits(session, checkpoint, Purpose::use);
+    twist = session.make_twist(checkpoint.objective);
+    learn::restore(*twist, checkpoint);
+  }
   say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
   const store::ExactSamples exact = session.exact_samples();
-  std::optional<estimate::Evaluation> base;
+  std::optional<estimate::Evaluation> base, result;
   if (session.config().evaluate.base) base = evaluate_base(session, exact);
-  const estimate::Evaluation result = evaluate_twist(session, *twist, checkpoint.update, exact);
+  if (twist != nullptr) result = evaluate_twist(session, *twist, checkpoint.update, exact);
+  std::vector<report::NamedEvaluation> policies = evaluate_policies(session, exact);
   forget_base(session);
   Counters mine;
-  if (base) mine.add(base->counters);
-  mine.add(result.counters);
+  for (const auto* const one : {&base, &result})
+    if (*one) mine.add((*one)->counters);
+  for (const report::NamedEvaluation& policy : policies) mine.add(policy.evaluation.counters);
   const auto before = estimate::evaluation_from_numbers(checkpoint.numbers, "before");
   if (session.is_root()) report::keep_earlier_results(session.output(""));
   report::Sinks sinks = make_sinks(session);
-  finish(session, sinks, base ? &*base : nullptr, before ? &*before : nullptr, result, mine, watch.seconds());
+  const estimate::Evaluation after = result ? *result : policies.front().evaluation;
+  finish(session, sinks, base ? &*base : nullptr, before ? &*before : nullptr, after, mine, watch.seconds(),
+         std::move(policies));
   return 0;
 }
 

@@ -34,6 +34,7 @@ estimate::Evaluation evaluate_proposal(const Session& session, const smc::Proble
   report::ProgressLine progress(session.progress());
   estimate::EvaluationOptions options;
   options.sweep = session.sweep_options();
+  if (proposal.is_policy()) options.sweep.trigger = smc::Trigger::never;
   options.repeats = config.repeats;
   options.samples = config.samples;
   options.known = known_target(session, exact);
@@ -73,6 +74,22 @@ estimate::Evaluation evaluate_base(const Session& session, const store::ExactSam
                            unfinished);
 }
 
+std::vector<report::NamedEvaluation> evaluate_policies(const Session& session,
+                                                       const store::ExactSamples& exact) {
+  const twist::NoTwist none(session.lm().vocab_size());
+  std::vector<report::NamedEvaluation> out;
+  for (const smc::LoadedPolicy& policy : session.policies()) {
+    const Unfinished unfinished(session, policy.name + ".partial.h5",
+                                work_key(session, policy.identity(), {}, exact));
+    out.push_back(
+        {policy.name, evaluate_proposal(session, session.problem(policy),
+                                        {*policy.models.base, none, policy.view()}, 0, exact, unfinished)});
+  }
+  for (const smc::LoadedPolicy& policy : session.policies())  // together: a run that goes on repeats none
+    Unfinished(session, policy.name + ".partial.h5", {}).remove();
+  return out;
+}
+
 void forget_base(const Session& session) {
   Unfinished(session, "base.partial.h5", {}).remove();
 }
@@ -89,18 +106,24 @@ report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> m
 
 void finish(const Session& session, report::Sinks& sinks, const estimate::Evaluation* base,
             const estimate::Evaluation* before, const estimate::Evaluation& after, const Counters& counters,
-            double total_seconds, const std::string& positives) {
+            double total_seconds, std::vector<report::NamedEvaluation> policies,
+            const std::string& positives) {
   std::optional<estimate::Evaluation> of_base, of_before;
   if (base != nullptr) of_base = *base;
   if (before != nullptr && before != base) of_before = *before;
   estimate::Evaluation last = after;
-  estimate::share_log_z({of_base ? &*of_base : nullptr, of_before ? &*of_before : nullptr, &last});
+  std::vector<estimate::Evaluation*> all{of_base ? &*of_base : nullptr, of_before ? &*of_before : nullptr,
+                                         &last};
+  for (report::NamedEvaluation& policy : policies) all.push_back(&policy.evaluation);
+  estimate::share_log_z(all);
   const estimate::Evaluation* const shown_base = of_base ? &*of_base : nullptr;
   const report::Run run{.base = shown_base,
                         .before = before == base ? shown_base
                                   : of_before    ? &*of_before
                                                  : nullptr,
                         .after = &last,
+                        .policies = std::move(policies),
+                        .is_after_policy = session.config().smc.draws_from_policy(),
                         .counters = comm::all_reduce(counters, session.world()),
                         .config_text = to_text(session.config()),
                         .config_json = to_json(session.config()),

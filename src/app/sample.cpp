@@ -35,6 +35,14 @@ struct LoadedTwist {
 /// *Collective over the world.* With q = p0 there need not be any checkpoint.
 LoadedTwist load_twist(Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
+  auto none = std::make_unique<twist::NoTwist>(session.lm().vocab_size());
+  if (session.config().smc.draws_from_policy()) {
+    TWISTOR_CHECK(session.policies().size() == 1, ErrorKind::config, "choosing a policy for `sample`",
+                  fmt::format("there are {}", session.policies().size()),
+                  "take the path or the adapter of all but one away, as --policy.path= does");
+    const std::string key = work_key(session, session.policies().front().identity(), {}, {});
+    return {std::move(none), key};
+  }
   const auto file = twist_file(session);
   std::int64_t is_there = 0;
   if (session.is_root())
@@ -43,9 +51,7 @@ LoadedTwist load_twist(Session& session) {
   if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && is_there == 0) {
     if (session.is_root())
       log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
-    auto none = std::make_unique<twist::NoTwist>(session.lm().vocab_size());
-    const std::string form = none->form();
-    return {std::move(none), work_key(session, form, {}, {})};
+    return {std::move(none), work_key(session, "none", {}, {})};
   }
   TWISTOR_CHECK(is_there != 0, ErrorKind::no_input, "loading the twist for `sample`",
                 fmt::format("there is no checkpoint {}", file.string()),
@@ -116,6 +122,7 @@ void write(const Session& session, const std::vector<report::SampleRow>& rows) {
 
 int sample(const Invocation& invocation) {
   Session session(invocation.config, invocation.config_file);
+  if (session.config().smc.draws_from_policy()) session.load_policies(invocation.config_file);
   const LoadedTwist loaded = load_twist(session);
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   say_cost(session, work_of_sampling(session.config()));

@@ -142,8 +142,26 @@ void Session::make_body(const std::filesystem::path& config_file) {
 }
 
 smc::Problem Session::problem() const {
+  if (!policies_.empty() && config_.smc.draws_from_policy()) return problem(policies_.front());
   if (twist_lm_ == nullptr) return base_problem();
   return smc::Problem{*twist_lm_, prompt_.ids, *potential_}.with_start();
+}
+
+void Session::load_policies(const std::filesystem::path& config_file) {
+  for (const auto& [section, options] : config_.policies) {
+    if (!options.is_given()) continue;
+    policies_.push_back(smc::load_policy(section, options,
+                                         {config_file,
+                                          config_.model.path,
+                                          {config_.model.dtype, weight_memory(), engine_},
+                                          {lm_, tokenizer_.get(), config_.model.padded_tokens,
+                                           static_cast<std::int64_t>(prompt_.ids.size())}}));
+    if (is_root()) log_info(policies_.back().description());
+  }
+}
+
+smc::Problem Session::problem(const smc::LoadedPolicy& policy) const {
+  return smc::Problem{*policy.models.base, prompt_.ids, *potential_}.with_start();
 }
 
 std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objective) {
@@ -178,17 +196,22 @@ std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objecti
 }
 
 smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
+  if (config_.smc.draws_from_policy()) {
+    TWISTOR_ASSERT(!policies_.empty(), "policies are loaded");
+    return {*policies_.front().models.base, twist, policies_.front().view()};
+  }
   return {twist_lm_ != nullptr ? *twist_lm_ : *lm_, twist, config_.smc.proposal};
 }
 
 smc::Proposal Session::make_base_proposal(const twist::NoTwist& none) const {
+  if (config_.smc.draws_from_policy()) return {*lm_, none, smc::ProposalKind::base};
   return {*lm_, none, config_.smc.proposal};
 }
 
 smc::SweepOptions Session::sweep_options() const {
   smc::SweepOptions options = config_.smc.sweep;
   options.length = config_.target.length;
-  if (!may_resample_) options.trigger = smc::Trigger::never;
+  if (!may_resample_ || config_.smc.draws_from_policy()) options.trigger = smc::Trigger::never;
   options.seed = config_.run.seed;
   return options;
 }

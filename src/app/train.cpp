@@ -59,7 +59,7 @@ class Training {
     take_best();
     forget_base(session_);
     finish(session_, log_.sinks(), base(), earlier_.first ? &*earlier_.first : nullptr, last_,
-           log_.counters(), watch_.seconds(), positives_.why);
+           log_.counters(), watch_.seconds(), {}, positives_.why);
     return 0;
   }
 
@@ -168,6 +168,9 @@ class Training {
 }  // namespace
 
 int train(const Invocation& invocation) {
+  TWISTOR_CHECK(!invocation.config.smc.draws_from_policy(), ErrorKind::config, "reading smc.proposal",
+                "it is policy, and `train` learns a twist from samples of p0 and of the twist itself",
+                "set smc.proposal = twisted; `evaluate` puts policies beside the twist all the same");
   const std::int64_t n_shards = invocation.config.train.trainer.n_shards;
   const comm::Communicator world = comm::Communicator::world();
   const std::string idle = learn::idle_ranks_notice(world.size(), n_shards);

@@ -14,7 +14,10 @@ void Differences::compare(std::string_view what, std::string_view stored, std::s
 
 void Differences::compare_key(std::string_view key) {
   const Field *stored = stored_.find(key), *wanted = wanted_.find(key);
-  TWISTOR_ASSERT(stored != nullptr && wanted != nullptr, fmt::format("there is a key {}", key));
+  TWISTOR_ASSERT(stored != nullptr || wanted != nullptr, fmt::format("there is a key {}", key));
+  if (stored == nullptr || wanted == nullptr)  // of a section with a name of its own
+    return add(key, stored == nullptr ? "not there" : format_value(*stored),
+               wanted == nullptr ? "not there" : format_value(*wanted));
   if (!is_equal(*stored, *wanted)) add(key, format_value(*stored), format_value(*wanted));
 }
 

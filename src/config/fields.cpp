@@ -34,7 +34,7 @@ std::string_view nearest_key(std::string_view wrong, const Fields& fields) {
   constexpr std::size_t longest = 64;  // of a name worth comparing; keeps the work bounded for any input
   if (wrong.size() > longest) return {};
   for (const Field& field : fields)  // the right name in the wrong section, or in none
-    if (wrong.substr(wrong.find('.') + 1) == field.about.name) return field.key;
+    if (wrong.substr(wrong.rfind('.') + 1) == field.about.name) return field.key;
   const auto distance = [&](const Field& field) { return edit_distance(wrong, field.key); };
   const auto nearest = std::min_element(fields.begin(), fields.end(), [&](const Field& a, const Field& b) {
     return distance(a) < distance(b);

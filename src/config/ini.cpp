@@ -24,6 +24,20 @@ void set(const Field& field, std::string_view value, ValueSyntax syntax, const s
                 "configs/reference.cfg explains every key");
 }
 
+/// "a" of "policy.a" or "policy.a.path"; empty if that is no section of the family.
+std::string_view name_in(std::string_view family, std::string_view section_or_key) {
+  if (!section_or_key.starts_with(family)) return {};
+  section_or_key.remove_prefix(family.size());
+  if (!section_or_key.starts_with('.')) return {};
+  section_or_key.remove_prefix(1);
+  const std::string_view name = section_or_key.substr(0, section_or_key.find('.'));
+  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  constexpr std::size_t longest = 64;
+  return name.size() <= longest && name.find_first_not_of(letters) == std::string_view::npos
+             ? name
+             : std::string_view{};
+}
+
 // "[name]" with perhaps a comment after it.
 std::string read_section(std::string_view line, const Fields& fields, const std::string& doing) {
   const std::size_t close = line.find(']');
@@ -41,6 +55,29 @@ std::string read_section(std::string_view line, const Fields& fields, const std:
 }
 
 }  // namespace
+
+std::set<std::string> named_sections(std::string_view family, std::string_view text,
+                                     std::span<const Override> overrides) {
+  std::set<std::string> names;
+  const auto add = [&](std::string_view name) {
+    if (!name.empty()) names.emplace(name);
+  };
+  // "policy.path" is a key of the section [policy], which has no name.
+  const auto add_key = [&](std::string_view key) {
+    if (std::ranges::count(key, '.') == 2) add(name_in(family, key));
+  };
+  while (!text.empty()) {
+    const std::string_view line = trim(take_line(text), blanks);
+    if (line.starts_with('[')) {
+      const std::string_view section = trim(line.substr(1, line.find(']') - 1), blanks);
+      if (std::ranges::count(section, '.') == 1) add(name_in(family, section));
+    } else {
+      add_key(trim(line.substr(0, line.find('=')), blanks));
+    }
+  }
+  for (const Override& given : overrides) add_key(given.key);
+  return names;
+}
 
 void read_text(std::string_view text, const std::string& name, const Fields& fields) {
   std::map<std::string_view, int> first_lines;  // where each key was set

@@ -46,6 +46,7 @@ std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Propo
   }
   KnownTarget known = options.known;
   known.n_exact = exact.n;
+  known.may_cut_support = proposal.may_cut_support();
   Evaluation e = make_evaluation(found, known);
   e.counters.add(counters);
   e.seconds = std::chrono::duration<double>(Clock::now() - begin).count();

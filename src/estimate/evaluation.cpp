@@ -16,8 +16,6 @@
 namespace twistor::estimate {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
 /// What one estimator makes. An estimate that cannot be made stays as it is here.
 struct Made {
   Estimate value;
@@ -118,26 +116,27 @@ Made kl_symmetrised(const Evaluation& e) {
 
 struct Estimator {
   std::string_view name, title;
-  int row;                                                // in tables; 0: not shown
+  int row;     // in tables whose columns are evaluations; 0: not shown
+  int column;  // in tables whose rows are evaluations; 0: not shown
   Made (*measured)(const Findings&, const KnownTarget&);  // pure, or null
   Made (*derived)(const Evaluation&) = nullptr;           // pure, or null
 };
 
 constexpr Estimator estimators[] = {
-    {"log_z.sis_lower", "log Z, SIS lower bound", 3, lower<&BoundRun::sis_lower>},
-    {"log_z.sis_upper", "log Z, SIS upper bound", 4, upper<&BoundRun::sis_upper>},
-    {"log_z.smc_lower", "log Z, SMC lower bound", 1, lower<&BoundRun::smc_lower>},
-    {"log_z.smc_upper", "log Z, SMC upper bound", 2, upper<&BoundRun::smc_upper>},
-    {"log_z.sis_mean", "log Z, mean of SIS runs", 0, log_mean_z<&BoundRun::sis_lower>},
-    {"log_z.smc_mean", "log Z, mean of SMC runs", 0, log_mean_z<&BoundRun::smc_lower>},
-    {"log_z.rejection", "log Z, rejection", 0, by_rejection},
-    {"kl.q_sigma", "KL(q || sigma)", 5, nullptr, kl_q_sigma},
-    {"kl.sigma_q", "KL(sigma || q)", 6, nullptr, kl_sigma_q},
-    {"kl.symmetrised", "KL, symmetrised", 0, nullptr, kl_symmetrised},
-    {"proposal.f_q", "F_q", 0, over_q<&ProposalSample::ratio, &ExactDivergences::f_q>},
-    {"proposal.g_q", "G_q", 0, g_q},
-    {"proposal.log_phi", "E_q[log phi]", 0, over_q<&ProposalSample::log_phi, &ExactDivergences::log_phi>},
-    {"proposal.kl_q_p0", "KL(q || p0)", 0, over_q<&ProposalSample::kl_q_p0, &ExactDivergences::kl_q_p0>},
+    {"log_z.sis_lower", "log Z, SIS lower bound", 3, 7, lower<&BoundRun::sis_lower>},
+    {"log_z.sis_upper", "log Z, SIS upper bound", 4, 8, upper<&BoundRun::sis_upper>},
+    {"log_z.smc_lower", "log Z, SMC lower bound", 1, 0, lower<&BoundRun::smc_lower>},
+    {"log_z.smc_upper", "log Z, SMC upper bound", 2, 0, upper<&BoundRun::smc_upper>},
+    {"log_z.sis_mean", "log Z, mean of SIS runs", 0, 0, log_mean_z<&BoundRun::sis_lower>},
+    {"log_z.smc_mean", "log Z, mean of SMC runs", 0, 0, log_mean_z<&BoundRun::smc_lower>},
+    {"log_z.rejection", "log Z, rejection", 0, 0, by_rejection},
+    {"kl.q_sigma", "KL(q || sigma)", 5, 1, nullptr, kl_q_sigma},
+    {"kl.sigma_q", "KL(sigma || q)", 6, 2, nullptr, kl_sigma_q},
+    {"kl.symmetrised", "KL, symmetrised", 0, 0, nullptr, kl_symmetrised},
+    {"proposal.f_q", "F_q", 0, 5, over_q<&ProposalSample::ratio, &ExactDivergences::f_q>},
+    {"proposal.g_q", "G_q", 0, 6, g_q},
+    {"proposal.log_phi", "E_q[log phi]", 0, 4, over_q<&ProposalSample::log_phi, &ExactDivergences::log_phi>},
+    {"proposal.kl_q_p0", "KL(q || p0)", 0, 3, over_q<&ProposalSample::kl_q_p0, &ExactDivergences::kl_q_p0>},
 };
 
 /// Over what is known of it; NaN if nothing is.
@@ -189,6 +188,8 @@ void for_each_row(E& e, Visit visit) {
 
 std::string_view NamedEstimate::note() const {
   if (!is_made()) return {};
+  if (value.mean == -log_zero && (name == "kl.sigma_q" || name == "proposal.g_q" || name.ends_with("_upper")))
+    return "support cut";
   if (is_exact) return "exact";
   if (value.n == 1 && (name.ends_with("_upper") || name == "proposal.g_q")) return "one exact sample";
   if (!name.starts_with("kl.") || std::isinf(value.mean)) return {};
@@ -214,7 +215,7 @@ void use_log_z(Evaluation& e, const LogZ& log_z) {
   }
 }
 
-void share_log_z(std::initializer_list<Evaluation*> evaluations) {
+void share_log_z(std::span<Evaluation* const> evaluations) {
   const std::vector<const Evaluation*> all(evaluations.begin(), evaluations.end());
   const LogZ best = best_log_z(all);
   for (Evaluation* e : evaluations)
@@ -228,14 +229,14 @@ Evaluation make_evaluation(const Findings& found, const KnownTarget& known) {
   for (const Estimator& estimator : estimators) {
     Made made = estimator.measured != nullptr ? estimator.measured(found, known) : Made{};
     e.estimates.push_back({estimator.name, estimator.title, estimator.row, made.value, std::move(made.runs),
-                           made.range, made.is_exact});
+                           made.range, made.is_exact, estimator.column});
   }
   const Evaluation* const alone[] = {&e};
   use_log_z(e, best_log_z(alone));
   const std::vector<double> smc_lower = column(runs, &BoundRun::smc_lower);
   const std::vector<double> smc_upper = column(runs, &BoundRun::smc_upper);
   e.certified_log_z = certified_log_z(smc_lower, smc_upper, known.n_exact);
-  if (known.is_event) e.probability = probability_of(smc_lower, smc_upper, known);
+  if (known.is_event && !known.may_cut_support) e.probability = probability_of(smc_lower, smc_upper, known);
   // A mean below zero is noise around a variance that is too small to be seen.
   if (const double v = mean_of(column(runs, &BoundRun::variance)); v > 0) e.genealogical_variance = v;
   if (runs.size() > 1) {
@@ -303,7 +304,8 @@ std::optional<Evaluation> evaluation_from_numbers(const std::map<std::string, do
          {number(name + ".mean"), number(name + ".se"), static_cast<std::int64_t>(number(name + ".n", 0))},
          {},
          {number(name + ".low"), number(name + ".high")},
-         number(name + ".exact", 0) == 1});
+         number(name + ".exact", 0) == 1,
+         estimator.column});
   }
   for_each_number(e, [&](const std::string& name, double& value) { value = number(name); });
   for_each_row(e, [&](const char* name, std::vector<double>& row) {

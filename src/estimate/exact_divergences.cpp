@@ -41,12 +41,15 @@ class Summer {
   /// Of all ranks. *Collective over world.*
   ExactDivergences sums(const comm::Communicator& world) {
     comm::all_reduce(std::span(sums_), world);
-    const std::int64_t forbidden = comm::all_reduce_max(std::int64_t{draws_forbidden_ ? 1 : 0}, world);
-    const bool is_finite = forbidden == 0;
-    return {.f_q = is_finite ? sums_[f].value() : log_zero,
-            .g_q = sums_[g].value(),
-            .log_phi = is_finite ? sums_[phi].value() : log_zero,
-            .kl_q_p0 = sums_[kl].value(),
+    const auto is_any = [&](bool here) {
+      return comm::all_reduce_max(std::int64_t{here ? 1 : 0}, world) != 0;
+    };
+    const bool forbidden = is_any(draws_forbidden_), impossible = is_any(draws_impossible_),
+               cut = is_any(is_support_cut_);
+    return {.f_q = forbidden || impossible ? log_zero : sums_[f].value(),
+            .g_q = cut ? -log_zero : sums_[g].value(),
+            .log_phi = forbidden ? log_zero : sums_[phi].value(),
+            .kl_q_p0 = impossible ? -log_zero : sums_[kl].value(),
             .mass = sums_[mass].value(),
             .n_sequences = static_cast<double>(comm::all_reduce_sum(n_sequences_, world))};
   }
@@ -83,13 +86,16 @@ class Summer {
   }
 
   /// The prefixes with one more token; pairs of p0 = 0 are struck from both lists.
-  static Prefixes continued(const Prefixes& prefixes, std::int64_t t, const smc::Draws& scored,
-                            std::vector<std::int64_t>& parents, std::vector<std::int64_t>& tokens) {
+  Prefixes continued(const Prefixes& prefixes, std::int64_t t, const smc::Draws& scored,
+                     std::vector<std::int64_t>& parents, std::vector<std::int64_t>& tokens) {
     Prefixes out;
     std::size_t n = 0;
     for (std::size_t j = 0; j < tokens.size(); ++j) {
-      if (!(scored.log_p0[j] > log_zero)) continue;
       const auto parent = static_cast<std::size_t>(parents[j]);
+      if (!(scored.log_p0[j] > log_zero)) {
+        draws_impossible_ |= std::exp(prefixes.log_q[parent] + scored.log_q[j]) > 0;
+        continue;
+      }
       const auto begin = prefixes.tokens.begin() + parents[j] * t;
       out.tokens.insert(out.tokens.end(), begin, begin + t);
       out.tokens.push_back(tokens[j]);
@@ -114,6 +120,10 @@ class Summer {
         draws_forbidden_ |= q > 0;
         continue;
       }
+      if (log_q == log_zero) {
+        is_support_cut_ = true;
+        continue;
+      }
       const double ratio = log_p0 + log_phi[i] - log_q;
       sums_[f].add(q > 0 ? q * ratio : 0.0);
       sums_[phi].add(q * log_phi[i]);
@@ -127,7 +137,9 @@ class Summer {
   double log_z_;
   std::array<FixedPointSum, n_sums> sums_{};
   std::int64_t n_sequences_ = 0;
-  bool draws_forbidden_ = false;
+  bool draws_forbidden_ = false;   // where phi = 0
+  bool draws_impossible_ = false;  // where p0 = 0
+  bool is_support_cut_ = false;    // q = 0 where sigma is not
 };
 
 /// First tokens that one rank takes at a time: enough sequences for a batch, and something for every rank.

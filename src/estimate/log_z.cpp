@@ -54,9 +54,12 @@ LogZ from_below(std::span<const Evaluation* const> evaluations) {
     for (const auto& [lower, mean] :
          {std::pair{"log_z.smc_lower", "log_z.smc_mean"}, std::pair{"log_z.sis_lower", "log_z.sis_mean"}}) {
       const double bound = (*e)[lower].mean;
-      if (std::isfinite(bound) && !(out.low >= bound)) out.low = bound;
+      if (std::isfinite(bound) && !(out.low >= bound)) {
+        out.low = bound;
+        out.method = LogZMethod::mean_z_hat;
+      }
       const Estimate& z = (*e)[mean];
-      if (!std::isfinite(z.mean)) continue;
+      if (!std::isfinite(z.mean) || e->known.may_cut_support) continue;
       if (std::isnan(out.value) || or_infinity(z.se) < or_infinity(out.se)) {
         out.value = z.mean;
         out.se = z.se;
@@ -104,7 +107,7 @@ LogZ best_log_z(std::span<const Evaluation* const> evaluations) {
   const auto first_known = [&](double KnownTarget::*member) {
     for (const Evaluation* e : evaluations)
       if (e != nullptr && !std::isnan(e->known.*member)) return e->known.*member;
-    return std::numeric_limits<double>::quiet_NaN();
+    return nan;
   };
   if (const double z = first_known(&KnownTarget::given_log_z); !std::isnan(z))
     return exactly(z, LogZMethod::given);

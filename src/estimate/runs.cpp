@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 
+#include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/smc/forced_pass.hpp"
@@ -60,6 +61,10 @@ class Repeat {
     if (is_sis) options.trigger = smc::Trigger::never;
     std::vector<std::int64_t> path;
     if (is_upper) path = exact_.sample(index_ % exact_.n);
+    if (is_upper && is_cut_off(path)) {
+      (is_sis ? out.sis_upper : out.smc_upper) = -log_zero;
+      return;
+    }
     const smc::Sweep sweep = this->sweep(options, which, path, counters);
     (is_upper ? is_sis ? out.sis_upper : out.smc_upper
      : is_sis ? out.sis_lower
@@ -73,6 +78,15 @@ class Repeat {
   }
 
  private:
+  /// Whether q cannot draw a path at all: a pinned particle's weight would be infinite, and Z_hat with it.
+  /// *Local*, the same on all ranks.
+  [[nodiscard]] bool is_cut_off(std::span<const std::int64_t> path) const {
+    if (!proposal_.may_cut_support()) return false;
+    const smc::ForcedPass pass =
+        smc::forced_pass(problem_, proposal_, static_cast<std::int64_t>(path.size()), path);
+    return std::ranges::find(pass.log_q, log_zero) != pass.log_q.end();
+  }
+
   /// An empty path pins nothing.
   smc::Sweep sweep(smc::SweepOptions options, std::uint64_t which, std::span<const std::int64_t> path,
                    smc::SweepCounters& counters) {

@@ -15,7 +15,6 @@
 namespace twistor::estimate {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr const char* averaging = "averaging samples";
 
 // The infinity that decides the mean, or 0 if there is none.

@@ -14,7 +14,7 @@
 namespace twistor::exact {
 namespace {
 
-void append(BaseSamples& all, const BaseSamples& part) {
+void join(BaseSamples& all, const BaseSamples& part) {
   all.tokens.insert(all.tokens.end(), part.tokens.begin(), part.tokens.end());
   all.log_p0.insert(all.log_p0.end(), part.log_p0.begin(), part.log_p0.end());
 }
@@ -75,7 +75,7 @@ BaseSamples BaseSampler::sample(std::int64_t T, std::span<const std::int64_t> in
   BaseSamples result;
   in_chunks(indices, [&](auto part) {
     Walk walk = start(part.size());
-    append(result, draw(walk, T, part, seed, stream));
+    join(result, draw(walk, T, part, seed, stream));
   });
   return result;
 }
@@ -87,8 +87,8 @@ JointDraws BaseSampler::joint(std::int64_t T, std::int64_t c, std::span<const st
   JointDraws result;
   in_chunks(indices, [&](auto part) {
     Walk walk = start(part.size());
-    append(result.sequences, draw(walk, T, part, seed, Stream::exact_tokens));
-    append(result.observations, draw(walk, c, part, seed, Stream::observation));
+    join(result.sequences, draw(walk, T, part, seed, Stream::exact_tokens));
+    join(result.observations, draw(walk, c, part, seed, Stream::observation));
   });
   return result;
 }

@@ -183,6 +183,12 @@ void read_rows_f32(const TensorInfo& tensor, std::int64_t row_begin, std::int64_
       "the file is damaged, or the model was saved after its training had diverged");
 }
 
+std::vector<float> read_f32(const TensorInfo& tensor) {
+  std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
+  read_rows_f32(tensor, 0, tensor.shape[0], out);
+  return out;
+}
+
 void read_rows_codes(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end,
                      std::span<std::int8_t> codes, std::span<float> scales, std::span<float> offsets) {
   const std::int64_t group = code_layout(tensor.type).group;

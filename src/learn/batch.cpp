@@ -211,6 +211,35 @@ Batch BatchSource::population(const Request& request, std::int64_t number, const
   return batch;
 }
 
+Batch BatchSource::expand(const Request& request, const twist::Trainable& twist, bool may_resample,
+                          std::uint64_t seed, smc::SweepCounters& counters) {
+  TWISTOR_ASSERT(exact_.n == 1, "one exact sample is expanded");
+  if (request.n == 1) return draw(request, 0, twist, seed, counters);
+  const smc::Proposal proposal(problem_.lm, twist, smc::ProposalKind::twisted);
+  smc::SweepOptions options;
+  options.particles = request.n;
+  options.length = length_;
+  options.trigger = may_resample ? smc::Trigger::every_step : smc::Trigger::never;
+  options.seed = derive_seed(seed, Stream::positives, 0);
+  const std::vector<std::int64_t> sample = exact_.sample(0);
+  smc::Sweep sweep = smc::sweep(problem_, proposal, options, world_, std::span(sample));
+  add_counters(counters, sweep.counters);
+  Batch batch{.request = request,
+              .samples = std::move(sweep.particles),
+              .log_phi = std::move(sweep.log_phi),
+              .hidden = {},
+              .log_z = std::numeric_limits<double>::quiet_NaN(),
+              .revision = problem_.lm.revision()};
+  for (const double log_w : batch.samples.log_w)
+    batch.weight.push_back(std::exp(log_w - sweep.log_weight_sum));
+  batch.samples.cache.reset();
+  const at::Tensor hidden = smc::hidden_states(problem_, length_, batch.samples.tokens);
+  for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(hidden.select(0, i));
+  if (request.needs_log_q) batch.log_q = batch.samples.log_q;
+  if (request.needs_value) add_values(batch, twist);
+  return batch;
+}
+
 Batch BatchSource::exact_samples(const Request& request, std::int64_t number, std::uint64_t seed) {
   const std::int64_t begin = shards_.begin_of_rank(request.n),
                      end = begin + shards_.begin(request.n, shards_.n_local);

@@ -2,10 +2,13 @@
 // The keys train.* of objectives and of the trainer.
 #include "twistor/learn/options.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "twistor/base/error.hpp"
 #include "twistor/config/make_key.hpp"
 
 namespace twistor::learn {
@@ -18,10 +21,26 @@ constexpr config::Range samples{1, most_particles};
 
 }  // namespace
 
+ObjectiveOptions ObjectiveOptions::per_observation() const {
+  const auto check = [&](std::int64_t n, const char* name) {
+    TWISTOR_CHECK(n % observations == 0, ErrorKind::config, "starting to learn",
+                  fmt::format("train.observations = {} observations cannot share train.{} = {} samples alike",
+                              observations, name, n),
+                  "make it a multiple");
+  };
+  check(batch, "batch");
+  if (positives != Positives::weighted) check(positive_batch, "positive_batch");
+  ObjectiveOptions out = *this;
+  out.batch /= observations;
+  out.positive_batch /= observations;
+  return out;
+}
+
 void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
   visit(learning(key("batch", "negative samples per update", samples)), &batch);
   visit(learning(key("positives", "where positive samples come from")), config::Choice(positives));
   visit(learning(key("positive_batch", "positive samples per update", samples)), &positive_batch);
+  visit(learning(key("observations", "conditional twists: observations per update", samples)), &observations);
   visit(learning(key("inner_epochs", "steps of Adam on each batch, 0: 4 for ppo, else 1", {0, 1000000})),
         &inner_epochs);
   visit(learning(key("anneal", "first updates in which phi may be annealed", config::count_from(0))),

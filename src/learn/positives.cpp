@@ -23,13 +23,15 @@ const Batch* find_batch(std::span<const Batch> batches, bool (*is_wanted)(Source
 }  // namespace
 
 std::vector<double> PositiveWeights::per_step(const Batch& batch) const {
-  const auto k = static_cast<std::size_t>(batch.samples.size());
-  if (batch.request.source == Source::exact)
-    return std::vector<double>(k, learn::per_step(batch, exact_share));
-  const std::vector<double>& of_sequence = is_population(batch.request.source) ? batch.weight : weighted;
-  std::vector<double> out(k);
-  for (std::size_t i = 0; i < of_sequence.size(); ++i)
-    out[i] = of_sequence[i] / static_cast<double>(batch.samples.T);
+  const std::int64_t k = batch.samples.size();
+  std::vector<double> out(static_cast<std::size_t>(k));
+  for (std::int64_t i = 0; i < k; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (batch.request.source != Source::proposal)
+      out[at] = per_step_of(batch, i, is_population(batch.request.source) ? 1 : exact_share);
+    else if (!weighted.empty())
+      out[at] = weighted[at] / static_cast<double>(batch.samples.T);
+  }
   return out;
 }
 
@@ -77,6 +79,11 @@ PositiveWeights PositiveSamples::weigh(std::span<const Batch> batches, std::int6
 
 double per_step(const Batch& batch, double share) {
   return share / static_cast<double>(batch.request.n * batch.samples.T);
+}
+
+double per_step_of(const Batch& batch, std::int64_t i, double share) {
+  if (batch.weight.empty()) return per_step(batch, share);
+  return share * batch.weight[static_cast<std::size_t>(i)] / static_cast<double>(batch.samples.T);
 }
 
 bool learns_from_exact(Positives positives, std::int64_t n) {

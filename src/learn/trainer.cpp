@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "gradient_sum.hpp"
+#include "islands.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/base/stopwatch.hpp"
@@ -47,6 +48,12 @@ void check_positive(const smc::Problem& problem, const TrainOptions& options) {
                 "name one that the model can write and the target accepts");
 }
 
+/// What stands for the exact samples of conditional learning, which come with their observations.
+const exact::Source& exact_of_each_observation() {
+  static const exact::Source one{1, {}};
+  return one;
+}
+
 }  // namespace
 
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
@@ -79,9 +86,33 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
   TWISTOR_ASSERT(twist.link() == objective_->link(), "a twist has the link that its objective learns");
 }
 
+Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
+                 const TrainOptions& options, const Conditional& conditional, const comm::Communicator& world)
+    : Trainer(problem, twist, std::move(objective), options, exact_of_each_observation(), world) {
+  for (const Request& request : objective_->wants())
+    TWISTOR_CHECK(
+        !is_population(request.source), ErrorKind::config, "starting to learn",
+        "a twist of many observations has a positive of each from its joint draw, and train.positives "
+        "asks for others",
+        "set train.positives = exact, weighted or both");
+  islands_ = std::make_unique<Islands>(conditional, options.length, shards_, world);
+  n_observations_ = conditional.observations;
+}
+
+Trainer::~Trainer() = default;
+
 UpdateReport Trainer::update() {
   UpdateReport report;
   const std::uint64_t seed = derive_seed(options_.seed, Stream::update, static_cast<std::uint64_t>(update_));
+  if (islands_ == nullptr)
+    update_whole(seed, report);
+  else
+    update_islands(seed, report);
+  ++update_;
+  return report;
+}
+
+void Trainer::update_whole(std::uint64_t seed, UpdateReport& report) {
   std::vector<Batch> batches = draw(seed, report);
   // What is reported is the batch under the twist that drew it.
   for (std::int64_t epoch = 0; epoch < objective_->inner_epochs(); ++epoch) {
@@ -96,10 +127,44 @@ UpdateReport Trainer::update() {
     complete(terms, batches);
     comm::all_reduce(std::span(&*terms.loss, 1), world_);
     if (epoch == 0) report.loss = terms.loss->value();
-    descend(batches, terms, report);
+    const auto pieces_of = [&](std::int64_t shard) {
+      std::vector<Piece> pieces;
+      for (std::size_t b = 0; b < batches.size(); ++b) {
+        const std::int64_t n = batches[b].request.n;
+        pieces.push_back({batches[b], terms, b, shards_.begin(n, shard), shards_.begin(n, shard + 1), {}});
+      }
+      return pieces;
+    };
+    descend(pieces_of, report);
   }
-  ++update_;
-  return report;
+}
+
+void Trainer::update_islands(std::uint64_t seed, UpdateReport& report) {
+  islands_->draw(*objective_, twist_, seed, report.times);
+  for (const Request& request : objective_->wants())
+    if (request.source != Source::exact || request.n > 1) n_samples_ += request.n * n_observations_;
+  for (std::int64_t epoch = 0; epoch < objective_->inner_epochs(); ++epoch) {
+    if (epoch > 0) timed(report.times.gradient_s, [&] { islands_->rescore(twist_); });
+    Islands::Summary summary =
+        islands_->terms(*objective_, twist_, update_,
+                        [this](Terms& terms, std::span<const Batch> batches) { complete(terms, batches); });
+    report.skipped = std::move(summary.skipped);
+    if (epoch == 0) {
+      report.log_z = summary.log_z;
+      report.numbers = std::move(summary.numbers);
+    }
+    if (!report.skipped.empty()) break;
+    if (epoch == 0) report.loss = summary.loss;
+    const auto pieces_of = [&](std::int64_t shard) {
+      std::vector<Piece> pieces;
+      for (const Island& island : islands_->of_shard(shard))
+        for (std::size_t b = 0; b < island.batches.size(); ++b)
+          pieces.push_back(
+              {island.batches[b], island.terms, b, 0, island.batches[b].request.n, island.observation});
+      return pieces;
+    };
+    descend(pieces_of, report);
+  }
 }
 
 std::vector<Batch> Trainer::draw(std::uint64_t seed, UpdateReport& report) {
@@ -144,13 +209,14 @@ void Trainer::complete(Terms& terms, std::span<const Batch> batches) const {
 
 /// Gradient of each shard; sum in a fixed tree and Adam, a few parameters at a time unless the whole
 /// gradient's length matters.
-void Trainer::descend(std::span<const Batch> batches, const Terms& terms, UpdateReport& report) {
+void Trainer::descend(const std::function<std::vector<Piece>(std::int64_t)>& pieces_of,
+                      UpdateReport& report) {
   UpdateTimes& times = report.times;
   const std::vector<twist::Parameter>& parameters = twist_.parameters();
   GradientSum gradient(parameters, shards_, world_);
   timed(times.gradient_s, [&] {
     for (std::int64_t s = 0; s < shards_.n_local; ++s)
-      shard_gradient(s, batches, terms, gradient.sink(static_cast<std::size_t>(s)));
+      shard_gradient(pieces_of(s), gradient.sink(static_cast<std::size_t>(s)));
   });
   ++adam_step_;
   std::vector<twist::GradientBlock> waiting;
@@ -187,18 +253,23 @@ void Trainer::clip(std::vector<twist::GradientBlock>& gradient, UpdateReport& re
     for (float& g : block.values) g *= factor;
 }
 
-void Trainer::shard_gradient(std::int64_t shard, std::span<const Batch> batches, const Terms& terms,
-                             const twist::GradientSink& sink) const {
+void Trainer::shard_gradient(std::span<const Piece> pieces, const twist::GradientSink& sink) const {
   std::vector<at::Tensor> hidden;
   std::vector<std::int64_t> tokens;
   std::vector<double> on_score, on_log_q, on_value;
-  for (std::size_t b = 0; b < batches.size(); ++b) {
-    const Batch& batch = batches[b];
-    const std::int64_t n = batch.request.n, T = batch.samples.T;
-    const std::int64_t begin = shards_.begin(n, shard), end = shards_.begin(n, shard + 1);
+  std::vector<twist::ObservedRows> observations;
+  for (const Piece& piece : pieces) {
+    const auto& [batch, terms, b, begin, end, observation] = piece;
+    const std::int64_t T = batch.samples.T;
+    if (!observation.empty()) {
+      const bool is_same =
+          !observations.empty() && observations.back().observation.data() == observation.data();
+      if (!is_same) observations.push_back({0, observation});
+      observations.back().n += (end - begin) * T;
+    }
     hidden.insert(hidden.end(), batch.hidden.begin() + begin, batch.hidden.begin() + end);
-    const auto append = [&](auto& out, const auto& values) {
-      out.insert(out.end(), values.begin() + begin * T, values.begin() + end * T);
+    const auto append = [from = begin * T, to = end * T](auto& out, const auto& values) {
+      out.insert(out.end(), values.begin() + from, values.begin() + to);
     };
     append(tokens, batch.samples.tokens);
     append(on_score, terms.on_score[b]);
@@ -206,8 +277,11 @@ void Trainer::shard_gradient(std::int64_t shard, std::span<const Batch> batches,
     append(on_value, terms.on_value[b]);
   }
   if (tokens.empty()) return;
-  twist::GradientTerms out{
-      .hidden = at::cat(hidden), .length = options_.length, .tokens = tokens, .on_score = on_score};
+  twist::GradientTerms out{.hidden = at::cat(hidden),
+                           .length = options_.length,
+                           .tokens = tokens,
+                           .on_score = on_score,
+                           .observations = observations};
   std::optional<smc::LogQRows> rows;
   if (std::ranges::any_of(on_log_q, [](double c) { return c != 0; })) {
     rows.emplace(problem_.lm, twist_, out.hidden, on_log_q);

@@ -18,10 +18,4 @@ std::string last_name(const format::TensorInfo& tensor) {
   return module.substr(module.rfind('.') + 1);
 }
 
-std::vector<float> read_all(const format::TensorInfo& tensor) {
-  std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
-  format::read_rows_f32(tensor, 0, tensor.shape[0], out);
-  return out;
-}
-
 }  // namespace twistor::model

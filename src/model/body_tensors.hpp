@@ -48,7 +48,4 @@ void for_each_tensor(Source& source, const F& f) {
 /// c_attn of it.
 [[nodiscard]] std::string last_name(const format::TensorInfo& tensor);
 
-/// The whole tensor as float32.
-[[nodiscard]] std::vector<float> read_all(const format::TensorInfo& tensor);
-
 }  // namespace twistor::model

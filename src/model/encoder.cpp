@@ -25,8 +25,8 @@ struct EncoderLayer {
 };
 
 /// Buffers of one pass.
-struct Workspace {
-  Workspace(std::int64_t n, const EncoderTraits& t)
+struct EncoderWorkspace {
+  EncoderWorkspace(std::int64_t n, const EncoderTraits& t)
       : x(size(n, t.width)),
         sum(size(n, t.width)),
         qkv(size(n, 3 * t.width)),
@@ -124,7 +124,7 @@ class PackedEncoder final : public Encoder {
     const std::int64_t d = width(), n = begins.back() - begins.front();
     std::vector<std::int64_t> rows(begins.size());
     std::ranges::transform(begins, rows.begin(), [&](std::int64_t row) { return row - begins.front(); });
-    Workspace work(n, source_.traits);
+    EncoderWorkspace work(n, source_.traits);
     embed(texts, begins, work);
     for (const EncoderLayer& layer : layers_) {
       apply(work.x, n, layer.qkv, work.qkv);
@@ -148,7 +148,7 @@ class PackedEncoder final : public Encoder {
                                       static_cast<std::size_t>(texts.length(i) * d)));
   }
 
-  void embed(const TokenTexts& texts, std::span<const std::int64_t> begins, Workspace& work) const {
+  void embed(const TokenTexts& texts, std::span<const std::int64_t> begins, EncoderWorkspace& work) const {
     const auto d = static_cast<std::size_t>(width());
     std::vector<float> part(d);
     const auto add = [&](const format::TensorInfo* table, std::int64_t row, std::span<float> out) {

@@ -37,7 +37,7 @@ struct EncoderFamily {
   Activation head_activation = &device::rows::tanh;
 };
 
-constexpr std::array known{
+constexpr std::array encoder_families{
     EncoderFamily{},
     EncoderFamily{.name = "RoBERTa",
                   .model_type = "roberta",
@@ -68,14 +68,14 @@ constexpr std::array known{
                   .head_activation = &device::rows::relu},
 };
 
-struct NamedActivation {
+struct EncoderActivation {
   std::string_view name;
   Activation function;
 };
-constexpr std::array activations{NamedActivation{"gelu", &device::rows::gelu_erf},
-                                 NamedActivation{"gelu_new", &device::rows::gelu_tanh},
-                                 NamedActivation{"gelu_pytorch_tanh", &device::rows::gelu_tanh},
-                                 NamedActivation{"relu", &device::rows::relu}};
+constexpr std::array encoder_activations{EncoderActivation{"gelu", &device::rows::gelu_erf},
+                                         EncoderActivation{"gelu_new", &device::rows::gelu_tanh},
+                                         EncoderActivation{"gelu_pytorch_tanh", &device::rows::gelu_tanh},
+                                         EncoderActivation{"relu", &device::rows::relu}};
 
 template <class Table, class Name>
 std::string names_of(const Table& table, Name name) {
@@ -86,17 +86,17 @@ std::string names_of(const Table& table, Name name) {
 
 const EncoderFamily& find_family(const format::JsonView& config) {
   const format::JsonView type = config.at("model_type");
-  for (const EncoderFamily& family : known)
+  for (const EncoderFamily& family : encoder_families)
     if (family.model_type == type.string()) return family;
   type.fail("the encoder family \"" + type.string() + "\" is not supported",
-            "supported: " + names_of(known, &EncoderFamily::model_type));
+            "supported: " + names_of(encoder_families, &EncoderFamily::model_type));
 }
 
 Activation read_activation(const format::JsonView& name) {
-  for (const NamedActivation& activation : activations)
+  for (const EncoderActivation& activation : encoder_activations)
     if (activation.name == name.string()) return activation.function;
   name.fail("the activation \"" + name.string() + "\" is not supported",
-            "supported: " + names_of(activations, &NamedActivation::name));
+            "supported: " + names_of(encoder_activations, &EncoderActivation::name));
 }
 
 /// Keys that would change the outputs in ways that are not implemented.

@@ -13,16 +13,17 @@ namespace twistor::model {
 namespace {
 
 /// The names under which one layout keeps the tensors.
-struct Names {
+struct NeoxNames {
   const char *embedding, *final_norm, *head, *layer;
   const char *attention_norm, *mlp_norm, *qkv, *out, *up, *down;
 };
-constexpr Names hf_names{
+constexpr NeoxNames neox_hf_names{
     "embed_in.weight",   "final_layer_norm",         "embed_out.weight",          "layers.{}.",
     "input_layernorm",   "post_attention_layernorm", "attention.query_key_value", "attention.dense",
     "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"};
-constexpr Names gguf_names{"token_embd.weight", "output_norm", "output.weight", "blk.{}.", "attn_norm",
-                           "ffn_norm",          "attn_qkv",    "attn_output",   "ffn_up",  "ffn_down"};
+constexpr NeoxNames neox_gguf_names{
+    "token_embd.weight", "output_norm", "output.weight", "blk.{}.", "attn_norm",
+    "ffn_norm",          "attn_qkv",    "attn_output",   "ffn_up",  "ffn_down"};
 
 /// The stored matrix keeps query, key and value of one head together; here come all queries, all keys, all
 /// values.
@@ -36,7 +37,7 @@ std::vector<MatrixSource::Part> unfused(const MatrixSource::Part& fused, const D
 }
 
 /// All but positions and head. `is_fused_by_head`: see unfused().
-void find_tensors(TensorSearch& search, DecoderSource& s, const std::string& prefix, const Names& names,
+void find_tensors(TensorSearch& search, DecoderSource& s, const std::string& prefix, const NeoxNames& names,
                   bool has_attention_bias, bool is_fused_by_head) {
   const DecoderTraits& t = s.traits;
   const std::int64_t d = t.width;
@@ -77,7 +78,7 @@ void read_sizes(GgufKeys& keys, const format::WeightFile& file, DecoderTraits& t
   t.feed_forward = keys.size("feed_forward_length", most_width);
   t.context = keys.size("context_length", most_tokens);
   t.norm_eps = keys.positive("attention.layer_norm_epsilon");
-  t.vocab_size = vocabulary_of(keys, file, gguf_names.embedding);
+  t.vocab_size = vocabulary_of(keys, file, neox_gguf_names.embedding);
   keys.ignore({"tensor_data_layout"});
 }
 
@@ -87,10 +88,10 @@ DecoderSource source_from_gguf(const GgufKeys& keys, WeightFilePtr file, Decoder
   s.traits = std::move(traits);
   s.file = std::move(file);
   TensorSearch search(*s.file);
-  find_tensors(search, s, "", gguf_names, true, false);
+  find_tensors(search, s, "", neox_gguf_names, true, false);
   if (s.traits.position == PositionKind::learned)
     s.positions = search.need("position_embd.weight", {s.traits.context, s.traits.width});
-  s.head = search.find(gguf_names.head, {s.traits.vocab_size, s.traits.width});
+  s.head = search.find(neox_gguf_names.head, {s.traits.vocab_size, s.traits.width});
   search.finish();
   return s;
 }
@@ -119,9 +120,9 @@ DecoderSource gpt_neox_from_config(const format::JsonView& config, WeightFilePtr
                either(config, "rotary_pct", "partial_rotary_factor", 0.25), true});
   s.file = std::move(file);
   TensorSearch search(*s.file);
-  const std::string prefix = prefix_of(*s.file, {"gpt_neox.", ""}, hf_names.embedding);
-  find_tensors(search, s, prefix, hf_names, flag(config, "attention_bias", true), true);
-  s.head = find_head(search, *s.file, hf_names.head, s, flag(config, "tie_word_embeddings", false));
+  const std::string prefix = prefix_of(*s.file, {"gpt_neox.", ""}, neox_hf_names.embedding);
+  find_tensors(search, s, prefix, neox_hf_names, flag(config, "attention_bias", true), true);
+  s.head = find_head(search, *s.file, neox_hf_names.head, s, flag(config, "tie_word_embeddings", false));
   search.finish();
   return s;
 }

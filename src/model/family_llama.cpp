@@ -12,25 +12,26 @@ namespace twistor::model {
 namespace {
 
 /// The names under which one layout keeps the tensors of a Llama.
-struct Names {
+struct LlamaNames {
   const char *embedding, *final_norm, *head, *layer;
   const char *attention_norm, *mlp_norm, *q, *k, *v, *out, *gate, *up, *down;
   const char *attention_post_norm = nullptr, *mlp_post_norm = nullptr;  // where the family has them
 };
-constexpr Names hf_names{"embed_tokens.weight", "norm",
-                         "lm_head.weight",      "layers.{}.",
-                         "input_layernorm",     "post_attention_layernorm",
-                         "self_attn.q_proj",    "self_attn.k_proj",
-                         "self_attn.v_proj",    "self_attn.o_proj",
-                         "mlp.gate_proj",       "mlp.up_proj",
-                         "mlp.down_proj"};
-constexpr Names gguf_names{"token_embd.weight", "output_norm", "output.weight", "blk.{}.", "attn_norm",
-                           "ffn_norm",          "attn_q",      "attn_k",        "attn_v",  "attn_output",
-                           "ffn_gate",          "ffn_up",      "ffn_down"};
+constexpr LlamaNames llama_hf_names{"embed_tokens.weight", "norm",
+                                    "lm_head.weight",      "layers.{}.",
+                                    "input_layernorm",     "post_attention_layernorm",
+                                    "self_attn.q_proj",    "self_attn.k_proj",
+                                    "self_attn.v_proj",    "self_attn.o_proj",
+                                    "mlp.gate_proj",       "mlp.up_proj",
+                                    "mlp.down_proj"};
+constexpr LlamaNames llama_gguf_names{
+    "token_embd.weight", "output_norm", "output.weight", "blk.{}.", "attn_norm",
+    "ffn_norm",          "attn_q",      "attn_k",        "attn_v",  "attn_output",
+    "ffn_gate",          "ffn_up",      "ffn_down"};
 
 /// Gemma 2 has norms before and after both branches; the name of one changes its place.
-constexpr Names gemma2_names() {
-  Names names = hf_names;
+constexpr LlamaNames gemma2_names() {
+  LlamaNames names = llama_hf_names;
   names.mlp_norm = "pre_feedforward_layernorm";
   names.attention_post_norm = "post_attention_layernorm";
   names.mlp_post_norm = "post_feedforward_layernorm";
@@ -51,7 +52,7 @@ struct Habits {
 };
 
 LayerSource find_layer(TensorSearch& search, const DecoderTraits& t, const std::string& at,
-                       const Names& names, const Habits& habits) {
+                       const LlamaNames& names, const Habits& habits) {
   const std::int64_t d = t.width, q = t.n_heads * t.head_size, kv = t.n_kv_heads * t.head_size,
                      inner = t.feed_forward;
   const Biases& biases = habits.biases;
@@ -80,7 +81,7 @@ LayerSource find_layer(TensorSearch& search, const DecoderTraits& t, const std::
 }
 
 /// All but the head.
-void find_tensors(TensorSearch& search, DecoderSource& s, const std::string& prefix, const Names& names,
+void find_tensors(TensorSearch& search, DecoderSource& s, const std::string& prefix, const LlamaNames& names,
                   const Habits& habits) {
   const DecoderTraits& t = s.traits;
   s.embedding = search.need(prefix + names.embedding, {t.vocab_size, t.width});
@@ -128,7 +129,7 @@ DecoderTraits traits_from_config(const format::JsonView& config, std::string fam
 }
 
 DecoderSource source_from_config(const format::JsonView& config, WeightFilePtr file, DecoderTraits traits,
-                                 const Habits& habits, const Names& names = hf_names) {
+                                 const Habits& habits, const LlamaNames& names = llama_hf_names) {
   DecoderSource s;
   s.traits = std::move(traits);
   s.file = std::move(file);
@@ -209,7 +210,7 @@ DecoderTraits traits_from_gguf(GgufKeys& keys, const format::WeightFile& file, s
               fmt::format("is {}, expected that of keys, {}", *value_size, t.head_size));
   t.norm_eps = keys.positive("attention.layer_norm_rms_epsilon");
   t.rotary = rotary_from_gguf(keys, file, t.head_size);
-  t.vocab_size = vocabulary_of(keys, file, gguf_names.embedding);
+  t.vocab_size = vocabulary_of(keys, file, llama_gguf_names.embedding);
   keys.ignore({"tensor_data_layout"});
   return t;
 }
@@ -224,8 +225,8 @@ DecoderSource source_from_gguf(const GgufKeys& keys, WeightFilePtr file, Decoder
   const Biases biases{needs_qkv_bias || has("blk.0.attn_q.bias"), has("blk.0.attn_output.bias"),
                       has("blk.0.ffn_down.bias")};
   TensorSearch search(*s.file);
-  find_tensors(search, s, "", gguf_names, {biases, {}});
-  s.head = search.find(gguf_names.head, {s.traits.vocab_size, s.traits.width});
+  find_tensors(search, s, "", llama_gguf_names, {biases, {}});
+  s.head = search.find(llama_gguf_names.head, {s.traits.vocab_size, s.traits.width});
   search.finish();
   return s;
 }

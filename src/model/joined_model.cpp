@@ -125,6 +125,7 @@ JoinedModel::JoinedModel(std::vector<std::shared_ptr<const LanguageModel>> membe
       distinct_.push_back(member);
     }
     columns_.push_back(of_distinct[index]);
+    index_.push_back(index);
   }
 }
 
@@ -190,6 +191,12 @@ std::shared_ptr<const LanguageModel> join(std::shared_ptr<const LanguageModel> l
       std::vector<std::shared_ptr<const LanguageModel>>{base, std::move(other)});
   if (!lm->end_rule().can_end()) return both;
   return std::make_shared<AbsorbingModel>(std::move(both), lm->end_rule(), n_prompt);
+}
+
+void MemberModel::logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
+                         at::Tensor& out) const {
+  const Columns own = joined_->columns(member_);
+  joined_->member(member_).logits(hidden.narrow(1, own.begin, own.size), v_begin, v_end, out);
 }
 
 }  // namespace twistor::model

@@ -48,9 +48,7 @@ std::vector<float> read_floats(const std::vector<format::TensorInfo>& tensors, c
                 fmt::format("tensor \"{}\": expected {} dimensions, the first of {} classes, got shape [{}]",
                             name, n_dimensions, n, fmt::join(found->shape, ", ")),
                 made_by);
-  std::vector<float> out(static_cast<std::size_t>(found->numel()));
-  format::read_rows_f32(*found, 0, found->shape[0], out);
-  return out;
+  return format::read_f32(*found);
 }
 
 }  // namespace

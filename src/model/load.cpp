@@ -6,7 +6,10 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
+#include "adapter_file.hpp"
 #include "families.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
@@ -118,7 +121,11 @@ DecoderSource open_decoder(const std::filesystem::path& path) {
 
 std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
                                                    const LoadOptions& options) {
-  return make_decoder(open_decoder(path), options);
+  DecoderSource source = open_decoder(path);
+  std::optional<MergedAdapter> merged;
+  if (!options.adapter.empty()) merged.emplace(source, options.adapter, options.memory.is_writer);
+  if (options.is_precision_told) source.fingerprint += fmt::format(":{}", name_of(options.precision));
+  return make_decoder(std::move(source), options);
 }
 
 }  // namespace twistor::model

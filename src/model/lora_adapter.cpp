@@ -6,24 +6,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <initializer_list>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string_view>
 
+#include "adapter_file.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/base/mapped_file.hpp"
-#include "twistor/format/json_file.hpp"
-#include "twistor/format/quote.hpp"
 #include "twistor/format/safetensors_writer.hpp"
-#include "twistor/format/weight_formats.hpp"
 
 namespace twistor::model {
 namespace {
-
-constexpr std::string_view wrapper = "base_model.model.";  // PEFT's, around all names
 
 void require_hugging_face(const AdapterBase& base, const std::string& doing) {
   TWISTOR_CHECK(
@@ -32,68 +24,29 @@ void require_hugging_face(const AdapterBase& base, const std::string& doing) {
       "give model.path the model's folder in Hugging Face's layout");
 }
 
-bool is_empty(const format::JsonView& value, const nlohmann::json& raw) {
-  return value.is_array() || value.is_object() ? raw.empty() : false;
-}
-
-/// Refuses what would change the outputs and is not done here.
-void refuse_other_kinds(const format::JsonView& config) {
-  const auto type = config.at("peft_type");
-  if (type.string() != "LORA")
-    type.fail("the adapter is of the kind " + format::quote(type.string()), "LORA is supported");
-  for (const char* key : {"use_dora", "lora_bias", "use_qalora", "use_bdlora"})
-    if (const auto found = config.find(key); found && found->boolean())
-      found->fail("adapters with it are not supported", "make the adapter without it");
-  if (const auto bias = config.find("bias"); bias && bias->string() != "none")
-    bias->fail("biases that an adapter changes are not supported", "make the adapter with bias = none");
-  for (const char* key : {"modules_to_save", "rank_pattern", "alpha_pattern", "layer_replication",
-                          "target_parameters", "trainable_token_indices", "alora_invocation_tokens"})
-    if (const auto found = config.find(key); found && !is_empty(*found, config.object()[key]))
-      found->fail("adapters with it are not supported", "make the adapter without it");
-}
-
 /// Rank and scale must be those of the body.
-void check_config(const format::JsonView& config, const LoraOptions& options, const std::string& doing) {
-  refuse_other_kinds(config);
-  const std::int64_t rank = config.at("r").integer(1);
-  double alpha = config.at("lora_alpha").number();
-  if (const auto root = config.find("use_rslora"); root && root->boolean())
-    alpha *= std::sqrt(static_cast<double>(rank));  // its scale is alpha / sqrt(rank)
-  TWISTOR_CHECK(rank == options.rank && std::abs(alpha - options.alpha) <= 1e-9 * options.alpha,
-                ErrorKind::config, doing,
-                fmt::format("its rank is {} and its alpha {}, this run's are {} and {}", rank, alpha,
-                            options.rank, options.alpha),
-                fmt::format("set twist.lora_rank = {} and twist.lora_alpha = {}", rank, alpha));
-}
-
-/// Whether the file's name of a tensor is that of ours, whose root may be missing.
-bool is_name_of(std::string_view theirs, const std::string& ours) {
-  return theirs.starts_with(wrapper) &&
-         (theirs.substr(wrapper.size()) == ours || theirs.ends_with("." + ours));
-}
-
-/// As the configuration has them, in order: a list, or one expression that PEFT takes as a pattern.
-std::string targets_of(const format::JsonView& config) {
-  const format::JsonView targets = config.at("target_modules");
-  if (!targets.is_array()) return targets.string();
-  std::set<std::string> names;
-  for (std::size_t i = 0; i < targets.array_size(); ++i) names.insert(targets.item(i).string());
-  return fmt::format("{}", fmt::join(names, ", "));
+void check_rank(const AdapterFile& adapter, const LoraOptions& options, const std::string& doing) {
+  TWISTOR_CHECK(
+      adapter.rank == options.rank && std::abs(adapter.alpha - options.alpha) <= 1e-9 * options.alpha,
+      ErrorKind::config, doing,
+      fmt::format("its rank is {} and its alpha {}, this run's are {} and {}", adapter.rank, adapter.alpha,
+                  options.rank, options.alpha),
+      fmt::format("set twist.lora_rank = {} and twist.lora_alpha = {}", adapter.rank, adapter.alpha));
 }
 
 /// The matrices that the adapter has must be those of the body.
-void check_matrices(const std::vector<format::TensorInfo>& theirs, const std::vector<LearnedTensor>& ours,
-                    const std::string& targets, const std::string& doing) {
+void check_matrices(const AdapterFile& adapter, const std::vector<LearnedTensor>& ours,
+                    const std::string& doing) {
   const auto has = [&](const format::TensorInfo& t) {
     return std::ranges::any_of(ours, [&](const LearnedTensor& o) { return is_name_of(t.name, o.name); });
   };
-  const std::string hint = fmt::format("set twist.lora_targets = {}", targets);
-  for (const format::TensorInfo& t : theirs)
+  const std::string hint = fmt::format("set twist.lora_targets = {}", adapter.targets);
+  for (const format::TensorInfo& t : adapter.tensors)
     TWISTOR_CHECK(has(t), ErrorKind::config, doing,
                   fmt::format("it has {}, and this run's body has no such addition", t.name), hint);
   for (const LearnedTensor& o : ours)
-    TWISTOR_CHECK(std::ranges::any_of(theirs, [&](const auto& t) { return is_name_of(t.name, o.name); }),
-                  ErrorKind::config, doing, fmt::format("it lacks {}{}", wrapper, o.name), hint);
+    TWISTOR_CHECK(adapter.find(o.name) != nullptr, ErrorKind::config, doing,
+                  fmt::format("it lacks {}{}", adapter_prefix, o.name), hint);
 }
 
 }  // namespace
@@ -104,20 +57,12 @@ std::vector<LearnedTensor> read_lora_adapter(const std::filesystem::path& folder
   TWISTOR_CHECK(body.lora() != nullptr, ErrorKind::config, doing, "this run's body has no low-rank additions",
                 "set twist.body = lora");
   require_hugging_face(body.adapter_base(), doing);
-  const std::filesystem::path weights = folder / "adapter_model.safetensors";
-  TWISTOR_CHECK(
-      std::filesystem::exists(weights), ErrorKind::no_input, doing,
-      "there is no adapter_model.safetensors in it",
-      "twist.adapter is a folder that PEFT's save_pretrained() wrote; pickled files (.bin) are not read");
-  const format::JsonFile config(folder / "adapter_config.json");
-  check_config(config.view(), *body.lora(), doing);
-  const MappedFile file(weights);
-  const std::vector<format::TensorInfo> theirs = format::parse_safetensors(file.bytes(), weights.string());
+  const AdapterFile adapter = open_adapter(folder);
+  check_rank(adapter, *body.lora(), doing);
   std::vector<LearnedTensor> ours = body.tensors();
-  check_matrices(theirs, ours, targets_of(config.view()), doing);
+  check_matrices(adapter, ours, doing);
   for (LearnedTensor& o : ours) {
-    const format::TensorInfo& t =
-        *std::ranges::find_if(theirs, [&](const auto& info) { return is_name_of(info.name, o.name); });
+    const format::TensorInfo& t = *adapter.find(o.name);
     TWISTOR_CHECK(t.shape == o.shape, ErrorKind::config, doing,
                   fmt::format("{} has the shape {}, expected {}", t.name, t.shape, o.shape),
                   "the adapter belongs to another model");
@@ -148,7 +93,8 @@ AdapterFiles lora_adapter_files(const TrainableDecoder& body,
   std::vector<format::TensorValues> out;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const std::string root = tensors[i].name.starts_with(base.root) ? "" : base.root;
-    out.push_back({{fmt::format("{}{}{}", wrapper, root, tensors[i].name), tensors[i].shape}, values[i]});
+    out.push_back(
+        {{fmt::format("{}{}{}", adapter_prefix, root, tensors[i].name), tensors[i].shape}, values[i]});
   }
   return {config.dump(2) + "\n", format::safetensors_bytes(out, {{"format", "pt"}})};
 }

@@ -11,15 +11,9 @@
 namespace twistor::model {
 namespace {
 
-std::vector<float> read_all(const format::TensorInfo& tensor) {
-  std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
-  format::read_rows_f32(tensor, 0, tensor.shape[0], out);
-  return out;
-}
-
 device::PackedBuffer pack(const format::TensorInfo& weight) {
   device::PackedBuffer out(weight.shape[0], weight.shape[1], device::Precision::float32);
-  out.matrix().pack_rows(0, read_all(weight));
+  out.matrix().pack_rows(0, format::read_f32(weight));
   return out;
 }
 
@@ -30,9 +24,9 @@ SequenceClassifier::SequenceClassifier(const std::filesystem::path& given, const
   ClassifierSource source = open_classifier(folder);
   const MatrixSource::Part dense = source.head.dense.parts[0], out = source.head.out.parts[0];
   dense_ = pack(*dense.weight);
-  dense_bias_ = read_all(*dense.bias);
+  dense_bias_ = format::read_f32(*dense.bias);
   out_ = pack(*out.weight);
-  out_bias_ = read_all(*out.bias);
+  out_bias_ = format::read_f32(*out.bias);
   activation_ = source.head.activation;
   labels_ = std::move(source.labels);
   is_multi_label_ = source.is_multi_label;

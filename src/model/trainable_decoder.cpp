@@ -2,7 +2,6 @@
 // Weights that are learned, as the sampler's decoder and as leaves of autograd's graph.
 #include "twistor/model/trainable_decoder.hpp"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
@@ -19,6 +18,7 @@
 
 #include "body_tensors.hpp"
 #include "functional_decoder.hpp"
+#include "one_thread.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
@@ -27,19 +27,6 @@ namespace twistor::model {
 namespace {
 
 constexpr const char* doing = "making the twist's body";
-
-/// LibTorch's operations give the same bits for the same shapes on one thread; on several, sums are cut by
-/// their number.
-class OneThread {
- public:
-  OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
-  ~OneThread() { at::set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 at::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
   return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat);
@@ -123,7 +110,7 @@ class Learner final : public TrainableDecoder {
       return out;
     }
     for (const Stored& s : stored_)
-      out.push_back({s.in_file->name, s.in_file->shape, read_all(*s.in_file), is_table(s)});
+      out.push_back({s.in_file->name, s.in_file->shape, format::read_f32(*s.in_file), is_table(s)});
     return out;
   }
 
@@ -261,7 +248,7 @@ class Learner final : public TrainableDecoder {
         s.host.defined() && device.is_cpu() ? s.host : at::empty(s.in_file->shape, options.device(device));
     if (!options_.lora) s.value.requires_grad_();
     if (options_.lora && !is_low_rank) {
-      const std::vector<float> values = read_all(*s.in_file);
+      const std::vector<float> values = format::read_f32(*s.in_file);
       s.value.copy_(view_of(values, s.in_file->shape));
     }
     weights_.values[s.in_file] = s.value;

@@ -21,11 +21,7 @@ Shape shape_of(const MatrixSource& source) {
 }
 
 std::vector<float> read_vector(const format::TensorInfo* tensor) {
-  if (tensor == nullptr) return {};
-  std::vector<float> out(static_cast<std::size_t>(tensor->numel()));
-  // A vector is a matrix of rows of one; quantised files keep vectors in F32.
-  format::read_rows_f32(*tensor, 0, tensor->shape[0], out);
-  return out;
+  return tensor == nullptr ? std::vector<float>() : format::read_f32(*tensor);
 }
 
 /// Weights that the file has in blocks stay codes where the engine wants that.
@@ -103,9 +99,7 @@ device::Weight WeightPacker::matrix(const MatrixSource& source) {
   if (!is_writer_) return matrix;
   if (source.is_transposed) {
     const format::TensorInfo& tensor = *source.parts[0].weight;
-    std::vector<float> all(static_cast<std::size_t>(tensor.numel()));
-    format::read_rows_f32(tensor, 0, tensor.shape[0], all);
-    engine_->write_transposed(matrix, all);
+    engine_->write_transposed(matrix, format::read_f32(tensor));
   } else {
     pack_stacked(matrix, layout, source);
   }

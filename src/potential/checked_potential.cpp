@@ -65,6 +65,12 @@ std::vector<double> CheckedPotential::log_phi(const Sequences& sequences) const 
   return values;
 }
 
+std::unique_ptr<Potential> CheckedPotential::given(std::span<const std::int64_t> observation) const {
+  auto inner = inner_->given(observation);
+  return inner == nullptr ? nullptr
+                          : std::make_unique<CheckedPotential>(name_, std::move(inner), vocab_size_);
+}
+
 CheckedScorer::CheckedScorer(std::string name, std::unique_ptr<TextScorer> inner)
     : name_(std::move(name)), inner_(std::move(inner)) {
   check_bound(name_, inner_->log_phi_bound());
@@ -75,6 +81,11 @@ std::vector<double> CheckedScorer::log_phi(std::span<const std::string> texts) c
   check_values(name_, values, texts.size(), log_phi_bound(),
                [&](std::size_t i) { return fmt::format("the text {}", format::quote(texts[i])); });
   return values;
+}
+
+std::unique_ptr<TextScorer> CheckedScorer::given(std::span<const std::int64_t> observation) const {
+  auto inner = inner_->given(observation);
+  return inner == nullptr ? nullptr : std::make_unique<CheckedScorer>(name_, std::move(inner));
 }
 
 }  // namespace twistor::potential

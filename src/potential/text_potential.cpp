@@ -44,6 +44,12 @@ std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
   return result;
 }
 
+std::unique_ptr<Potential> TextPotential::given(std::span<const std::int64_t> observation) const {
+  auto scorer = scorer_->given(observation);
+  if (scorer == nullptr) return nullptr;
+  return std::make_unique<TextPotential>(std::move(scorer), tokenizer_, scope_, end_);
+}
+
 std::string TextPotential::description() const {
   return scope_ == TextScope::all ? scorer_->description()
                                   : scorer_->description() + ", of the generated text alone";

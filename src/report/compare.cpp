@@ -20,7 +20,7 @@
 namespace twistor::report {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
@@ -37,21 +37,21 @@ bool is_of_target(std::string_view key) {
   return key.starts_with("model.") || key.starts_with("prompt.") || key.starts_with("target.");
 }
 
-std::string text_of(const json& value) {
+std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-estimate::Estimate estimate_of(const json& value) {
+estimate::Estimate estimate_of(const Json& value) {
   if (!value.is_object()) return {};
   return {number_of(value.at("mean")), number_of(value.at("se")), value.at("n").get<std::int64_t>()};
 }
 
-RunSummary from_json(const json& summary, std::string folder) {
+RunSummary from_json(const Json& summary, std::string folder) {
   RunSummary run;
   run.folder = std::move(folder);
   for (const auto& [section, keys] : summary.at("config").items())
     for (const auto& [key, value] : keys.items()) run.config[section + "." + key] = text_of(value);
-  const json &log_z = summary.at("log_z"), &proposal = summary.at("proposal");
+  const Json &log_z = summary.at("log_z"), &proposal = summary.at("proposal");
   run.f_q = estimate_of(proposal.at("f_q"));
   run.g_q = estimate_of(proposal.at("g_q"));
   run.log_phi = estimate_of(proposal.at("log_phi"));
@@ -164,7 +164,7 @@ RunSummary read_summary(const std::filesystem::path& folder) {
   const std::string text{std::istreambuf_iterator<char>(stream), {}};
   try {
     return from_json(format::parse_json(text, doing), folder.string());
-  } catch (const json::exception& error) {
+  } catch (const Json::exception& error) {
     throw Error(ErrorKind::data, doing, fmt::format("it is no summary of a run: {}", error.what()),
                 "another version of twistor may have written it; run its command again");
   }

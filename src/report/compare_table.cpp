@@ -22,12 +22,12 @@ struct Column {
   const char* title;  // for people
   OverRuns ComparedRow::*value;
 };
-constexpr Column columns[] = {{"kl_q_sigma", "KL(q || sigma)", &ComparedRow::kl_q_sigma},
-                              {"kl_sigma_q", "KL(sigma || q)", &ComparedRow::kl_sigma_q},
-                              {"smc_lower", "lower bound", &ComparedRow::lower},
-                              {"smc_upper", "upper bound", &ComparedRow::upper},
-                              {"log_phi", "E log phi", &ComparedRow::log_phi},
-                              {"kl_q_p0", "KL(q || p0)", &ComparedRow::kl_q_p0}};
+constexpr Column measures[] = {{"kl_q_sigma", "KL(q || sigma)", &ComparedRow::kl_q_sigma},
+                               {"kl_sigma_q", "KL(sigma || q)", &ComparedRow::kl_sigma_q},
+                               {"smc_lower", "lower bound", &ComparedRow::lower},
+                               {"smc_upper", "upper bound", &ComparedRow::upper},
+                               {"log_phi", "E log phi", &ComparedRow::log_phi},
+                               {"kl_q_p0", "KL(q || p0)", &ComparedRow::kl_q_p0}};
 
 std::string shown(const OverRuns& x) {
   if (std::isnan(x.mean)) return "–";
@@ -37,7 +37,7 @@ std::string shown(const OverRuns& x) {
 
 std::vector<std::string> header(const BesideColumns& beside) {
   std::vector<std::string> out{"", "runs"};
-  for (const Column& column : columns) out.emplace_back(column.title);
+  for (const Column& column : measures) out.emplace_back(column.title);
   out.insert(out.end(), beside.titles.begin(), beside.titles.end());
   return out;
 }
@@ -51,7 +51,7 @@ std::vector<std::string> beside_of(const BesideColumns& beside, const std::strin
 
 std::vector<std::string> cells_of(const ComparedRow& row, const BesideColumns& beside) {
   std::vector<std::string> out{row.label, fmt::format("{}", row.n_runs)};
-  for (const Column& column : columns) out.push_back(shown(row.*column.value));
+  for (const Column& column : measures) out.push_back(shown(row.*column.value));
   const std::vector<std::string> more = beside_of(beside, row.label, "–");
   out.insert(out.end(), more.begin(), more.end());
   return out;
@@ -84,7 +84,7 @@ std::string markdown(std::span<const ComparedRow> rows, const BesideColumns& bes
 
 std::string csv(std::span<const ComparedRow> rows, const BesideColumns& beside) {
   std::vector<std::string> titles{"label", "runs", "log_z"};
-  for (const Column& column : columns)
+  for (const Column& column : measures)
     titles.insert(titles.end(),
                   {fmt::format("{}.mean", column.name), fmt::format("{}.half_width_95", column.name)});
   titles.insert(titles.end(), beside.titles.begin(), beside.titles.end());
@@ -92,7 +92,7 @@ std::string csv(std::span<const ComparedRow> rows, const BesideColumns& beside) 
   const auto number = [](double x) { return std::isnan(x) ? std::string{} : plain_number(x); };
   for (const ComparedRow& row : rows) {
     std::vector<std::string> cells{row.label, fmt::format("{}", row.n_runs), number(row.log_z)};
-    for (const Column& column : columns) {
+    for (const Column& column : measures) {
       const OverRuns& x = row.*column.value;
       cells.insert(cells.end(), {number(x.mean), number(x.half_width)});
     }
@@ -108,7 +108,7 @@ std::string json_text(std::span<const ComparedRow> rows) {
   for (const ComparedRow& row : rows) {
     JsonLine line;
     line.add("label", row.label).add("runs", row.n_runs).add("log_z", row.log_z);
-    for (const Column& column : columns) {
+    for (const Column& column : measures) {
       const OverRuns& x = row.*column.value;
       line.add(column.name, JsonLine().add("mean", x.mean).add("half_width_95", x.half_width));
     }
@@ -171,7 +171,7 @@ void write_comparison(const std::filesystem::path& file, std::span<const Compare
   results.arrays.emplace("label", labels);
   results.arrays.emplace("runs", store::Array<std::int64_t>::flat(n_runs));
   results.arrays.emplace("log_z", store::Array<double>::flat(log_z));
-  for (const Column& column : columns) {
+  for (const Column& column : measures) {
     std::vector<double> means, half_widths;
     for (const ComparedRow& row : rows) {
       means.push_back((row.*column.value).mean);

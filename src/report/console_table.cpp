@@ -19,8 +19,8 @@ std::string with_error(double mean, double se) {
 /// is known alone.
 std::string cell(const estimate::NamedEstimate& e) {
   if (!e.is_made()) return "-";
-  if (e.is_exact) return fmt::format("{:.4f} exact", e.value.mean);
   const std::string_view note = e.note();
+  if (e.is_exact) return fmt::format("{:.4f} {}", e.value.mean, note);
   if (note == "lower bound") return fmt::format("≥ {:.4f}", e.range.low);
   if (note == "upper bound") return fmt::format("≤ {:.4f}", e.range.high);
   if (std::isnan(e.value.mean)) return "-";
@@ -44,7 +44,7 @@ std::string log_z_cell(const estimate::LogZ& z) {
 std::string words_of(const estimate::Evaluation& e, std::int64_t particles) {
   std::string out;
   if (!e.log_z.is_exact() && e.log_z.method != estimate::LogZMethod::none)
-    out += fmt::format("log Z, the same for all columns: {}\n", name_of(e.log_z.method));
+    out += fmt::format("log Z, the same for all: {}\n", name_of(e.log_z.method));
   const auto& [low, high] = e.certified_log_z;
   if (!e.log_z.is_exact() && std::isfinite(low))
     out += fmt::format("certain at 95 %: log Z >= {:.4f}\n", low);
@@ -62,12 +62,17 @@ std::string words_of(const estimate::Evaluation& e, std::int64_t particles) {
   return out + fmt::format(", from {} runs of {} particles\n", e["log_z.smc_lower"].n, particles);
 }
 
-/// The estimates that tables show, in the order of their rows.
-std::vector<estimate::NamedEstimate> shown(const estimate::Evaluation& e) {
+/// The estimates that tables show, in the order of their rows, or of their columns.
+std::vector<estimate::NamedEstimate> shown(const estimate::Evaluation& e,
+                                           int estimate::NamedEstimate::*place) {
   std::vector<estimate::NamedEstimate> out;
-  std::ranges::copy_if(e.estimates, std::back_inserter(out), [](const auto& x) { return x.row > 0; });
-  std::ranges::sort(out, {}, &estimate::NamedEstimate::row);
+  std::ranges::copy_if(e.estimates, std::back_inserter(out), [&](const auto& x) { return x.*place > 0; });
+  std::ranges::sort(out, {}, place);
   return out;
+}
+
+std::string name_of_after(const Run& run) {
+  return run.after->update == 0 ? "untrained" : fmt::format("after {} updates", run.after->update);
 }
 
 /// The evaluations beside one another, the base model first.
@@ -81,8 +86,7 @@ Table table_of(const Run& run) {
   };
   column("base model", run.base);
   if (run.before != run.base) column("before learning", run.before);
-  column(run.after->update == 0 ? "untrained" : fmt::format("after {} updates", run.after->update),
-         run.after);
+  column(name_of_after(run), run.after);
   Table table(header);
   const auto add = [&](std::string_view title, auto value) {
     std::vector<std::string> cells{std::string(title)};
@@ -91,17 +95,44 @@ Table table_of(const Run& run) {
   };
   using E = const estimate::Evaluation&;
   add(log_z_title(run.after->log_z), [](E e) { return log_z_cell(e.log_z); });
-  for (const estimate::NamedEstimate& estimate : shown(*run.after))
+  for (const estimate::NamedEstimate& estimate : shown(*run.after, &estimate::NamedEstimate::row))
     add(estimate.title, [&](E e) { return cell(e.find(estimate.name)); });
   add("ESS at the end", [&](E e) { return fmt::format("{:.1f} of {}", e.mean_final_ess, run.particles); });
   add("seconds", [](E e) { return fmt::format("{:.1f}", e.seconds); });
   return table;
 }
 
+/// One row for each proposal: base model, twist, policies.
+Table proposals_table(const Run& run) {
+  std::vector<std::string> header{"q"};
+  for (const estimate::NamedEstimate& e : shown(*run.after, &estimate::NamedEstimate::column))
+    header.emplace_back(e.title);
+  header.emplace_back("ESS");
+  Table table(header);
+  const auto row = [&](const std::string& name, const estimate::Evaluation* e) {
+    if (e == nullptr) return;
+    std::vector<std::string> cells{name};
+    for (const auto& estimate : shown(*e, &estimate::NamedEstimate::column)) cells.push_back(cell(estimate));
+    cells.push_back(fmt::format("{:.1f} of {}", e->mean_final_ess, run.particles));
+    table.add_row(std::move(cells));
+  };
+  row("base model", run.base);
+  if (!run.is_after_policy) row(name_of_after(run), run.after);
+  for (const NamedEvaluation& policy : run.policies) row(policy.name, &policy.evaluation);
+  return table;
+}
+
+std::string log_z_line(const estimate::LogZ& z) {
+  return fmt::format("{}: {}\n", log_z_title(z), log_z_cell(z));
+}
+
 class ConsoleTable final : public Sink {
  public:
   void finished(const Run& run) override {
-    fmt::print("\n{}\n{}{} rank(s), {:.1f} s in all. Files: {}\n", table_of(run).text(),
+    const std::string tables = run.policies.empty()
+                                   ? table_of(run).text()
+                                   : proposals_table(run).text() + "\n" + log_z_line(run.after->log_z);
+    fmt::print("\n{}\n{}{} rank(s), {:.1f} s in all. Files: {}\n", tables,
                words_of(*run.after, run.particles), run.n_ranks, run.seconds, run.folder.string());
   }
 };

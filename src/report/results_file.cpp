@@ -30,6 +30,8 @@ class ResultsFile final : public Sink {
     add_evaluation(results, "base", run.base);
     add_evaluation(results, "before", run.before);
     add_evaluation(results, "after", run.after);
+    for (const NamedEvaluation& policy : run.policies)
+      add_evaluation(results, "policies/" + policy.name, &policy.evaluation);
     results.counters = run.counters.sums;
     results.counters.insert(run.counters.maxima.begin(), run.counters.maxima.end());
     results.numbers.insert(run.counters.seconds.begin(), run.counters.seconds.end());

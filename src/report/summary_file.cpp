@@ -109,6 +109,15 @@ class SummaryFile final : public Sink {
       add_estimates(nested, *e);
       summary.add(name, nested);
     }
+    if (!run.policies.empty()) {
+      JsonLine policies;
+      for (const NamedEvaluation& policy : run.policies) {
+        JsonLine nested;
+        add_estimates(nested, policy.evaluation);
+        policies.add(policy.name, nested);
+      }
+      summary.add("policies", policies);
+    }
     summary.add("prompt", prompt_of(run));
     if (!run.positives.empty()) summary.add("positives", run.positives);
     summary.add_json("config", run.config_json);

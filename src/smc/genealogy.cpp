@@ -7,15 +7,12 @@
 #include <limits>
 #include <numeric>
 
+#include "at.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
 
 namespace twistor::smc {
 namespace {
-
-std::size_t at(std::int64_t i) noexcept {
-  return static_cast<std::size_t>(i);
-}
 
 // How many of 0..K-1 occur in `ids`.
 std::int64_t count_distinct(std::span<const std::int64_t> ids, std::int64_t K) {

@@ -8,12 +8,14 @@
 
 namespace twistor::smc {
 
-/// What a head is made of; model and twist must outlive it.
+/// What a head is made of; models and twist must outlive it.
 struct HeadParts {
   const model::LanguageModel& lm;
   const twist::Twist& twist;
   ProposalKind kind;
   double beta;
+  const model::LanguageModel* policy = nullptr;  ///< for ProposalKind::policy
+  Truncation truncation{};                       ///< likewise
 };
 
 /// Particle i draws from row row_of[i] with u[i], unless forced[i] >= 0. An empty `forced` forces nobody.
@@ -27,7 +29,12 @@ struct DrawRequest {
 class Head {
  public:
   explicit Head(const HeadParts& parts)
-      : lm_(parts.lm), twist_(parts.twist), kind_(parts.kind), beta_(parts.beta) {}
+      : lm_(parts.lm),
+        twist_(parts.twist),
+        kind_(parts.kind),
+        beta_(parts.beta),
+        policy_(parts.policy),
+        truncation_(parts.truncation) {}
   virtual ~Head() = default;
 
   [[nodiscard]] virtual RowScores score(const at::Tensor& hidden) const = 0;
@@ -38,16 +45,20 @@ class Head {
                                            std::span<const std::int64_t> tokens) const = 0;
 
  protected:
-  /// Log-probabilities from the rows' sums. is_float32: the dtype of scores, so that log q belongs to exactly
-  /// the distribution that is drawn from.
+  /// Log-probabilities from the rows' sums. `policy`: its scores as they are drawn from, empty for other
+  /// kinds. is_float32: the dtype of scores, so that log q belongs to exactly the distribution that is drawn
+  /// from.
   [[nodiscard]] Draws normalised(const RowScores& rows, std::span<const std::int64_t> row_of,
                                  std::span<const std::int64_t> tokens, std::span<const double> logit,
-                                 std::span<const double> log_psi, bool is_float32) const;
+                                 std::span<const double> log_psi, std::span<const double> policy,
+                                 bool is_float32) const;
 
   const model::LanguageModel& lm_;
   const twist::Twist& twist_;
   ProposalKind kind_;
   double beta_;
+  const model::LanguageModel* policy_;
+  Truncation truncation_;
 };
 
 /// The branches of particles, and which of them each particle takes.

@@ -2,7 +2,12 @@
 // The keys smc.*.
 #include "twistor/smc/options.hpp"
 
+#include <string_view>
+#include <utility>
+#include <vector>
+
 #include "twistor/config/make_key.hpp"
+#include "twistor/device/packed_matrix.hpp"
 
 namespace twistor::smc {
 
@@ -12,6 +17,20 @@ void ProposalOptions::visit_keys(const config::Visitor& visit) {
          .meaning = "proposal = tempered: factor on log psi",
          .range = config::non_negative},
         &beta);
+}
+
+void PolicyOptions::visit_keys(const config::Visitor& visit) {
+  using config::choice, config::input, config::key;
+  visit(input("path", "another language model to draw from: a folder or a .gguf file, empty: none"), &path);
+  std::vector<std::string_view> precisions = choices_of<device::Precision>();
+  precisions.insert(precisions.begin(), "model");
+  visit(choice("dtype", "arithmetic of its matrix products", std::move(precisions)), &dtype);
+  visit(input("adapter", "folder of a PEFT adapter on it, or on the base model without a path"), &adapter);
+  visit(key("temperature", "its logits are divided by it", config::positive), &truncation.temperature);
+  visit(key("top_k", "only so many tokens with the largest logits are drawn, 0: all", {0, 16777216}),
+        &truncation.top_k);
+  visit(key("top_p", "only the likeliest tokens that hold this probability are drawn", {0, 1, false, true}),
+        &truncation.top_p);
 }
 
 void SweepOptions::visit_keys(const config::Visitor& visit) {

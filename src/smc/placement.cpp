@@ -6,14 +6,11 @@
 #include <limits>
 #include <utility>
 
+#include "at.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::smc {
 namespace {
-
-std::size_t at(std::int64_t i) noexcept {
-  return static_cast<std::size_t>(i);
-}
 
 // The extra children (all but the first) of one ancestor that must leave its rank.
 struct Leaving {

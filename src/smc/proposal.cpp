@@ -15,7 +15,7 @@ namespace twistor::smc {
 
 std::vector<at::Tensor*> RowScores::tensors() {
   std::vector<at::Tensor*> out{&features, &block_log_sums};
-  for (at::Tensor* const optional : {&logits, &log_psi})
+  for (at::Tensor* const optional : {&lowest, &logits, &log_psi, &policy})
     if (optional->defined()) out.push_back(optional);
   return out;
 }
@@ -39,14 +39,15 @@ std::span<const double> RowScores::blocks_of(std::int64_t row) const {
 
 Draws Head::normalised(const RowScores& rows, std::span<const std::int64_t> row_of,
                        std::span<const std::int64_t> tokens, std::span<const double> logit,
-                       std::span<const double> log_psi, bool is_float32) const {
+                       std::span<const double> log_psi, std::span<const double> policy,
+                       bool is_float32) const {
   Draws out{{tokens.begin(), tokens.end()}, {}, {}, {log_psi.begin(), log_psi.end()}};
   out.log_p0.resize(tokens.size());
   out.log_q.resize(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const auto row = static_cast<std::size_t>(row_of[i]);
-    double score = logit[i];
-    if (kind_ != ProposalKind::base)
+    double score = kind_ == ProposalKind::policy ? policy[i] : logit[i];
+    if (kind_ == ProposalKind::twisted || kind_ == ProposalKind::tempered)
       score = is_float32 ? static_cast<double>(static_cast<float>(logit[i]) +
                                                static_cast<float>(beta_) * static_cast<float>(log_psi[i]))
                          : logit[i] + beta_ * log_psi[i];
@@ -56,13 +57,30 @@ Draws Head::normalised(const RowScores& rows, std::span<const std::int64_t> row_
   return out;
 }
 
+namespace {
+
+std::shared_ptr<const Head> make_head(const HeadParts& parts) {
+  const model::LanguageModel& lm = parts.lm;
+  TWISTOR_CHECK(
+      lm.vocab_size() == parts.twist.vocab_size(), ErrorKind::data, "joining model and twist",
+      fmt::format("the model has {} tokens, the twist {}", lm.vocab_size(), parts.twist.vocab_size()),
+      "the twist was learned for another model");
+  return lm.engine()->vocabulary() == nullptr ? make_tile_head(parts) : make_tensor_head(parts);
+}
+
+}  // namespace
+
 Proposal::Proposal(const model::LanguageModel& lm, const twist::Twist& twist, ProposalKind kind, double beta)
     : kind_(kind) {
-  TWISTOR_CHECK(lm.vocab_size() == twist.vocab_size(), ErrorKind::data, "joining model and twist",
-                fmt::format("the model has {} tokens, the twist {}", lm.vocab_size(), twist.vocab_size()),
-                "the twist was learned for another model");
-  const HeadParts parts{lm, twist, kind, kind == ProposalKind::tempered ? beta : 1.0};
-  head_ = lm.engine()->vocabulary() == nullptr ? make_tile_head(parts) : make_tensor_head(parts);
+  TWISTOR_ASSERT(kind != ProposalKind::policy, "a policy is a model of its own");
+  head_ = make_head({lm, twist, kind, kind == ProposalKind::tempered ? beta : 1.0});
+}
+
+Proposal::Proposal(const model::LanguageModel& lm, const twist::Twist& twist, const Policy& policy)
+    : kind_(ProposalKind::policy), may_cut_support_(policy.truncation.cuts()) {
+  TWISTOR_ASSERT(policy.lm.vocab_size() == lm.vocab_size() && policy.lm.hidden_size() == lm.hidden_size(),
+                 "a policy reads the hidden states of the base model's sweep");
+  head_ = make_head({lm, twist, kind_, 1.0, &policy.lm, policy.truncation});
 }
 
 RowScores Proposal::score(const at::Tensor& hidden) const {

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "at.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/base/wide_int.hpp"
@@ -23,10 +24,6 @@ namespace {
 constexpr std::int64_t max_particles =
     std::numeric_limits<std::int32_t>::max();  // tables of counts are 32 bits wide
 constexpr double lowest = std::numeric_limits<double>::lowest();
-
-std::size_t at(std::int64_t i) noexcept {
-  return static_cast<std::size_t>(i);
-}
 
 // exp(x) for -50 <= x <= 0 within 2 units in the last place, from sums and products alone: the same bits on
 // every processor, where a libm may pick different code. Cody and Waite's reduction, Taylor's series to

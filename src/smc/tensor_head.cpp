@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "head.hpp"
+#include "truncation.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
 
@@ -25,12 +26,14 @@ void check_sums(const std::vector<double>& sums) {
                   "the model's weights or the twist's parameters are not finite; lower train.learning_rate");
 }
 
-/// Columns of what came from the device: token, logit, log psi of each particle.
+/// Columns of what came from the device: token, logit, log psi of each particle, and of a policy its score.
 struct Drawn {
-  explicit Drawn(const at::Tensor& stacked) : all(device::numbers_of(stacked)), n(all.size() / 3) {}
+  explicit Drawn(const at::Tensor& stacked)
+      : all(device::numbers_of(stacked)), n(static_cast<std::size_t>(stacked.size(1))) {}
   [[nodiscard]] std::int64_t token(std::size_t i) const { return static_cast<std::int64_t>(all[i]); }
   [[nodiscard]] std::span<const double> logit() const { return std::span(all).subspan(n, n); }
   [[nodiscard]] std::span<const double> log_psi() const { return std::span(all).subspan(2 * n, n); }
+  [[nodiscard]] std::span<const double> policy() const { return std::span(all).subspan(3 * n); }
   std::vector<double> all;
   std::size_t n;
 };
@@ -54,7 +57,15 @@ class TensorHead final : public Head {
       rows.log_psi = device::make_scores(n, v, hidden.device());
       twist_.log_psi(rows.features, 0, v, rows.log_psi);
     }
-    const device::ScoreSums sums = kernels_.sum(scores(rows));
+    device::ScoreSums sums = kernels_.sum(p0_scores(rows));
+    if (kind_ == ProposalKind::policy) {
+      rows.policy = device::make_scores(n, v, hidden.device());
+      policy_->logits(hidden, 0, v, rows.policy);
+      rows.policy = truncated(rows.policy, truncation_);
+      const device::ScoreSums of_policy = kernels_.sum({rows.policy, {}});
+      sums.blocks = of_policy.blocks;
+      sums.drawn = of_policy.drawn;
+    }
     rows.block_log_sums = sums.blocks;
     const std::vector<double> both = device::numbers_of(at::stack({sums.of_a, sums.drawn}));
     check_sums(both);
@@ -71,28 +82,40 @@ class TensorHead final : public Head {
         device::to_device(request.row_of, place), device::to_device(request.u, place), {}};
     if (!request.forced.empty()) draws.forced = device::to_device(request.forced, place);
     const at::Tensor log_sums = device::to_device(std::span<const double>(rows.log_sum_q), place);
-    return branches_of(rows, request.row_of,
-                       Drawn(kernels_.draw(scores(rows), rows.block_log_sums, log_sums, draws)));
+    return branches_of(rows, request.row_of, Drawn(draw(rows, log_sums, draws)));
   }
 
   Draws score_tokens(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
                      std::span<const std::int64_t> tokens) const override {
     const at::Device place = hidden.device();
     const Drawn found(look_up(rows, device::to_device(row_of, place), device::to_device(tokens, place)));
-    return normalised(rows, row_of, tokens, found.logit(), found.log_psi(), true);
+    return normalised(rows, row_of, tokens, found.logit(), found.log_psi(), found.policy(), true);
   }
 
  private:
-  [[nodiscard]] device::ScoreRows scores(const RowScores& rows) const {
-    return {rows.logits, rows.log_psi, beta_, kind_ != ProposalKind::base};
+  /// p0, and what is drawn from where that is p0 times psi.
+  [[nodiscard]] device::ScoreRows p0_scores(const RowScores& rows) const {
+    return {rows.logits, rows.log_psi, beta_,
+            kind_ == ProposalKind::twisted || kind_ == ProposalKind::tempered};
   }
 
-  /// (3, k) float64: tokens, logits, log psi; 0 where there is no twist.
+  /// (3 or 4, k) float64, the columns of Drawn.
+  [[nodiscard]] at::Tensor draw(const RowScores& rows, const at::Tensor& log_sums,
+                                const device::ScoreDraws& draws) const {
+    if (kind_ != ProposalKind::policy)
+      return kernels_.draw(p0_scores(rows), rows.block_log_sums, log_sums, draws);
+    const at::Tensor drawn = kernels_.draw({rows.policy, {}}, rows.block_log_sums, log_sums, draws);
+    return look_up(rows, draws.row_of, drawn.select(0, 0).to(at::kLong));
+  }
+
+  /// (3 or 4, k) float64, the columns of Drawn; log psi is 0 where there is no twist.
   static at::Tensor look_up(const RowScores& rows, const at::Tensor& row_of, const at::Tensor& tokens) {
     const at::Tensor logit = device::scores_at(rows.logits, row_of, tokens);
-    return at::stack(
-        {tokens.to(at::kDouble), logit,
-         rows.log_psi.defined() ? device::scores_at(rows.log_psi, row_of, tokens) : at::zeros_like(logit)});
+    std::vector<at::Tensor> columns{
+        tokens.to(at::kDouble), logit,
+        rows.log_psi.defined() ? device::scores_at(rows.log_psi, row_of, tokens) : at::zeros_like(logit)};
+    if (rows.policy.defined()) columns.push_back(device::scores_at(rows.policy, row_of, tokens));
+    return at::stack(columns);
   }
 
   /// Every pair of row and token once, in their order.
@@ -103,17 +126,18 @@ class TensorHead final : public Head {
     for (std::size_t i = 0; i < drawn.n; ++i) order[i] = {row_of[i] * v + drawn.token(i), i};
     std::sort(order.begin(), order.end());
     BranchList list(drawn.n);
-    std::vector<double> logit, log_psi;
+    std::vector<double> logit, log_psi, policy;
     for (std::size_t j = 0; j < order.size(); ++j) {
       const auto [key, i] = order[j];
       if (j == 0 || key != order[j - 1].first) {
         list.add(key / v, key % v);
         logit.push_back(drawn.logit()[i]);
         log_psi.push_back(drawn.log_psi()[i]);
+        if (!drawn.policy().empty()) policy.push_back(drawn.policy()[i]);
       }
       list.of[i] = static_cast<std::int64_t>(list.rows.size()) - 1;
     }
-    Draws tokens = normalised(rows, list.rows, list.tokens, logit, log_psi, true);
+    Draws tokens = normalised(rows, list.rows, list.tokens, logit, log_psi, policy, true);
     return {std::move(list.rows), std::move(tokens), std::move(list.of)};
   }
 

@@ -10,6 +10,7 @@
 
 #include "head.hpp"
 #include "select_rows.hpp"
+#include "truncation.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/parallel.hpp"
@@ -43,6 +44,21 @@ void add_logits(const at::Tensor& logits, at::Tensor& scores, double beta, std::
     const T* l = logits.const_data_ptr<T>() + r * logits.stride(0);
     T* s = scores.mutable_data_ptr<T>() + r * scores.stride(0);
     for (std::int64_t c = 0; c < width; ++c) s[c] = l[c] + b * s[c];
+  });
+}
+
+/// A policy's logits become what is drawn from; lowest: (n, 1) float64.
+template <class T>
+void truncate(at::Tensor& scores, const at::Tensor& lowest, const Truncation& truncation,
+              std::int64_t width) {
+  const std::int64_t n = scores.size(0);
+  parallel_for(n, n * width > 20000, [&](std::int64_t r) {
+    T* s = scores.mutable_data_ptr<T>() + r * scores.stride(0);
+    const double least = lowest.const_data_ptr<double>()[r * lowest.stride(0)];
+    for (std::int64_t c = 0; c < width; ++c) {
+      s[c] = tempered(s[c], truncation);
+      if (static_cast<double>(s[c]) < least) s[c] = static_cast<T>(log_zero);
+    }
   });
 }
 
@@ -162,6 +178,12 @@ void add_others(std::span<const std::int64_t> row_of, std::span<const std::int64
   }
 }
 
+/// Rows of hidden states with what goes with them.
+struct RowsToScore {
+  at::Tensor hidden, features;
+  at::Tensor lowest;  ///< of a policy
+};
+
 class TileHead final : public Head {
  public:
   using Head::Head;
@@ -176,18 +198,28 @@ class TileHead final : public Head {
   void draw_in_block(const RowScores& rows, const at::Tensor& hidden, std::span<const Drawer> drawers,
                      std::span<std::int32_t> drawn) const;
   /// The sums of the vocabulary's blocks, (n, blocks) each; blocks_q is left alone where q = p0.
-  void sum_rows(const at::Tensor& hidden, const at::Tensor& features, std::span<double> blocks_p0,
-                std::span<double> blocks_q) const;
-  /// Logits and scores, logits + beta log psi, of the columns [v_begin, v_end); features go with hidden.
-  void score_tile(const at::Tensor& hidden, const at::Tensor& features, std::int64_t v_begin,
-                  std::int64_t v_end, at::Tensor& logits, at::Tensor& scores) const;
+  void sum_rows(const RowsToScore& rows, std::span<double> blocks_p0, std::span<double> blocks_q) const;
+  /// Logits and scores, logits + beta log psi or a policy's, of the columns [v_begin, v_end).
+  void score_tile(const RowsToScore& rows, std::int64_t v_begin, std::int64_t v_end, at::Tensor& logits,
+                  at::Tensor& scores) const;
+  /// A policy's scores at tokens, one a row, with the bits of score_tile(); empty for other proposals.
+  std::vector<double> policy_scores_at(const RowScores& rows, const at::Tensor& hidden,
+                                       std::span<const std::int64_t> row_of,
+                                       std::span<const std::int64_t> tokens) const;
 };
 
-void TileHead::score_tile(const at::Tensor& hidden, const at::Tensor& features, std::int64_t v_begin,
-                          std::int64_t v_end, at::Tensor& logits, at::Tensor& scores) const {
+void TileHead::score_tile(const RowsToScore& rows, std::int64_t v_begin, std::int64_t v_end,
+                          at::Tensor& logits, at::Tensor& scores) const {
+  const auto& [hidden, features, lowest] = rows;
   lm_.logits(hidden, v_begin, v_end, logits);
   if (kind_ == ProposalKind::base) {
     scores = logits;
+    return;
+  }
+  if (kind_ == ProposalKind::policy) {
+    policy_->logits(hidden, v_begin, v_end, scores);
+    const auto cut = hidden.scalar_type() == at::kDouble ? &truncate<double> : &truncate<float>;
+    cut(scores, lowest, truncation_, v_end - v_begin);
     return;
   }
   twist_.log_psi(features, v_begin, v_end, scores);
@@ -199,6 +231,7 @@ RowScores TileHead::score(const at::Tensor& hidden) const {
   const std::int64_t n = hidden.size(0), n_blocks = model::n_vocabulary_blocks(lm_.vocab_size());
   RowScores rows;
   rows.features = twist_.features(hidden);
+  if (kind_ == ProposalKind::policy) rows.lowest = lowest_kept_of(*policy_, hidden, truncation_);
   rows.block_log_sums = at::empty({n, n_blocks}, at::kDouble);
   std::vector<double> blocks_p0(static_cast<std::size_t>(n * n_blocks));
   const std::span<double> blocks_q(rows.block_log_sums.mutable_data_ptr<double>(), blocks_p0.size());
@@ -207,7 +240,8 @@ RowScores TileHead::score(const at::Tensor& hidden) const {
     const auto part = [&](std::span<double> sums) {
       return sums.subspan(static_cast<std::size_t>(begin * n_blocks));
     };
-    sum_rows(hidden.slice(0, begin, end), rows.features.slice(0, begin, end), part(blocks_p0),
+    const at::Tensor lowest = rows.lowest.defined() ? rows.lowest.slice(0, begin, end) : at::Tensor();
+    sum_rows({hidden.slice(0, begin, end), rows.features.slice(0, begin, end), lowest}, part(blocks_p0),
              part(blocks_q));
   }
   if (kind_ == ProposalKind::base) std::ranges::copy(blocks_p0, blocks_q.begin());
@@ -224,15 +258,16 @@ RowScores TileHead::score(const at::Tensor& hidden) const {
   return rows;
 }
 
-void TileHead::sum_rows(const at::Tensor& hidden, const at::Tensor& features, std::span<double> blocks_p0,
+void TileHead::sum_rows(const RowsToScore& rows, std::span<double> blocks_p0,
                         std::span<double> blocks_q) const {
+  const at::Tensor& hidden = rows.hidden;
   const std::int64_t n = hidden.size(0), v = lm_.vocab_size(), n_blocks = model::n_vocabulary_blocks(v);
   at::Tensor logits = at::empty({n, std::min(v, tile_columns)}, hidden.options()),
              scores = at::empty_like(logits);
   const auto sum = hidden.scalar_type() == at::kDouble ? &sum_tile<double> : &sum_tile<float>;
   for (std::int64_t begin = 0; begin < v; begin += tile_columns) {
     const std::int64_t end = std::min(v, begin + tile_columns), first = begin / model::vocabulary_block;
-    score_tile(hidden, features, begin, end, logits, scores);
+    score_tile(rows, begin, end, logits, scores);
     sum(logits, end - begin, first, n_blocks, blocks_p0);
     if (kind_ != ProposalKind::base) sum(scores, end - begin, first, n_blocks, blocks_q);
   }
@@ -271,8 +306,9 @@ void TileHead::draw_in_block(const RowScores& rows, const at::Tensor& hidden, st
   first.push_back(drawers.size());
   at::Tensor logits = at::empty({static_cast<std::int64_t>(distinct.size()), width}, hidden.options()),
              scores = at::empty_like(logits);
-  score_tile(select_rows(hidden, distinct), select_rows(rows.features, distinct), begin, begin + width,
-             logits, scores);
+  score_tile({select_rows(hidden, distinct), select_rows(rows.features, distinct),
+              rows.lowest.defined() ? select_rows(rows.lowest, distinct) : at::Tensor()},
+             begin, begin + width, logits, scores);
   const bool is_double = scores.scalar_type() == at::kDouble;
   parallel_for(static_cast<std::int64_t>(distinct.size()), distinct.size() > 16, [&](std::int64_t r) {
     const auto place = static_cast<std::size_t>(r);
@@ -289,7 +325,23 @@ Draws TileHead::score_tokens(const RowScores& rows, const at::Tensor& hidden,
                              std::span<const std::int64_t> tokens) const {
   const std::vector<double> logit = model::logits_at(lm_, select_rows(hidden, row_of), tokens),
                             log_psi = twist::log_psi_at(twist_, select_rows(rows.features, row_of), tokens);
-  return normalised(rows, row_of, tokens, logit, log_psi, hidden.scalar_type() == at::kFloat);
+  return normalised(rows, row_of, tokens, logit, log_psi, policy_scores_at(rows, hidden, row_of, tokens),
+                    hidden.scalar_type() == at::kFloat);
+}
+
+std::vector<double> TileHead::policy_scores_at(const RowScores& rows, const at::Tensor& hidden,
+                                               std::span<const std::int64_t> row_of,
+                                               std::span<const std::int64_t> tokens) const {
+  if (kind_ != ProposalKind::policy) return {};
+  std::vector<double> scores = model::logits_at(*policy_, select_rows(hidden, row_of), tokens);
+  const bool is_float32 = hidden.scalar_type() == at::kFloat;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    scores[i] = is_float32 ? static_cast<double>(tempered(static_cast<float>(scores[i]), truncation_))
+                           : tempered(scores[i], truncation_);
+    if (scores[i] < rows.lowest.const_data_ptr<double>()[row_of[i] * rows.lowest.stride(0)])
+      scores[i] = log_zero;
+  }
+  return scores;
 }
 
 }  // namespace

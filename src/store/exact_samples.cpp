@@ -12,7 +12,7 @@
 namespace twistor::store {
 namespace {
 
-constexpr const char* kind = "exact-samples";
+constexpr const char* exact_samples_kind = "exact-samples";
 using Shape = std::vector<std::int64_t>;
 
 /// Throws unless all sizes belong together.
@@ -55,11 +55,11 @@ void write_exact_samples(const std::filesystem::path& path, const ExactSamples& 
                         {"how", s.how},
                         {"n_draws", s.n_draws},
                         {"model_fingerprint", s.model_fingerprint}};
-  write_archive(path, archive, kind, options);
+  write_archive(path, archive, exact_samples_kind, options);
 }
 
 ExactSamples load_exact_samples(const std::filesystem::path& path) {
-  const Archive archive = read_archive(path, kind);
+  const Archive archive = read_archive(path, exact_samples_kind);
   ExactSamples s;
   s.prompt = archive.dataset<Array<std::int64_t>>("prompt").values;
   s.tokens = archive.dataset<Array<std::int64_t>>("tokens");

@@ -8,7 +8,7 @@
 namespace twistor::store {
 namespace {
 
-constexpr const char* kind = "results";
+constexpr const char* results_kind = "results";
 constexpr std::string_view array_prefix = "arrays/";
 
 }  // namespace
@@ -21,11 +21,11 @@ void write_results(const std::filesystem::path& path, const Results& results, co
   }
   for (const auto& [name, value] : results.numbers) view.attributes.emplace("number." + name, value);
   for (const auto& [name, value] : results.counters) view.attributes.emplace("counter." + name, value);
-  write_archive(path, view, kind, options);
+  write_archive(path, view, results_kind, options);
 }
 
 Results load_results(const std::filesystem::path& path) {
-  Archive archive = read_archive(path, kind);
+  Archive archive = read_archive(path, results_kind);
   Results results;
   results.config_text = archive.dataset<std::string>("config");
   for (auto& [name, dataset] : archive.datasets) {

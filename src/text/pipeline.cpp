@@ -95,6 +95,11 @@ class Pipeline final : public Tokenizer {
     return added != added_ids_.end() ? std::optional(added->second) : parts_.model->vocabulary().find(token);
   }
 
+  std::optional<std::string> spelling_of(std::int64_t id) const override {
+    const std::string* const found = spelling(id);
+    return found == nullptr ? std::nullopt : std::optional(*found);
+  }
+
   std::string description() const override {
     const std::string& notes = parts_.pre_tokenizer.description();
     return fmt::format("{}, {} tokens ({}{}{})", parts_.model->description(), vocab_size_, parts_.source,

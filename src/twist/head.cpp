@@ -103,7 +103,7 @@ std::span<const std::string_view> head_forms() {
 HeadTwist::HeadTwist(std::string_view form, const TwistOptions& o)
     : form_(form),
       link_(o.link),
-      width_(o.width),
+      width_(o.width + o.condition_width),
       vocab_size_(o.vocab_size),
       first_column_(o.first_column),
       engine_(o.engine),
@@ -118,6 +118,11 @@ HeadTwist::HeadTwist(std::string_view form, const TwistOptions& o)
         fmt::format("twist.form = {} needs the language model's output embedding, and this model has none",
                     form),
         "set twist.form = linear or mlp");
+    TWISTOR_CHECK(o.condition_width == 0, ErrorKind::config, "making the twist",
+                  fmt::format("twist.form = {} has the width of the language model's output embedding, where "
+                              "an observation finds no room",
+                              form),
+                  "set twist.form = mlp or linear, or twist.condition = none");
     TWISTOR_ASSERT(o.output_matrix->n() == vocab_size_ && o.output_matrix->k() == width_,
                    "an output embedding has a row for each token");
     tied_ = o.output_matrix;

@@ -38,6 +38,9 @@ const device::Weight& output_matrix(const TwistOptions& o) {
   TWISTOR_CHECK(!o.has_value && o.link == Link::identity, ErrorKind::config, doing,
                 "twist.form = ratio has neither a value nor a link, which train.objective asks for",
                 "set train.objective = ratio, or another twist.form");
+  TWISTOR_CHECK(o.condition_width == 0, ErrorKind::config, doing,
+                "twist.form = ratio is a language model, which sees no observation",
+                "set twist.condition = none, or another twist.form");
   TWISTOR_ASSERT(o.base != nullptr && !o.prompt.empty(), "a ratio has p0, and texts that continue a prompt");
   return *o.output_matrix;
 }

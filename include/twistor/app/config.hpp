@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,9 +55,13 @@ struct TargetConfig : potential::PotentialOptions {
   void visit_keys(const config::Visitor& visit);
 };
 
+/// What draws tokens in the place of a twist: [policy], and any number of [policy.NAME].
+using Policies = std::map<std::string, smc::PolicyOptions>;  // by section
+
 struct SmcConfig {
   smc::SweepOptions sweep;
   smc::ProposalOptions proposal;
+  [[nodiscard]] bool draws_from_policy() const { return proposal.kind == smc::ProposalKind::policy; }
   void visit_keys(const config::Visitor& visit);
 };
 
@@ -93,6 +98,7 @@ struct Config {
   TargetConfig target;
   twist::FormOptions twist;
   SmcConfig smc;
+  Policies policies{{"policy", {}}};
   TrainConfig train;
   estimate::Options evaluate;
   exact::Options exact;
@@ -100,6 +106,9 @@ struct Config {
   RunConfig run;
   friend bool operator==(const Config& a, const Config& b);  ///< equal under every key
 };
+
+/// Makes the sections with names of their own that a text and the command line speak of.
+void add_named_sections(Config& config, std::string_view text, std::span<const config::Override> overrides);
 
 /// The keys of `config`, sections in the order of its members.
 [[nodiscard]] config::Fields fields_of(Config& config);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "twistor/app/session.hpp"
 #include "twistor/base/counters.hpp"
@@ -23,6 +24,10 @@ namespace twistor::app {
 [[nodiscard]] estimate::Evaluation evaluate_base(const Session& session, const store::ExactSamples& exact);
 void forget_base(const Session& session);
 
+/// The same of every policy, by the name of its section. *Collective over the world.*
+[[nodiscard]] std::vector<report::NamedEvaluation> evaluate_policies(const Session& session,
+                                                                     const store::ExactSamples& exact);
+
 /// Everybody who is told, on rank 0; nobody elsewhere. `metrics` joins those who are told at the end.
 /// *Local.*
 [[nodiscard]] report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> metrics = {});
@@ -31,6 +36,7 @@ void forget_base(const Session& session);
 /// this rank's; `positives` as report::Run's. *Collective over the world.*
 void finish(const Session& session, report::Sinks& sinks, const estimate::Evaluation* base,
             const estimate::Evaluation* before, const estimate::Evaluation& after, const Counters& counters,
-            double total_seconds, const std::string& positives = {});
+            double total_seconds, std::vector<report::NamedEvaluation> policies = {},
+            const std::string& positives = {});
 
 }  // namespace twistor::app

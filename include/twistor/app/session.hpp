@@ -21,6 +21,7 @@
 #include "twistor/model/load.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/smc/policy.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/text/prompt.hpp"
@@ -56,6 +57,13 @@ class Session {
   [[nodiscard]] smc::Problem problem() const;
   /// The same without a body.
   [[nodiscard]] smc::Problem base_problem() const { return {*lm_, prompt_.ids, *potential_, start_}; }
+  /// Those that the configuration gives, once load_policies() has read them. With smc.proposal = policy the
+  /// first of them is what problem() and make_proposal() are for. *Collective over the world.*
+  [[nodiscard]] const std::vector<smc::LoadedPolicy>& policies() const { return policies_; }
+  void load_policies(const std::filesystem::path& config_file);
+  /// What a policy sees: the base model's problem() with the policy beside it.
+  [[nodiscard]] smc::Problem problem(const smc::LoadedPolicy& policy) const;
+
   /// The tokens of o where they were drawn jointly with an exact sample; else empty.
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
 
@@ -122,6 +130,7 @@ class Session {
   std::shared_ptr<const model::LanguageModel> twist_lm_;  // lm_ and body_; nullptr without a body
   std::unique_ptr<text::Tokenizer> tokenizer_;
   text::Prompt prompt_;
+  std::vector<smc::LoadedPolicy> policies_;
   std::vector<std::int64_t> observation_;
   std::vector<std::int64_t> joint_sample_;  // the s that observation_ was drawn with
   std::unique_ptr<potential::Potential> potential_;

@@ -28,8 +28,9 @@ enum class Stream : std::uint16_t {
   sample_choice = 18,    ///< which particle of a population becomes a draw
   base_check = 19,       ///< the base model's samples beside those of `sample`
   lora_init = 20,        ///< first factors of low-rank additions
-  positive_check = 21,   ///< samples of p0 by which train.positives = auto is decided
-  next_pin = 22,         ///< which particle of a conditional sweep the next one is pinned to
+  island = 21,           ///< seeds of the observations of an update or an evaluation
+  positive_check = 22,   ///< samples of p0 by which train.positives = auto is decided
+  next_pin = 23,         ///< which particle of a conditional sweep the next one is pinned to
 };
 
 }  // namespace twistor

@@ -14,10 +14,10 @@ namespace twistor::config {
 
 /// One key of one object.
 struct Field {
-  std::string key;  ///< "section.name"
+  std::string key;  ///< "section.name"; a section of a family has a point of its own, "policy.a"
   Key about;
   Value value;
-  [[nodiscard]] std::string_view section() const { return std::string_view(key).substr(0, key.find('.')); }
+  [[nodiscard]] std::string_view section() const { return std::string_view(key).substr(0, key.rfind('.')); }
 };
 
 /// Where a value comes from: in a file, texts may be quoted and comments may follow; elsewhere a text is

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,12 @@ struct Override {
 /// The text of a file. *Local.* Throws Error(no_input) if it cannot be read, Error(config) if it is too large
 /// for a configuration.
 [[nodiscard]] std::string read_file(const std::filesystem::path& file);
+
+/// The names that sections of a family have, "a" and "b" of [policy.a] and policy.b.path = ..., in a text and
+/// on the command line: an object with keys must exist before they are read. Letters, digits, '_' and '-';
+/// what is called otherwise is left to be refused as unknown. *Local.*
+[[nodiscard]] std::set<std::string> named_sections(std::string_view family, std::string_view text,
+                                                   std::span<const Override> overrides);
 
 /// Sets what INI text says: "[section]" and "key = value", or "section.key = value"; each key at most once.
 /// `name` stands for the text in messages. *Local.* Throws Error(config) naming line and key, what is allowed

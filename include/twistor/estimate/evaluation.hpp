@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,17 +28,18 @@ struct NamedEstimate {
   std::vector<double> runs;  ///< of the bounds: the values by repeat. Lost by to_numbers()
   Interval range{};          ///< of divergences: what the range of log Z makes of it
   bool is_exact = false;     ///< a sum over all sequences, not an estimate
+  int column = 0;            ///< its place in tables with a row for each evaluation; 0: not shown
 
   [[nodiscard]] bool is_made() const { return value.n > 0; }
-  /// What must be said beside the number: "exact", "one exact sample", "lower bound", "upper bound"; else
-  /// empty.
+  /// What must be said beside the number: "exact", "one exact sample", "lower bound", "upper bound", "support
+  /// cut" where q gives no probability to an exact sample; else empty.
   [[nodiscard]] std::string_view note() const;
 };
 
 /// The probability of the event that phi tells, with a 95 % interval. NaN: phi tells none, or nothing is
 /// known.
 struct Probability {
-  double value = std::numeric_limits<double>::quiet_NaN();
+  double value = nan;
   Interval range{};
   LogZMethod method = LogZMethod::none;
   static constexpr double level = 0.95;
@@ -51,19 +52,18 @@ struct Evaluation {
   LogZ log_z{};                          ///< that divergences are made with; see use_log_z()
   std::vector<NamedEstimate> estimates;  ///< every one of the list, in its order
   /// Mean over the SMC lower runs of the single-run estimate of Var(log Z_hat); NaN where it is none.
-  double genealogical_variance = std::numeric_limits<double>::quiet_NaN();
+  double genealogical_variance = nan;
   /// Of log Z_hat over the SMC lower runs; NaN for one, or if one of them vanished.
-  double sample_variance = std::numeric_limits<double>::quiet_NaN();
+  double sample_variance = nan;
   /// One-sided statements that hold with probability 95 % each, whatever the twist, by Markov's inequality.
   Interval certified_log_z{};
   Probability probability{};
-  double mean_final_ess = 0;     ///< of the SMC lower runs
-  std::vector<double> mean_ess;  ///< as Sweep::ess, mean over the SMC lower runs
-  double mean_founders = std::numeric_limits<double>::quiet_NaN();  ///< likewise
-  std::vector<double> mean_survivors;                               ///< as Sweep::unique_ancestors, likewise
+  double mean_final_ess = 0;           ///< of the SMC lower runs
+  std::vector<double> mean_ess;        ///< as Sweep::ess, mean over the SMC lower runs
+  double mean_founders = nan;          ///< likewise
+  std::vector<double> mean_survivors;  ///< as Sweep::unique_ancestors, likewise
   /// Of |log q while sampling - log q teacher-forced| over the samples of q: 0 unless something is wrong.
-  double log_q_error_largest = std::numeric_limits<double>::quiet_NaN(),
-         log_q_error_mean = std::numeric_limits<double>::quiet_NaN();
+  double log_q_error_largest = nan, log_q_error_mean = nan;
   double seconds = 0;
   Counters counters{};  ///< of this rank. Lost by to_numbers()
 
@@ -86,7 +86,10 @@ void use_log_z(Evaluation& e, const LogZ& log_z);
 
 /// use_log_z() of the best for all of them: the columns of a run differ by their proposals alone. Null
 /// pointers do not count. *Local.*
-void share_log_z(std::initializer_list<Evaluation*> evaluations);
+void share_log_z(std::span<Evaluation* const> evaluations);
+inline void share_log_z(std::initializer_list<Evaluation*> evaluations) {
+  share_log_z(std::span(evaluations.begin(), evaluations.size()));
+}
 
 /// The scalars of an evaluation as they travel in checkpoints, PREFIX.NAME, and back: nothing if there is no
 /// evaluation of that prefix. What is not known is left out, so that no number is NaN; an estimate that they

@@ -31,6 +31,9 @@ struct KnownTarget {
   /// Exact samples that upper runs pin in turns: run i pins sample i mod n_exact. 0: each has its own.
   std::int64_t n_exact = 0;
   bool is_event = false;  ///< phi is 0 or 1, so that Z is a probability
+  /// q may be 0 where sigma is not (truncated policies): then E[Z_hat] may lie below Z, bounds stay bounds,
+  /// and no mean of Z_hat stands for Z.
+  bool may_cut_support = false;
 };
 
 /// Where a value of log Z comes from.

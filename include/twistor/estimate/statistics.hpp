@@ -8,17 +8,19 @@
 
 namespace twistor::estimate {
 
+/// What is not known.
+inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
 /// A mean over n samples and its standard error.
 struct Estimate {
-  double mean = std::numeric_limits<double>::quiet_NaN();
-  double se =
-      std::numeric_limits<double>::quiet_NaN();  ///< NaN if it cannot be told (one sample, or infinite ones)
-  std::int64_t n = 0;                            ///< number of samples
+  double mean = nan;
+  double se = nan;     ///< NaN if it cannot be told (one sample, or infinite ones)
+  std::int64_t n = 0;  ///< number of samples
 };
 
 /// Two ends; NaN where one is not known.
 struct Interval {
-  double low = std::numeric_limits<double>::quiet_NaN(), high = std::numeric_limits<double>::quiet_NaN();
+  double low = nan, high = nan;
 };
 
 /// Mean of independent samples; se = sqrt(sum (x - mean)^2 / (n (n - 1))). Samples count in the order given,

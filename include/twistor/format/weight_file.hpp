@@ -44,6 +44,8 @@ class WeightFile {
 /// Throws Error(data) on NaN or inf, and on types that are no floating-point numbers.
 void read_rows_f32(const TensorInfo& tensor, std::int64_t row_begin, std::int64_t row_end,
                    std::span<float> out);
+/// All values of a tensor. Throws as read_rows_f32().
+[[nodiscard]] std::vector<float> read_f32(const TensorInfo& tensor);
 
 /// How a block-quantised type stores a row: element i is scale[i / group] * code[i] + offset[i / group],
 /// where the product is exact in float32, so that there is one rounding.

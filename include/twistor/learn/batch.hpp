@@ -44,8 +44,8 @@ struct Batch {
   smc::Population samples;
   std::vector<double> log_phi;     ///< (k); empty for exact samples
   std::vector<at::Tensor> hidden;  ///< (k) times (T, D): the states before each token
-  /// (k) of a population: what each counts as a sample of sigma, 1 over all ranks, or 0 if phi is 0 for all;
-  /// and the effective sample size. Empty for other sources.
+  /// (k) what each sample counts as one of sigma, 1 over all ranks together; empty: all alike. Of a
+  /// population it is 0 for all if phi is; with it goes the effective sample size.
   std::vector<double> weight = {};
   double weight_ess = 0;
   /// (k, T) log q of the twisted proposal under the current twist, if asked for.
@@ -99,6 +99,11 @@ class BatchSource {
   /// The n-th request of the same kind in an update is `number` n. *Collective over world.*
   [[nodiscard]] Batch draw(const Request& request, std::int64_t number, const twist::Trainable& twist,
                            std::uint64_t seed, smc::SweepCounters& counters);
+  /// As draw() of exact samples, where there is one: more than one particle are it and what conditional SMC
+  /// around it gives, with final weights, which are samples of sigma on average whatever the twist (Andrieu
+  /// et al. 2010). Resampled in every step, or never. *Collective over world.*
+  [[nodiscard]] Batch expand(const Request& request, const twist::Trainable& twist, bool may_resample,
+                             std::uint64_t seed, smc::SweepCounters& counters);
   /// Makes what depends on the twist, log psi, log_q and value, that of one that has changed. *Local.*
   void rescore(Batch& batch, const twist::Trainable& twist) const;
 

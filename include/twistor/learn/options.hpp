@@ -34,6 +34,8 @@ constexpr auto names_of(Positives) {
 struct ObjectiveOptions {
   std::int64_t batch = 64;           ///< samples of q per update, all ranks together
   std::int64_t positive_batch = 64;  ///< exact samples, or particles of smc and conditional, per update
+  /// Of conditional twists: observations per update, which share both batches.
+  std::int64_t observations = 16;
   Positives positives = Positives::weighted;
   /// Steps of the optimizer on each batch, whose weights follow the twist; 0: as many as the objective is
   /// known for.
@@ -46,6 +48,8 @@ struct ObjectiveOptions {
   [[nodiscard]] std::int64_t inner_epochs_or(std::int64_t usual) const {
     return inner_epochs > 0 ? inner_epochs : usual;
   }
+  /// What each observation's part of an update is made of. Throws Error(config) if there is none.
+  [[nodiscard]] ObjectiveOptions per_observation() const;
   void visit_keys(const config::Visitor& visit);
 };
 

@@ -95,5 +95,7 @@ struct SettledPositives {
 
 /// What one step of one of the batch's sequences counts where they count alike, share in all.
 [[nodiscard]] double per_step(const Batch& batch, double share = 1);
+/// The same of its local sequence i, by the batch's weights if it has some.
+[[nodiscard]] double per_step_of(const Batch& batch, std::int64_t i, double share = 1);
 
 }  // namespace twistor::learn

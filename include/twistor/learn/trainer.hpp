@@ -4,9 +4,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +18,7 @@
 #include "twistor/comm/communicator.hpp"
 #include "twistor/exact/source.hpp"
 #include "twistor/learn/batch.hpp"
+#include "twistor/learn/conditional.hpp"
 #include "twistor/learn/objective.hpp"
 #include "twistor/learn/options.hpp"
 #include "twistor/learn/state.hpp"
@@ -23,6 +26,8 @@
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::learn {
+
+class Islands;
 
 /// Seconds of one update on this rank.
 struct UpdateTimes {
@@ -56,6 +61,10 @@ class Trainer {
   /// asks for exact samples and there are none.
   Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
           const TrainOptions& options, const exact::Source& exact, const comm::Communicator& world);
+  /// Of a conditional twist, whose objective is made for one observation. `problem` is that of any of them.
+  Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
+          const TrainOptions& options, const Conditional& conditional, const comm::Communicator& world);
+  ~Trainer();
 
   /// One update: the objective's batches and terms, gradient of each shard, sum in a fixed tree, Adam.
   /// *Collective over world.* Which samples it sees depends on (seed, update number) and the twist alone.
@@ -74,13 +83,23 @@ class Trainer {
   void visit_state(StateVisitor& visitor);
 
  private:
+  /// Some sequences of a batch, with the derivatives that are theirs.
+  struct Piece {
+    const Batch& batch;
+    const Terms& terms;
+    std::size_t index;  ///< of the batch among those of the terms
+    std::int64_t begin, end;
+    std::span<const std::int64_t> observation;
+  };
+  void update_whole(std::uint64_t seed, UpdateReport& report);
+  void update_islands(std::uint64_t seed, UpdateReport& report);
   [[nodiscard]] std::vector<Batch> draw(std::uint64_t seed, UpdateReport& report);
   /// Zeros where there are no terms; what steps after the end of a text would teach psi moves to its end, and
   /// they teach nothing else. Fills in the loss where it is linear.
   void complete(Terms& terms, std::span<const Batch> batches) const;
-  void descend(std::span<const Batch> batches, const Terms& terms, UpdateReport& report);
-  void shard_gradient(std::int64_t shard, std::span<const Batch> batches, const Terms& terms,
-                      const twist::GradientSink& sink) const;
+  /// `pieces_of`: what a local shard consists of.
+  void descend(const std::function<std::vector<Piece>(std::int64_t)>& pieces_of, UpdateReport& report);
+  void shard_gradient(std::span<const Piece> pieces, const twist::GradientSink& sink) const;
   void clip(std::vector<twist::GradientBlock>& gradient, UpdateReport& report) const;
   void adam(const twist::GradientBlock& gradient);
 
@@ -91,6 +110,8 @@ class Trainer {
   const comm::Communicator& world_;
   Shards shards_;
   BatchSource source_;
+  std::unique_ptr<Islands> islands_;  // of a conditional twist; else nullptr
+  std::int64_t n_observations_ = 1;
   std::int64_t update_ = 0, adam_step_ = 0, n_samples_ = 0, milliseconds_ = 0;
   std::map<std::string, AdamMoments> moments_;  // by parameter
 };

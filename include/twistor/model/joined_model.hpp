@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "twistor/model/language_model.hpp"
@@ -35,6 +36,8 @@ class JoinedModel final : public LanguageModel {
   /// The columns that hold the hidden state of one member.
   [[nodiscard]] Columns columns(std::size_t member) const { return columns_[member]; }
   [[nodiscard]] std::size_t n_members() const { return columns_.size(); }
+  /// One of them, as it is alone.
+  [[nodiscard]] const LanguageModel& member(std::size_t member) const { return *distinct_[index_[member]]; }
   /// Members with weights of their own.
   [[nodiscard]] std::size_t n_distinct() const { return distinct_.size(); }
 
@@ -59,7 +62,8 @@ class JoinedModel final : public LanguageModel {
 
  private:
   std::vector<std::shared_ptr<const LanguageModel>> distinct_;
-  std::vector<Columns> columns_;  // one a member
+  std::vector<Columns> columns_;    // one a member
+  std::vector<std::size_t> index_;  // likewise, in distinct_
   std::int64_t hidden_size_ = 0;
 };
 
@@ -68,5 +72,35 @@ class JoinedModel final : public LanguageModel {
 [[nodiscard]] std::shared_ptr<const LanguageModel> join(std::shared_ptr<const LanguageModel> lm,
                                                         std::shared_ptr<const LanguageModel> other,
                                                         std::int64_t n_prompt);
+
+/// A joined model with the logits of another than its first member: the same hidden states and caches, read
+/// by that member's head. What reads hidden states of the joined model gets two distributions from them.
+class MemberModel final : public LanguageModel {
+ public:
+  MemberModel(std::shared_ptr<const JoinedModel> joined, std::size_t member)
+      : joined_(std::move(joined)), member_(member) {}
+
+  [[nodiscard]] std::int64_t vocab_size() const override { return joined_->vocab_size(); }
+  [[nodiscard]] std::int64_t hidden_size() const override { return joined_->hidden_size(); }
+  [[nodiscard]] std::int64_t context_length() const override { return joined_->context_length(); }
+  [[nodiscard]] at::ScalarType hidden_dtype() const override { return joined_->hidden_dtype(); }
+  /// That of the member: its distributions.
+  [[nodiscard]] std::string fingerprint() const override { return joined_->member(member_).fingerprint(); }
+  [[nodiscard]] std::string description() const override { return joined_->member(member_).description(); }
+  [[nodiscard]] std::unique_ptr<Cache> make_cache(std::int64_t n) const override {
+    return joined_->make_cache(n);
+  }
+  at::Tensor forward(std::span<const std::int64_t> tokens, Cache& cache) const override {
+    return joined_->forward(tokens, cache);
+  }
+  void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
+              at::Tensor& out) const override;
+  [[nodiscard]] std::int64_t revision() const override { return joined_->revision(); }
+  [[nodiscard]] std::shared_ptr<const device::Engine> engine() const override { return joined_->engine(); }
+
+ private:
+  std::shared_ptr<const JoinedModel> joined_;
+  std::size_t member_;
+};
 
 }  // namespace twistor::model

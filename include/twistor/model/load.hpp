@@ -31,6 +31,10 @@ struct LoadOptions {
   WeightMemory memory;  ///< empty functions: private memory
   /// Keeps the weights and computes; nullptr: cpu_engine().
   std::shared_ptr<const device::Engine> engine = nullptr;
+  /// Folder of a PEFT adapter whose additions go into the matrices; empty: none.
+  std::filesystem::path adapter{};
+  /// Makes the precision part of the fingerprint, so that two of one model are two in a JoinedModel.
+  bool is_precision_told = false;
   [[nodiscard]] std::shared_ptr<const device::Engine> used_engine() const {
     return engine != nullptr ? engine : device::cpu_engine();
   }
@@ -39,6 +43,7 @@ struct LoadOptions {
 /// Reads a Hugging Face folder (config.json + safetensors) or a .gguf file. *Local*, or collective over the
 /// ranks that share options.memory. Throws Error(no_input), or Error(data) naming file, key or tensor, what
 /// was expected and found; a family that is not known is refused by name, with the list of those that are.
+/// Adapters are refused as read_lora_adapter() refuses them, for a .gguf file with Error(config).
 [[nodiscard]] std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
                                                                  const LoadOptions& options = {});
 

@@ -3,7 +3,9 @@
 // is wrapped in one.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "twistor/potential/potential.hpp"
@@ -23,6 +25,8 @@ class CheckedPotential final : public Potential {
   [[nodiscard]] double log_phi_bound() const override { return inner_->log_phi_bound(); }
   [[nodiscard]] std::string description() const override { return inner_->description(); }
   [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
+  [[nodiscard]] std::unique_ptr<Potential> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::int64_t n_classes() const override { return inner_->n_classes(); }
 
  private:
   std::string name_;
@@ -39,6 +43,8 @@ class CheckedScorer final : public TextScorer {
   [[nodiscard]] double log_phi_bound() const override { return inner_->log_phi_bound(); }
   [[nodiscard]] std::string description() const override { return inner_->description(); }
   [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
+  [[nodiscard]] std::unique_ptr<TextScorer> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::int64_t n_classes() const override { return inner_->n_classes(); }
 
  private:
   std::string name_;

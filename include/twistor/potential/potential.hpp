@@ -35,6 +35,15 @@ class Potential {
   /// sha256 of what defines this beyond its options and the plain files that these name: the contents of a
   /// folder, say. Empty where there is nothing of the kind.
   [[nodiscard]] virtual std::string fingerprint() const { return {}; }
+
+  /// Where phi is the probability of an observation, phi(s) = p(o | s), the same for another o; what they are
+  /// made of is shared. nullptr where it is none, an exponent or a threshold included. o: tokens, or the
+  /// number of a class.
+  [[nodiscard]] virtual std::unique_ptr<Potential> given(std::span<const std::int64_t>) const {
+    return nullptr;
+  }
+  /// Classes that such an o may be, of which every s has exactly one; 0 where o is not a class.
+  [[nodiscard]] virtual std::int64_t n_classes() const { return 0; }
 };
 
 }  // namespace twistor::potential

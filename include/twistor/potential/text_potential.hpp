@@ -2,6 +2,7 @@
 // Potentials that look at text: a scorer of texts, and what makes a potential of sequences out of one.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,8 +26,12 @@ class TextScorer {
   [[nodiscard]] virtual double log_phi_bound() const = 0;
   /// One line for people.
   [[nodiscard]] virtual std::string description() const = 0;
-  /// As Potential::fingerprint().
+  /// As Potential::fingerprint(), given(), n_classes().
   [[nodiscard]] virtual std::string fingerprint() const { return {}; }
+  [[nodiscard]] virtual std::unique_ptr<TextScorer> given(std::span<const std::int64_t>) const {
+    return nullptr;
+  }
+  [[nodiscard]] virtual std::int64_t n_classes() const { return 0; }
 };
 
 /// Decodes prompt and generation, or the generation alone, and scores the text; each different text of a
@@ -42,6 +47,8 @@ class TextPotential final : public Potential {
   [[nodiscard]] double log_phi_bound() const override { return scorer_->log_phi_bound(); }
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] std::string fingerprint() const override { return scorer_->fingerprint(); }
+  [[nodiscard]] std::unique_ptr<Potential> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::int64_t n_classes() const override { return scorer_->n_classes(); }
 
  private:
   std::unique_ptr<TextScorer> scorer_;

@@ -24,12 +24,19 @@ struct Update {
   double seconds = 0;
 };
 
+struct NamedEvaluation {
+  std::string name;
+  estimate::Evaluation evaluation;
+};
+
 /// All that a finished run has found.
 struct Run {
   /// The evaluations; `base` (of the base model) and `before` (learning) may be null, and one and the same
   /// where learning started from psi = 1.
   const estimate::Evaluation *base = nullptr, *before = nullptr, *after = nullptr;
-  Counters counters{};  ///< of all ranks
+  std::vector<NamedEvaluation> policies{};  ///< by their sections' names
+  bool is_after_policy = false;             ///< `after` is that of the first policy: there is no twist
+  Counters counters{};                      ///< of all ranks
   std::string config_text{}, config_json{};
   std::vector<std::pair<std::string, std::string>> versions{};  ///< of this program and what it uses
   std::int64_t particles = 0;                                   ///< K

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "twistor/base/interrupt.hpp"
 #include "twistor/base/names.hpp"
@@ -31,11 +32,33 @@ enum class ProposalKind {
   base,      ///< q = p0
   twisted,   ///< q(v) = p0(v) psi_t(v) / Zq_t, the twist-induced proposal
   tempered,  ///< q(v) proportional to p0(v) psi_t(v)^beta
+  policy,    ///< another language model of the same vocabulary
 };
 constexpr auto names_of(ProposalKind) {
   return std::array{Named{ProposalKind::base, "base"}, Named{ProposalKind::twisted, "twisted"},
-                    Named{ProposalKind::tempered, "tempered"}};
+                    Named{ProposalKind::tempered, "tempered"}, Named{ProposalKind::policy, "policy"}};
 }
+
+/// How tokens are drawn from a policy's logits: divided by the temperature, then only the top_k largest, then
+/// of those the fewest largest that hold top_p of what is left, renormalised. Equal logits stay or go
+/// together.
+struct Truncation {
+  double temperature = 1;
+  std::int64_t top_k = 0;  ///< 0: all
+  double top_p = 1;
+  /// Whether some tokens may have no probability.
+  [[nodiscard]] bool cuts() const { return top_k > 0 || top_p < 1; }
+};
+
+/// A policy: where it is read from, and how it is sampled.
+struct PolicyOptions {
+  std::string path;             ///< as model.path; empty: the base model's, if there is an adapter
+  std::string dtype = "model";  ///< a device::Precision, or "model": the base model's
+  std::string adapter;          ///< folder of a PEFT adapter on top of it; empty: none
+  Truncation truncation;
+  [[nodiscard]] bool is_given() const { return !path.empty() || !adapter.empty(); }
+  void visit_keys(const config::Visitor& visit);
+};
 
 struct ProposalOptions {
   ProposalKind kind = ProposalKind::twisted;

@@ -23,8 +23,10 @@ struct RowScores {
   at::Tensor features;             ///< (n, D') what the twist's vocabulary product takes
   /// (n, blocks) float64, the part of log_sum_q of each block of the vocabulary, by which a draw begins.
   at::Tensor block_log_sums;
+  /// (n, 1) float64 of a policy: the lowest of its scores that are drawn.
+  at::Tensor lowest;
   /// (n, >= V) on engines that have room for them. The CPU's computes a block's scores again when it draws.
-  at::Tensor logits, log_psi;
+  at::Tensor logits, log_psi, policy;
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(log_sum_p0.size()); }
   /// The block sums of one row, in host memory.
   [[nodiscard]] std::span<const double> blocks_of(std::int64_t row) const;
@@ -47,14 +49,23 @@ struct Branches {
   std::vector<std::int64_t> of;    ///< (particles) the branch of each
 };
 
+/// Another language model than p0 to draw from.
+struct Policy {
+  /// Its logits from the hidden states that p0's come from: a model::MemberModel, absorbing where p0 is.
+  const model::LanguageModel& lm;
+  Truncation truncation{};
+};
+
 class Head;
 
-/// *Local.* Holds references to model and twist.
+/// *Local.* Holds references to models and twist.
 class Proposal {
  public:
   Proposal(const model::LanguageModel& lm, const twist::Twist& twist, ProposalKind kind, double beta = 1.0);
   Proposal(const model::LanguageModel& lm, const twist::Twist& twist, const ProposalOptions& options)
       : Proposal(lm, twist, options.kind, options.beta) {}
+  /// q is a policy. psi shapes the weights alone.
+  Proposal(const model::LanguageModel& lm, const twist::Twist& twist, const Policy& policy);
 
   /// One pass over the vocabulary in tiles; hidden: (n, D).
   [[nodiscard]] RowScores score(const at::Tensor& hidden) const;
@@ -78,8 +89,13 @@ class Proposal {
   /// log psi_{t-1}.
   [[nodiscard]] bool weight_is_known_before_draw() const { return kind_ == ProposalKind::twisted; }
 
+  [[nodiscard]] bool is_policy() const { return kind_ == ProposalKind::policy; }
+  /// Whether q may give no probability to what p0 can generate.
+  [[nodiscard]] bool may_cut_support() const { return may_cut_support_; }
+
  private:
   ProposalKind kind_;
+  bool may_cut_support_ = false;
   std::shared_ptr<const Head> head_;
 };
 

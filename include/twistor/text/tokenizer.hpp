@@ -44,6 +44,10 @@ class Tokenizer {
   [[nodiscard]] virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
   /// The id of a token as the vocabulary spells it.
   [[nodiscard]] virtual std::optional<std::int64_t> token_to_id(std::string_view token) const = 0;
+  /// How the vocabulary spells a token: what token_to_id() takes; nothing if no token has the id.
+  [[nodiscard]] virtual std::optional<std::string> spelling_of(std::int64_t /*id*/) const {
+    return std::nullopt;
+  }
   /// What encode_with_template() puts around a text.
   [[nodiscard]] virtual SpecialTokens special_tokens() const { return {}; }
   /// Whether a token has this id; vocabularies may have holes.

@@ -20,15 +20,18 @@ class BodyTwist final : public HeadTwist {
   /// options.prompt. One twist to a body at a time.
   BodyTwist(std::string_view form, const TwistOptions& options);
 
-  /// The head's blocks first. The body runs once more over prompt and tokens, in the arithmetic that
-  /// gradients come from.
+  /// The head's blocks first. The body runs once more over prompt and tokens, and over observations if it
+  /// reads them, in the arithmetic that gradients come from.
   void gradient(const GradientTerms& terms, const GradientSink& sink) const override;
   void refresh() override;
 
  private:
   std::shared_ptr<model::TrainableDecoder> body_;
   std::vector<std::int64_t> prompt_;
-  std::size_t n_head_;  // parameters of the head
+  std::size_t n_head_;      // parameters of the head
+  std::int64_t width_;      // D of the body
+  bool reads_observation_;  // and makes the columns beside them
+  std::shared_ptr<const device::Engine> engine_;
 };
 
 /// What a body's tensors are called among a twist's parameters.

@@ -28,9 +28,12 @@ struct TwistOptions {
   const device::Weight* output_matrix = nullptr;
   /// Of a hidden state: where the D columns begin that the head reads.
   std::int64_t first_column = 0;
+  /// Columns after these that the head reads too: the encoding of an observation (model::ConditionedModel).
+  std::int64_t condition_width = 0;
   /// What makes those columns, if they are the twist's own: its weights are parameters too.
   std::shared_ptr<model::TrainableDecoder> body = nullptr;
-  std::vector<std::int64_t> prompt{};  ///< that all texts continue; for twists with a body
+  std::vector<std::int64_t> prompt{};   ///< that all texts continue; for twists with a body
+  bool body_reads_observation = false;  ///< the body makes those further columns, too
   /// p0 without its end rule, whose hidden states stand in the first columns; must outlive the twist. For
   /// form = ratio.
   const model::LanguageModel* base = nullptr;

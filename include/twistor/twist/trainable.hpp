@@ -55,6 +55,12 @@ constexpr auto names_of(Link) {
 /// v_end - v_begin), of their dtype and on their device. Is asked for every tile of the vocabulary once.
 using RowDerivatives = std::function<at::Tensor(std::int64_t v_begin, std::int64_t v_end)>;
 
+/// Rows, one after another, that have seen one observation.
+struct ObservedRows {
+  std::int64_t n = 0;
+  std::span<const std::int64_t> observation;
+};
+
 /// Terms of a loss: its derivatives by what is read from hidden states. Rows are those of whole sequences of
 /// `length` tokens, one after another.
 struct GradientTerms {
@@ -64,6 +70,7 @@ struct GradientTerms {
   std::span<const double> on_score;       ///< (n) by the token's score, which is log psi before its link
   RowDerivatives on_row = {};             ///< by the scores of all tokens, beside on_score; empty: none
   std::span<const double> on_value = {};  ///< (n) by the value of the state; empty: none
+  std::span<const ObservedRows> observations = {};  ///< n rows in all; empty: the twist sees none
 };
 
 class Trainable : public Twist {

@@ -59,9 +59,7 @@ class SoftQ final : public Objective {
     std::vector<double>& on_score = out.on_score.emplace_back(p.tokens.size());
     for (std::int64_t i = 0; i < p.size(); ++i) {
       if (std::isinf(log_phi[static_cast<std::size_t>(i)])) continue;
-      const double share = is_population(batch.request.source)
-                               ? batch.weight[static_cast<std::size_t>(i)] / static_cast<double>(p.T)
-                               : per_step(batch);
+      const double share = per_step_of(batch, i);
       for (std::int64_t t = 0; t < p.T; ++t) {
         const double target = t + 1 < p.T ? next[p.at(i, t + 1)] : log_phi[static_cast<std::size_t>(i)];
         const double error = p.log_psi[p.at(i, t)] - target;

@@ -39,6 +39,12 @@ double ClassRule::log_phi(ClassLogProb p) const {
   return p.log_p - p.log_not_p > threshold_ ? 0 : beta_ * log_floor_;
 }
 
+ClassRule ClassRule::negated(bool is_negated) const {
+  ClassRule out = *this;
+  out.is_negated_ = is_negated;
+  return out;
+}
+
 std::string ClassRule::description(const std::string& class_name) const {
   const std::string p = fmt::format("p({}{})", is_negated_ ? "not " : "", class_name);
   return is_threshold_

@@ -29,6 +29,10 @@ class ClassRule {
   ClassRule(const PotentialOptions& options, const std::string& doing);
 
   [[nodiscard]] double log_phi(ClassLogProb p) const;
+  /// Whether phi is the probability of the class or of its absence itself.
+  [[nodiscard]] bool is_probability() const { return !is_threshold_ && beta_ == 1; }
+  /// The same rule for the class, or for its absence.
+  [[nodiscard]] ClassRule negated(bool is_negated) const;
   /// Of any class and text: no probability exceeds 1.
   [[nodiscard]] double log_phi_bound() const { return 0; }
   /// "p(not toxic)^2", "p(toxic) above log-odds 5".

@@ -29,18 +29,17 @@ std::optional<std::size_t> find_label(const std::string& name, const std::vector
 
 ClassScore::ClassScore(const PotentialOptions& options, const std::vector<std::string>& labels,
                        bool is_multi_label, const std::string& doing)
-    : rule_(options, doing), n_labels_(labels.size()), is_multi_label_(is_multi_label) {
+    : rule_(options, doing), labels_(labels), is_multi_label_(is_multi_label) {
   const std::optional<std::size_t> index = find_label(options.class_name, labels);
   TWISTOR_CHECK(index.has_value(), ErrorKind::config, doing,
                 fmt::format("target.class is '{}', which is no label of the classifier (it has {})",
                             options.class_name, fmt::join(labels, ", ")),
                 "give a label or its number from 0");
   index_ = *index;
-  label_ = labels[index_];
 }
 
 double ClassScore::log_phi(std::span<const double> logits) const {
-  TWISTOR_ASSERT(logits.size() == n_labels_, "as many logits as labels");
+  TWISTOR_ASSERT(logits.size() == labels_.size(), "as many logits as labels");
   double log_odds = logits[index_];
   if (logits.size() > 1 && !is_multi_label_) {
     std::vector<double> others(logits.begin(), logits.end());
@@ -52,8 +51,23 @@ double ClassScore::log_phi(std::span<const double> logits) const {
 
 std::vector<double> ClassScore::log_phi_of_rows(std::span<const double> logits) const {
   std::vector<double> out;
-  for (std::size_t at = 0; at < logits.size(); at += n_labels_)
-    out.push_back(log_phi(logits.subspan(at, n_labels_)));
+  for (std::size_t at = 0; at < logits.size(); at += labels_.size())
+    out.push_back(log_phi(logits.subspan(at, labels_.size())));
+  return out;
+}
+
+std::int64_t ClassScore::n_classes() const {
+  if (!rule_.is_probability() || (is_multi_label_ && labels_.size() > 1)) return 0;
+  return std::max<std::int64_t>(2, static_cast<std::int64_t>(labels_.size()));
+}
+
+ClassScore ClassScore::of_class(std::int64_t number) const {
+  TWISTOR_CHECK(number >= 0 && number < n_classes(), ErrorKind::usage, "choosing an observed class",
+                fmt::format("{} is none of {} classes", number, n_classes()));
+  ClassScore out = *this;
+  const bool is_only_label = labels_.size() == 1;
+  out.index_ = is_only_label ? 0 : static_cast<std::size_t>(number);
+  out.rule_ = rule_.negated(is_only_label && number == 1);
   return out;
 }
 

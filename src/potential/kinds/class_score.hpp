@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,14 +29,19 @@ class ClassScore {
   [[nodiscard]] std::vector<double> log_phi_of_rows(std::span<const double> logits) const;
   [[nodiscard]] double log_phi_bound() const { return rule_.log_phi_bound(); }
   /// "p(positive)^2".
-  [[nodiscard]] std::string description() const { return rule_.description(label_); }
+  [[nodiscard]] std::string description() const { return rule_.description(labels_[index_]); }
+
+  /// Of which every text has exactly one: the labels, or the only label and its absence. 0 where phi is not
+  /// the probability of one of them.
+  [[nodiscard]] std::int64_t n_classes() const;
+  /// The probability of another of them.
+  [[nodiscard]] ClassScore of_class(std::int64_t number) const;
 
  private:
   ClassRule rule_;
-  std::size_t n_labels_;
+  std::vector<std::string> labels_;
   bool is_multi_label_;
   std::size_t index_ = 0;
-  std::string label_;
 };
 
 }  // namespace twistor::potential

@@ -2,6 +2,7 @@
 // phi(s) = p(class | s)^beta, or a threshold on it, by a sequence classifier (BERT, RoBERTa, DistilBERT).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,10 +21,12 @@ class ClassifierScorer final : public TextScorer {
   [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
   [[nodiscard]] double log_phi_bound() const override { return score_.log_phi_bound(); }
   [[nodiscard]] std::string description() const override;
-  [[nodiscard]] std::string fingerprint() const override { return classifier_.fingerprint(); }
+  [[nodiscard]] std::string fingerprint() const override { return classifier_->fingerprint(); }
+  [[nodiscard]] std::unique_ptr<TextScorer> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::int64_t n_classes() const override { return score_.n_classes(); }
 
  private:
-  model::SequenceClassifier classifier_;
+  std::shared_ptr<const model::SequenceClassifier> classifier_;  // shared by the scorers of all classes
   ClassScore score_;
 };
 

@@ -15,7 +15,7 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'contains'";
+constexpr const char* making_contains = "making the potential 'contains'";
 
 std::vector<std::string> split_words(std::string_view list) {
   std::vector<std::string> words;
@@ -32,7 +32,7 @@ void add_patterns(const std::string& word, const text::Tokenizer& tokenizer,
   for (const std::string& form : {word, " " + word}) {
     auto ids = tokenizer.encode(form);
     TWISTOR_CHECK(!ids.empty() && tokenizer.decode(ids).find(word) != std::string::npos, ErrorKind::config,
-                  making, fmt::format("the vocabulary cannot spell '{}' of target.words", word),
+                  making_contains, fmt::format("the vocabulary cannot spell '{}' of target.words", word),
                   "check the spelling, or list token ids in target.ids");
     patterns.push_back(std::move(ids));
   }
@@ -42,11 +42,11 @@ void add_patterns(const std::string& word, const text::Tokenizer& tokenizer,
 
 ContainsPotential::ContainsPotential(std::vector<std::vector<std::int64_t>> patterns, double log_floor)
     : patterns_(std::move(patterns)), log_floor_(log_floor) {
-  TWISTOR_CHECK(!patterns_.empty(), ErrorKind::config, making, "there is nothing to look for",
+  TWISTOR_CHECK(!patterns_.empty(), ErrorKind::config, making_contains, "there is nothing to look for",
                 "set target.words or target.ids");
   for (const auto& pattern : patterns_)
-    TWISTOR_CHECK(!pattern.empty(), ErrorKind::config, making, "a pattern has no tokens");
-  TWISTOR_CHECK(log_floor <= 0, ErrorKind::config, making,
+    TWISTOR_CHECK(!pattern.empty(), ErrorKind::config, making_contains, "a pattern has no tokens");
+  TWISTOR_CHECK(log_floor <= 0, ErrorKind::config, making_contains,
                 fmt::format("target.log_floor is {} (expected at most 0; -inf is allowed)", log_floor));
   std::sort(patterns_.begin(), patterns_.end());
   patterns_.erase(std::unique(patterns_.begin(), patterns_.end()), patterns_.end());
@@ -76,18 +76,18 @@ std::string ContainsPotential::description() const {
 }
 
 std::unique_ptr<Potential> make_contains(const PotentialOptions& options, const TargetContext& context) {
-  TWISTOR_CHECK(options.beta > 0, ErrorKind::config, making,
+  TWISTOR_CHECK(options.beta > 0, ErrorKind::config, making_contains,
                 fmt::format("target.beta is {} (expected a positive number)", options.beta));
   std::vector<std::vector<std::int64_t>> patterns;
   for (const std::int64_t id : options.ids) {
     TWISTOR_CHECK(id >= 0 && (context.vocab_size() == 0 || id < context.vocab_size()), ErrorKind::config,
-                  making,
+                  making_contains,
                   fmt::format("token {} of target.ids is out of range (expected 0 to {})", id,
                               context.vocab_size() - 1));
     patterns.push_back({id});
   }
   const auto words = split_words(options.words);
-  TWISTOR_CHECK(words.empty() || context.tokenizer != nullptr, ErrorKind::config, making,
+  TWISTOR_CHECK(words.empty() || context.tokenizer != nullptr, ErrorKind::config, making_contains,
                 "target.words needs a tokenizer, and the model has none", "give target.ids instead");
   for (const std::string& word : words) add_patterns(word, *context.tokenizer, patterns);
   return std::make_unique<ContainsPotential>(std::move(patterns), options.beta * options.log_floor);

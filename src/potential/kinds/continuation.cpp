@@ -14,7 +14,7 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'continuation'";
+constexpr const char* making_continuation = "making the potential 'continuation'";
 
 }  // namespace
 
@@ -22,12 +22,12 @@ ContinuationPotential::ContinuationPotential(const model::LanguageModel& lm,
                                              std::vector<std::int64_t> observation, double beta,
                                              std::int64_t n_together)
     : lm_(lm), observation_(std::move(observation)), beta_(beta), n_together_(n_together) {
-  TWISTOR_CHECK(!observation_.empty(), ErrorKind::config, making, "the text to follow is empty",
+  TWISTOR_CHECK(!observation_.empty(), ErrorKind::config, making_continuation, "the text to follow is empty",
                 "set target.text or target.ids");
   for (const std::int64_t token : observation_)
-    TWISTOR_CHECK(token >= 0 && token < lm.vocab_size(), ErrorKind::config, making,
+    TWISTOR_CHECK(token >= 0 && token < lm.vocab_size(), ErrorKind::config, making_continuation,
                   fmt::format("token {} is out of range (expected 0 to {})", token, lm.vocab_size() - 1));
-  TWISTOR_CHECK(beta > 0, ErrorKind::config, making,
+  TWISTOR_CHECK(beta > 0, ErrorKind::config, making_continuation,
                 fmt::format("target.beta is {} (expected a positive number)", beta));
   TWISTOR_ASSERT(n_together >= 1, "at least one sequence at a time");
 }
@@ -63,18 +63,24 @@ std::vector<double> ContinuationPotential::log_phi(const Sequences& sequences) c
   return result;
 }
 
+std::unique_ptr<Potential> ContinuationPotential::given(std::span<const std::int64_t> observation) const {
+  if (beta_ != 1) return nullptr;  // a power of a probability is none
+  return std::make_unique<ContinuationPotential>(
+      lm_, std::vector<std::int64_t>(observation.begin(), observation.end()), beta_, n_together_);
+}
+
 std::string ContinuationPotential::description() const {
   return fmt::format("continuation: p0(o | s)^{} for a fixed o of {} tokens", beta_, observation_.size());
 }
 
 std::unique_ptr<Potential> make_continuation(const PotentialOptions& options, const TargetContext& context) {
-  TWISTOR_CHECK(context.lm != nullptr, ErrorKind::config, making, "it needs a language model",
+  TWISTOR_CHECK(context.lm != nullptr, ErrorKind::config, making_continuation, "it needs a language model",
                 "set model.path");
-  TWISTOR_CHECK(options.ids.empty() || options.text.empty(), ErrorKind::config, making,
+  TWISTOR_CHECK(options.ids.empty() || options.text.empty(), ErrorKind::config, making_continuation,
                 "target.text and target.ids are both given (expected one)");
   auto observation = options.ids;
   if (observation.empty() && !options.text.empty()) {
-    TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config, making,
+    TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config, making_continuation,
                   "target.text needs a tokenizer, and the model has none", "give target.ids instead");
     observation = context.tokenizer->encode(options.text);
   }

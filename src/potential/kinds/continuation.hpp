@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ class ContinuationPotential final : public Potential {
   /// 0: no probability exceeds 1.
   [[nodiscard]] double log_phi_bound() const override { return 0; }
   [[nodiscard]] std::string description() const override;
+  [[nodiscard]] std::unique_ptr<Potential> given(std::span<const std::int64_t> observation) const override;
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
 
  private:

@@ -18,7 +18,7 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'judge'";
+constexpr const char* making_judge = "making the potential 'judge'";
 constexpr std::string_view placeholder = "{text}";
 constexpr std::size_t n_together = 64;  // questions in memory at a time; the values do not depend on it
 
@@ -32,12 +32,12 @@ JudgeScorer::JudgeScorer(const model::LanguageModel& lm, const text::Tokenizer& 
   const std::size_t place = options_.question.find(placeholder);
   TWISTOR_CHECK(
       place != std::string::npos && options_.question.find(placeholder, place + 1) == std::string::npos,
-      ErrorKind::config, making,
+      ErrorKind::config, making_judge,
       fmt::format("target.template is {} (expected {{text}} once in it)", format::quote(options_.question)),
       "for instance target.template = \"{text}\\nIs this story happy? Answer:\"");
-  TWISTOR_CHECK(!answer_.empty(), ErrorKind::config, making, "target.answer has no tokens",
+  TWISTOR_CHECK(!answer_.empty(), ErrorKind::config, making_judge, "target.answer has no tokens",
                 "for instance target.answer = \" yes\"");
-  TWISTOR_CHECK(options_.beta > 0, ErrorKind::config, making,
+  TWISTOR_CHECK(options_.beta > 0, ErrorKind::config, making_judge,
                 fmt::format("target.beta is {} (expected a positive number)", options_.beta));
 }
 
@@ -106,7 +106,7 @@ std::string JudgeScorer::fingerprint() const {
 }
 
 std::unique_ptr<TextScorer> make_judge(const PotentialOptions& options, const TargetContext& context) {
-  TWISTOR_CHECK(context.lm != nullptr && context.tokenizer != nullptr, ErrorKind::config, making,
+  TWISTOR_CHECK(context.lm != nullptr && context.tokenizer != nullptr, ErrorKind::config, making_judge,
                 "it needs a language model with a tokenizer", "set model.path");
   // A question may hold the token that ends generated texts: chat templates do.
   return std::make_unique<JudgeScorer>(

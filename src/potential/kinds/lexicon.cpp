@@ -19,7 +19,7 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'lexicon'";
+constexpr const char* making_lexicon = "making the potential 'lexicon'";
 
 bool is_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
@@ -74,11 +74,11 @@ Lexicon parse_lexicon(std::string_view file, const std::string& doing) {
 
 LexiconScorer::LexiconScorer(Lexicon lexicon, Options options)
     : lexicon_(std::move(lexicon)), options_(options), bound_(0) {
-  TWISTOR_CHECK(!lexicon_.empty(), ErrorKind::config, making, "the lexicon has no entries",
+  TWISTOR_CHECK(!lexicon_.empty(), ErrorKind::config, making_lexicon, "the lexicon has no entries",
                 "target.lexicon names a file of lines 'token TAB valence'");
-  TWISTOR_CHECK(options.beta > 0, ErrorKind::config, making,
+  TWISTOR_CHECK(options.beta > 0, ErrorKind::config, making_lexicon,
                 fmt::format("target.beta is {} (expected a positive number)", options.beta));
-  TWISTOR_CHECK(options.cap > -std::numeric_limits<double>::infinity(), ErrorKind::config, making,
+  TWISTOR_CHECK(options.cap > -std::numeric_limits<double>::infinity(), ErrorKind::config, making_lexicon,
                 fmt::format("target.cap is {} (expected a finite number or inf)", options.cap));
   double highest = 0;  // of a text without words
   for (const auto& [token, valence] : lexicon_)
@@ -142,9 +142,9 @@ std::string LexiconScorer::description() const {
 }
 
 std::unique_ptr<TextScorer> make_lexicon(const PotentialOptions& options, const TargetContext&) {
-  TWISTOR_CHECK(!options.lexicon.empty(), ErrorKind::config, making, "there is no lexicon",
+  TWISTOR_CHECK(!options.lexicon.empty(), ErrorKind::config, making_lexicon, "there is no lexicon",
                 "set target.lexicon; launch/get_model.sh vader fetches one");
-  const auto mode = from_name<LexiconMode>(options.mode, "target.mode", making);
+  const auto mode = from_name<LexiconMode>(options.mode, "target.mode", making_lexicon);
   const MappedFile file(options.lexicon);
   const std::string_view contents(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   return std::make_unique<LexiconScorer>(parse_lexicon(contents, "reading the lexicon " + options.lexicon),

@@ -2,6 +2,7 @@
 // phi(s) = p(class | s)^beta, or a threshold on it, by a small linear head over a sentence encoder.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,10 +24,12 @@ class LinearHeadScorer final : public TextScorer {
   [[nodiscard]] double log_phi_bound() const override { return score_.log_phi_bound(); }
   [[nodiscard]] std::string description() const override;
   /// The encoder's; the head is a plain file among the options.
-  [[nodiscard]] std::string fingerprint() const override { return encoder_.fingerprint(); }
+  [[nodiscard]] std::string fingerprint() const override { return encoder_->fingerprint(); }
+  [[nodiscard]] std::unique_ptr<TextScorer> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::int64_t n_classes() const override { return score_.n_classes(); }
 
  private:
-  model::SentenceEncoder encoder_;
+  std::shared_ptr<const model::SentenceEncoder> encoder_;  // shared by the scorers of all classes
   model::LinearHead head_;
   ClassScore score_;
 };

@@ -17,7 +17,7 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'process'";
+constexpr const char* making_process = "making the potential 'process'";
 
 double parse_number(const std::string& line, const std::string& text, const std::string& command) {
   const std::string_view number = trim(line);
@@ -36,13 +36,14 @@ double parse_number(const std::string& line, const std::string& text, const std:
 
 ProcessScorer::ProcessScorer(Options options)
     : options_(std::move(options)), process_(options_.command, options_.timeout_s) {
-  TWISTOR_CHECK(!options_.command.empty(), ErrorKind::config, making, "there is no command",
+  TWISTOR_CHECK(!options_.command.empty(), ErrorKind::config, making_process, "there is no command",
                 "set target.command, for instance target.command = python3 reward.py");
-  TWISTOR_CHECK(options_.timeout_s > 0 && std::isfinite(options_.timeout_s), ErrorKind::config, making,
+  TWISTOR_CHECK(options_.timeout_s > 0 && std::isfinite(options_.timeout_s), ErrorKind::config,
+                making_process,
                 fmt::format("target.timeout_s is {} (expected a positive number)", options_.timeout_s));
-  TWISTOR_CHECK(options_.beta > 0, ErrorKind::config, making,
+  TWISTOR_CHECK(options_.beta > 0, ErrorKind::config, making_process,
                 fmt::format("target.beta is {} (expected a positive number)", options_.beta));
-  TWISTOR_CHECK(options_.cap > -std::numeric_limits<double>::infinity(), ErrorKind::config, making,
+  TWISTOR_CHECK(options_.cap > -std::numeric_limits<double>::infinity(), ErrorKind::config, making_process,
                 fmt::format("target.cap is {} (expected a finite number or inf)", options_.cap));
 }
 

@@ -10,12 +10,13 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'regex'";
+constexpr const char* making_regex = "making the potential 'regex'";
 
 text::Regex compiled(const std::string& pattern) {
-  TWISTOR_CHECK(!pattern.empty(), ErrorKind::config, making, "there is no pattern", "set target.pattern");
+  TWISTOR_CHECK(!pattern.empty(), ErrorKind::config, making_regex, "there is no pattern",
+                "set target.pattern");
   try {
-    return text::Regex(pattern, making);
+    return text::Regex(pattern, making_regex);
   } catch (const Error& error) {
     throw Error(ErrorKind::config, "reading target.pattern", error.what(), error.hint());
   }
@@ -25,7 +26,7 @@ text::Regex compiled(const std::string& pattern) {
 
 RegexScorer::RegexScorer(const std::string& pattern, double log_floor)
     : regex_(compiled(pattern)), log_floor_(log_floor) {
-  TWISTOR_CHECK(log_floor <= 0, ErrorKind::config, making,
+  TWISTOR_CHECK(log_floor <= 0, ErrorKind::config, making_regex,
                 fmt::format("target.log_floor is {} (expected at most 0; -inf is allowed)", log_floor));
 }
 
@@ -48,7 +49,7 @@ std::string RegexScorer::description() const {
 }
 
 std::unique_ptr<TextScorer> make_regex(const PotentialOptions& options, const TargetContext&) {
-  TWISTOR_CHECK(options.beta > 0, ErrorKind::config, making,
+  TWISTOR_CHECK(options.beta > 0, ErrorKind::config, making_regex,
                 fmt::format("target.beta is {} (expected a positive number)", options.beta));
   return std::make_unique<RegexScorer>(options.pattern, options.log_floor * options.beta);
 }

@@ -13,7 +13,7 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'similarity'";
+constexpr const char* making_similarity = "making the potential 'similarity'";
 
 double dot(std::span<const float> a, std::span<const float> b) {
   double sum = 0;
@@ -31,7 +31,7 @@ double cosine(std::span<const float> a, std::span<const float> b) {
 
 SimilarityScorer::SimilarityScorer(model::SentenceEncoder encoder, std::string text, double beta)
     : encoder_(std::move(encoder)), text_(std::move(text)), beta_(beta) {
-  TWISTOR_CHECK(!text_.empty(), ErrorKind::config, making, "target.text is not set",
+  TWISTOR_CHECK(!text_.empty(), ErrorKind::config, making_similarity, "target.text is not set",
                 "give the text that generations should resemble");
   direction_ = encoder_.embed(std::span(&text_, 1));
 }
@@ -54,7 +54,7 @@ std::string SimilarityScorer::description() const {
 }
 
 std::unique_ptr<TextScorer> make_similarity(const PotentialOptions& options, const TargetContext& context) {
-  TWISTOR_CHECK(!options.encoder.empty(), ErrorKind::config, making, "target.encoder is not set",
+  TWISTOR_CHECK(!options.encoder.empty(), ErrorKind::config, making_similarity, "target.encoder is not set",
                 "name the folder of a sentence encoder; launch/get_model.sh minilm fetches one");
   return std::make_unique<SimilarityScorer>(
       model::SentenceEncoder(options.encoder, context.load_options(options)), options.text, options.beta);

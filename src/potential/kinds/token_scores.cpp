@@ -17,7 +17,7 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'tokens'";
+constexpr const char* making_token_scores = "making the potential 'tokens'";
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t most_ids = std::int64_t{1}
                                   << 24;  // far above any vocabulary; bounds what a bad file can ask for
@@ -54,9 +54,11 @@ double bound_of(const std::vector<double>& scores, ScoreMode mode, std::int64_t 
 TokenScores::TokenScores(std::vector<double> log_phi_of, ScoreMode mode, std::int64_t length,
                          model::EndRule end)
     : log_phi_of_(std::move(log_phi_of)), mode_(mode), length_(length), end_(std::move(end)), bound_(0) {
-  TWISTOR_CHECK(!log_phi_of_.empty(), ErrorKind::config, making, "there are no scores", "set target.table");
+  TWISTOR_CHECK(!log_phi_of_.empty(), ErrorKind::config, making_token_scores, "there are no scores",
+                "set target.table");
   for (std::size_t v = 0; v < log_phi_of_.size(); ++v)
-    TWISTOR_CHECK(!std::isnan(log_phi_of_[v]) && log_phi_of_[v] < infinity, ErrorKind::config, making,
+    TWISTOR_CHECK(!std::isnan(log_phi_of_[v]) && log_phi_of_[v] < infinity, ErrorKind::config,
+                  making_token_scores,
                   fmt::format("beta times the score of token {} is {} (expected a finite number or -inf)", v,
                               log_phi_of_[v]));
   bound_ = bound_of(log_phi_of_, mode, length, end_.can_end());
@@ -118,15 +120,15 @@ std::vector<double> read_token_scores(const std::filesystem::path& path, std::in
 }
 
 std::unique_ptr<Potential> make_token_scores(const PotentialOptions& options, const TargetContext& context) {
-  const auto mode = from_name<ScoreMode>(options.mode, "target.mode", making);
-  TWISTOR_CHECK(options.scores.empty() || options.table.empty(), ErrorKind::config, making,
+  const auto mode = from_name<ScoreMode>(options.mode, "target.mode", making_token_scores);
+  TWISTOR_CHECK(options.scores.empty() || options.table.empty(), ErrorKind::config, making_token_scores,
                 "scores are given twice, directly and by target.table");
   auto scores = options.scores;
   if (scores.empty() && !options.table.empty())
     scores = read_token_scores(options.table, context.vocab_size());
   TWISTOR_CHECK(context.vocab_size() == 0 || scores.empty() ||
                     static_cast<std::int64_t>(scores.size()) == context.vocab_size(),
-                ErrorKind::config, making,
+                ErrorKind::config, making_token_scores,
                 fmt::format("there are {} scores (expected one for each of {} tokens)", scores.size(),
                             context.vocab_size()));
   for (double& score : scores) score = options.beta == 0 ? 0 : options.beta * score;

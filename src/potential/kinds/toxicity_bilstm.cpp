@@ -15,12 +15,12 @@
 namespace twistor::potential {
 namespace {
 
-constexpr const char* making = "making the potential 'toxicity_bilstm'";
+constexpr const char* making_toxicity_bilstm = "making the potential 'toxicity_bilstm'";
 
 std::size_t index_of_class(const std::string& name) {
   const auto names = ToxicityBilstm::class_names();
   const auto found = std::ranges::find(names, name);
-  TWISTOR_CHECK(found != names.end(), ErrorKind::config, making,
+  TWISTOR_CHECK(found != names.end(), ErrorKind::config, making_toxicity_bilstm,
                 fmt::format("target.class is '{}' (expected one of {})", name, fmt::join(names, ", ")));
   return static_cast<std::size_t>(found - names.begin());
 }
@@ -42,9 +42,9 @@ ToxicityBilstm::ToxicityBilstm(model::BiLstmClassifier classifier, text::KerasWo
       fingerprint_(std::move(fingerprint)) {
   const auto n_classes = static_cast<std::int64_t>(class_names().size());
   TWISTOR_CHECK(
-      classifier_.n_classes() == n_classes, ErrorKind::data, making,
+      classifier_.n_classes() == n_classes, ErrorKind::data, making_toxicity_bilstm,
       fmt::format("the classifier has {} classes (expected {})", classifier_.n_classes(), n_classes));
-  TWISTOR_CHECK(words_.size() < classifier_.n_ids(), ErrorKind::data, making,
+  TWISTOR_CHECK(words_.size() < classifier_.n_ids(), ErrorKind::data, making_toxicity_bilstm,
                 fmt::format("there are {} words (expected fewer than the {} rows of the embedding)",
                             words_.size(), classifier_.n_ids()),
                 "are model.weights.h5 and words.json of one model?");
@@ -66,10 +66,10 @@ std::string ToxicityBilstm::description() const {
 
 std::unique_ptr<TextScorer> make_toxicity_bilstm(const PotentialOptions& options,
                                                  const TargetContext& context) {
-  TWISTOR_CHECK(!options.classifier.empty(), ErrorKind::config, making, "there is no classifier",
-                "set target.classifier; launch/get_model.sh toxicity fetches it");
+  TWISTOR_CHECK(!options.classifier.empty(), ErrorKind::config, making_toxicity_bilstm,
+                "there is no classifier", "set target.classifier; launch/get_model.sh toxicity fetches it");
   TWISTOR_ASSERT(context.read_arrays, "this potential needs a reader of HDF5 files");
-  const ClassRule rule(options, making);
+  const ClassRule rule(options, making_toxicity_bilstm);
   const std::string class_name = options.class_name.empty() ? "toxic" : options.class_name;
   (void)index_of_class(class_name);  // before files are read
   const std::filesystem::path folder = options.classifier;

@@ -162,6 +162,33 @@ TEST(Config, RefusesWhatDoesNotGoTogether) {
   }
 }
 
+TEST(Config, PoliciesHaveSectionsWithNamesOfTheirOwn) {
+  const config::Override overrides[] = {{"policy.c.path", "x"}};
+  const Config config = parse_config(
+      minimal + "[policy]\ntop_k = 3\n[policy.a]\nadapter = y\ntemperature = 0.7\n policy.b-2.top_p = 0.5\n",
+      "f", overrides);
+  ASSERT_EQ(config.policies.size(), 4u);
+  EXPECT_EQ(config.policies.at("policy").truncation.top_k, 3);
+  EXPECT_FALSE(config.policies.at("policy").is_given());
+  EXPECT_EQ(config.policies.at("policy.a").adapter, "y");
+  EXPECT_EQ(config.policies.at("policy.a").truncation.temperature, 0.7);
+  EXPECT_EQ(config.policies.at("policy.b-2").truncation.top_p, 0.5);
+  EXPECT_EQ(config.policies.at("policy.c").path, "x");
+  EXPECT_EQ(parse_config(to_text(config)), config);
+  EXPECT_FALSE(config == parse_config(minimal));
+
+  const auto message = [](const std::string& more) {
+    return error_of([&] { (void)parse_config(minimal + more); }).text();
+  };
+  EXPECT_THAT(message("[policy.a b]\npath = x"), HasSubstr("unknown section [policy.a b]"));
+  EXPECT_THAT(message("[policy.a.b]\npath = x"), HasSubstr("unknown section [policy.a.b]"));
+  EXPECT_THAT(message("[policy.a]\npat = x"), HasSubstr("unknown key 'policy.a.pat'"));
+  EXPECT_THAT(message("[policy.a]\ntemperature = 0"), HasSubstr("policy.a.temperature: expected"));
+  EXPECT_THAT(message("smc.proposal = policy"), HasSubstr("no policy is given"));
+  EXPECT_THAT(message("smc.proposal = policy\npolicy.path = x\nsmc.trigger = ess"),
+              HasSubstr("smc.trigger is ess"));
+}
+
 TEST(Config, JointDrawsAndAKnownLogZAreChecked) {
   const auto parse = [](const std::string& more) {
     return parse_config("model.path = m\nprompt.ids = 1\n" + more);
@@ -226,7 +253,9 @@ TEST(Config, TextRoundTripIsExact) {
   for (std::uint64_t id = 0; id < 500; ++id) {
     Philox random(1, Stream::test, 0, id);
     Config config;
+    if (random.below(2) == 1) config.policies["policy.B-1"];
     for (const config::Field& field : fields_of(config)) randomize(field, random);
+    if (config.smc.draws_from_policy()) config.smc.sweep.trigger = smc::Trigger::never;
     (random.below(2) == 1 ? config.prompt.ids.clear() : config.prompt.text.clear());
     (random.below(2) == 1 ? config.target.ids.clear() : config.target.text.clear());
     if (config.target.potential == "contains" && config.target.words.empty()) config.target.words = "w";

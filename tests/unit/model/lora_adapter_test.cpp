@@ -2,6 +2,8 @@
 // Adapters that PEFT wrote, with the hidden states and gradients that it gives for them, and back again.
 #include "twistor/model/lora_adapter.hpp"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +14,7 @@
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/model/load.hpp"
 
 namespace twistor::model {
 namespace {
@@ -75,6 +78,43 @@ TEST(LoraAdapter, WhatIsWrittenIsWhatPeftWrote) {
     for (const char* key : {"peft_type", "task_type", "r", "lora_alpha", "fan_in_fan_out", "bias"})
       EXPECT_EQ(ours[key], theirs[key]) << key;
   }
+}
+
+/// A loaded model has the additions in its matrices: the hidden states are those of the learner's sampler,
+/// bit for bit, and the logits are its own head's.
+TEST(LoraAdapter, GoIntoTheMatricesOfAModelThatIsLoadedWithThem) {
+  for (const Case& c : cases) {
+    const auto folder = test::golden_folder / c.model / "adapter";
+    const auto body = body_of(c);
+    body->set_values(views_of(read_lora_adapter(folder, *body)));
+    LoadOptions options;
+    options.adapter = folder;
+    const auto plain = load_language_model(test::golden_folder / c.model),
+               merged = load_language_model(test::golden_folder / c.model, options);
+    EXPECT_NE(merged->fingerprint(), plain->fingerprint());
+    const std::vector<std::int64_t> tokens{3, 1, 4, 1, 5};
+    const auto hidden_of = [&](const LanguageModel& lm) { return lm.forward(tokens, *lm.make_cache(1)); };
+    const at::Tensor hidden = hidden_of(*merged);
+    EXPECT_TRUE(hidden.equal(hidden_of(*body->sampler()))) << c.model;
+    EXPECT_FALSE(hidden.equal(hidden_of(*plain))) << c.model;
+    at::Tensor logits = at::empty({5, plain->vocab_size()}), expected = at::empty_like(logits);
+    merged->logits(hidden[0], 0, plain->vocab_size(), logits);
+    plain->logits(hidden[0], 0, plain->vocab_size(), expected);
+    EXPECT_TRUE(logits.equal(expected)) << c.model;
+  }
+}
+
+TEST(LoraAdapter, AreRefusedByAnotherModel) {
+  LoadOptions options;
+  options.adapter = test::golden_folder / "llama/adapter";
+  const auto message = [&](const char* model) {
+    return test::message_of([&] { (void)load_language_model(test::golden_folder / model, options); });
+  };
+  EXPECT_THAT(message("gpt2"), HasSubstr("have no such matrix"));
+  EXPECT_THAT(message("mistral"), HasSubstr("belongs to another model"));
+  EXPECT_THAT(message("llama.gguf"), HasSubstr("Hugging Face's layout"));
+  options.adapter = "/no/such/folder";
+  EXPECT_THAT(message("llama"), HasSubstr("there is no adapter_model.safetensors"));
 }
 
 /// A golden adapter whose configuration is changed.

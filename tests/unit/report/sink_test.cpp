@@ -135,7 +135,7 @@ TEST_F(SinkFiles, TheTableShowsEvaluationsSideBySide) {
   EXPECT_THAT(text, HasSubstr("log Z, SMC lower bound  -2.2500 ± 0.2500  -2.2500 ± 0.2500\n"));
   EXPECT_THAT(text, HasSubstr("log Z, SMC upper bound                 -                 -\n"));
   EXPECT_THAT(text, HasSubstr("≥ 0.2500"));
-  EXPECT_THAT(text, HasSubstr("log Z, the same for all columns: mean of Z_hat\n"));
+  EXPECT_THAT(text, HasSubstr("log Z, the same for all: mean of Z_hat\n"));
   EXPECT_THAT(text, HasSubstr("certain at 95 %: log Z >= -4.0944\n"));
   EXPECT_THAT(text, HasSubstr("P(event) = 0.109, 95 % interval "));
   EXPECT_THAT(text, HasSubstr(", from 2 runs of 8 particles\n"));

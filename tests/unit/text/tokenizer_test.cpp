@@ -13,6 +13,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/format/json.hpp"
 #include "twistor/text/front.hpp"
+#include "twistor/text/same_vocabulary.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -52,6 +53,21 @@ TEST(Tokenizer, SmallBpe) {
   EXPECT_EQ(tokenizer->token_to_id("zzz"), std::nullopt);
   EXPECT_EQ(tokenizer->eos_id(), std::nullopt);
   EXPECT_EQ(tokenizer->encode(""), Ids{});
+}
+
+TEST(Tokenizer, FirstDifferenceOfVocabulariesIsNamed) {
+  const auto bpe = parse(small_bpe());
+  EXPECT_EQ(first_difference(*bpe, *parse(small_bpe())), "");
+  json other = small_bpe();
+  other["added_tokens"][0]["content"] = "<eos>";
+  EXPECT_EQ(first_difference(*bpe, *parse(other)),
+            "token 7 is '<end>' in the first and '<eos>' in the second");
+  other = small_bpe();
+  other["model"]["vocab"]["ac"] = 6;  // where the first has a hole
+  EXPECT_EQ(first_difference(*bpe, *parse(other)), "token 6 is none in the first and 'ac' in the second");
+  // Spellings decide, not what they decode to.
+  EXPECT_EQ(first_difference(*bpe, *parse(small_words())),
+            "token 0 is 'a' in the first and 'the' in the second");
 }
 
 TEST(Tokenizer, IdsOutOfRangeAreUsageErrors) {

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drawing islands, and what they say together.
+#include "islands.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "twistor/base/philox.hpp"
+#include "twistor/base/reproducible_sum.hpp"
+#include "twistor/base/stopwatch.hpp"
+#include "twistor/base/strings.hpp"
+#include "twistor/comm/collectives.hpp"
+
+namespace twistor::learn {
+namespace {
+
+exact::Source source_of_one(const std::vector<std::int64_t>& sample) {
+  return {1, [&sample](std::int64_t) { return sample; }};
+}
+
+void scale(std::vector<std::vector<double>>& parts, double factor) {
+  for (std::vector<double>& part : parts)
+    for (double& x : part) x *= factor;
+}
+
+}  // namespace
+
+BatchSource Islands::source_of(const Island& island, const exact::Source& exact) const {
+  return {island.given->problem(), length_, Shards(1, self_), exact, self_};
+}
+
+void Islands::draw(const Objective& objective, const twist::Trainable& twist, std::uint64_t seed,
+                   UpdateTimes& times) {
+  const std::int64_t m = conditional_.observations, first = m * shards_.first / shards_.n_all;
+  std::vector<std::int64_t> indices;
+  for (std::int64_t i = 0; i < shards_.begin(m, shards_.n_local); ++i) indices.push_back(first + i);
+  mine_.clear();
+  if (indices.empty()) return;
+  const exact::JointDraws pairs =
+      timed(times.positives_s, [&] { return conditional_.pairs.draw(indices, seed); });
+  const std::size_t c = pairs.observations.tokens.size() / indices.size();
+  const auto part = [](const std::vector<std::int64_t>& all, std::size_t i, std::size_t width) {
+    const auto at = all.begin() + static_cast<std::ptrdiff_t>(i * width);
+    return std::vector<std::int64_t>(at, at + static_cast<std::ptrdiff_t>(width));
+  };
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    Island island{.sample = part(pairs.sequences.tokens, i, static_cast<std::size_t>(length_)),
+                  .observation = part(pairs.observations.tokens, i, c),
+                  .seed = derive_seed(seed, Stream::island, static_cast<std::uint64_t>(indices[i])),
+                  .given = nullptr,
+                  .batches = {},
+                  .terms = {}};
+    island.given = conditional_.problems.given(island.observation);
+    const exact::Source exact = source_of_one(island.sample);
+    BatchSource source = source_of(island, exact);
+    std::int64_t n_sweeps = 0;
+    for (const Request& request : objective.wants()) {
+      const bool is_exact = request.source == Source::exact;
+      island.batches.push_back(timed(is_exact ? times.positives_s : times.sample_s, [&] {
+        return is_exact ? source.expand(request, twist, objective.may_resample(), island.seed, times.sweep)
+                        : source.draw(request, n_sweeps++, twist, island.seed, times.sweep);
+      }));
+    }
+    mine_.push_back(std::move(island));
+  }
+}
+
+void Islands::rescore(const twist::Trainable& twist) {
+  for (Island& island : mine_) {
+    if (island.given->problem().lm.revision() != island.batches.front().revision)
+      island.given = conditional_.problems.given(island.observation);  // its encoding has changed too
+    const exact::Source exact = source_of_one(island.sample);
+    const BatchSource source = source_of(island, exact);
+    for (Batch& batch : island.batches) source.rescore(batch, twist);
+  }
+}
+
+void Islands::ask(Island& island, const Objective& objective, const twist::Trainable& twist,
+                  std::int64_t update) {
+  island.terms = objective.terms(island.batches, {island.given->problem(), twist, update}, self_);
+  if (island.terms.skipped.empty()) return;
+  for (auto* const parts : {&island.terms.on_score, &island.terms.on_log_q, &island.terms.on_value})
+    parts->assign(island.batches.size(), {});
+  island.terms.loss.emplace();
+}
+
+Islands::Summary Islands::summarise() {
+  // A row for each island: whether it is skipped, log Z, loss, then the numbers, whose names are the same.
+  std::vector<double> rows;
+  std::string names, skipped;
+  for (Island& island : mine_) {
+    Terms& terms = island.terms;
+    double log_z = std::numeric_limits<double>::quiet_NaN();
+    std::vector<std::pair<std::string, double>> numbers;
+    for (const Batch& batch : island.batches) {
+      if (batch.request.source == Source::exact) continue;
+      if (std::isnan(log_z)) log_z = batch.log_z;
+      if (batch.request.source != Source::proposal || !numbers.empty()) continue;
+      const BatchMeans means = means_of(batch, self_);
+      numbers = {{"f_q", means.f_q}, {"log_phi", means.log_phi}};
+    }
+    numbers.insert(numbers.end(), terms.numbers.begin(), terms.numbers.end());
+    rows.insert(rows.end(), {terms.skipped.empty() ? 0.0 : 1.0, log_z, terms.loss->value()});
+    names.clear();
+    for (const auto& [name, value] : numbers) {
+      names += names.empty() ? name : "," + name;
+      rows.push_back(value);
+    }
+    if (!terms.skipped.empty()) skipped = terms.skipped;
+    const double share = 1.0 / static_cast<double>(conditional_.observations);
+    for (auto* const parts : {&terms.on_score, &terms.on_log_q, &terms.on_value}) scale(*parts, share);
+  }
+  const std::vector<double> all = comm::all_gather(std::span<const double>(rows), world_);
+  // The first rank that has islands tells the others what the numbers are called.
+  const std::int64_t speaker =
+      world_.size() -
+      comm::all_reduce_max(std::int64_t{mine_.empty() ? 0 : world_.size() - world_.rank()}, world_);
+  comm::broadcast(names, static_cast<int>(speaker), world_);
+  comm::broadcast(skipped, static_cast<int>(speaker), world_);
+  Summary out;
+  const std::size_t m = static_cast<std::size_t>(conditional_.observations), width = all.size() / m;
+  const auto mean = [&](std::size_t column) {  // in the order of islands
+    double sum = 0;
+    for (std::size_t i = 0; i < m; ++i) sum += all[i * width + column];
+    return sum / static_cast<double>(m);
+  };
+  out.log_z = mean(1);
+  out.loss = mean(2);
+  std::size_t column = 3;
+  for (const std::string_view name : split(names, ','))
+    if (!name.empty()) out.numbers.emplace_back(name, mean(column++));
+  if (mean(0) == 1) out.skipped = skipped;
+  return out;
+}
+
+std::span<const Island> Islands::of_shard(std::int64_t s) const {
+  const std::int64_t m = conditional_.observations;
+  const auto begin = static_cast<std::size_t>(shards_.begin(m, s)),
+             end = static_cast<std::size_t>(shards_.begin(m, s + 1));
+  return std::span(mine_).subspan(begin, end - begin);
+}
+
+}  // namespace twistor::learn

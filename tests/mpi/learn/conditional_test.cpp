@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Conditional twists: what they reach on a target that is enumerated for every observation, the same bits on
+// any number of ranks and after a resume, and positives that are samples of sigma.
+#include "twistor/learn/conditional.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "support/error_of.hpp"
+#include "support/joint_task.hpp"
+#include "support/tiny_learning.hpp"
+
+namespace twistor::learn {
+namespace {
+
+TrainOptions options_of(std::int64_t n_updates, std::int64_t n_shards) {
+  TrainOptions out{.length = test::JointTask::T, .n_shards = n_shards, .n_updates = n_updates};
+  out.adam.learning_rate = 3e-3;
+  out.decay = Decay::linear;
+  return out;
+}
+
+struct Case {
+  const char* name;
+  std::int64_t batch, positives, observations, inner_epochs;
+  double most;  // of E_o[KL(q || sigma)], in nats
+};
+
+class Conditionals : public testing::TestWithParam<Case> {
+ protected:
+  [[nodiscard]] static ObjectiveOptions objective_options() {
+    const Case& c = GetParam();
+    return {.batch = c.batch,
+            .positive_batch = c.positives,
+            .observations = c.observations,
+            .positives = Positives::exact,
+            .inner_epochs = c.inner_epochs};
+  }
+};
+
+TEST_P(Conditionals, ComeCloseToTheTargetsOfAllObservations) {
+  if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "one rank is enough";
+  const test::JointTask task;
+  const comm::Communicator self = comm::Communicator::self();
+  test::JointLearner learner(task, GetParam().name, objective_options(), self, options_of(1200, 1));
+  const double before = task.mean_kl(*learner.twist);
+  EXPECT_GT(before, 0.3);
+  for (int i = 0; i < 1200; ++i) (void)learner.trainer.update();
+  const double after = task.mean_kl(*learner.twist);
+  RecordProperty("mean_kl_q_sigma", std::to_string(after));
+  fmt::print("{}: {:.4f} -> {:.4f}\n", GetParam().name, before, after);
+  EXPECT_LT(after, GetParam().most);
+}
+
+TEST_P(Conditionals, HaveTheSameBitsOnAnyNumberOfRanks) {
+  const test::JointTask task;
+  const comm::Communicator self = comm::Communicator::self(), world = comm::Communicator::world();
+  test::JointLearner alone(task, GetParam().name, objective_options(), self, options_of(3, 4)),
+      together(task, GetParam().name, objective_options(), world, options_of(3, 4));
+  for (int i = 0; i < 3; ++i) {
+    const UpdateReport one = alone.trainer.update(), all = together.trainer.update();
+    EXPECT_EQ(one.loss, all.loss);
+    EXPECT_EQ(one.numbers, all.numbers);
+  }
+  EXPECT_EQ(test::values_of(alone.twist->parameters()), test::values_of(together.twist->parameters()));
+}
+
+TEST_P(Conditionals, GoOnFromASavedStateAsIfNothingHadHappened) {
+  if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "one rank is enough";
+  const test::JointTask task;
+  const comm::Communicator self = comm::Communicator::self();
+  test::JointLearner whole(task, GetParam().name, objective_options(), self, options_of(4, 2)),
+      first(task, GetParam().name, objective_options(), self, options_of(4, 2)),
+      second(task, GetParam().name, objective_options(), self, options_of(4, 2));
+  for (int i = 0; i < 4; ++i) (void)whole.trainer.update();
+  for (int i = 0; i < 2; ++i) (void)first.trainer.update();
+  test::MemoryState state;
+  first.trainer.visit_state(state);
+  state.restores = true;
+  second.trainer.visit_state(state);
+  for (int i = 0; i < 2; ++i) (void)second.trainer.update();
+  EXPECT_EQ(test::values_of(whole.twist->parameters()), test::values_of(second.twist->parameters()));
+  EXPECT_NE(test::values_of(whole.twist->parameters()), test::values_of(first.twist->parameters()));
+}
+
+constexpr Case cases[] = {{"ctl", 128, 128, 16, 1, 0.05}, {"dpg", 16, 64, 16, 4, 0.05}};
+INSTANTIATE_TEST_SUITE_P(All, Conditionals, testing::ValuesIn(cases),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(Positives, OfConditionalSmcAreSamplesOfSigmaOnAverage) {
+  if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "one rank is enough";
+  // f(s, o) = log p(o | s): its mean over pairs is that over weighted particles around their sequences.
+  const test::JointTask task;
+  const comm::Communicator self = comm::Communicator::self();
+  const auto twist = twist::make_twist("mlp", {.width = task.lm->feature_size(),
+                                               .vocab_size = test::JointTask::V,
+                                               .init_scale = 2.0,
+                                               .seed = 5,
+                                               .condition_width = task.problems.encoding_width()});
+  constexpr std::int64_t n = 1500;
+  std::vector<std::int64_t> indices(n);
+  std::iota(indices.begin(), indices.end(), std::int64_t{0});
+  const exact::JointDraws pairs = task.pairs.draw(indices, 3);
+  for (const bool may_resample : {true, false}) {
+    double sum = 0, squares = 0, wrong = 0, n_equal = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto given = task.problems.given({&pairs.observations.tokens[i], 1});
+      const auto at = pairs.sequences.tokens.begin() + static_cast<std::ptrdiff_t>(i) * test::JointTask::T;
+      const exact::Source exact{
+          1, [&](std::int64_t) { return std::vector<std::int64_t>(at, at + test::JointTask::T); }};
+      BatchSource source(given->problem(), test::JointTask::T, Shards(1, self), exact, self);
+      smc::SweepCounters counters;
+      const Batch batch = source.expand({Source::exact, 4}, *twist, may_resample, 100 + i, counters);
+      double total = 0, weighted = 0, alike = 0;
+      for (std::size_t k = 0; k < 4; ++k) {
+        total += batch.weight[k];
+        weighted += batch.weight[k] * batch.log_phi[k];
+        alike += batch.log_phi[k] / 4;
+      }
+      EXPECT_NEAR(total, 1, 1e-12);
+      n_equal += std::equal(at, at + test::JointTask::T, batch.samples.tokens.begin()) ? 1 : 0;
+      const double difference = weighted - pairs.observations.log_p0[i];
+      sum += difference;
+      squares += difference * difference;
+      wrong += alike - pairs.observations.log_p0[i];
+    }
+    // 4 standard errors: a false alarm in 16,000 seeds.
+    const double se = std::sqrt(squares) / static_cast<double>(n);
+    EXPECT_LT(std::abs(sum / n), 4 * se) << may_resample;
+    // Particles that count alike are none.
+    if (!may_resample) {
+      EXPECT_GT(std::abs(wrong / n), 8 * se);
+    }
+    EXPECT_GT(n_equal, 0);
+  }
+}
+
+TEST(Observations, ShareTheBatchesAlikeOrAreRefused) {
+  const ObjectiveOptions options{.batch = 100, .positive_batch = 50, .observations = 25};
+  EXPECT_EQ(options.per_observation().batch, 4);
+  EXPECT_EQ(options.per_observation().positive_batch, 2);
+  EXPECT_THAT(
+      test::message_of([] { (void)ObjectiveOptions{.batch = 10, .observations = 4}.per_observation(); }),
+      testing::HasSubstr("train.observations = 4 observations cannot share train.batch = 10"));
+}
+
+}  // namespace
+}  // namespace twistor::learn
