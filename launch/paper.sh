@@ -4,7 +4,7 @@
 #
 # usage: launch/paper.sh TABLE [OPTION...] [--section.key=value ...]
 #
-#   TABLE              toxicity, sentiment or threshold
+#   TABLE              toxicity, sentiment, threshold, infill-15-10 or infill-2-1
 #   --scale S          small (default): the same structure on the model that comes along, in minutes; full: the paper's settings, for which
 #                      you bring the models
 #   --model PATH       the language model (full; default: as configs/paper/TABLE.cfg says)
@@ -29,7 +29,22 @@ learning_rate() {
     full:toxicity:* | full:threshold:*) echo 3e-5 ;;
     full:sentiment:fudge) echo 1e-3 ;;
     full:sentiment:ppo) echo 1e-5 ;;
+    full:infill-15-10:ctl) echo 3e-6 ;;
+    full:infill-15-10:fudge) echo 1e-6 ;;
+    full:infill-15-10:rl | full:infill-*:ppo) echo 3e-5 ;;
     *) echo 1e-4 ;;
+  esac
+}
+
+# Where twists see observations: how many share the 100 samples of an update. ctl wants several samples of each, and so do fudge, half of
+# whose samples are rerolled, and ppo, whose advantages are normalised.
+observations() {
+  case $table:$1 in
+    infill-15-10:ctl | infill-*:ppo) echo 25 ;;
+    infill-2-1:ctl) echo 10 ;;
+    infill-*:fudge) echo 50 ;;
+    infill-*) echo 100 ;;
+    *) echo 16 ;; # the default: nothing reads it
   esac
 }
 
@@ -46,12 +61,12 @@ while (($#)); do
     --ranks) ranks=$(value_of "$@"); shift ;;
     --output) output=$(value_of "$@"); shift ;;
     --*.*=*) keys+=("$1") ;;
-    toxicity | sentiment | threshold) [[ -z $table ]] || wrong_argument "expected one table, got '$table' and '$1'"; table=$1 ;;
+    toxicity | sentiment | threshold | infill-15-10 | infill-2-1) [[ -z $table ]] || wrong_argument "expected one table, got '$table' and '$1'"; table=$1 ;;
     *) wrong_argument "unknown argument '$1'" ;;
   esac
   shift
 done
-[[ -n $table ]] || wrong_argument "expected a table: toxicity, sentiment or threshold"
+[[ -n $table ]] || wrong_argument "expected a table: toxicity, sentiment, threshold, infill-15-10 or infill-2-1"
 case $scale in
   small) config=configs/paper/${table}_small.cfg seeds=${seeds:-3} ranks=${ranks:-1} ;;
   full) config=configs/paper/$table.cfg seeds=${seeds:-5} ranks=${ranks:-2} ;;
@@ -79,7 +94,8 @@ for ((seed = 1; seed <= seeds; ++seed)); do
     [[ $method != ratio ]] || form=(--twist.form=ratio --twist.body=lora)
     say "$method, seed $seed of $seeds: $run"
     "$repo/launch/mpirun.sh" -n "$ranks" -- "$repo/build/release/twistor" train "$config" "--train.objective=$method" \
-      "--train.learning_rate=$(learning_rate "$method")" "--run.seed=$seed" "--exact.path=$output/exact.h5" "--run.output=$run" "${form[@]}" "${keys[@]}" \
+      "--train.learning_rate=$(learning_rate "$method")" "--run.seed=$seed" "--exact.path=$output/exact.h5" "--run.output=$run" \
+      "--train.observations=$(observations "$method")" "${form[@]}" "${keys[@]}" \
       >"$output/$method.$seed.log"
   done
 done

@@ -12,10 +12,16 @@
 namespace twistor::app {
 namespace {
 
-bool is_compared(const config::Field& field, Purpose purpose, bool has_lora) {
-  if (field.key == "model.dtype" || field.key == "twist.body" || field.key.starts_with("target."))
+bool is_compared(const config::Field& field, Purpose purpose, const twist::FormOptions& twist) {
+  // A twist that sees observations is used for any of them.
+  const bool is_of_one = field.key == "target.text" || field.key == "target.ids" ||
+                         field.key == "target.class" || field.key == "target.negate" ||
+                         field.key == "target.observation_length";
+  if (is_of_one && twist.condition != model::Condition::none) return purpose == Purpose::go_on_learning;
+  if (field.key == "model.dtype" || field.key == "twist.body" || field.key == "twist.condition" ||
+      field.key.starts_with("target."))
     return true;
-  if (field.key.starts_with("twist.lora_")) return has_lora;
+  if (field.key.starts_with("twist.lora_")) return twist.body == twist::Body::lora;
   return purpose == Purpose::go_on_learning && field.about.shapes_learning;
 }
 
@@ -58,8 +64,7 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
   if (purpose == Purpose::go_on_learning)
     differences.compare("train.objective", checkpoint.objective, expected.config.train.objective);
   for (const config::Field& field : fields_of(wanted))
-    if (is_compared(field, purpose, expected.config.twist.body == twist::Body::lora))
-      differences.compare_key(field.key);
+    if (is_compared(field, purpose, expected.config.twist)) differences.compare_key(field.key);
   if (purpose == Purpose::go_on_learning && expected.config.train.trainer.decay != learn::Decay::none)
     differences.compare_key("train.updates");
   // Then every exact sample measures, and the twist must have learned from none of them.

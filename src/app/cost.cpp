@@ -22,8 +22,9 @@ report::Work sequences(std::string what, std::int64_t n, const Config& config) {
 
 /// So many evaluations, with the exact samples that there are or will be.
 report::Work evaluations(std::int64_t n, std::int64_t n_exact, const Config& config) {
-  const std::int64_t each =
+  std::int64_t each =
       config.evaluate.n_sequences(config.smc.sweep.particles, n_exact < 0 ? config.exact.count : n_exact);
+  if (config.twist.condition != model::Condition::none) each *= config.evaluate.observations;
   return sequences(fmt::format("{} evaluation{}", n, n > 1 ? "s" : ""), n * each, config);
 }
 

@@ -8,38 +8,25 @@
 #include "twistor/comm/counters.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/estimate/evaluate.hpp"
+#include "twistor/estimate/observations.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
 
-/// What the exact samples and the configuration say of the target.
-estimate::KnownTarget known_target(const Session& session, const store::ExactSamples& exact) {
-  estimate::KnownTarget known;
-  if (const auto given = session.config().evaluate.given_log_z()) known.given_log_z = *given;
-  known.exact_log_z = exact.log_z;
-  known.is_event = potential::is_event(session.config().target);
-  if (!exact.how.starts_with("rejection") || exact.n_draws == 0) return known;
-  const std::int64_t n = exact.n() + exact.n_left_out;
-  known.rejection = {exact.n_draws, n, session.potential().log_phi_bound(),
-                     n >= session.config().exact.count};
-  return known;
-}
-
 estimate::Evaluation evaluate_proposal(const Session& session, const smc::Problem& problem,
                                        const smc::Proposal& proposal, std::int64_t update,
                                        const store::ExactSamples& exact, const Unfinished& unfinished) {
   const estimate::Options& config = session.config().evaluate;
   report::ProgressLine progress(session.progress());
-  estimate::EvaluationOptions options;
-  options.sweep = session.sweep_options();
+  estimate::EvaluationOptions options =
+      estimate::options_of(config, session.sweep_options(), session.steering(progress, "evaluation: "));
+  options.known = estimate::known_from(exact, session.config().exact.count,
+                                       session.potential().log_phi_bound(), config.given_log_z());
+  options.known.is_event = potential::is_event(session.config().target);
   if (proposal.is_policy()) options.sweep.trigger = smc::Trigger::never;
-  options.repeats = config.repeats;
-  options.samples = config.samples;
-  options.known = known_target(session, exact);
   options.enumerate = exact.is_log_z_known() && config.enumerate_q;
-  options.steering = session.steering(progress, "evaluation: ");
   options.save = [&](const estimate::Findings& found) { unfinished.save(estimate::to_numbers(found)); };
   estimate::Findings found = estimate::findings_from_numbers(unfinished.load());
   std::optional<estimate::Evaluation> e =
@@ -54,14 +41,39 @@ estimate::Evaluation evaluate_proposal(const Session& session, const smc::Proble
   return *std::move(e);
 }
 
+/// Of a twist that sees observations, on some of them.
+estimate::Evaluation evaluate_conditional(const Session& session, const twist::Twist& twist,
+                                          std::int64_t update, const store::ExactSamples& pairs,
+                                          const Unfinished& unfinished) {
+  report::ProgressLine progress(session.progress());
+  const estimate::Options& config = session.config().evaluate;
+  estimate::ObservationsOptions options{
+      estimate::options_of(config, session.sweep_options(), session.steering(progress, "evaluation: ")),
+      config, session.config().smc.proposal};
+  options.save = [&](const std::vector<estimate::Findings>& found) {
+    unfinished.save(estimate::to_numbers(found));
+  };
+  std::vector<estimate::Findings> found = estimate::list_of_findings(unfinished.load());
+  std::optional<estimate::Evaluation> e = estimate::evaluate_observations(
+      *session.conditional(), twist, pairs, options, session.world(), session.groups(), found);
+  progress.finish();
+  if (!e)
+    session.stop(fmt::format("the evaluation of {} of {} observations is kept; run again to go on",
+                             found.size() - 1, pairs.n()));
+  e->update = update;
+  return *std::move(e);
+}
+
 }  // namespace
 
 estimate::Evaluation evaluate_twist(const Session& session, const twist::Trainable& twist,
                                     std::int64_t update, const store::ExactSamples& exact) {
   const Unfinished unfinished(session, "evaluation.partial.h5",
                               work_key(session, twist.form(), twist.parameters(), exact));
-  estimate::Evaluation e =
-      evaluate_proposal(session, session.problem(), session.make_proposal(twist), update, exact, unfinished);
+  estimate::Evaluation e = session.pairs() != nullptr
+                               ? evaluate_conditional(session, twist, update, exact, unfinished)
+                               : evaluate_proposal(session, session.problem(), session.make_proposal(twist),
+                                                   update, exact, unfinished);
   unfinished.remove();
   return e;
 }
@@ -69,6 +81,7 @@ estimate::Evaluation evaluate_twist(const Session& session, const twist::Trainab
 estimate::Evaluation evaluate_base(const Session& session, const store::ExactSamples& exact) {
   const twist::NoTwist none(session.lm().vocab_size());
   const Unfinished unfinished(session, "base.partial.h5", work_key(session, none.form(), {}, exact));
+  if (session.pairs() != nullptr) return evaluate_conditional(session, none, 0, exact, unfinished);
   // Whatever the proposal, psi = 1 makes it p0; the order of its steps stays, so that columns are comparable.
   return evaluate_proposal(session, session.base_problem(), session.make_base_proposal(none), 0, exact,
                            unfinished);

@@ -5,6 +5,7 @@
 #include "twistor/app/session.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
+#include "twistor/exact/pair_set.hpp"
 #include "twistor/exact/sample_set.hpp"
 #include "twistor/report/progress.hpp"
 
@@ -40,7 +41,11 @@ exact::SetOptions Session::exact_options(const exact::Target& target) const {
 store::ExactSamples Session::exact_samples(
     const std::function<void(const store::ExactSamples&)>& check) const {
   const exact::Target target = exact_target();
-  const exact::SetOptions options = exact_options(target);
+  exact::SetOptions options = exact_options(target);
+  if (pairs_ != nullptr) {
+    options.count = config_.evaluate.observations;
+    return exact::find_pairs(target, *pairs_, options, world_);
+  }
   exact::SampleSet set = exact::find(target, options, world_);
   const store::ExactSamples& samples = set.samples;
   if (!set.problem.empty()) log_warning(set.problem + "; the exact samples begin anew");

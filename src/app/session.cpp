@@ -78,7 +78,8 @@ void Session::say_what_was_read() const {
     log_info("on this engine the last bits of results depend on the number of ranks");
   if (body() != nullptr) log_info(twist::describe(config_.twist, *body()));
   log_info(fmt::format("prompt: {}; target: {}, T = {}", text::describe(prompt_, tokenizer_.get()),
-                       potential_->description(), config_.target.length));
+                       pairs_ != nullptr ? potential_identity_ : potential_->description(),
+                       config_.target.length));
 }
 
 void Session::load_model(const std::filesystem::path& config_file) {
@@ -114,6 +115,9 @@ void Session::make_end_absorbing() {
 void Session::make_potential(const std::filesystem::path& config_file) {
   const TargetConfig& t = config_.target;
   potential::PotentialOptions options = potential::with_inputs_found(t, config_file);
+  const bool is_class_drawn =
+      potential::is_class_open(t) && config_.twist.condition == model::Condition::label;
+  if (is_class_drawn) options.class_name = "0";  // until one is drawn
   if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
     // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
     const std::int64_t index = 0;
@@ -129,6 +133,20 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   context.weight_memory = [this] { return weight_memory(); };
   potential_ = potential::make_potential(options, context);
   potential_identity_ = potential::identity(*potential_, options);
+  if (config_.twist.condition == model::Condition::none) return;
+  potential_identity_ = potential::identity_of_all(*potential_, options);
+  pairs_ = std::make_unique<exact::JointSampler>(*lm_, prompt_.ids, t.length, *potential_,
+                                                 config_.twist.condition, t.observation_length);
+  if (is_class_drawn) {
+    const std::int64_t index = 0;
+    const exact::JointDraws draw = pairs_->draw({&index, 1}, config_.run.seed);
+    joint_sample_ = draw.sequences.tokens;
+    potential_ = potential_->given(draw.observations.tokens);
+  }
+  if (joint_sample_.empty()) pairs_.reset();
+  conditional_ =
+      std::make_unique<smc::ConditionalProblem>(twist_lm_ != nullptr ? twist_lm_ : lm_, body_.sampler(),
+                                                prompt_.ids, *potential_, config_.twist.condition);
 }
 
 /// Before the end becomes absorbing for both: a body reads the same texts.
@@ -143,6 +161,7 @@ void Session::make_body(const std::filesystem::path& config_file) {
 
 smc::Problem Session::problem() const {
   if (!policies_.empty() && config_.smc.draws_from_policy()) return problem(policies_.front());
+  if (conditional_ != nullptr) return conditional_->kept(potential_->observation());
   if (twist_lm_ == nullptr) return base_problem();
   return smc::Problem{*twist_lm_, prompt_.ids, *potential_}.with_start();
 }
@@ -150,6 +169,9 @@ smc::Problem Session::problem() const {
 void Session::load_policies(const std::filesystem::path& config_file) {
   for (const auto& [section, options] : config_.policies) {
     if (!options.is_given()) continue;
+    TWISTOR_CHECK(pairs_ == nullptr, ErrorKind::config, "loading the policy " + section,
+                  "a policy is measured on one target, and twist.condition draws many observations",
+                  "name one by target.text, target.ids or target.class");
     policies_.push_back(smc::load_policy(section, options,
                                          {config_file,
                                           config_.model.path,
@@ -177,20 +199,22 @@ std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objecti
       log_info(
           fmt::format("populations are never resampled: train.objective = {} learns q alone", objective));
   }
-  auto twist = twist::make_twist(config_.twist.form,
-                                 {.width = lm_->feature_size(),
-                                  .vocab_size = lm_->vocab_size(),
-                                  .precision = config_.model.dtype,
-                                  .init_scale = config_.twist.init_scale,
-                                  .seed = config_.run.seed,
-                                  .link = learned_with->link(),
-                                  .has_value = learned_with->has_value(),
-                                  .engine = lm_->engine(),
-                                  .output_matrix = lm_->output_matrix(),
-                                  .first_column = body() != nullptr ? lm_->without_end().hidden_size() : 0,
-                                  .body = body_.decoder,
-                                  .prompt = prompt_.ids,
-                                  .base = &lm_->without_end()});
+  auto twist = twist::make_twist(
+      config_.twist.form, {.width = lm_->feature_size(),
+                           .vocab_size = lm_->vocab_size(),
+                           .precision = config_.model.dtype,
+                           .init_scale = config_.twist.init_scale,
+                           .seed = config_.run.seed,
+                           .link = learned_with->link(),
+                           .has_value = learned_with->has_value(),
+                           .engine = lm_->engine(),
+                           .output_matrix = lm_->output_matrix(),
+                           .first_column = body() != nullptr ? lm_->without_end().hidden_size() : 0,
+                           .condition_width = conditional_ != nullptr ? conditional_->encoding_width() : 0,
+                           .body = body_.decoder,
+                           .prompt = prompt_.ids,
+                           .body_reads_observation = config_.twist.condition == model::Condition::tokens,
+                           .base = &lm_->without_end()});
   if (!body_.adapter.empty()) twist::start_from(body_.adapter, *twist);
   return twist;
 }
@@ -200,6 +224,7 @@ smc::Proposal Session::make_proposal(const twist::Twist& twist) const {
     TWISTOR_ASSERT(!policies_.empty(), "policies are loaded");
     return {*policies_.front().models.base, twist, policies_.front().view()};
   }
+  if (conditional_ != nullptr) return {problem().lm, twist, config_.smc.proposal};
   return {twist_lm_ != nullptr ? *twist_lm_ : *lm_, twist, config_.smc.proposal};
 }
 
@@ -255,6 +280,7 @@ report::ProgressOptions Session::progress() const {
 }
 
 exact::Split split(const store::ExactSamples& samples, const Config& config) {
+  if (samples.has_observations() && config.twist.condition != model::Condition::none) return {};
   return exact::split(samples, learn::learns_from_exact(config.train.samples.positives, samples.n()));
 }
 

@@ -38,13 +38,16 @@ class Training {
         checkpoint_(session_),
         exact_(exact_samples()),
         source_(split(exact_, session_.config()).for_learning),
-        positives_(learn::settle_positives(session_.config().train.samples, train_options(session_.config()),
-                                           session_.exact_target(), source_.n, session_.world())),
+        positives_(session_.conditional() != nullptr
+                       ? learn::SettledPositives{session_.config().train.samples,
+                                                 train_options(session_.config()),
+                                                 {}}
+                       : learn::settle_positives(session_.config().train.samples,
+                                                 train_options(session_.config()), session_.exact_target(),
+                                                 source_.n, session_.world())),
         problem_(session_.problem()),
         twist_(session_.make_twist(session_.config().train.objective)),
-        trainer_(problem_, *twist_,
-                 learn::make_objective(session_.config().train.objective, positives_.options),
-                 positives_.train, source_, session_.world()),
+        trainer_(make_trainer()),
         // Up to here nothing of an earlier run was replaced: all checks are done.
         earlier_(checkpoint_.resume(trainer_)),
         log_(session_, trainer_.n_updates()) {
@@ -64,6 +67,21 @@ class Training {
   }
 
  private:
+  [[nodiscard]] learn::Trainer make_trainer() {
+    const Config& config = session_.config();
+    const std::string& name = config.train.objective;
+    const learn::ObjectiveOptions& samples = positives_.options;
+    if (session_.conditional() == nullptr)
+      return {problem_,         *twist_, learn::make_objective(name, samples),
+              positives_.train, source_, session_.world()};
+    return {problem_,
+            *twist_,
+            learn::make_objective(name, samples.per_observation()),
+            train_options(config),
+            learn::conditional(*session_.conditional(), session_.pairs(), samples.observations),
+            session_.world()};
+  }
+
   /// The first long work, so what all of it will cost is said before.
   [[nodiscard]] store::ExactSamples exact_samples() {
     const Config& config = session_.config();

@@ -37,6 +37,7 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
 
 void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
   if (!learn::learns_from_exact(session_.config().train.samples.positives)) return;
+  if (session_.pairs() != nullptr) return;  // each update draws its own
   learned_samples_ = exact::digest(samples);
   const std::string before = found_ ? found_->learned_samples : std::string{};
   TWISTOR_CHECK(

@@ -33,6 +33,7 @@ std::string work_key(const Session& session, std::string_view twist_form,
       add_text(fmt::format("{}={}", key, config::format_value(field)));
   }
   sha.add(std::as_bytes(std::span(exact.tokens.values)));
+  sha.add(std::as_bytes(std::span(exact.observations.values)));
   return sha.finish_hex();
 }
 

@@ -10,6 +10,27 @@
 
 namespace twistor::estimate {
 
+EvaluationOptions options_of(const Options& config, const smc::SweepOptions& sweep,
+                             const Steering& steering) {
+  EvaluationOptions out;
+  out.sweep = sweep;
+  out.repeats = config.repeats;
+  out.samples = config.samples;
+  out.steering = steering;
+  return out;
+}
+
+KnownTarget known_from(const store::ExactSamples& samples, std::int64_t n_wanted, double log_phi_bound,
+                       std::optional<double> given_log_z) {
+  KnownTarget known;
+  if (given_log_z) known.given_log_z = *given_log_z;
+  known.exact_log_z = samples.log_z;
+  if (!samples.how.starts_with("rejection") || samples.n_draws == 0) return known;
+  const std::int64_t n = samples.n() + samples.n_left_out;
+  known.rejection = {samples.n_draws, n, log_phi_bound, n >= n_wanted};
+  return known;
+}
+
 std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Proposal& proposal,
                                    const EvaluationOptions& options, const exact::Source& exact,
                                    const comm::Communicator& world, const comm::Groups& groups,

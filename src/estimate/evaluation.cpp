@@ -219,7 +219,7 @@ void share_log_z(std::span<Evaluation* const> evaluations) {
   const std::vector<const Evaluation*> all(evaluations.begin(), evaluations.end());
   const LogZ best = best_log_z(all);
   for (Evaluation* e : evaluations)
-    if (e != nullptr) use_log_z(*e, best);
+    if (e != nullptr && e->observations == 0) use_log_z(*e, best);
 }
 
 Evaluation make_evaluation(const Findings& found, const KnownTarget& known) {
@@ -284,6 +284,7 @@ std::map<std::string, double> to_numbers(const Evaluation& e, const std::string&
     for (std::size_t t = 0; t < row.size(); ++t) add(fmt::format("{}.{}", name, t), row[t]);
   });
   add("update", static_cast<double>(e.update));
+  if (e.observations > 0) add("observations", static_cast<double>(e.observations));
   return out;
 }
 
@@ -313,6 +314,7 @@ std::optional<Evaluation> evaluation_from_numbers(const std::map<std::string, do
       row.push_back(number(fmt::format("{}.{}", name, t)));
   });
   e.update = static_cast<std::int64_t>(number("update"));
+  e.observations = static_cast<std::int64_t>(number("observations", 0));
   return e;
 }
 

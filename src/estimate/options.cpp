@@ -13,6 +13,7 @@ void Options::visit_keys(const config::Visitor& visit) {
   using config::count_from, config::key;
   visit(key("repeats", "runs of each estimator of log Z", count_from(1)), &repeats);
   visit(key("samples", "samples for each KL divergence", count_from(1)), &samples);
+  visit(key("observations", "conditional twists: observations to evaluate", count_from(1)), &observations);
   visit(key("checkpoint", "twist to use, empty: run.output/checkpoint.h5"), &checkpoint);
   visit(key("base", "evaluate the base model too, psi = 1 and q = p0, to compare with"), &base);
   visit(key("enumerate", "exact log Z by enumeration"), config::Choice(enumerate));

@@ -10,7 +10,7 @@
 namespace twistor::exact {
 namespace {
 
-constexpr const char* checking = "drawing observations";
+constexpr const char* drawing_observations = "drawing observations";
 
 }  // namespace
 
@@ -23,12 +23,12 @@ JointSampler::JointSampler(const model::LanguageModel& lm, std::span<const std::
   if (condition == model::Condition::tokens) {
     const std::vector<std::int64_t> any{0};
     TWISTOR_CHECK(
-        n == 0 && potential.given(any) != nullptr, ErrorKind::config, checking,
+        n == 0 && potential.given(any) != nullptr, ErrorKind::config, drawing_observations,
         "twist.condition = tokens needs phi(s) = p0(o | s), and phi is none: " + potential.description(),
         "set target.potential = continuation and target.beta = 1");
     return;
   }
-  TWISTOR_CHECK(n > 0, ErrorKind::config, checking,
+  TWISTOR_CHECK(n > 0, ErrorKind::config, drawing_observations,
                 "twist.condition = class needs phi(s) = p(class | s) with classes that exclude one another, "
                 "and phi is none: " +
                     potential.description(),

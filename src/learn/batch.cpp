@@ -17,6 +17,7 @@
 #include "twistor/base/philox.hpp"
 #include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/exact/base_sampler.hpp"
 #include "twistor/smc/forced_pass.hpp"
 #include "twistor/smc/proposal.hpp"
 
@@ -129,10 +130,11 @@ BatchSource::BatchSource(const smc::Problem& problem, std::int64_t length, const
 
 Batch BatchSource::draw(const Request& request, std::int64_t number, const twist::Trainable& twist,
                         std::uint64_t seed, smc::SweepCounters& counters) {
-  if (request.source == Source::proposal || request.source == Source::base)
-    return sweep(request, number, twist, seed, counters);
-  Batch batch = request.source == Source::exact ? exact_samples(request, number, seed)
-                                                : population(request, number, twist, seed, counters);
+  const bool is_swept = request.source == Source::proposal || request.source == Source::base;
+  if (is_swept) return sweep(request, number, twist, seed, counters);
+  Batch batch = request.source == Source::exact    ? exact_samples(request, number, seed)
+                : request.source == Source::reroll ? reroll(request, seed)
+                                                   : population(request, number, twist, seed, counters);
   rescore(batch, twist);
   return batch;
 }
@@ -240,23 +242,65 @@ Batch BatchSource::expand(const Request& request, const twist::Trainable& twist,
   return batch;
 }
 
-Batch BatchSource::exact_samples(const Request& request, std::int64_t number, std::uint64_t seed) {
+BatchSource::Choice BatchSource::choose(const Request& request, std::int64_t number,
+                                        std::uint64_t seed) const {
   const std::int64_t begin = shards_.begin_of_rank(request.n),
                      end = begin + shards_.begin(request.n, shards_.n_local);
-  std::vector<std::int64_t> ids, indices, tokens;
+  Choice out;
   for (std::int64_t j = begin; j < end; ++j) {
     Philox random(seed, Stream::exact_choice, static_cast<std::uint32_t>(number),
                   static_cast<std::uint64_t>(j));
-    const auto index = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(exact_.n)));
+    out.ids.push_back(j);
+    out.indices.push_back(static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(exact_.n))));
+  }
+  return out;
+}
+
+Batch BatchSource::reroll(const Request& request, std::uint64_t seed) const {
+  Choice choice = choose(request, 0, derive_seed(seed, Stream::reroll, 0));
+  Batch batch{.request = request,
+              .samples = smc::Population(length_, choice.ids),
+              .log_phi = {},
+              .hidden = {},
+              .log_z = std::numeric_limits<double>::quiet_NaN(),
+              .revision = problem_.lm.revision()};
+  std::vector<std::int64_t>& tokens = batch.samples.tokens;
+  tokens.clear();
+  for (std::size_t i = 0; i < choice.ids.size(); ++i) {
+    const std::int64_t id = choice.ids[i];
+    Philox random(seed, Stream::reroll, 0, static_cast<std::uint64_t>(id));
+    // At least one token is kept and one drawn, where there are two.
+    const std::int64_t kept =
+        length_ > 1 ? 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(length_ - 1)))
+                    : 0;
+    std::vector<std::int64_t> sequence = exact_.sample(choice.indices[i]);
+    sequence.resize(static_cast<std::size_t>(kept));
+    std::vector<std::int64_t> prefix(problem_.prompt.begin(), problem_.prompt.end());
+    prefix.insert(prefix.end(), sequence.begin(), sequence.end());
+    const std::vector<std::int64_t> rest =
+        exact::sample_base(problem_.lm, prefix, length_ - kept, {&id, 1}, seed, Stream::reroll).tokens;
+    tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+    tokens.insert(tokens.end(), rest.begin(), rest.end());
+    batch.first_step.push_back(std::max<std::int64_t>(kept - 1, 0));
+  }
+  if (tokens.empty()) return batch;
+  batch.log_phi = problem_.potential.log_phi({problem_.prompt, tokens, length_});
+  const at::Tensor hidden = smc::hidden_states(problem_, length_, tokens);
+  for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(hidden.select(0, i));
+  return batch;
+}
+
+Batch BatchSource::exact_samples(const Request& request, std::int64_t number, std::uint64_t seed) {
+  Choice choice = choose(request, number, seed);
+  std::vector<std::int64_t> tokens;
+  for (const std::int64_t index : choice.indices) {
     const std::vector<std::int64_t> sample = exact_.sample(index);
-    ids.push_back(j);
-    indices.push_back(index);
     tokens.insert(tokens.end(), sample.begin(), sample.end());
   }
   Batch batch{.request = request,
-              .samples = smc::Population(length_, std::move(ids)),
+              .samples = smc::Population(length_, std::move(choice.ids)),
               .log_phi = {},
-              .hidden = hidden_of_exact(indices, tokens),
+              .hidden = hidden_of_exact(choice.indices, tokens),
               .log_z = std::numeric_limits<double>::quiet_NaN(),
               .revision = problem_.lm.revision()};
   batch.samples.tokens = std::move(tokens);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/base/reproducible_sum.hpp"
 #include "twistor/base/stopwatch.hpp"
@@ -20,12 +21,20 @@ exact::Source source_of_one(const std::vector<std::int64_t>& sample) {
   return {1, [&sample](std::int64_t) { return sample; }};
 }
 
-void scale(std::vector<std::vector<double>>& parts, double factor) {
+void scale_parts(std::vector<std::vector<double>>& parts, double factor) {
   for (std::vector<double>& part : parts)
     for (double& x : part) x *= factor;
 }
 
 }  // namespace
+
+Conditional conditional(const smc::ConditionalProblem& problems, const exact::JointSampler* pairs,
+                        std::int64_t observations) {
+  TWISTOR_CHECK(pairs != nullptr, ErrorKind::config, "starting to learn",
+                "twist.condition learns from observations that are drawn, and the configuration names one",
+                "leave target.text, target.ids and target.class empty, or set twist.condition = none");
+  return {problems, *pairs, observations};
+}
 
 BatchSource Islands::source_of(const Island& island, const exact::Source& exact) const {
   return {island.given->problem(), length_, Shards(1, self_), exact, self_};
@@ -110,7 +119,7 @@ Islands::Summary Islands::summarise() {
     }
     if (!terms.skipped.empty()) skipped = terms.skipped;
     const double share = 1.0 / static_cast<double>(conditional_.observations);
-    for (auto* const parts : {&terms.on_score, &terms.on_log_q, &terms.on_value}) scale(*parts, share);
+    for (auto* const parts : {&terms.on_score, &terms.on_log_q, &terms.on_value}) scale_parts(*parts, share);
   }
   const std::vector<double> all = comm::all_gather(std::span<const double>(rows), world_);
   // The first rank that has islands tells the others what the numbers are called.

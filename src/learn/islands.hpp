@@ -68,7 +68,7 @@ class Islands {
   [[nodiscard]] Summary summarise();
   [[nodiscard]] BatchSource source_of(const Island& island, const exact::Source& exact) const;
 
-  const Conditional& conditional_;
+  Conditional conditional_;
   std::int64_t length_;
   Shards shards_;
   const comm::Communicator& world_;

@@ -33,6 +33,7 @@ ObjectiveOptions ObjectiveOptions::per_observation() const {
   ObjectiveOptions out = *this;
   out.batch /= observations;
   out.positive_batch /= observations;
+  out.is_of_observation = true;
   return out;
 }
 

@@ -19,6 +19,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/format/json_file.hpp"
 #include "twistor/format/quote.hpp"
+#include "twistor/format/weight_file.hpp"
 #include "twistor/format/weight_formats.hpp"
 
 namespace twistor::model {
@@ -55,7 +56,7 @@ std::string targets_of(const format::JsonView& config) {
 /// W += scale B A, or its transpose.
 void add_low_rank(std::vector<float>& values, const format::TensorInfo& matrix, const format::TensorInfo& a,
                   const format::TensorInfo& b, const AdapterFile& adapter, bool is_transposed) {
-  std::vector<float> of_a = read_all(a), of_b = read_all(b);
+  std::vector<float> of_a = format::read_f32(a), of_b = format::read_f32(b);
   const OneThread same_bits;
   at::Tensor w = at::from_blob(values.data(), matrix.shape, at::kFloat);
   const at::Tensor A = at::from_blob(of_a.data(), a.shape, at::kFloat),
@@ -130,7 +131,7 @@ MergedAdapter::MergedAdapter(DecoderSource& source, const std::filesystem::path&
       tensors_.push_back(std::make_unique<format::TensorInfo>(*tensor));
       place->second = tensors_.back().get();
       if (has_values) {
-        values_.push_back(std::make_unique<std::vector<float>>(read_all(*tensor)));
+        values_.push_back(std::make_unique<std::vector<float>>(format::read_f32(*tensor)));
         std::vector<float>& values = *values_.back();
         add_low_rank(values, *tensor, *a, *b, adapter, is_transposed);
         tensors_.back()->type = format::StoredType::f32;

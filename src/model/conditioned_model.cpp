@@ -16,7 +16,7 @@
 namespace twistor::model {
 namespace {
 
-constexpr const char* encoding = "encoding the observation";
+constexpr const char* encoding_observation = "encoding the observation";
 
 }  // namespace
 
@@ -36,9 +36,10 @@ ObservationEncoder ObservationEncoder::of_classes(std::int64_t n, const Language
 }
 
 at::Tensor ObservationEncoder::encode(std::span<const std::int64_t> o) const {
-  TWISTOR_CHECK(!o.empty(), ErrorKind::usage, encoding, "there is none");
+  TWISTOR_CHECK(!o.empty(), ErrorKind::usage, encoding_observation, "there is none");
   if (reader_ == nullptr) {
-    TWISTOR_CHECK(o.size() == 1 && o.front() >= 0 && o.front() < width_, ErrorKind::usage, encoding,
+    TWISTOR_CHECK(o.size() == 1 && o.front() >= 0 && o.front() < width_, ErrorKind::usage,
+                  encoding_observation,
                   fmt::format("expected one class of 0 to {}, got {} numbers from {} on", width_ - 1,
                               o.size(), o.front()));
     at::Tensor one_hot = at::zeros({width_}, at::TensorOptions(dtype_));
@@ -47,7 +48,7 @@ at::Tensor ObservationEncoder::encode(std::span<const std::int64_t> o) const {
   }
   const auto length = static_cast<std::int64_t>(o.size());
   TWISTOR_CHECK(
-      length <= reader_->context_length(), ErrorKind::usage, encoding,
+      length <= reader_->context_length(), ErrorKind::usage, encoding_observation,
       fmt::format("its {} tokens exceed the model's context of {}", length, reader_->context_length()),
       "set a smaller target.observation_length");
   const std::unique_ptr<Cache> cache = reader_->make_cache(1);

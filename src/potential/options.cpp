@@ -111,6 +111,11 @@ void validate(const PotentialOptions& options, const std::string& doing) {
   }
 }
 
+bool is_class_open(const PotentialOptions& options) {
+  return (options.potential == "classifier" || options.potential == "linear_head") &&
+         options.class_name.empty();
+}
+
 bool is_event(const PotentialOptions& options) {
   const bool is_indicator =
       options.potential == "contains" || options.potential == "regex" || options.rule == "threshold";

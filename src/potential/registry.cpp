@@ -144,6 +144,16 @@ std::string identity(const Potential& potential, const PotentialOptions& options
                      sha256_hex(digest(options) + fingerprint).substr(0, 16));
 }
 
+std::string identity_of_all(const Potential& potential, PotentialOptions options) {
+  const PotentialOptions fresh;
+  options.text = fresh.text;
+  options.ids = fresh.ids;
+  options.class_name = fresh.class_name;
+  options.negate = fresh.negate;
+  return fmt::format("{}: p(o | s) of any o [sha256 {}]", options.potential,
+                     sha256_hex(digest(options) + potential.fingerprint()).substr(0, 16));
+}
+
 bool needs_language_model(std::string_view name) {
   return find_kind(name).needs_lm;
 }

@@ -43,6 +43,9 @@ std::string log_z_cell(const estimate::LogZ& z) {
 /// Where log Z comes from and what is certain of it; the probability in words where it is one.
 std::string words_of(const estimate::Evaluation& e, std::int64_t particles) {
   std::string out;
+  if (e.observations > 0)
+    out += fmt::format("means over {} observation{}, ± standard errors over them\n", e.observations,
+                       e.observations == 1 ? "" : "s");
   if (!e.log_z.is_exact() && e.log_z.method != estimate::LogZMethod::none)
     out += fmt::format("log Z, the same for all: {}\n", name_of(e.log_z.method));
   const auto& [low, high] = e.certified_log_z;

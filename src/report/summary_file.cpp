@@ -103,6 +103,7 @@ class SummaryFile final : public Sink {
     JsonLine summary;
     add_estimates(summary, *run.after);
     summary.add("updates", run.after->update);
+    if (run.after->observations > 0) summary.add("observations", run.after->observations);
     for (const auto& [name, e] : {std::pair{"base", run.base}, std::pair{"before", run.before}}) {
       if (e == nullptr) continue;
       JsonLine nested;

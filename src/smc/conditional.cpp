@@ -13,15 +13,36 @@
 
 namespace twistor::smc {
 
-ConditionalProblem::ConditionalProblem(std::shared_ptr<const model::LanguageModel> lm, model::EndRule end,
+namespace {
+
+std::shared_ptr<const model::LanguageModel> without_end(
+    const std::shared_ptr<const model::LanguageModel>& lm) {
+  return {lm, &lm->without_end()};
+}
+
+model::ObservationEncoder encoder_for(model::Condition condition,
+                                      const std::shared_ptr<const model::LanguageModel>& reader,
+                                      const potential::Potential& potential) {
+  if (condition == model::Condition::tokens) return model::ObservationEncoder::of_tokens(reader);
+  return model::ObservationEncoder::of_classes(potential.n_classes(), *reader);
+}
+
+}  // namespace
+
+ConditionalProblem::ConditionalProblem(std::shared_ptr<const model::LanguageModel> lm,
+                                       std::shared_ptr<const model::LanguageModel> body,
                                        std::span<const std::int64_t> prompt,
-                                       const potential::Potential& potential,
-                                       model::ObservationEncoder encoder)
-    : lm_(std::move(lm)),
-      end_(std::move(end)),
+                                       const potential::Potential& potential, model::Condition condition)
+    : lm_(without_end(lm)),
+      end_(lm->end_rule()),
       prompt_(prompt),
       potential_(potential),
-      encoder_(std::move(encoder)) {}
+      encoder_(encoder_for(condition, body != nullptr ? body : lm_, potential)) {}
+
+const Problem& ConditionalProblem::kept(std::span<const std::int64_t> observation) const {
+  if (kept_.empty() || !kept_.back()->problem().has_start()) kept_.push_back(given(observation));
+  return kept_.back()->problem();
+}
 
 const potential::Prefill& ConditionalProblem::prompt_read() const {
   if (read_ == nullptr || read_->revision != lm_->revision())

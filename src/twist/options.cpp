@@ -15,6 +15,8 @@ void FormOptions::visit_keys(const config::Visitor& visit) {
   visit(config::choice("form", "head on hidden states", twist_forms()), &form);
   visit(key("body", "whose hidden states: the base model's, or those of a learned copy"),
         config::Choice(body));
+  visit(key("condition", "what the twist sees beside the text: the observed tokens or class"),
+        config::Choice(condition));
   visit(key("lora_rank", "body = lora: rank of what is added to each matrix", {1, 65536}), &lora_rank);
   visit(key("lora_alpha", "body = lora: what is added is scaled by lora_alpha / lora_rank", config::positive),
         &lora_alpha);

@@ -75,7 +75,7 @@ struct JointTask {
       model::load_language_model(make_random_gpt2(folder / "gpt2", V, 32, 2, 2, 8, 0.3F));
   std::vector<std::int64_t> prompt{2, 5};
   std::unique_ptr<potential::Potential> potential = continuation();
-  smc::ConditionalProblem problems{lm, {}, prompt, *potential, model::ObservationEncoder::of_tokens(lm)};
+  smc::ConditionalProblem problems{lm, nullptr, prompt, *potential, model::Condition::tokens};
   exact::JointSampler pairs{*lm, prompt, T, *potential, model::Condition::tokens, 1};
   std::unique_ptr<smc::GivenProblem> any = problems.given(std::vector<std::int64_t>{0});
 };

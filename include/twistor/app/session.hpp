@@ -15,12 +15,14 @@
 #include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/node_memory.hpp"
+#include "twistor/exact/joint_sampler.hpp"
 #include "twistor/exact/sample_set.hpp"
 #include "twistor/exact/source.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/smc/conditional.hpp"
 #include "twistor/smc/policy.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
@@ -66,6 +68,11 @@ class Session {
 
   /// The tokens of o where they were drawn jointly with an exact sample; else empty.
   [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
+  /// The targets of all observations, where the twist sees them (twist.condition); else nullptr. problem() is
+  /// then that of one: the one that the configuration names, or the first that is drawn.
+  [[nodiscard]] const smc::ConditionalProblem* conditional() const { return conditional_.get(); }
+  /// Draws them; nullptr where the configuration names one.
+  [[nodiscard]] const exact::JointSampler* pairs() const { return pairs_.get(); }
 
   /// The twist's body; nullptr if its head reads the base model.
   [[nodiscard]] const model::TrainableDecoder* body() const { return body_.decoder.get(); }
@@ -134,6 +141,8 @@ class Session {
   std::vector<std::int64_t> observation_;
   std::vector<std::int64_t> joint_sample_;  // the s that observation_ was drawn with
   std::unique_ptr<potential::Potential> potential_;
+  std::unique_ptr<exact::JointSampler> pairs_;
+  std::unique_ptr<smc::ConditionalProblem> conditional_;
   std::shared_ptr<const potential::Prefill> start_;
   std::string potential_identity_;
   bool may_resample_ = true;

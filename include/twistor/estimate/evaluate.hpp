@@ -9,6 +9,7 @@
 #include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/estimate/evaluation.hpp"
+#include "twistor/estimate/options.hpp"
 #include "twistor/exact/source.hpp"
 #include "twistor/smc/sampler.hpp"
 
@@ -25,6 +26,14 @@ struct EvaluationOptions {
   std::function<void(const Findings&)> save{};
   double save_every_s = 10;
 };
+
+/// As the configuration has them, of sweeps with the run's seed.
+[[nodiscard]] EvaluationOptions options_of(const Options& config, const smc::SweepOptions& sweep,
+                                           const Steering& steering);
+
+/// What exact samples tell of their target, of which `n_wanted` were asked for, beside a log Z that is given.
+[[nodiscard]] KnownTarget known_from(const store::ExactSamples& samples, std::int64_t n_wanted,
+                                     double log_phi_bound, std::optional<double> given_log_z);
 
 /// Adds to `found` the runs that it lacks and makes the estimates from all of them; nothing if it was
 /// interrupted. The numbers depend neither on ranks and groups nor on where work was interrupted; seconds and

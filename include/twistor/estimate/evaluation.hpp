@@ -47,8 +47,10 @@ struct Probability {
 
 /// What is known of a twist. Means and standard errors are over repeats or samples; NaN is what is not known.
 struct Evaluation {
-  std::int64_t update = 0;               ///< updates that the twist had seen
-  KnownTarget known{};                   ///< of what it holds, exact_log_z alone survives to_numbers()
+  std::int64_t update = 0;  ///< updates that the twist had seen
+  KnownTarget known{};      ///< of what it holds, exact_log_z alone survives to_numbers()
+  /// All that follows are means over the targets of so many observations; 0: there is one target.
+  std::int64_t observations = 0;
   LogZ log_z{};                          ///< that divergences are made with; see use_log_z()
   std::vector<NamedEstimate> estimates;  ///< every one of the list, in its order
   /// Mean over the SMC lower runs of the single-run estimate of Var(log Z_hat); NaN where it is none.
@@ -85,7 +87,7 @@ struct Evaluation {
 void use_log_z(Evaluation& e, const LogZ& log_z);
 
 /// use_log_z() of the best for all of them: the columns of a run differ by their proposals alone. Null
-/// pointers do not count. *Local.*
+/// pointers do not count; means over observations keep each observation's own. *Local.*
 void share_log_z(std::span<Evaluation* const> evaluations);
 inline void share_log_z(std::initializer_list<Evaluation*> evaluations) {
   share_log_z(std::span(evaluations.begin(), evaluations.size()));

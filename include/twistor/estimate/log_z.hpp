@@ -46,6 +46,7 @@ enum class LogZMethod {
   sis_midpoint,
   mean_z_hat,   ///< log of the mean of Z_hat over repeats: no upper bound is known
   upper_bound,  ///< no lower bound is known, and no value
+  mixed,        ///< of a mean over observations: not the same for all of them
 };
 constexpr auto names_of(LogZMethod) {
   return std::array{Named{LogZMethod::none, "none"},
@@ -55,7 +56,8 @@ constexpr auto names_of(LogZMethod) {
                     Named{LogZMethod::smc_midpoint, "midpoint of the SMC bounds"},
                     Named{LogZMethod::sis_midpoint, "midpoint of the SIS bounds"},
                     Named{LogZMethod::mean_z_hat, "mean of Z_hat"},
-                    Named{LogZMethod::upper_bound, "upper bound only"}};
+                    Named{LogZMethod::upper_bound, "upper bound only"},
+                    Named{LogZMethod::mixed, "as each observation has it"}};
 }
 
 /// NaN stands for what is not known.

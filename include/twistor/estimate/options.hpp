@@ -24,10 +24,11 @@ constexpr auto names_of(Enumerate) {
 }
 
 struct Options {
-  std::int64_t repeats = 10;    ///< runs of each estimator of log Z
-  std::int64_t samples = 1000;  ///< for F_q and for G_q
-  std::string checkpoint;       ///< empty: run.output/checkpoint.h5
-  bool base = true;             ///< the base model too
+  std::int64_t repeats = 10;       ///< runs of each estimator of log Z
+  std::int64_t samples = 1000;     ///< for F_q and for G_q
+  std::int64_t observations = 16;  ///< of conditional twists: whose targets are evaluated, each by itself
+  std::string checkpoint;          ///< empty: run.output/checkpoint.h5
+  bool base = true;                ///< the base model too
   Enumerate enumerate = Enumerate::automatic;
   std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T for enumerate = auto
   bool enumerate_q = true;                      ///< q too, where the target is enumerated

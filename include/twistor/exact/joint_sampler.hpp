@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "twistor/exact/base_sampler.hpp"
-#include "twistor/model/conditioned_model.hpp"
+#include "twistor/model/condition.hpp"
 #include "twistor/potential/potential.hpp"
 
 namespace twistor::exact {

@@ -21,6 +21,7 @@ enum class Source {
   proposal,     ///< q, the twist-induced proposal, without resampling
   base,         ///< p0
   exact,        ///< exact samples of sigma, with replacement from those that there are
+  reroll,       ///< the same up to a token chosen at random, and from there on drawn anew from p0
   smc,          ///< a population of the twist-induced proposal that was resampled, with its final weights
   conditional,  ///< the same around a pinned path, the last positive that is known; smc where none is
 };
@@ -42,7 +43,10 @@ struct Batch {
   /// Tokens and log psi under the current twist (once a text has ended psi stays what it was). log q is that
   /// of drawing them, and stays so; exact samples have none. log p0 is known where log q is, in either sense.
   smc::Population samples;
-  std::vector<double> log_phi;     ///< (k); empty for exact samples
+  std::vector<double> log_phi;  ///< (k); empty for exact samples
+  /// (k) of a reroll: the step from which on what follows is a draw of p0, so that phi tells of the prefix.
+  /// Empty: all steps.
+  std::vector<std::int64_t> first_step = {};
   std::vector<at::Tensor> hidden;  ///< (k) times (T, D): the states before each token
   /// (k) what each sample counts as one of sigma, 1 over all ranks together; empty: all alike. Of a
   /// population it is 0 for all if phi is; with it goes the effective sample size.
@@ -117,6 +121,12 @@ class BatchSource {
   [[nodiscard]] Batch population(const Request& request, std::int64_t number, const twist::Trainable& twist,
                                  std::uint64_t seed, smc::SweepCounters& counters);
   [[nodiscard]] Batch exact_samples(const Request& request, std::int64_t number, std::uint64_t seed);
+  [[nodiscard]] Batch reroll(const Request& request, std::uint64_t seed) const;
+  /// Numbers of this rank's sequences in a batch, and of the exact samples chosen for them.
+  struct Choice {
+    std::vector<std::int64_t> ids, indices;
+  };
+  [[nodiscard]] Choice choose(const Request& request, std::int64_t number, std::uint64_t seed) const;
   void score_part(Batch& batch, std::int64_t begin, std::int64_t end, const twist::Trainable& twist) const;
   /// (T, D) each, of the samples of those numbers.
   [[nodiscard]] std::vector<at::Tensor> hidden_of_exact(std::span<const std::int64_t> indices,

@@ -18,4 +18,8 @@ struct Conditional {
   std::int64_t observations = 1;
 };
 
+/// Throws Error(config) where no pairs are drawn (nullptr), because the configuration names an observation.
+[[nodiscard]] Conditional conditional(const smc::ConditionalProblem& problems,
+                                      const exact::JointSampler* pairs, std::int64_t observations);
+
 }  // namespace twistor::learn

@@ -36,6 +36,7 @@ struct ObjectiveOptions {
   std::int64_t positive_batch = 64;  ///< exact samples, or particles of smc and conditional, per update
   /// Of conditional twists: observations per update, which share both batches.
   std::int64_t observations = 16;
+  bool is_of_observation = false;  ///< made by per_observation(), no key: there is one exact sample
   Positives positives = Positives::weighted;
   /// Steps of the optimizer on each batch, whose weights follow the twist; 0: as many as the objective is
   /// known for.

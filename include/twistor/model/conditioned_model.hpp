@@ -4,27 +4,14 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 
-#include "twistor/base/names.hpp"
 #include "twistor/model/language_model.hpp"
 
 namespace twistor::model {
-
-/// What a twist sees of the observation.
-enum class Condition {
-  none,    ///< there is one target, and the twist is for it alone
-  tokens,  ///< o is a sequence of tokens, encoded as the last hidden state of a model that reads o alone
-  label,   ///< o is a class, encoded as one-hot
-};
-constexpr auto names_of(Condition) {
-  return std::array{Named{Condition::none, "none"}, Named{Condition::tokens, "tokens"},
-                    Named{Condition::label, "class"}};
-}
 
 /// From an observation to the columns that stand beside hidden states (Zhao et al. 2024, app. on conditional
 /// twists). *Local.*

@@ -26,6 +26,7 @@ class CheckedPotential final : public Potential {
   [[nodiscard]] std::string description() const override { return inner_->description(); }
   [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
   [[nodiscard]] std::unique_ptr<Potential> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::vector<std::int64_t> observation() const override { return inner_->observation(); }
   [[nodiscard]] std::int64_t n_classes() const override { return inner_->n_classes(); }
 
  private:
@@ -44,6 +45,7 @@ class CheckedScorer final : public TextScorer {
   [[nodiscard]] std::string description() const override { return inner_->description(); }
   [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
   [[nodiscard]] std::unique_ptr<TextScorer> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::vector<std::int64_t> observation() const override { return inner_->observation(); }
   [[nodiscard]] std::int64_t n_classes() const override { return inner_->n_classes(); }
 
  private:

@@ -60,6 +60,9 @@ struct PotentialOptions {
 /// What no key can know alone. Throws Error(config) that begins with `doing`.
 void validate(const PotentialOptions& options, const std::string& doing);
 
+/// Whether it is a kind that has classes, and names none. *Local.*
+[[nodiscard]] bool is_class_open(const PotentialOptions& options);
+
 /// Whether phi is 0 or 1, so that Z is the probability of an event. *Local.*
 [[nodiscard]] bool is_event(const PotentialOptions& options);
 

@@ -42,6 +42,8 @@ class Potential {
   [[nodiscard]] virtual std::unique_ptr<Potential> given(std::span<const std::int64_t>) const {
     return nullptr;
   }
+  /// The o that this is of; empty where there is none.
+  [[nodiscard]] virtual std::vector<std::int64_t> observation() const { return {}; }
   /// Classes that such an o may be, of which every s has exactly one; 0 where o is not a class.
   [[nodiscard]] virtual std::int64_t n_classes() const { return 0; }
 };

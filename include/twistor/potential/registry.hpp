@@ -55,6 +55,10 @@ struct TargetContext {
 [[nodiscard]] std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options,
                                                            const TargetContext& context);
 
+/// The same of p(o | s) for all o together: what a potential and its options are without the one that they
+/// name.
+[[nodiscard]] std::string identity_of_all(const Potential& potential, PotentialOptions options);
+
 /// Whether that kind asks the language model, not only its tokenizer. Throws Error(config) on an unknown
 /// name.
 [[nodiscard]] bool needs_language_model(std::string_view name);

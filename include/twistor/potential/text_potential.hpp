@@ -26,11 +26,12 @@ class TextScorer {
   [[nodiscard]] virtual double log_phi_bound() const = 0;
   /// One line for people.
   [[nodiscard]] virtual std::string description() const = 0;
-  /// As Potential::fingerprint(), given(), n_classes().
+  /// As Potential::fingerprint(), given(), observation(), n_classes().
   [[nodiscard]] virtual std::string fingerprint() const { return {}; }
   [[nodiscard]] virtual std::unique_ptr<TextScorer> given(std::span<const std::int64_t>) const {
     return nullptr;
   }
+  [[nodiscard]] virtual std::vector<std::int64_t> observation() const { return {}; }
   [[nodiscard]] virtual std::int64_t n_classes() const { return 0; }
 };
 
@@ -48,6 +49,7 @@ class TextPotential final : public Potential {
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] std::string fingerprint() const override { return scorer_->fingerprint(); }
   [[nodiscard]] std::unique_ptr<Potential> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::vector<std::int64_t> observation() const override { return scorer_->observation(); }
   [[nodiscard]] std::int64_t n_classes() const override { return scorer_->n_classes(); }
 
  private:

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "twistor/model/condition.hpp"
 #include "twistor/model/conditioned_model.hpp"
 #include "twistor/potential/potential.hpp"
 #include "twistor/potential/prefill.hpp"
@@ -35,30 +37,32 @@ class GivenProblem {
 /// *Local.* References must outlive it and what it gives.
 class ConditionalProblem {
  public:
-  /// lm: the base model, alone or with the twist's body; texts end by `end`. `potential` looks at
-  /// observations (Potential::given).
-  ConditionalProblem(std::shared_ptr<const model::LanguageModel> lm, model::EndRule end,
-                     std::span<const std::int64_t> prompt, const potential::Potential& potential,
-                     model::ObservationEncoder encoder);
+  /// lm: the base model, alone or with the twist's body, which may end texts. `body`: what makes the body's
+  /// hidden states, nullptr if heads read the base model's; it reads tokens that are observed. `potential`
+  /// looks at observations (Potential::given).
+  ConditionalProblem(std::shared_ptr<const model::LanguageModel> lm,
+                     std::shared_ptr<const model::LanguageModel> body, std::span<const std::int64_t> prompt,
+                     const potential::Potential& potential, model::Condition condition);
 
   /// Columns that an observation takes in hidden states.
   [[nodiscard]] std::int64_t encoding_width() const { return encoder_.width(); }
   /// The problem of an observation, with the model as it is: one that learns makes it out of date.
   [[nodiscard]] std::unique_ptr<GivenProblem> given(std::span<const std::int64_t> observation) const;
-  /// Another number whenever the model has learned.
-  [[nodiscard]] std::int64_t revision() const { return lm_->revision(); }
-  [[nodiscard]] const model::ObservationEncoder& encoder() const { return encoder_; }
+  /// The same, kept as long as this is: the last one as long as it is up to date.
+  [[nodiscard]] const Problem& kept(std::span<const std::int64_t> observation) const;
 
  private:
   /// The prompt as lm_ has read it. Read anew once the model has learned.
   const potential::Prefill& prompt_read() const;
 
-  std::shared_ptr<const model::LanguageModel> lm_;
+  std::shared_ptr<const model::LanguageModel> lm_;  // without the end rule
   model::EndRule end_;
   std::span<const std::int64_t> prompt_;
   const potential::Potential& potential_;
   model::ObservationEncoder encoder_;
-  mutable std::unique_ptr<potential::Prefill> read_;  // one thread makes problems
+  // One thread makes problems.
+  mutable std::unique_ptr<potential::Prefill> read_;
+  mutable std::deque<std::unique_ptr<GivenProblem>> kept_;
 };
 
 }  // namespace twistor::smc

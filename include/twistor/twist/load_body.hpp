@@ -18,6 +18,10 @@ namespace twistor::twist {
 struct OwnBody {
   std::shared_ptr<model::TrainableDecoder> decoder;
   std::vector<model::LearnedTensor> adapter;  ///< what low-rank additions start from; empty: as they are made
+  /// Its hidden states; nullptr without a body.
+  [[nodiscard]] std::shared_ptr<const model::LanguageModel> sampler() const {
+    return decoder != nullptr ? decoder->sampler() : nullptr;
+  }
 };
 
 /// The body that the options ask for, made of the language model in `model`; `adapter` is the folder that

@@ -8,6 +8,7 @@
 
 #include "twistor/base/names.hpp"
 #include "twistor/config/key.hpp"
+#include "twistor/model/condition.hpp"
 
 namespace twistor::twist {
 
@@ -29,6 +30,8 @@ struct FormOptions {
   std::string lora_targets;    ///< names separated by commas; empty: all matrices of the layers
   std::string adapter;         ///< folder of a PEFT adapter to start from; empty: none
   double init_scale = 0;       ///< as TwistOptions
+  /// What the head sees beside the prefix: one twist then serves the targets of all observations.
+  model::Condition condition = model::Condition::none;
   [[nodiscard]] bool has_body() const { return body != Body::base; }
   void visit_keys(const config::Visitor& visit);
 };

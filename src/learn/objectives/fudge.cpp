@@ -19,7 +19,13 @@ class Fudge final : public Objective {
   explicit Fudge(const ObjectiveOptions& options) : options_(options) {}
 
   std::string_view name() const override { return "fudge"; }
-  std::vector<Request> wants() const override { return {{Source::base, options_.batch}}; }
+  /// Of the target of one observation, which samples of p0 hardly ever meet, half are exact samples up to
+  /// some token.
+  std::vector<Request> wants() const override {
+    if (!options_.is_of_observation || options_.batch < 2) return {{Source::base, options_.batch}};
+    const std::int64_t rerolled = options_.batch / 2;
+    return {{Source::base, options_.batch - rerolled}, {Source::reroll, rerolled}};
+  }
   std::int64_t inner_epochs() const override { return options_.inner_epochs_or(1); }
   twist::Link link() const override { return twist::Link::log_sigmoid; }
 
@@ -33,15 +39,24 @@ class Fudge final : public Objective {
 
   Terms terms(std::span<const Batch> batches, const Current& current,
               const comm::Communicator&) const override {
-    const Batch& batch = batches[0];
-    const smc::Population& p = batch.samples;
-    const double share = per_step(batch), log_bound = current.problem.potential.log_phi_bound();
     Terms out;
     out.loss.emplace();
+    const double log_bound = current.problem.potential.log_phi_bound();
+    for (const Batch& batch : batches) {
+      const double part = static_cast<double>(batch.request.n) / static_cast<double>(options_.batch);
+      add(batch, per_step(batch, part), log_bound, out);
+    }
+    return out;
+  }
+
+ private:
+  static void add(const Batch& batch, double share, double log_bound, Terms& out) {
+    const smc::Population& p = batch.samples;
     std::vector<double>& on_score = out.on_score.emplace_back(p.tokens.size());
     for (std::int64_t i = 0; i < p.size(); ++i) {
-      const double label = std::exp(std::fmin(batch.log_phi[static_cast<std::size_t>(i)] - log_bound, 0.0));
-      for (std::int64_t t = 0; t < p.T; ++t) {
+      const auto at_i = static_cast<std::size_t>(i);
+      const double label = std::exp(std::fmin(batch.log_phi[at_i] - log_bound, 0.0));
+      for (std::int64_t t = batch.first_step.empty() ? 0 : batch.first_step[at_i]; t < p.T; ++t) {
         const double log_psi = p.log_psi[p.at(i, t)], psi = std::exp(log_psi);
         double loss = -label * log_psi;
         if (label < 1) loss -= (1 - label) * std::log(-std::expm1(log_psi));
@@ -49,10 +64,8 @@ class Fudge final : public Objective {
         on_score[p.at(i, t)] = share * (psi - label);
       }
     }
-    return out;
   }
 
- private:
   ObjectiveOptions options_;
 };
 

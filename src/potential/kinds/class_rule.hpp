@@ -31,6 +31,7 @@ class ClassRule {
   [[nodiscard]] double log_phi(ClassLogProb p) const;
   /// Whether phi is the probability of the class or of its absence itself.
   [[nodiscard]] bool is_probability() const { return !is_threshold_ && beta_ == 1; }
+  [[nodiscard]] bool is_negated() const { return is_negated_; }
   /// The same rule for the class, or for its absence.
   [[nodiscard]] ClassRule negated(bool is_negated) const;
   /// Of any class and text: no probability exceeds 1.

@@ -57,8 +57,14 @@ std::vector<double> ClassScore::log_phi_of_rows(std::span<const double> logits) 
 }
 
 std::int64_t ClassScore::n_classes() const {
-  if (!rule_.is_probability() || (is_multi_label_ && labels_.size() > 1)) return 0;
-  return std::max<std::int64_t>(2, static_cast<std::int64_t>(labels_.size()));
+  const auto n = static_cast<std::int64_t>(labels_.size());
+  if (!rule_.is_probability() || (n > 1 && (is_multi_label_ || rule_.is_negated()))) return 0;
+  return std::max<std::int64_t>(2, n);
+}
+
+std::vector<std::int64_t> ClassScore::observation() const {
+  if (n_classes() == 0) return {};
+  return {rule_.is_negated() ? 1 : static_cast<std::int64_t>(index_)};
 }
 
 ClassScore ClassScore::of_class(std::int64_t number) const {

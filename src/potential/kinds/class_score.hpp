@@ -34,6 +34,8 @@ class ClassScore {
   /// Of which every text has exactly one: the labels, or the only label and its absence. 0 where phi is not
   /// the probability of one of them.
   [[nodiscard]] std::int64_t n_classes() const;
+  /// The number of the one that phi is the probability of; empty where there is none.
+  [[nodiscard]] std::vector<std::int64_t> observation() const;
   /// The probability of another of them.
   [[nodiscard]] ClassScore of_class(std::int64_t number) const;
 

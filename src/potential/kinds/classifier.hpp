@@ -23,6 +23,7 @@ class ClassifierScorer final : public TextScorer {
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] std::string fingerprint() const override { return classifier_->fingerprint(); }
   [[nodiscard]] std::unique_ptr<TextScorer> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::vector<std::int64_t> observation() const override { return score_.observation(); }
   [[nodiscard]] std::int64_t n_classes() const override { return score_.n_classes(); }
 
  private:

@@ -25,7 +25,7 @@ class ContinuationPotential final : public Potential {
   [[nodiscard]] double log_phi_bound() const override { return 0; }
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] std::unique_ptr<Potential> given(std::span<const std::int64_t> observation) const override;
-  [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
+  [[nodiscard]] std::vector<std::int64_t> observation() const override { return observation_; }
 
  private:
   const model::LanguageModel& lm_;

@@ -26,6 +26,7 @@ class LinearHeadScorer final : public TextScorer {
   /// The encoder's; the head is a plain file among the options.
   [[nodiscard]] std::string fingerprint() const override { return encoder_->fingerprint(); }
   [[nodiscard]] std::unique_ptr<TextScorer> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::vector<std::int64_t> observation() const override { return score_.observation(); }
   [[nodiscard]] std::int64_t n_classes() const override { return score_.n_classes(); }
 
  private:

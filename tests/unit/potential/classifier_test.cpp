@@ -78,6 +78,40 @@ TEST(ClassScore, ThresholdsAreOnTheLogit) {
   EXPECT_EQ(log_phi(options, {-4.9}), -14);
 }
 
+TEST(ClassScore, IsTheProbabilityOfAnyClassThatIsObserved) {
+  const std::vector<double> z{0.3, -1.0, 2.0};
+  const ClassScore of_good(meaning("good"), {"bad", "good", "1"}, false, "testing");
+  ASSERT_EQ(of_good.n_classes(), 3);
+  EXPECT_EQ(of_good.observation(), (std::vector<std::int64_t>{1}));
+  double sum = 0;
+  for (std::int64_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(of_good.of_class(i).observation(), (std::vector<std::int64_t>{i}));
+    sum += std::exp(of_good.of_class(i).log_phi(z));
+  }
+  EXPECT_NEAR(sum, 1, 1e-14);
+  EXPECT_DOUBLE_EQ(of_good.of_class(2).log_phi(z), log_phi(meaning("1"), z));
+  // A single label has its absence beside it.
+  const ClassScore absent(not_meaning("toxic"), {"toxic"}, false, "testing");
+  EXPECT_EQ(absent.n_classes(), 2);
+  EXPECT_EQ(absent.observation(), (std::vector<std::int64_t>{1}));
+  const std::vector<double> one{0.7};
+  EXPECT_NEAR(std::exp(absent.of_class(0).log_phi(one)) + std::exp(absent.of_class(1).log_phi(one)), 1,
+              1e-14);
+}
+
+TEST(ClassScore, ObservesNoClassWherePhiIsNotItsProbability) {
+  const std::vector<std::string> labels{"bad", "good"};
+  PotentialOptions power = meaning("good"), threshold = meaning("good");
+  power.beta = 2;
+  threshold.rule = "threshold";
+  for (const PotentialOptions& options : {power, threshold, not_meaning("good")}) {
+    EXPECT_EQ(ClassScore(options, labels, false, "testing").n_classes(), 0);
+    EXPECT_TRUE(ClassScore(options, labels, false, "testing").observation().empty());
+  }
+  EXPECT_EQ(ClassScore(meaning("good"), labels, true, "testing").n_classes(), 0)
+      << "labels may come together";
+}
+
 TEST(ClassScore, RefusesClassesThatAreNot) {
   const auto refusal = [](const std::string& name) {
     try {
