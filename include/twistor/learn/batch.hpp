@@ -21,9 +21,9 @@ enum class Source {
   proposal,     ///< q, the twist-induced proposal, without resampling
   base,         ///< p0
   exact,        ///< exact samples of sigma, with replacement from those that there are
+  reroll,       ///< the same up to a token chosen at random, and from there on drawn anew from p0
   smc,          ///< a population of the twist-induced proposal that was resampled, with its final weights
   conditional,  ///< the same around a pinned path, the last positive that is known; smc where none is
-  reroll,       ///< exact ones up to a token chosen at random, and from there on drawn anew from p0
 };
 /// Whether samples count as Batch::weight says.
 [[nodiscard]] constexpr bool is_population(Source source) {
