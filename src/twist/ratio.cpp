@@ -21,9 +21,9 @@
 namespace twistor::twist {
 namespace {
 
-constexpr std::string_view forms[] = {"ratio"};
+constexpr std::string_view ratio_form_names[] = {"ratio"};
 
-std::vector<float> to_float(std::span<const double> values) {
+std::vector<float> floats_of(std::span<const double> values) {
   return {values.begin(), values.end()};
 }
 
@@ -72,7 +72,7 @@ void divide(at::Tensor& scores, const at::Tensor& base, const at::Tensor& totals
 }  // namespace
 
 std::span<const std::string_view> ratio_forms() {
-  return forms;
+  return ratio_form_names;
 }
 
 RatioTwist::RatioTwist(const TwistOptions& o)
@@ -90,7 +90,7 @@ RatioTwist::RatioTwist(const TwistOptions& o)
 }
 
 std::string RatioTwist::form() const {
-  return std::string(forms[0]);
+  return std::string(ratio_form_names[0]);
 }
 
 void RatioTwist::refresh() {
@@ -126,8 +126,8 @@ at::Tensor RatioTwist::on_hidden(const GradientTerms& terms) const {
   constexpr std::int64_t tile = 4096;
   const std::int64_t n = terms.hidden.size(0), v = vocab_size();
   const at::Tensor body = body_columns(terms.hidden);
-  const at::Tensor totals = engine_->upload(to_float(model::log_totals(base_, body))).unsqueeze(1),
-                   on_score = engine_->upload(to_float(terms.on_score)).unsqueeze(1);
+  const at::Tensor totals = engine_->upload(floats_of(model::log_totals(base_, body))).unsqueeze(1),
+                   on_score = engine_->upload(floats_of(terms.on_score)).unsqueeze(1);
   const at::Tensor tokens = at::empty({n}, at::kLong);
   std::ranges::copy(terms.tokens, tokens.mutable_data_ptr<std::int64_t>());
   const at::Tensor placed = tokens.to(body.device()).unsqueeze(1);
