@@ -38,13 +38,7 @@ class Training {
         checkpoint_(session_),
         exact_(exact_samples()),
         source_(split(exact_, session_.config()).for_learning),
-        positives_(session_.conditional() != nullptr
-                       ? learn::SettledPositives{session_.config().train.samples,
-                                                 train_options(session_.config()),
-                                                 {}}
-                       : learn::settle_positives(session_.config().train.samples,
-                                                 train_options(session_.config()), session_.exact_target(),
-                                                 source_.n, session_.world())),
+        positives_(settle_positives()),
         problem_(session_.problem()),
         twist_(session_.make_twist(session_.config().train.objective)),
         trainer_(make_trainer()),
@@ -67,18 +61,25 @@ class Training {
   }
 
  private:
-  [[nodiscard]] learn::Trainer make_trainer() {
+  /// In the part of each observation its own exact sample is there.
+  [[nodiscard]] learn::SettledPositives settle_positives() const {
     const Config& config = session_.config();
-    const std::string& name = config.train.objective;
-    const learn::ObjectiveOptions& samples = positives_.options;
+    if (session_.conditional() != nullptr)
+      return {config.train.samples.per_observation(), train_options(config), {}};
+    return learn::settle_positives(config.train.samples, train_options(config), session_.exact_target(),
+                                   source_.n, session_.world());
+  }
+
+  [[nodiscard]] learn::Trainer make_trainer() {
+    const TrainConfig& train = session_.config().train;
+    auto objective = learn::make_objective(train.objective, positives_.options);
     if (session_.conditional() == nullptr)
-      return {problem_,         *twist_, learn::make_objective(name, samples),
-              positives_.train, source_, session_.world()};
+      return {problem_, *twist_, std::move(objective), positives_.train, source_, session_.world()};
     return {problem_,
             *twist_,
-            learn::make_objective(name, samples.per_observation()),
-            train_options(config),
-            learn::conditional(*session_.conditional(), session_.pairs(), samples.observations),
+            std::move(objective),
+            positives_.train,
+            learn::conditional(*session_.conditional(), session_.pairs(), train.samples.observations),
             session_.world()};
   }
 

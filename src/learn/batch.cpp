@@ -130,8 +130,8 @@ BatchSource::BatchSource(const smc::Problem& problem, std::int64_t length, const
 
 Batch BatchSource::draw(const Request& request, std::int64_t number, const twist::Trainable& twist,
                         std::uint64_t seed, smc::SweepCounters& counters) {
-  const bool is_swept = request.source == Source::proposal || request.source == Source::base;
-  if (is_swept) return sweep(request, number, twist, seed, counters);
+  if (request.source == Source::proposal || request.source == Source::base)
+    return sweep(request, number, twist, seed, counters);
   Batch batch = request.source == Source::exact    ? exact_samples(request, number, seed)
                 : request.source == Source::reroll ? reroll(request, seed)
                                                    : population(request, number, twist, seed, counters);
