@@ -23,7 +23,7 @@ run_step() {
     torture) "$repo/launch/torture.sh" 200 ;;
     paper)
       rm -rf "$logs/paper"
-      for table in threshold toxicity sentiment; do
+      for table in threshold toxicity sentiment infill-15-10 infill-2-1; do
         "$repo/launch/paper.sh" "$table" --output "$logs/paper/$table" || return
       done
       ;;

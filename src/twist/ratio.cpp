@@ -23,11 +23,11 @@ namespace {
 
 constexpr std::string_view ratio_form_names[] = {"ratio"};
 
-std::vector<float> floats_of(std::span<const double> values) {
+std::vector<float> float32_of(std::span<const double> values) {
   return {values.begin(), values.end()};
 }
 
-const device::Weight& output_matrix(const TwistOptions& o) {
+const device::Weight& checked_output_matrix(const TwistOptions& o) {
   const char* const doing = "making the twist";
   TWISTOR_CHECK(o.body != nullptr, ErrorKind::config, doing,
                 "twist.form = ratio is a learned language model over the base model, and twist.body = base",
@@ -46,7 +46,7 @@ const device::Weight& output_matrix(const TwistOptions& o) {
 }
 
 /// scores += logits - totals_q + totals_p, row by row; 0 where the base model never writes a token.
-void divide(at::Tensor& scores, const at::Tensor& base, const at::Tensor& totals, std::int64_t width) {
+void divide_by_p0(at::Tensor& scores, const at::Tensor& base, const at::Tensor& totals, std::int64_t width) {
   const std::int64_t n = scores.size(0);
   if (!scores.device().is_cpu()) {
     const at::Tensor columns = scores.narrow(1, 0, width), p0 = base.narrow(1, 0, width);
@@ -76,11 +76,11 @@ std::span<const std::string_view> ratio_forms() {
 }
 
 RatioTwist::RatioTwist(const TwistOptions& o)
-    : base_((static_cast<void>(output_matrix(o)), *o.base)),
+    : base_((static_cast<void>(checked_output_matrix(o)), *o.base)),
       width_(o.width),
       first_column_(o.first_column),
       engine_(o.engine),
-      output_(output_matrix(o)),
+      output_(checked_output_matrix(o)),
       body_(o.body),
       prompt_(o.prompt) {
   for (model::LearnedTensor& tensor : body_->tensors())
@@ -117,7 +117,7 @@ void RatioTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::
   at::Tensor base = engine_->empty({features.size(0), width});
   base_.logits(features.narrow(1, 0, width_), v_begin, v_end, base);
   base_.logits(features.narrow(1, width_, width_), v_begin, v_end, out);
-  divide(out, base, features.narrow(1, 2 * width_, 2), width);
+  divide_by_p0(out, base, features.narrow(1, 2 * width_, 2), width);
 }
 
 /// With g the derivatives by log psi and G their sum over the vocabulary, those by the body's logits are
@@ -126,8 +126,8 @@ at::Tensor RatioTwist::on_hidden(const GradientTerms& terms) const {
   constexpr std::int64_t tile = 4096;
   const std::int64_t n = terms.hidden.size(0), v = vocab_size();
   const at::Tensor body = body_columns(terms.hidden);
-  const at::Tensor totals = engine_->upload(floats_of(model::log_totals(base_, body))).unsqueeze(1),
-                   on_score = engine_->upload(floats_of(terms.on_score)).unsqueeze(1);
+  const at::Tensor totals = engine_->upload(float32_of(model::log_totals(base_, body))).unsqueeze(1),
+                   on_score = engine_->upload(float32_of(terms.on_score)).unsqueeze(1);
   const at::Tensor tokens = at::empty({n}, at::kLong);
   std::ranges::copy(terms.tokens, tokens.mutable_data_ptr<std::int64_t>());
   const at::Tensor placed = tokens.to(body.device()).unsqueeze(1);
