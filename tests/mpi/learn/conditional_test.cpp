@@ -90,8 +90,8 @@ TEST_P(Conditionals, GoOnFromASavedStateAsIfNothingHadHappened) {
 }
 
 constexpr Case cases[] = {{"ctl", 128, 128, 16, 1, 0.05}, {"dpg", 16, 64, 16, 4, 0.05},
-                          {"rl", 32, 32, 16, 4, 0.05},    {"sixo", 64, 64, 16, 1, 0.1},
-                          {"fudge", 64, 16, 16, 4, 0.1},  {"ppo", 64, 16, 8, 4, 0.3}};
+                          {"rl", 32, 32, 16, 4, 0.05},    {"sixo", 64, 64, 16, 1, 0.08},
+                          {"fudge", 64, 16, 16, 4, 0.05}, {"ppo", 64, 16, 8, 4, 0.04}};
 INSTANTIATE_TEST_SUITE_P(All, Conditionals, testing::ValuesIn(cases),
                          [](const auto& test) { return std::string(test.param.name); });
 
