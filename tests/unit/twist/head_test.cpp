@@ -219,7 +219,8 @@ INSTANTIATE_TEST_SUITE_P(Forms, Head, testing::Values("linear", "mlp", "tied_lin
 
 TEST(Registry, MakesEveryForm) {
   const TwistOptions options{.width = D, .vocab_size = V, .output_matrix = output_matrix()};
-  for (const std::string_view form : twist_forms()) {
+  for (const std::string_view form : head_forms()) {  // a ratio needs a body, and is made in tests of its own
+    EXPECT_THAT(twist_forms(), testing::Contains(form));
     const auto twist = make_twist(form, options);
     EXPECT_EQ(twist->form(), form);
     EXPECT_EQ(twist->link(), Link::identity);
