@@ -5,7 +5,7 @@
 usage: objectives.py CONFIG [OBJECTIVE,OBJECTIVE,...] [ROUNDS] [--section.key=value ...]
 
 `twistor train CONFIG` runs for a few updates with each objective in turn, ROUNDS (3) times. Seconds are the median over
-all updates but the first of each run, the peak is the resident set of the largest run without its evaluations. ratio
+all updates but the first of each run, the peak is the median of what the runs held at most, evaluations included. ratio
 runs with twist.form = ratio and low-rank additions, and so does the ctl that it is compared with: lora/ctl.
 TWISTOR names the program (default: build/release/twistor), TWISTOR_UPDATES the updates of a run (6).
 """
@@ -61,7 +61,7 @@ def main():
     for name in objectives:
         reference = "lora/ctl" if name.startswith("lora/") or name == "ratio" else "ctl"
         ratios = [a / b for a, b in zip(seconds[name], seconds.get(reference, seconds[name]))]
-        print(f"| {name} | {statistics.median(seconds[name]):.3g} | {statistics.median(ratios):.2f} | {max(peak[name]):.0f} |")
+        print(f"| {name} | {statistics.median(seconds[name]):.3g} | {statistics.median(ratios):.2f} | {statistics.median(peak[name]):.0f} |")
 
 
 main()
