@@ -71,7 +71,9 @@ src/learn/positives.cpp|weight *= 1 - out.exact_share|weight *= 1
 src/learn/positives.cpp|batch.request.n * batch.samples.T|batch.request.n
 src/learn/objectives/ctl.cpp|-= step * positives.weighted[i]|+= step * positives.weighted[i]
 src/learn/objectives/ctl.cpp|1.0 / static_cast<double>(T)|1.0
-src/learn/objectives/dpg.cpp|-positives.weighted[i] / T|-positives.weighted[i]
+src/learn/positives.cpp|out[at] = weighted[at] / static_cast<double>(batch.samples.T)|out[at] = weighted[at]
+src/learn/batch.cpp|std::exp(particle.log_w - sweep.log_weight_sum)|std::exp(particle.log_phi)
+src/learn/batch.cpp|if (is_conditional && sweep.log_weight_sum != log_zero)|if (false)
 src/learn/objectives/sixo.cpp|on_score[p.at(i, t)] = -w * sign *|on_score[p.at(i, t)] = -w *
 src/learn/objectives/fudge.cpp|share * (psi - label)|share * psi
 src/learn/objectives/rl.cpp|t + 1 < p.T ? next[p.at(i, t + 1)]|t + 1 < p.T ? next[p.at(i, t)]

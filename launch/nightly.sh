@@ -8,31 +8,38 @@
 #   thread     tests of comm and learn under ThreadSanitizer
 #   fuzz       every fuzz target, 60 s each
 #   torture    200 kills of checkpoint writers and 200 of ranks
+#   paper      the paper's tables at small scale, as docs/paper.md has them; tables are in build/nightly/paper
 #
 # All of them if none is named; several hours. Texts are in build/nightly/STEP.log. The exit code is 70 if a step failed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+logs=$repo/build/nightly
 run_step() {
   case $1 in
     sanitize) "$repo/launch/sanitize.sh" ;;
     thread) "$repo/launch/sanitize.sh" --thread ;;
     fuzz) "$repo/launch/fuzz.sh" 60 ;;
     torture) "$repo/launch/torture.sh" 200 ;;
+    paper)
+      rm -rf "$logs/paper"
+      for table in threshold toxicity sentiment infill-15-10 infill-2-1; do
+        "$repo/launch/paper.sh" "$table" --output "$logs/paper/$table" || return
+      done
+      ;;
   esac
 }
 
 case ${1:-} in -h | --help) print_help; exit 0 ;; esac
 steps=("$@")
-((${#steps[@]})) || steps=(sanitize thread fuzz torture)
+((${#steps[@]})) || steps=(sanitize thread fuzz torture paper)
 for step in "${steps[@]}"; do
   case $step in
-    sanitize | thread | fuzz | torture) ;;
+    sanitize | thread | fuzz | torture | paper) ;;
     *) wrong_argument "there is no step '$step'" ;;
   esac
 done
 
-logs=$repo/build/nightly
 mkdir -p "$logs"
 failed=() report=()
 for step in "${steps[@]}"; do

@@ -9,7 +9,7 @@
 #                      you bring the models
 #   --model PATH       the language model (full; default: as configs/paper/TABLE.cfg says)
 #   --classifier PATH  the classifier (full; likewise)
-#   --methods M,M,...  some of ctl,rl,sixo,fudge,dpg,ppo (default: all)
+#   --methods M,M,...  some of ctl,rl,sixo,fudge,dpg,ppo and ratio, the authors' later form with low-rank additions (default: all but it)
 #   --seeds N          runs of each method (default: 3 for small, 5 for full)
 #   --ranks N          ranks of each run (default: 1 for small, 2 for full)
 #   --output FOLDER    where runs and tables go (default: runs/paper/TABLE_SCALE)
@@ -75,7 +75,7 @@ esac
 [[ $seeds =~ ^[1-9][0-9]*$ ]] || wrong_argument "--seeds needs a number of runs, got '$seeds'"
 [[ $ranks =~ ^[1-9][0-9]*$ ]] || wrong_argument "--ranks needs a number of ranks, got '$ranks'"
 for method in ${methods//,/ }; do
-  [[ $method =~ ^(ctl|rl|sixo|fudge|dpg|ppo)$ ]] || wrong_argument "there is no method '$method'"
+  [[ $method =~ ^(ctl|rl|sixo|fudge|dpg|ppo|ratio)$ ]] || wrong_argument "there is no method '$method'"
 done
 
 "$repo/launch/setup.sh"
@@ -90,10 +90,12 @@ for ((seed = 1; seed <= seeds; ++seed)); do
     run=$output/$method.$seed
     runs+=("$run")
     [[ -f $run/summary.json ]] && continue
+    form=()
+    [[ $method != ratio ]] || form=(--twist.form=ratio --twist.body=lora)
     say "$method, seed $seed of $seeds: $run"
     "$repo/launch/mpirun.sh" -n "$ranks" -- "$repo/build/release/twistor" train "$config" "--train.objective=$method" \
       "--train.learning_rate=$(learning_rate "$method")" "--run.seed=$seed" "--exact.path=$output/exact.h5" "--run.output=$run" \
-      "--train.observations=$(observations "$method")" "${keys[@]}" \
+      "--train.observations=$(observations "$method")" "${form[@]}" "${keys[@]}" \
       >"$output/$method.$seed.log"
   done
 done

@@ -7,6 +7,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/config/differences.hpp"
+#include "twistor/learn/positives.hpp"
 
 namespace twistor::app {
 namespace {
@@ -67,7 +68,7 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
   if (purpose == Purpose::go_on_learning && expected.config.train.trainer.decay != learn::Decay::none)
     differences.compare_key("train.updates");
   // Then every exact sample measures, and the twist must have learned from none of them.
-  if (purpose == Purpose::use && expected.config.train.samples.positives == learn::Positives::weighted)
+  if (purpose == Purpose::use && !learn::learns_from_exact(expected.config.train.samples.positives))
     differences.compare_key("train.positives");
   TWISTOR_CHECK(differences.text().empty(), ErrorKind::config, "resuming from a checkpoint",
                 differences.text(), "set these back, or choose another run.output to start anew");

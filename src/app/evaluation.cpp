@@ -119,7 +119,8 @@ report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> m
 
 void finish(const Session& session, report::Sinks& sinks, const estimate::Evaluation* base,
             const estimate::Evaluation* before, const estimate::Evaluation& after, const Counters& counters,
-            double total_seconds, std::vector<report::NamedEvaluation> policies) {
+            double total_seconds, std::vector<report::NamedEvaluation> policies,
+            const std::string& positives) {
   std::optional<estimate::Evaluation> of_base, of_before;
   if (base != nullptr) of_base = *base;
   if (before != nullptr && before != base) of_before = *before;
@@ -151,7 +152,8 @@ void finish(const Session& session, report::Sinks& sinks, const estimate::Evalua
                         .folder = session.output(""),
                         .prompt = session.prompt(),
                         .special_tokens = session.whole_prompt().front,
-                        .special_tokens_rule = session.whole_prompt().rule};
+                        .special_tokens_rule = session.whole_prompt().rule,
+                        .positives = positives};
   sinks.finished(run);
 }
 

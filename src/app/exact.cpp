@@ -50,16 +50,14 @@ store::ExactSamples Session::exact_samples(
   const store::ExactSamples& samples = set.samples;
   if (!set.problem.empty()) log_warning(set.problem + "; the exact samples begin anew");
   if (set.is_lacking) {
-    if (is_root() && options.way == exact::Way::enumeration)
-      log_info(fmt::format("enumerating {}^{} sequences", lm_->vocab_size(), target.length));
+    if (const std::string plan = exact::plan(target, options, samples); is_root() && !plan.empty())
+      log_info(plan);
     report::ProgressLine progress(this->progress());
     const bool is_made = exact::make(target, options, world_, steering(progress), set);
     progress.finish();
-    if (!is_made)
-      stop(options.way == exact::Way::enumeration
-               ? "run again to go on; an enumeration that is cut short begins anew"
-               : fmt::format("{} of {} exact samples from {} draws are kept; run again to go on", samples.n(),
-                             options.count, samples.n_draws));
+    if (!is_made) stop(exact::what_is_kept(options, samples));
+    if (is_root() && samples.n() > 0)
+      log_info(fmt::format("{} in {:.1f} s", exact::description(options, samples), set.seconds));
     if (const std::string lack = exact::shortfall(options, samples); is_root() && !lack.empty())
       log_warning(lack);
   }

@@ -14,6 +14,7 @@
 #include "twistor/device/isa.hpp"
 #include "twistor/exact/base_sampler.hpp"
 #include "twistor/format/model_folder.hpp"
+#include "twistor/learn/positives.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/joined_model.hpp"
@@ -212,7 +213,8 @@ std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objecti
                            .condition_width = conditional_ != nullptr ? conditional_->encoding_width() : 0,
                            .body = body_.decoder,
                            .prompt = prompt_.ids,
-                           .body_reads_observation = config_.twist.condition == model::Condition::tokens});
+                           .body_reads_observation = config_.twist.condition == model::Condition::tokens,
+                           .base = &lm_->without_end()});
   if (!body_.adapter.empty()) twist::start_from(body_.adapter, *twist);
   return twist;
 }
@@ -279,7 +281,7 @@ report::ProgressOptions Session::progress() const {
 
 exact::Split split(const store::ExactSamples& samples, const Config& config) {
   if (samples.has_observations() && config.twist.condition != model::Condition::none) return {};
-  return exact::split(samples, config.train.samples.positives != learn::Positives::weighted);
+  return exact::split(samples, learn::learns_from_exact(config.train.samples.positives, samples.n()));
 }
 
 }  // namespace twistor::app

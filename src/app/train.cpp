@@ -16,6 +16,7 @@
 #include "twistor/comm/communicator.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/learn/checkpoint.hpp"
+#include "twistor/learn/positives.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
 
@@ -37,12 +38,14 @@ class Training {
         checkpoint_(session_),
         exact_(exact_samples()),
         source_(split(exact_, session_.config()).for_learning),
+        positives_(settle_positives()),
         problem_(session_.problem()),
         twist_(session_.make_twist(session_.config().train.objective)),
         trainer_(make_trainer()),
         // Up to here nothing of an earlier run was replaced: all checks are done.
         earlier_(checkpoint_.resume(trainer_)),
         log_(session_, trainer_.n_updates()) {
+    if (session_.is_root() && !positives_.why.empty()) log_info("positives: " + positives_.why);
     const std::string& start = session_.config().train.course.start;
     if (trainer_.n_updates() == 0 && !start.empty())
       learn::start_from(config::output_path(start), session_.lm().fingerprint(), *twist_, session_.world());
@@ -53,23 +56,30 @@ class Training {
     take_best();
     forget_base(session_);
     finish(session_, log_.sinks(), base(), earlier_.first ? &*earlier_.first : nullptr, last_,
-           log_.counters(), watch_.seconds());
+           log_.counters(), watch_.seconds(), {}, positives_.why);
     return 0;
   }
 
  private:
-  [[nodiscard]] learn::Trainer make_trainer() {
+  /// In the part of each observation its own exact sample is there.
+  [[nodiscard]] learn::SettledPositives settle_positives() const {
     const Config& config = session_.config();
-    const std::string& name = config.train.objective;
-    const learn::ObjectiveOptions& samples = config.train.samples;
+    if (session_.conditional() != nullptr)
+      return {config.train.samples.per_observation(), train_options(config), {}};
+    return learn::settle_positives(config.train.samples, train_options(config), session_.exact_target(),
+                                   source_.n, session_.world());
+  }
+
+  [[nodiscard]] learn::Trainer make_trainer() {
+    const TrainConfig& train = session_.config().train;
+    auto objective = learn::make_objective(train.objective, positives_.options);
     if (session_.conditional() == nullptr)
-      return {problem_, *twist_,         learn::make_objective(name, samples), train_options(config),
-              source_,  session_.world()};
+      return {problem_, *twist_, std::move(objective), positives_.train, source_, session_.world()};
     return {problem_,
             *twist_,
-            learn::make_objective(name, samples.per_observation()),
-            train_options(config),
-            learn::conditional(*session_.conditional(), session_.pairs(), samples.observations),
+            std::move(objective),
+            positives_.train,
+            learn::conditional(*session_.conditional(), session_.pairs(), train.samples.observations),
             session_.world()};
   }
 
@@ -165,6 +175,7 @@ class Training {
   TrainCheckpoint checkpoint_;
   store::ExactSamples exact_;
   exact::Source source_;
+  learn::SettledPositives positives_;
   smc::Problem problem_;
   std::unique_ptr<twist::Trainable> twist_;
   learn::Trainer trainer_;

@@ -14,6 +14,7 @@
 #include "twistor/comm/collectives.hpp"
 #include "twistor/exact/source.hpp"
 #include "twistor/learn/checkpoint.hpp"
+#include "twistor/learn/positives.hpp"
 
 namespace twistor::app {
 
@@ -35,7 +36,7 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
 }
 
 void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
-  if (session_.config().train.samples.positives == learn::Positives::weighted) return;
+  if (!learn::learns_from_exact(session_.config().train.samples.positives)) return;
   if (session_.pairs() != nullptr) return;  // each update draws its own
   learned_samples_ = exact::digest(samples);
   const std::string before = found_ ? found_->learned_samples : std::string{};
@@ -92,13 +93,15 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
     log_info(notice);
   has_said_size_ = true;
   store::write_checkpoint(file_, checkpoint);
-  if (session_.body() != nullptr) twist::write_adapter(session_.output("adapter"), *session_.body(), twist);
+  if (session_.config().train.course.keep == learn::Keep::last)  // else it is that of best.h5
+    twist::write_adapter(session_.output("adapter"), session_.body(), twist);
 }
 
 void TrainCheckpoint::save_best(const twist::Trainable& twist, learn::Trainer& trainer,
                                 const EarlierEvaluations& evaluations) const {
-  if (session_.is_root())
-    store::write_checkpoint(session_.output("best.h5"), checkpoint_of(twist, trainer, evaluations));
+  if (!session_.is_root()) return;
+  store::write_checkpoint(session_.output("best.h5"), checkpoint_of(twist, trainer, evaluations));
+  twist::write_adapter(session_.output("adapter"), session_.body(), twist);
 }
 
 store::Checkpoint TrainCheckpoint::checkpoint_of(const twist::Trainable& twist, learn::Trainer& trainer,

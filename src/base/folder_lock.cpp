@@ -50,17 +50,27 @@ bool is_current(int fd, const std::filesystem::path& path) {
 }  // namespace
 
 FolderLock::FolderLock(const std::filesystem::path& folder) : path_(folder / ".lock") {
-  const std::string doing = "locking the folder " + folder.string();
+  const std::string doing = "locking the folder " + folder.string(), holder = take(doing);
+  TWISTOR_CHECK(holder.empty(), ErrorKind::config, doing, "another run writes there: " + holder,
+                "wait for it or end it, or choose another run.output");
+}
+
+std::optional<FolderLock> FolderLock::of_file(const std::filesystem::path& file) {
+  FolderLock lock;
+  lock.path_ = file.string() + ".lock";
+  if (!lock.take("locking " + file.string()).empty()) return std::nullopt;
+  return lock;
+}
+
+std::string FolderLock::take(const std::string& doing) {
   for (;;) {
     Descriptor file(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
     if (!file) throw_io_error(doing, "cannot open " + path_.string(), errno);
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EINTR) continue;
-      TWISTOR_CHECK(errno != EWOULDBLOCK, ErrorKind::config, doing,
-                    "another run writes there: " + text_of(file.get()),
-                    "wait for it or end it, or choose another run.output");
+      if (errno == EWOULDBLOCK) return text_of(file.get());
       problem_ = std::strerror(errno);
-      return;
+      return {};
     }
     if (!is_current(file.get(), path_)) continue;
     file_ = std::move(file);
@@ -73,6 +83,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder) : path_(folder / ".l
     release();
     throw_io_error(doing, "cannot write " + path_.string(), code);
   }
+  return {};
 }
 
 FolderLock& FolderLock::operator=(FolderLock&& other) noexcept {

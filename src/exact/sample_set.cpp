@@ -5,11 +5,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/exact/base_sampler.hpp"
 #include "twistor/exact/enumeration.hpp"
@@ -18,13 +22,18 @@
 namespace twistor::exact {
 namespace {
 
+/// What comes before the seed in ExactSamples::how.
+std::string how_before_seed(Way way) {
+  return fmt::format("{} with seed ", name_of(way));
+}
+
 /// Samples under way, with what ties them to their problem filled in.
 store::ExactSamples empty_set(const Target& target, const SetOptions& options) {
   store::ExactSamples out;
   out.prompt.assign(target.prompt.begin(), target.prompt.end());
   out.length = target.length;
   out.tokens.shape = {0, out.length};
-  out.how = fmt::format("{} with seed {}", name_of(options.way), options.seed);
+  out.how = fmt::format("{}{}", how_before_seed(options.way), options.seed);
   out.model_fingerprint = target.lm.fingerprint();
   out.potential = target.identity;
   return out;
@@ -45,31 +54,47 @@ void shorten(store::ExactSamples& s, std::int64_t count) {
   s.log_phi.resize(static_cast<std::size_t>(n));
 }
 
-/// What the file has for this run: all it needs, the beginning of a rejection, or an empty set to be made
-/// anew.
+/// The seed that a set was made with, if it was made that way.
+std::optional<std::uint64_t> seed_of(const store::ExactSamples& samples, Way way) {
+  const std::string before = how_before_seed(way);
+  std::uint64_t seed = 0;
+  if (!samples.how.starts_with(before)) return std::nullopt;
+  const char *const begin = samples.how.data() + before.size(), *const end =
+                                                                    samples.how.data() + samples.how.size();
+  const auto [last, failure] = std::from_chars(begin, end, seed);
+  return failure == std::errc{} && last == end ? std::optional(seed) : std::nullopt;
+}
+
+/// What the file has for this run: all it needs, the beginning of it, or an empty set to be made anew.
 store::ExactSamples reuse(const store::ExactSamples& wanted, const SetOptions& options, bool is_joint_exact) {
   store::ExactSamples found = store::load_exact_samples(options.file);
   const bool is_ours = found.how == wanted.how;
+  // A set made by the same way can be extended, whatever its seed; rejection and joint draws may lack some.
   const bool is_enough =
       found.n() >= options.count ||
-      (found.n() > 0 && (found.how.starts_with("joint") || found.how.starts_with("rejection")));
+      (found.n() > 0 &&
+       (found.how.starts_with("joint") || found.how.starts_with("rejection") || seed_of(found, options.way)));
   // Earlier versions made joint draws for other powers of p(o | s), too, which are no samples of the target.
   const bool is_exact = !found.how.starts_with("joint") || is_joint_exact;
   if (is_same_target(found, wanted) && is_exact && is_enough && (is_ours || options.is_shared)) {
     shorten(found, options.count);
     return found;
   }
-  TWISTOR_CHECK(
-      !options.is_shared, ErrorKind::config, "reading exact samples from " + options.file.string(),
-      fmt::format("they belong to another model, prompt or target, or are too few ({}; exact.count is {})",
-                  found.n(), options.count),
-      "choose another exact.path, or remove the file");
+  TWISTOR_CHECK(!options.is_shared, ErrorKind::config, "reading exact samples from " + options.file.string(),
+                is_same_target(found, wanted)
+                    ? fmt::format("there are {} ({}), exact.count is {}, and this run would make more by {}",
+                                  found.n(), found.how, options.count, name_of(options.way))
+                    : "they belong to another model, prompt or target",
+                is_same_target(found, wanted)
+                    ? "lower exact.count, set exact.source as it was, or choose another exact.path"
+                    : "choose another exact.path, or remove the file");
   return wanted;
 }
 
 /// What a rejection for this run left unfinished, if that is more than `set` has. The file is nobody's
 /// result, so one that does not fit or is damaged is forgotten.
 void resume_partial(const store::ExactSamples& wanted, const SetOptions& options, SampleSet& set) {
+  const std::string& how = set.samples.n() > 0 ? set.samples.how : wanted.how;
   const std::filesystem::path partial = partial_file(options.file);
   if (!std::filesystem::exists(partial)) return;
   try {
@@ -77,7 +102,9 @@ void resume_partial(const store::ExactSamples& wanted, const SetOptions& options
     store::ExactSamples begun = store::load_exact_samples(partial);
     const bool is_more =
         begun.n_draws > found.n_draws && begun.n() < options.count && found.n() < options.count;
-    if (is_more && is_same_target(begun, wanted) && begun.how == wanted.how && found.how == wanted.how)
+    // A shared file that is not there yet may have been begun under another seed.
+    const bool is_ours = begun.how == how || (options.is_shared && found.n() == 0);
+    if (is_more && is_same_target(begun, wanted) && is_ours && seed_of(begun, Way::rejection))
       set.samples = std::move(begun);
   } catch (const Error& error) {
     set.problem = error.what();
@@ -131,13 +158,14 @@ void add_by_enumeration(const Target& target, const SetOptions& options, const S
   enumeration.steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
     steering.observe(fmt::format("enumerating {}", what), done, wanted);
   };
+  const std::uint64_t seed = seed_of(out, Way::enumeration).value_or(options.seed);
   const Enumeration all = enumerate(target.lm, target.potential, target.prompt, target.length, enumeration);
   if (!all.is_complete()) return;
   TWISTOR_CHECK(all.size() > 0, ErrorKind::data, "enumerating the target", "phi is 0 for every sequence",
                 "the target is empty: check target.words, target.ids or target.text");
   out.log_z = all.log_z();
-  for (std::int64_t i = 0; i < options.count; ++i) {
-    const std::vector<std::int64_t> s = all.draw(options.seed, i);
+  for (std::int64_t i = out.n(); i < options.count; ++i) {
+    const std::vector<std::int64_t> s = all.draw(seed, i);
     const double log_phi = target.potential.log_phi({target.prompt, s, out.length})[0];
     append(out, s, all.log_sigma(s) + all.log_z() - log_phi, log_phi);
   }
@@ -157,7 +185,7 @@ bool add_by_rejection(const Target& target, const SetOptions& options, const com
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::seconds save_every(10);
   const RejectionSampler sampler(target.lm, target.potential, {target.prompt.begin(), target.prompt.end()},
-                                 out.length, options.seed);
+                                 out.length, seed_of(out, Way::rejection).value_or(options.seed));
   auto last_save = Clock::now();
   const auto save = [&] {
     if (world.rank() == 0) store::write_exact_samples(partial_file(options.file), out);
@@ -175,6 +203,40 @@ bool add_by_rejection(const Target& target, const SetOptions& options, const com
   return true;
 }
 
+/// As keep().
+void write(const SetOptions& options, const SampleSet& set) {
+  if (set.is_new && set.samples.n() > 0) store::write_exact_samples(options.file, set.samples);
+  if (options.way != Way::rejection) return;
+  // Draws in vain are a finding too: the next run must not repeat them.
+  if (set.samples.n() == 0) {
+    if (set.is_new && set.samples.n_draws > 0)
+      store::write_exact_samples(partial_file(options.file), set.samples);
+    return;
+  }
+  std::error_code ignored;
+  std::filesystem::remove(partial_file(options.file), ignored);
+}
+
+/// The right to write the set; nothing if the wait was interrupted. *Collective over world*: the first rank
+/// holds it.
+std::optional<FolderLock> wait_for_file(const SetOptions& options, const comm::Communicator& world,
+                                        const Steering& steering) {
+  for (;;) {
+    std::optional<FolderLock> lock = FolderLock();
+    if (world.rank() == 0) {
+      std::error_code ignored;  // what is missing then shows when the lock is made
+      std::filesystem::create_directories(options.file.parent_path(), ignored);
+      lock = FolderLock::of_file(options.file);
+    }
+    std::int64_t is_ours = lock.has_value() ? 1 : 0;
+    comm::broadcast(std::span(&is_ours, 1), 0, world);
+    if (is_ours != 0) return lock;
+    if (is_interrupted(steering.interrupt)) return std::nullopt;
+    steering.observe("waiting for another run that makes them; exact samples", 0, options.count);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+}
+
 }  // namespace
 
 Way choose_way(const Target& target, double most_enumerated) {
@@ -190,15 +252,14 @@ std::int64_t n_without_draws(Way way, std::int64_t count, bool is_file_there) {
   return way == Way::enumeration || is_file_there ? count : -1;
 }
 
-BaseDraws draw_base(const Target& target, std::int64_t n, std::uint64_t seed,
-                    const comm::Communicator& world) {
+BaseDraws draw_base(const Target& target, std::int64_t n, std::uint64_t seed, const comm::Communicator& world,
+                    Stream stream) {
   const std::int64_t P = world.size(), r = world.rank();
   std::vector<std::int64_t> indices;
   for (std::int64_t i = n * r / P; i < n * (r + 1) / P; ++i) indices.push_back(i);
   BaseDraws mine;
   if (!indices.empty()) {
-    mine.tokens =
-        sample_base(target.lm, target.prompt, target.length, indices, seed, Stream::base_check).tokens;
+    mine.tokens = sample_base(target.lm, target.prompt, target.length, indices, seed, stream).tokens;
     mine.log_phi = target.potential.log_phi({target.prompt, mine.tokens, target.length});
   }
   return {comm::all_gather(std::span<const std::int64_t>(mine.tokens), world),
@@ -219,25 +280,39 @@ SampleSet find(const Target& target, const SetOptions& options, const comm::Comm
     if (options.way == Way::rejection) resume_partial(wanted, options, set);
   }
   share(set.samples, world);
-  // A rejection under other seeds is taken as it is: its draws cannot be continued here.
-  const bool is_unfinished = options.way == Way::rejection && set.samples.how == wanted.how &&
-                             set.samples.n() < options.count && set.samples.n_draws < options.budget;
+  // What was made by another way is taken as it is.
+  const bool is_unfinished = set.samples.n() < options.count && seed_of(set.samples, options.way) &&
+                             (options.way == Way::enumeration ||
+                              (options.way == Way::rejection && set.samples.n_draws < options.budget));
   set.is_lacking = set.samples.n() == 0 || is_unfinished;
   return set;
 }
 
 bool make(const Target& target, const SetOptions& options, const comm::Communicator& world,
           const Steering& steering, SampleSet& set) {
+  const Stopwatch watch;
+  if (options.way != Way::none) {
+    std::optional<FolderLock> lock = wait_for_file(options, world, steering);
+    if (!lock) return false;
+    set = find(target, options, world);  // another run may have made it meanwhile
+    set.lock = *std::move(lock);
+    if (!set.is_lacking) return true;
+  }
   if (options.way == Way::joint) add_joint(target, options, set.samples);
   if (options.way == Way::enumeration && world.rank() == 0)
     add_by_enumeration(target, options, steering, set.samples);
-  if (options.way == Way::rejection && !add_by_rejection(target, options, world, steering, set.samples))
-    return false;
+  const bool is_made =
+      options.way != Way::rejection || add_by_rejection(target, options, world, steering, set.samples);
   share(set.samples, world);
-  if (options.way == Way::enumeration && set.samples.n() == 0 && is_interrupted(steering.interrupt))
+  const bool is_stopped = options.way == Way::enumeration && set.samples.n() < options.count &&
+                          is_interrupted(steering.interrupt);
+  if (!is_made || is_stopped) {
+    set.lock = {};
     return false;
+  }
   set.is_lacking = false;
   set.is_new = true;
+  set.seconds = watch.seconds();
   return true;
 }
 
@@ -252,17 +327,40 @@ std::string shortfall(const SetOptions& options, const store::ExactSamples& samp
                      options.budget, samples.n(), options.count);
 }
 
-void keep(const SetOptions& options, const SampleSet& set) {
-  if (set.is_new && set.samples.n() > 0) store::write_exact_samples(options.file, set.samples);
-  if (options.way != Way::rejection) return;
-  // Draws in vain are a finding too: the next run must not repeat them.
-  if (set.samples.n() == 0) {
-    if (set.is_new && set.samples.n_draws > 0)
-      store::write_exact_samples(partial_file(options.file), set.samples);
-    return;
-  }
-  std::error_code ignored;
-  std::filesystem::remove(partial_file(options.file), ignored);
+std::string plan(const Target& target, const SetOptions& options, const store::ExactSamples& samples) {
+  std::string out;
+  if (samples.n() > 0)
+    out = fmt::format("{} has {}; going on: ", options.file.string(), description(options, samples));
+  if (options.way == Way::enumeration)
+    return out + fmt::format("enumerating {}^{} sequences", target.lm.vocab_size(), target.length);
+  if (options.way != Way::rejection) return out;
+  out += fmt::format("exact samples by rejection, at most {} draws", options.budget);
+  if (samples.n() > 0)
+    out += fmt::format(", about {:.3g} more for the {} that are missing",
+                       static_cast<double>(samples.n_draws) / static_cast<double>(samples.n()) *
+                           static_cast<double>(options.count - samples.n()),
+                       options.count - samples.n());
+  return out;
+}
+
+std::string what_is_kept(const SetOptions& options, const store::ExactSamples& samples) {
+  if (options.way == Way::enumeration)
+    return "run again to go on; an enumeration that is cut short begins anew";
+  return fmt::format("{} of {} exact samples from {} draws are kept; run again to go on", samples.n(),
+                     options.count, samples.n_draws);
+}
+
+std::string description(const SetOptions& options, const store::ExactSamples& samples) {
+  if (options.way != Way::rejection || samples.n() == 0)
+    return fmt::format("{} of {} exact samples", samples.n(), options.count);
+  return fmt::format("{} of {} exact samples from {} draws, one in {:.3g}", samples.n(), options.count,
+                     samples.n_draws,
+                     static_cast<double>(samples.n_draws) / static_cast<double>(samples.n()));
+}
+
+void keep(const SetOptions& options, SampleSet& set) {
+  write(options, set);
+  set.lock = {};
 }
 
 }  // namespace twistor::exact

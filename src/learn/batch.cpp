@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "twistor/base/error.hpp"
@@ -39,6 +40,46 @@ void add_values(Batch& batch, const twist::Trainable& twist) {
   }
   if (batch.drawn_value.empty()) batch.drawn_value = batch.value;
 }
+
+/// The particles of all ranks in the order of their ids, with the weights that they have had since the last
+/// resampling. The same on every rank. Making one is *collective over world*.
+class WholePopulation {
+ public:
+  struct Particle {
+    std::span<const std::int64_t> tokens;  ///< (T)
+    double log_phi = 0, log_w = 0;
+  };
+
+  WholePopulation(const smc::Sweep& sweep, std::int64_t length, const comm::Communicator& world) {
+    const smc::Population& p = sweep.particles;
+    const auto all = [&](const auto& values) { return comm::all_gather(std::span(values), world); };
+    const std::vector<std::int64_t> ids = all(p.ids);
+    const std::vector<double> log_phi = all(sweep.log_phi), log_w = all(p.log_w);
+    tokens_ = all(p.tokens);
+    particles.resize(ids.size());
+    const auto T = static_cast<std::size_t>(length);
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      particles[static_cast<std::size_t>(ids[i])] = {std::span(tokens_).subspan(i * T, T), log_phi[i],
+                                                     log_w[i]};
+  }
+  WholePopulation(const WholePopulation&) = delete;
+  WholePopulation& operator=(const WholePopulation&) = delete;
+
+  /// The tokens of one of them, drawn by the weights, of which one must be above zero.
+  [[nodiscard]] std::vector<std::int64_t> choose(std::uint64_t seed) const {
+    std::vector<double> log_w;
+    for (const Particle& particle : particles) log_w.push_back(particle.log_w);
+    const std::vector<std::int64_t> drawn =
+        smc::ancestors(smc::SchemeKind::multinomial, log_w, derive_seed(seed, Stream::next_pin, 0), 0);
+    const std::span<const std::int64_t> chosen = particles[static_cast<std::size_t>(drawn.front())].tokens;
+    return {chosen.begin(), chosen.end()};
+  }
+
+  std::vector<Particle> particles;
+
+ private:
+  std::vector<std::int64_t> tokens_;
+};
 
 }  // namespace
 
@@ -78,15 +119,22 @@ Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n
 }
 
 BatchSource::BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
-                         const exact::Source& exact, const comm::Communicator& world)
-    : problem_(problem), length_(length), shards_(shards), exact_(exact), world_(world) {}
+                         const exact::Source& exact, const comm::Communicator& world,
+                         PopulationOptions population)
+    : problem_(problem),
+      length_(length),
+      shards_(shards),
+      exact_(exact),
+      world_(world),
+      population_(std::move(population)) {}
 
 Batch BatchSource::draw(const Request& request, std::int64_t number, const twist::Trainable& twist,
                         std::uint64_t seed, smc::SweepCounters& counters) {
-  const bool is_swept = request.source == Source::proposal || request.source == Source::base;
-  if (is_swept) return sweep(request, number, twist, seed, counters);
-  Batch batch =
-      request.source == Source::exact ? exact_samples(request, number, seed) : reroll(request, seed);
+  if (request.source == Source::proposal || request.source == Source::base)
+    return sweep(request, number, twist, seed, counters);
+  Batch batch = request.source == Source::exact    ? exact_samples(request, number, seed)
+                : request.source == Source::reroll ? reroll(request, seed)
+                                                   : population(request, number, twist, seed, counters);
   rescore(batch, twist);
   return batch;
 }
@@ -122,6 +170,49 @@ Batch BatchSource::sweep(const Request& request, std::int64_t number, const twis
   return batch;
 }
 
+/// After resampling particles are anywhere: all ranks learn of all, and each keeps those of its shards.
+Batch BatchSource::population(const Request& request, std::int64_t number, const twist::Trainable& twist,
+                              std::uint64_t seed, smc::SweepCounters& counters) {
+  const bool is_conditional = request.source == Source::conditional;
+  std::vector<std::int64_t>& pinned = population_.known;
+  if (is_conditional && pinned.empty() && exact_.n > 0) pinned = exact_.sample(0);
+  const bool is_pinned = is_conditional && !pinned.empty();
+  const smc::SweepOptions options{
+      .particles = request.n,
+      .length = length_,
+      .trigger = population_.resamples ? smc::Trigger::ess : smc::Trigger::never,
+      .seed = derive_seed(seed, Stream::positives, static_cast<std::uint64_t>(number))};
+  const smc::Proposal proposal(problem_.lm, twist, smc::ProposalKind::twisted);
+  const smc::Sweep sweep =
+      smc::sweep(problem_, proposal, options, world_,
+                 is_pinned ? std::optional<std::span<const std::int64_t>>(pinned) : std::nullopt);
+  add_counters(counters, sweep.counters);
+  const WholePopulation whole(sweep, length_, world_);
+  if (is_conditional && sweep.log_weight_sum != log_zero) pinned = whole.choose(options.seed);
+  const std::int64_t begin = shards_.begin_of_rank(request.n), n = shards_.begin(request.n, shards_.n_local);
+  std::vector<std::int64_t> ids(static_cast<std::size_t>(n));
+  std::iota(ids.begin(), ids.end(), begin);
+  Batch batch{.request = request,
+              .samples = smc::Population(length_, std::move(ids)),
+              .log_phi = {},
+              .hidden = {},
+              .weight_ess = sweep.log_weight_sum == log_zero ? 0 : sweep.final_ess,
+              .log_z = is_pinned ? std::numeric_limits<double>::quiet_NaN() : sweep.log_z,
+              .revision = problem_.lm.revision()};
+  const auto mine =
+      std::span(whole.particles).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n));
+  batch.samples.tokens.clear();
+  for (const WholePopulation::Particle& particle : mine) {
+    batch.samples.tokens.insert(batch.samples.tokens.end(), particle.tokens.begin(), particle.tokens.end());
+    batch.log_phi.push_back(particle.log_phi);
+    batch.weight.push_back(particle.log_w == log_zero ? 0 : std::exp(particle.log_w - sweep.log_weight_sum));
+  }
+  if (n == 0) return batch;
+  const at::Tensor hidden = smc::hidden_states(problem_, length_, batch.samples.tokens);
+  for (std::int64_t i = 0; i < n; ++i) batch.hidden.push_back(hidden.select(0, i));
+  return batch;
+}
+
 Batch BatchSource::expand(const Request& request, const twist::Trainable& twist, bool may_resample,
                           std::uint64_t seed, smc::SweepCounters& counters) {
   TWISTOR_ASSERT(exact_.n == 1, "one exact sample is expanded");
@@ -153,7 +244,7 @@ Batch BatchSource::expand(const Request& request, const twist::Trainable& twist,
 
 BatchSource::Choice BatchSource::choose(const Request& request, std::int64_t number,
                                         std::uint64_t seed) const {
-  const std::int64_t begin = request.n * shards_.first / shards_.n_all,
+  const std::int64_t begin = shards_.begin_of_rank(request.n),
                      end = begin + shards_.begin(request.n, shards_.n_local);
   Choice out;
   for (std::int64_t j = begin; j < end; ++j) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
@@ -29,6 +30,8 @@ constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {
     {"milliseconds", &Checkpoint::milliseconds}};
 constexpr std::pair<std::string_view, std::string Checkpoint::*> texts[] = {
     {"objective", &Checkpoint::objective}, {"link", &Checkpoint::link}};
+constexpr std::pair<std::string_view, std::vector<std::int64_t> Checkpoint::*> id_lists[] = {
+    {"pinned", &Checkpoint::pinned}};
 constexpr std::pair<std::string_view, store::NamedArrays Checkpoint::*> folders[] = {
     {"parameters", &Checkpoint::parameters},
     {"adam_m", &Checkpoint::adam_m},
@@ -51,6 +54,9 @@ class CheckpointVisitor final : public StateVisitor {
     pass(stored_.*member(counts, name), value);
   }
   void text(std::string_view name, std::string& value) override { pass(stored_.*member(texts, name), value); }
+  void ids(std::string_view name, std::vector<std::int64_t>& value) override {
+    pass(stored_.*member(id_lists, name), value);
+  }
   void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
     auto& arrays = stored_.*member(folders, folder);
     if constexpr (std::is_const_v<Stored>) {

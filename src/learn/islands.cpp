@@ -42,7 +42,7 @@ BatchSource Islands::source_of(const Island& island, const exact::Source& exact)
 
 void Islands::draw(const Objective& objective, const twist::Trainable& twist, std::uint64_t seed,
                    UpdateTimes& times) {
-  const std::int64_t m = conditional_.observations, first = m * shards_.first / shards_.n_all;
+  const std::int64_t m = conditional_.observations, first = shards_.begin_of_rank(m);
   std::vector<std::int64_t> indices;
   for (std::int64_t i = 0; i < shards_.begin(m, shards_.n_local); ++i) indices.push_back(first + i);
   mine_.clear();

@@ -30,7 +30,14 @@ ObjectiveOptions ObjectiveOptions::per_observation() const {
   };
   check(batch, "batch");
   if (positives != Positives::weighted) check(positive_batch, "positive_batch");
+  TWISTOR_CHECK(positives != Positives::smc && positives != Positives::conditional, ErrorKind::config,
+                "starting to learn",
+                fmt::format("train.positives = {}, and each observation of a conditional twist comes with an "
+                            "exact sample",
+                            name_of(positives)),
+                "set train.positives = exact, weighted, both or auto");
   ObjectiveOptions out = *this;
+  if (positives == Positives::automatic) out.positives = Positives::exact;
   out.batch /= observations;
   out.positive_batch /= observations;
   out.is_of_observation = true;
@@ -64,6 +71,7 @@ void TrainOptions::visit_keys(const config::Visitor& visit) {
   visit(
       learning(key("shards", "fixed parts of a batch, for the same sums on any number of ranks", {1, 65536})),
       &n_shards);
+  visit(learning(key("positive_ids", "a sequence with phi > 0, as token ids")), &known_positive);
 }
 
 double rate_factor(const TrainOptions& o, std::int64_t update) {

@@ -18,12 +18,13 @@ std::unique_ptr<Objective> make_sixo(const ObjectiveOptions& options);
 std::unique_ptr<Objective> make_fudge(const ObjectiveOptions& options);
 std::unique_ptr<Objective> make_dpg(const ObjectiveOptions& options);
 std::unique_ptr<Objective> make_ppo(const ObjectiveOptions& options);
+std::unique_ptr<Objective> make_ratio(const ObjectiveOptions& options);
 
 namespace {
 
 constexpr ObjectiveKind all_kinds[] = {
-    {"ctl", make_ctl},     {"rl", make_rl},   {"sixo", make_sixo},
-    {"fudge", make_fudge}, {"dpg", make_dpg}, {"ppo", make_ppo},
+    {"ctl", make_ctl}, {"rl", make_rl},   {"sixo", make_sixo},   {"fudge", make_fudge},
+    {"dpg", make_dpg}, {"ppo", make_ppo}, {"ratio", make_ratio},
 };
 
 std::vector<std::string_view> names_of(std::span<const ObjectiveKind> kinds) {

@@ -17,10 +17,36 @@
 #include "twistor/base/philox.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/smc/forced_pass.hpp"
 #include "twistor/smc/log_q_rows.hpp"
 
 namespace twistor::learn {
 namespace {
+
+/// Throws Error(config) unless train.positive_ids is what it says.
+void check_positive(const smc::Problem& problem, const TrainOptions& options) {
+  const std::vector<std::int64_t>& ids = options.known_positive;
+  const char* const doing = "reading train.positive_ids";
+  TWISTOR_CHECK(static_cast<std::int64_t>(ids.size()) == options.length, ErrorKind::config, doing,
+                fmt::format("it has {} tokens, and target.length is {}", ids.size(), options.length),
+                "name all tokens of one text; `twistor tokenize` shows them");
+  const std::int64_t v = problem.lm.vocab_size();
+  for (const std::int64_t id : ids)
+    TWISTOR_CHECK(id >= 0 && id < v, ErrorKind::config, doing,
+                  fmt::format("there is no token {}, the model has {}", id, v),
+                  "`twistor tokenize` shows the tokens of a text");
+  const twist::NoTwist none(v);
+  double log_p0 = 0;
+  for (const double log_p :
+       smc::forced_pass(problem, smc::Proposal(problem.lm, none, smc::ProposalKind::base), options.length,
+                        ids)
+           .log_p0)
+    log_p0 += log_p;
+  const double log_phi = problem.potential.log_phi({problem.prompt, ids, options.length})[0];
+  TWISTOR_CHECK(std::isfinite(log_p0) && std::isfinite(log_phi), ErrorKind::config, doing,
+                fmt::format("log p0 of this text is {}, and log phi {}", log_p0, log_phi),
+                "name one that the model can write and the target accepts");
+}
 
 /// What stands for the exact samples of conditional learning, which come with their observations.
 const exact::Source& exact_of_each_observation() {
@@ -38,18 +64,37 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
       options_(options),
       world_(world),
       shards_(options.n_shards, world),
-      source_(problem, options.length, shards_, exact, world) {
+      source_(problem, options.length, shards_, exact, world,
+              {objective_->may_resample(), options.known_positive}) {
   for (const Request& request : objective_->wants())
     TWISTOR_CHECK(request.source != Source::exact || exact.n > 0, ErrorKind::config, "starting to learn",
                   "train.positives asks for exact samples of the target, and there are none",
-                  "set train.positives = weighted, or raise exact.budget");
+                  "set train.positives = auto or weighted, or raise exact.budget");
+  if (!options.known_positive.empty()) check_positive(problem, options);
   objective_->check(problem);
+  TWISTOR_CHECK(
+      twist.is_normalised() || !objective_->needs_ratio(), ErrorKind::config, "starting to learn",
+      fmt::format("train.objective = {} raises psi at positives and lowers it nowhere; that has an end "
+                  "for psi = q / p0 alone, and twist.form is {}",
+                  objective_->name(), twist.form()),
+      "set twist.form = ratio, or train.objective = ctl");
+  TWISTOR_CHECK(!twist.is_normalised() || !objective_->may_resample(), ErrorKind::config, "starting to learn",
+                fmt::format("psi = q / p0 (twist.form = {}) cannot say what a prefix is worth, which "
+                            "train.objective = {} learns",
+                            twist.form(), objective_->name()),
+                "set train.objective = ratio or dpg, or another twist.form");
   TWISTOR_ASSERT(twist.link() == objective_->link(), "a twist has the link that its objective learns");
 }
 
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
                  const TrainOptions& options, const Conditional& conditional, const comm::Communicator& world)
     : Trainer(problem, twist, std::move(objective), options, exact_of_each_observation(), world) {
+  for (const Request& request : objective_->wants())
+    TWISTOR_CHECK(
+        !is_population(request.source), ErrorKind::config, "starting to learn",
+        "a twist of many observations has a positive of each from its joint draw, and train.positives "
+        "asks for others",
+        "set train.positives = exact, weighted or both");
   islands_ = std::make_unique<Islands>(conditional, options.length, shards_, world);
   n_observations_ = conditional.observations;
 }
@@ -124,14 +169,14 @@ void Trainer::update_islands(std::uint64_t seed, UpdateReport& report) {
 
 std::vector<Batch> Trainer::draw(std::uint64_t seed, UpdateReport& report) {
   std::vector<Batch> batches;
-  std::int64_t n_sweeps = 0, n_exact = 0;
+  std::int64_t n_sweeps = 0, n_own = 0;
   for (const Request& request : objective_->wants()) {
-    const bool is_exact = request.source == Source::exact;
-    const std::int64_t number = is_exact ? n_exact++ : n_sweeps++;
-    batches.push_back(timed(is_exact ? report.times.positives_s : report.times.sample_s,
+    const bool is_own = request.source == Source::exact || is_population(request.source);  // of positives
+    const std::int64_t number = is_own ? n_own++ : n_sweeps++;
+    batches.push_back(timed(is_own ? report.times.positives_s : report.times.sample_s,
                             [&] { return source_.draw(request, number, twist_, seed, report.times.sweep); }));
-    if (!is_exact) n_samples_ += request.n;
-    if (!is_exact && number == 0) report.log_z = batches.back().log_z;
+    if (request.source != Source::exact) n_samples_ += request.n;
+    if (!is_own && number == 0) report.log_z = batches.back().log_z;
     if (request.source == Source::proposal && report.numbers.empty()) {
       const BatchMeans means = means_of(batches.back(), world_);
       report.numbers = {{"f_q", means.f_q}, {"log_phi", means.log_phi}};
@@ -268,6 +313,7 @@ void Trainer::visit_state(StateVisitor& visitor) {
   visitor.count("adam_step", adam_step_);
   visitor.count("samples", n_samples_);
   visitor.count("milliseconds", milliseconds_);
+  visitor.ids("pinned", source_.pinned());
   const std::string name(objective_->name());
   std::string objective = name;
   visitor.text("objective", objective);

@@ -103,6 +103,7 @@ class Decoder final : public LanguageModel {
   const device::Weight* output_matrix() const override {
     return is_headless_ ? nullptr : &weights_.head.weight;
   }
+  float logit_cap() const override { return static_cast<float>(traits_.logit_cap); }
   std::shared_ptr<const device::Engine> engine() const override { return engine_; }
 
  private:

@@ -13,6 +13,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
+#include "twistor/base/parallel.hpp"
 #include "twistor/model/vocabulary.hpp"
 
 namespace twistor::model {
@@ -113,6 +114,26 @@ std::vector<double> log_prob_of_tokens(const LanguageModel& lm, const at::Tensor
   with_logit_type(lm, [&](auto real) {
     for (std::int64_t begin = 0; begin < n; begin += row_chunk)
       score_chunk<decltype(real)>(lm, hidden, tokens, begin, std::min(begin + row_chunk, n), result);
+  });
+  return result;
+}
+
+std::vector<double> log_totals(const LanguageModel& lm, const at::Tensor& hidden) {
+  std::vector<double> result;
+  with_logit_type(lm, [&](auto real) {
+    using Real = decltype(real);
+    for (std::int64_t begin = 0; begin < hidden.size(0); begin += row_chunk) {
+      const std::int64_t end = std::min(begin + row_chunk, hidden.size(0));
+      std::vector<std::vector<double>> sums(static_cast<std::size_t>(end - begin));
+      for (std::int64_t v_begin = 0; v_begin < lm.vocab_size(); v_begin += vocabulary_tile) {
+        const at::Tensor tile = logits_of<Real>(lm, hidden, begin, end, v_begin,
+                                                std::min(v_begin + vocabulary_tile, lm.vocab_size()));
+        parallel_for(end - begin, tile.numel() > 20000, [&](std::int64_t i) {
+          append_blocks(row_of<Real>(tile, i), sums[static_cast<std::size_t>(i)]);
+        });
+      }
+      for (const std::vector<double>& of_blocks : sums) result.push_back(joined(of_blocks));
+    }
   });
   return result;
 }

@@ -120,6 +120,7 @@ class SummaryFile final : public Sink {
       summary.add("policies", policies);
     }
     summary.add("prompt", prompt_of(run));
+    if (!run.positives.empty()) summary.add("positives", run.positives);
     summary.add_json("config", run.config_json);
     JsonLine versions;
     for (const auto& [name, version] : run.versions) versions.add(name, version);

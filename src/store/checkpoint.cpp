@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <bit>
+#include <deque>
 #include <string_view>
 #include <utility>
 
@@ -23,6 +24,7 @@ template <class Checkpoint, class Visitor>
 void visit(Checkpoint& c, Visitor& v) {
   v.text("config", c.config_text);
   v.ids("prompt", c.prompt);
+  v.ids("pinned", c.pinned);
   v.arrays("parameters", c.parameters);
   v.arrays("adam_m", c.adam_m);
   v.arrays("adam_v", c.adam_v);
@@ -41,15 +43,15 @@ void visit(Checkpoint& c, Visitor& v) {
   v.numbers("number.", c.numbers);
 }
 
-/// Looks at everything and copies nothing but the prompt. Must not outlive the checkpoint.
+/// Looks at everything and copies nothing but token ids. Must not outlive the checkpoint.
 class Writer {
  public:
   [[nodiscard]] const ArchiveView& view() const { return view_; }
 
   void text(const char* name, const std::string& value) { view_.datasets.emplace(name, view_of(value)); }
   void ids(const char* name, const std::vector<std::int64_t>& value) {
-    ids_ = Array<std::int64_t>::flat(value);
-    view_.datasets.emplace(name, view_of(ids_));
+    if (value.empty()) return;  // as readers take a part that is missing
+    view_.datasets.emplace(name, view_of(ids_.emplace_back(Array<std::int64_t>::flat(value))));
   }
   void arrays(const std::string& folder, const NamedArrays& arrays) {
     for (const auto& [name, array] : arrays) view_.datasets.emplace(folder + "/" + name, view_of(array));
@@ -71,7 +73,7 @@ class Writer {
 
  private:
   ArchiveView view_;
-  Array<std::int64_t> ids_;
+  std::deque<Array<std::int64_t>> ids_;
 };
 
 /// Takes the arrays out of the archive.

@@ -52,20 +52,19 @@ void start_from(std::span<const model::LearnedTensor> adapter, Trainable& twist)
   twist.refresh();
 }
 
-bool write_adapter(const std::filesystem::path& folder, const model::TrainableDecoder& body,
+void write_adapter(const std::filesystem::path& folder, const model::TrainableDecoder* body,
                    const Trainable& twist) {
-  if (body.lora() == nullptr || body.adapter_base().is_gguf) return false;
+  if (body == nullptr || body->lora() == nullptr || body->adapter_base().is_gguf) return;
   std::vector<std::span<const float>> values;
   for (const Parameter& p : twist.parameters())
     if (p.name.starts_with(body_prefix)) values.emplace_back(p.value);
-  const model::AdapterFiles files = model::lora_adapter_files(body, values);
+  const model::AdapterFiles files = model::lora_adapter_files(*body, values);
   constexpr const char* doing = "writing the adapter";
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
   TWISTOR_CHECK(!failure, ErrorKind::io, doing, failure.message(), "choose another run.output");
   write_file_atomically(folder / "adapter_model.safetensors", files.weights, doing);
   write_file_atomically(folder / "adapter_config.json", files.config, doing);
-  return true;
 }
 
 }  // namespace twistor::twist

@@ -12,6 +12,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/twist/body.hpp"
 #include "twistor/twist/head.hpp"
+#include "twistor/twist/ratio.hpp"
 
 namespace twistor::twist {
 namespace {
@@ -26,9 +27,14 @@ std::unique_ptr<Trainable> make_head(std::string_view form, const TwistOptions& 
   return std::make_unique<HeadTwist>(form, o);
 }
 
+std::unique_ptr<Trainable> make_ratio(std::string_view, const TwistOptions& o) {
+  return std::make_unique<RatioTwist>(o);
+}
+
 const std::vector<Kind>& kinds() {
   static const std::vector<Kind> table = {
       {head_forms(), make_head},
+      {ratio_forms(), make_ratio},
   };
   return table;
 }

@@ -81,6 +81,7 @@ class MemoryState final : public learn::StateVisitor {
   bool is_restoring() const override { return restores; }
   void count(std::string_view name, std::int64_t& value) override { pass(counts, name, value); }
   void text(std::string_view name, std::string& value) override { pass(texts, name, value); }
+  void ids(std::string_view name, std::vector<std::int64_t>& value) override { pass(id_lists, name, value); }
   void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
     pass(arrays, std::string(folder) + "/" + p.name, values);
   }
@@ -88,6 +89,7 @@ class MemoryState final : public learn::StateVisitor {
   bool restores = false;
   std::map<std::string, std::int64_t, std::less<>> counts;
   std::map<std::string, std::string, std::less<>> texts;
+  std::map<std::string, std::vector<std::int64_t>, std::less<>> id_lists;
   std::map<std::string, std::vector<float>, std::less<>> arrays;
 
  private:

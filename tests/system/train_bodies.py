@@ -12,6 +12,9 @@ ENDING = ["--twist.body=copy", "--twist.form=mlp", "--train.positives=both", "--
           "--target.stop_at_eos=true", "--target.end_token=8"]
 # A loss of log q and of a value, which have gradients by hidden states of their own.
 VALUE = ["--twist.body=lora", "--twist.form=linear", "--train.objective=ppo", "--train.positives=exact"]
+# The twist as the ratio of two language models, without a head.
+RATIO = ["--twist.body=lora", "--twist.lora_rank=3", "--twist.lora_targets=c_attn, mlp.c_proj", "--twist.form=ratio", "--train.objective=ratio",
+         "--train.positives=both"]
 GOLDEN = ROOT / "tests/golden"
 
 
@@ -57,6 +60,17 @@ def adapters(folder, output):
         expect((again / "adapter" / name).read_bytes() == (adapter / name).read_bytes(), f"{name} changes on its way through a run")
 
 
+def adapter_of_the_best(folder):
+    """With train.keep = best, adapter/ is that of best.h5: what a run that starts from there writes before it learns."""
+    best, again = folder / "best", folder / "best-again"
+    worse = ["--train.learning_rate=3", "--train.keep=best", "--train.epochs=3", f"--exact.path={folder}/exact.h5"]
+    done = succeed(1, "train", QUICKSTART, *SMALL, *RATIO, *worse, f"--run.output={best}")
+    expect("the best twist is that after update" in done.err, f"expected the last twist to be worse, got {done}")
+    succeed(1, "train", QUICKSTART, *SMALL, *RATIO, f"--train.start={best}/best.h5", "--train.updates=0", f"--run.output={again}")
+    name = "adapter/adapter_model.safetensors"
+    expect((best / name).read_bytes() == (again / name).read_bytes(), "expected the adapter of the best twist")
+
+
 def refused(folder, keys, words, code=78):
     output = folder / "refused"
     done = run(2, "train", QUICKSTART, *SMALL, *keys, f"--run.output={output}")
@@ -83,11 +97,14 @@ def bodies(folder):
     lora, of_lora = same_bits(folder, "lora", LORA)
     _, of_ending = same_bits(folder, "ending", ENDING)
     _, of_value = same_bits(folder, "value", VALUE, (1, 3))
-    expect(len({of_copy, of_lora, of_ending, of_value}) == 4, "expected each body to learn something of its own")
+    ratio, of_ratio = same_bits(folder, "ratio", RATIO, (1, 3))
+    expect(len({of_copy, of_lora, of_ending, of_value, of_ratio}) == 5, "expected each body to learn something of its own")
     use(copy, COPY, "base")
     use(lora, LORA, "copy")
     expect(not (copy / "adapter").exists(), "a copy has no adapter")
+    use(ratio, RATIO, "copy")
     adapters(folder, lora)
+    adapter_of_the_best(folder)
     # Another engine has other last bits.
     succeed(2, "train", QUICKSTART, *SMALL, *LORA, "--run.kernels=aten", "--train.updates=2", f"--run.output={folder}/aten")
     bad_input(folder)

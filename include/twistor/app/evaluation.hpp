@@ -33,9 +33,10 @@ void forget_base(const Session& session);
 [[nodiscard]] report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> metrics = {});
 
 /// Tells the sinks that the run is finished. Evaluations may be null as those of report::Run; `counters` are
-/// this rank's. *Collective over the world.*
+/// this rank's; `positives` as report::Run's. *Collective over the world.*
 void finish(const Session& session, report::Sinks& sinks, const estimate::Evaluation* base,
             const estimate::Evaluation* before, const estimate::Evaluation& after, const Counters& counters,
-            double total_seconds, std::vector<report::NamedEvaluation> policies = {});
+            double total_seconds, std::vector<report::NamedEvaluation> policies = {},
+            const std::string& positives = {});
 
 }  // namespace twistor::app

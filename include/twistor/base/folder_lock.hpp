@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One process at a time in a folder: a lock that the kernel takes away with its holder, however that ends.
+// One process at a time in a folder, or at a file: a lock that the kernel takes away with its holder, however
+// that ends.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "twistor/base/descriptor.hpp"
@@ -18,6 +20,8 @@ class FolderLock {
   /// Throws Error(config) saying who holds the folder, Error(io) if the file cannot be written there. Where
   /// the file system knows no locks, is_held() is false and problem() says why.
   explicit FolderLock(const std::filesystem::path& folder);
+  /// The same for one file, by FILE.lock beside it; nothing if another process holds it.
+  [[nodiscard]] static std::optional<FolderLock> of_file(const std::filesystem::path& file);
   FolderLock(FolderLock&&) = default;
   FolderLock& operator=(FolderLock&& other) noexcept;
   /// Removes the file.
@@ -27,6 +31,8 @@ class FolderLock {
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:
+  /// Takes the lock, or says who holds it.
+  [[nodiscard]] std::string take(const std::string& doing);
   void release() noexcept;
 
   std::filesystem::path path_;

@@ -30,6 +30,8 @@ enum class Stream : std::uint16_t {
   lora_init = 20,        ///< first factors of low-rank additions
   island = 21,           ///< seeds of the observations of an update or an evaluation
   reroll = 22,           ///< where exact samples are cut, and what is drawn in the place of the rest
+  positive_check = 23,   ///< samples of p0 by which train.positives = auto is decided
+  next_pin = 24,         ///< which particle of a conditional sweep the next one is pinned to
 };
 
 }  // namespace twistor

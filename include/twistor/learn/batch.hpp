@@ -18,11 +18,17 @@
 namespace twistor::learn {
 
 enum class Source {
-  proposal,  ///< q, the twist-induced proposal, without resampling
-  base,      ///< p0
-  exact,     ///< exact samples of sigma, with replacement from those that there are
-  reroll,    ///< the same up to a token chosen at random, and from there on drawn anew from p0
+  proposal,     ///< q, the twist-induced proposal, without resampling
+  base,         ///< p0
+  exact,        ///< exact samples of sigma, with replacement from those that there are
+  reroll,       ///< the same up to a token chosen at random, and from there on drawn anew from p0
+  smc,          ///< a population of the twist-induced proposal that was resampled, with its final weights
+  conditional,  ///< the same around a pinned path, the last positive that is known; smc where none is
 };
+/// Whether samples count as Batch::weight says.
+[[nodiscard]] constexpr bool is_population(Source source) {
+  return source == Source::smc || source == Source::conditional;
+}
 
 struct Request {
   Source source = Source::proposal;
@@ -42,13 +48,16 @@ struct Batch {
   /// Empty: all steps.
   std::vector<std::int64_t> first_step = {};
   std::vector<at::Tensor> hidden;  ///< (k) times (T, D): the states before each token
-  /// (k) what each sample counts as one of sigma, 1 over all ranks together; empty: all alike.
+  /// (k) what each sample counts as one of sigma, 1 over all ranks together; empty: all alike. Of a
+  /// population it is 0 for all if phi is; with it goes the effective sample size.
   std::vector<double> weight = {};
+  double weight_ess = 0;
   /// (k, T) log q of the twisted proposal under the current twist, if asked for.
   std::vector<double> log_q = {};
   /// (k, T) of the states before each token, if asked for: now, and when the samples were drawn.
   std::vector<double> value = {}, drawn_value = {};
-  double log_z = 0;           ///< log Z_hat of all ranks' samples; NaN for exact samples
+  /// log Z_hat of all ranks' samples; NaN for exact ones and around a pinned path.
+  double log_z = 0;
   std::int64_t revision = 0;  ///< of the model that gave the hidden states
 };
 
@@ -69,6 +78,8 @@ struct Shards {
   std::int64_t first = 0, n_local = 0, n_all = 1;
   /// Those of this rank; none where there are more ranks than shards and this is one too many. *Local.*
   Shards(std::int64_t n_shards, const comm::Communicator& world);
+  /// The first of this rank's sequences among those of a batch of n.
+  [[nodiscard]] std::int64_t begin_of_rank(std::int64_t n) const { return n * first / n_all; }
   /// Where local shard i of a batch of n begins among this rank's sequences; i = n_local: where the last
   /// ends.
   [[nodiscard]] std::int64_t begin(std::int64_t n, std::int64_t i) const {
@@ -76,11 +87,18 @@ struct Shards {
   }
 };
 
-/// Draws batches. Which samples they hold depends on the seed alone. References must outlive it.
+/// How populations are drawn.
+struct PopulationOptions {
+  bool resamples = true;              ///< where twists may be resampled: when half of the weight is lost
+  std::vector<std::int64_t> known{};  ///< (T) a positive that is known, or nothing
+};
+
+/// Draws batches. Which samples they hold depends on the seed, and those of Source::conditional on the path
+/// that is pinned. References must outlive it.
 class BatchSource {
  public:
   BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
-              const exact::Source& exact, const comm::Communicator& world);
+              const exact::Source& exact, const comm::Communicator& world, PopulationOptions population = {});
 
   /// The n-th request of the same kind in an update is `number` n. *Collective over world.*
   [[nodiscard]] Batch draw(const Request& request, std::int64_t number, const twist::Trainable& twist,
@@ -93,9 +111,15 @@ class BatchSource {
   /// Makes what depends on the twist, log psi, log_q and value, that of one that has changed. *Local.*
   void rescore(Batch& batch, const twist::Trainable& twist) const;
 
+  /// (T) the path to which the next conditional sweep will be pinned, drawn from the last one's weights
+  /// (particle Gibbs); empty as long as no positive is known. Part of the state of learning.
+  [[nodiscard]] std::vector<std::int64_t>& pinned() { return population_.known; }
+
  private:
   [[nodiscard]] Batch sweep(const Request& request, std::int64_t number, const twist::Trainable& twist,
                             std::uint64_t seed, smc::SweepCounters& counters) const;
+  [[nodiscard]] Batch population(const Request& request, std::int64_t number, const twist::Trainable& twist,
+                                 std::uint64_t seed, smc::SweepCounters& counters);
   [[nodiscard]] Batch exact_samples(const Request& request, std::int64_t number, std::uint64_t seed);
   [[nodiscard]] Batch reroll(const Request& request, std::uint64_t seed) const;
   /// Numbers of this rank's sequences in a batch, and of the exact samples chosen for them.
@@ -113,6 +137,7 @@ class BatchSource {
   Shards shards_;
   const exact::Source& exact_;
   const comm::Communicator& world_;
+  PopulationOptions population_;
   std::unordered_map<std::int64_t, at::Tensor>
       kept_;  // (T, D) of exact samples, computed once while they fit
   std::int64_t kept_bytes_ = 0, kept_revision_ = 0;

@@ -64,6 +64,8 @@ class Objective {
   [[nodiscard]] virtual bool may_resample() const { return true; }
   /// How its twists make log psi of what is learned.
   [[nodiscard]] virtual twist::Link link() const { return twist::Link::identity; }
+  /// Whether its loss has an end for twists that are normalised alone (twist::Trainable::is_normalised()).
+  [[nodiscard]] virtual bool needs_ratio() const { return false; }
   /// Whether it learns a value of states beside psi.
   [[nodiscard]] virtual bool has_value() const { return false; }
   /// *Collective over world.* Sums over samples that decide anything run over all ranks and are order-free.

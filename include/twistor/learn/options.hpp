@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "twistor/base/names.hpp"
 #include "twistor/config/key.hpp"
@@ -13,19 +14,26 @@ namespace twistor::learn {
 
 /// Where positive samples come from, for objectives that have such.
 enum class Positives {
-  exact,     ///< exact samples of sigma
-  weighted,  ///< samples of q with weights softmax(log p0 phi / q), from the batch that q gives anyway
-  both,      ///< half the weight each
+  exact,        ///< exact samples of sigma
+  weighted,     ///< samples of q with weights softmax(log p0 phi / q), from the batch that q gives anyway
+  both,         ///< half the weight each
+  smc,          ///< a population that the current twists have resampled, with its final weights
+  conditional,  ///< the same around the last positive that is known
+  automatic,    ///< as settle_positives() says
 };
 constexpr auto names_of(Positives) {
-  return std::array{Named{Positives::exact, "exact"}, Named{Positives::weighted, "weighted"},
-                    Named{Positives::both, "both"}};
+  return std::array{Named{Positives::exact, "exact"},
+                    Named{Positives::weighted, "weighted"},
+                    Named{Positives::both, "both"},
+                    Named{Positives::smc, "smc"},
+                    Named{Positives::conditional, "conditional"},
+                    Named{Positives::automatic, "auto"}};
 }
 
 /// What objectives are made of; each reads what it has use for.
 struct ObjectiveOptions {
   std::int64_t batch = 64;           ///< samples of q per update, all ranks together
-  std::int64_t positive_batch = 64;  ///< exact samples per update
+  std::int64_t positive_batch = 64;  ///< exact samples, or particles of smc and conditional, per update
   /// Of conditional twists: observations per update, which share both batches.
   std::int64_t observations = 16;
   bool is_of_observation = false;  ///< made by per_observation(), no key: there is one exact sample
@@ -67,7 +75,9 @@ struct TrainOptions {
   double clip_norm =
       0;  ///< longest gradient (Euclidean norm over all parameters); longer ones are cut; 0: any
   std::uint64_t seed = 1;
-  /// Steps and shards; the rest belongs to a run.
+  /// A sequence of T tokens with phi > 0, which conditional positives begin with; empty: none is known.
+  std::vector<std::int64_t> known_positive{};
+  /// Steps, shards and the positive; the rest belongs to a run.
   void visit_keys(const config::Visitor& visit);
 };
 

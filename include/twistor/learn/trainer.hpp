@@ -47,7 +47,7 @@ struct UpdateTimes {
 
 struct UpdateReport {
   double loss = std::numeric_limits<double>::quiet_NaN();  ///< before the update; NaN if skipped
-  /// SIS estimate of log Z from the first batch that is not of exact samples; NaN if there is none.
+  /// SIS estimate of log Z from the first batch of q or p0; NaN if there is none.
   double log_z = std::numeric_limits<double>::quiet_NaN();
   std::string skipped;  ///< as Terms::skipped: nothing was learned if it says something
   std::vector<std::pair<std::string, double>> numbers;  ///< means_of() q's batch, then Terms::numbers

@@ -42,6 +42,7 @@ class AbsorbingModel final : public LanguageModel {
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
               at::Tensor& out) const override;
   [[nodiscard]] const device::Weight* output_matrix() const override { return base_->output_matrix(); }
+  [[nodiscard]] float logit_cap() const override { return base_->logit_cap(); }
   [[nodiscard]] std::int64_t revision() const override { return base_->revision(); }
   [[nodiscard]] std::shared_ptr<const device::Engine> engine() const override { return base_->engine(); }
   [[nodiscard]] EndRule end_rule() const override { return rule_; }

@@ -60,6 +60,9 @@ class LanguageModel {
   /// lives as long as the model.
   [[nodiscard]] virtual const device::Weight* output_matrix() const { return nullptr; }
 
+  /// Logits are cap tanh(x / cap) of these products x; 0: the products themselves.
+  [[nodiscard]] virtual float logit_cap() const { return 0; }
+
   /// Another number whenever the weights have changed: what was computed with them before, caches among it,
   /// is out of date then. 0 for weights that never change.
   [[nodiscard]] virtual std::int64_t revision() const { return 0; }

@@ -22,6 +22,9 @@ inline constexpr std::int64_t row_chunk = 256;
 [[nodiscard]] std::vector<double> log_prob_of_tokens(const LanguageModel& lm, const at::Tensor& hidden,
                                                      std::span<const std::int64_t> tokens);
 
+/// log sum_v exp(logit) of each row, (n). hidden: (n, D). *Local.* Row i depends on row i alone.
+[[nodiscard]] std::vector<double> log_totals(const LanguageModel& lm, const at::Tensor& hidden);
+
 /// log p0(v | hidden row i) for all v, (n * V) row-major: for small vocabularies. *Local.*
 [[nodiscard]] std::vector<double> log_prob_rows(const LanguageModel& lm, const at::Tensor& hidden);
 

@@ -46,6 +46,8 @@ struct Run {
   /// Tokens of the prompt; those that the tokenizer put in front of it, and by which rule of its files.
   std::vector<std::int64_t> prompt{}, special_tokens{};
   std::string special_tokens_rule{};
+  /// Where positives of learning came from, and why, if the run decided that.
+  std::string positives{};
 };
 
 /// Told as a run goes on, by one rank. All does nothing here, so that a sink says only what it is for.

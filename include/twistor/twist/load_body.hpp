@@ -37,9 +37,9 @@ struct OwnBody {
 void start_from(std::span<const model::LearnedTensor> adapter, Trainable& twist);
 
 /// The low-rank additions of the twist's body as an adapter for PEFT in `folder`, one file after the other
-/// atomically. *Local.* False, and nothing is written, if there are no such files of this body: a copy, or
-/// one whose model came from a GGUF file. Throws Error(io).
-bool write_adapter(const std::filesystem::path& folder, const model::TrainableDecoder& body,
+/// atomically. *Local.* Nothing is written if there are no such files of this body: none (nullptr), a copy,
+/// or one whose model came from a GGUF file. Throws Error(io).
+void write_adapter(const std::filesystem::path& folder, const model::TrainableDecoder* body,
                    const Trainable& twist);
 
 }  // namespace twistor::twist

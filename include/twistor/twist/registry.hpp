@@ -34,6 +34,9 @@ struct TwistOptions {
   std::shared_ptr<model::TrainableDecoder> body = nullptr;
   std::vector<std::int64_t> prompt{};   ///< that all texts continue; for twists with a body
   bool body_reads_observation = false;  ///< the body makes those further columns, too
+  /// p0 without its end rule, whose hidden states stand in the first columns; must outlive the twist. For
+  /// form = ratio.
+  const model::LanguageModel* base = nullptr;
 };
 
 /// The twist of that form; the same options give the same parameters. Throws Error(config) on an unknown name

@@ -85,6 +85,9 @@ class Trainable : public Twist {
   virtual void refresh() = 0;
   /// A checkpoint names it, because the same parameters mean another twist under another link.
   [[nodiscard]] virtual Link link() const { return Link::identity; }
+  /// Whether sum_v p0(v) psi_t(., v) = 1 whatever the parameters: then psi says which token is next, and not
+  /// what a prefix is worth.
+  [[nodiscard]] virtual bool is_normalised() const { return false; }
   /// Estimates of what is still to come after each hidden state, (n), for objectives that learn such a value
   /// beside psi. Only of twists that were made with one.
   [[nodiscard]] virtual std::vector<double> values(const at::Tensor& hidden) const;

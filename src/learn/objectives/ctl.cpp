@@ -18,7 +18,7 @@ class Ctl final : public Objective {
 
   std::vector<Request> wants() const override {
     std::vector<Request> out{{Source::proposal, options_.batch}};
-    if (positives_.has_exact()) out.push_back(positives_.exact_request());
+    for (const Request& request : positives_.own_requests()) out.push_back(request);
     return out;
   }
 
@@ -28,9 +28,10 @@ class Ctl final : public Objective {
               const comm::Communicator& world) const override {
     const Batch& q = batches[0];
     Negatives negatives = negative_weights(q.samples, world);
-    PositiveWeights positives = positives_.weigh(q, current.update, world);
+    PositiveWeights positives = positives_.weigh(batches, current.update, world);
     Terms out;
-    out.numbers = {{"negative_ess", negatives.ess}, {"phi_power", positives.power}};
+    out.numbers = positives.numbers();
+    out.numbers.insert(out.numbers.begin(), {"negative_ess", negatives.ess});
     out.skipped = std::move(positives.skipped);
     const std::int64_t T = q.samples.T;
     const double step = 1.0 / static_cast<double>(T);
@@ -40,12 +41,10 @@ class Ctl final : public Objective {
       for (std::int64_t t = 0; t < T; ++t)
         on_score[q.samples.at(static_cast<std::int64_t>(i), t)] -= step * positives.weighted[i];
     out.on_score.push_back(std::move(on_score));
-    if (positives_.has_exact()) {
-      const smc::Population& p = batches[1].samples;
-      std::vector<double>& on_exact = out.on_score.emplace_back(p.tokens.size());
-      for (std::int64_t i = 0; i < p.size(); ++i)
-        for (std::int64_t t = 0; t < T; ++t)
-          on_exact[p.at(i, t)] = -per_step_of(batches[1], i, positives.exact_share);
+    for (const Batch& batch : batches.subspan(1)) {
+      const std::vector<double> weight = positives.per_step(batch);
+      std::vector<double>& on_positive = out.on_score.emplace_back();
+      for (const double w : weight) on_positive.insert(on_positive.end(), static_cast<std::size_t>(T), -w);
     }
     return out;
   }

@@ -20,7 +20,7 @@ class Dpg final : public Objective {
   std::vector<Request> wants() const override {
     std::vector<Request> out;
     if (positives_.has_weighted()) out.push_back({Source::proposal, options_.batch});
-    if (positives_.has_exact()) out.push_back(positives_.exact_request());
+    for (const Request& request : positives_.own_requests()) out.push_back(request);
     for (Request& request : out) request.needs_log_q = true;
     return out;
   }
@@ -30,24 +30,15 @@ class Dpg final : public Objective {
 
   Terms terms(std::span<const Batch> batches, const Current& current,
               const comm::Communicator& world) const override {
-    PositiveWeights positives = positives_.weigh(batches[0], current.update, world);
+    PositiveWeights positives = positives_.weigh(batches, current.update, world);
     Terms out;
-    out.numbers = {{"phi_power", positives.power}};
+    out.numbers = positives.numbers();
     out.skipped = std::move(positives.skipped);
     out.on_score.resize(batches.size());
     for (const Batch& batch : batches) {
-      const smc::Population& p = batch.samples;
-      const auto T = static_cast<double>(p.T);
-      std::vector<double>& on_log_q = out.on_log_q.emplace_back(p.tokens.size());
-      if (batch.request.source == Source::exact) {
-        for (std::int64_t i = 0; i < p.size(); ++i)
-          for (std::int64_t t = 0; t < p.T; ++t)
-            on_log_q[p.at(i, t)] = -per_step_of(batch, i, positives.exact_share);
-      } else {
-        for (std::size_t i = 0; i < positives.weighted.size(); ++i)
-          for (std::int64_t t = 0; t < p.T; ++t)
-            on_log_q[p.at(static_cast<std::int64_t>(i), t)] = -positives.weighted[i] / T;
-      }
+      std::vector<double>& on_log_q = out.on_log_q.emplace_back();
+      for (const double weight : positives.per_step(batch))
+        on_log_q.insert(on_log_q.end(), static_cast<std::size_t>(batch.samples.T), -weight);
     }
     return out;
   }

@@ -21,9 +21,10 @@ class SoftQ final : public Objective {
 
   std::vector<Request> wants() const override {
     std::vector<Request> out{{.source = Source::proposal, .n = options_.batch, .needs_log_q = true}};
-    if (!positives_.has_exact()) return out;
-    out.push_back(positives_.exact_request());
-    out.back().needs_log_q = true;
+    for (Request request : positives_.own_requests()) {
+      request.needs_log_q = true;
+      out.push_back(request);
+    }
     return out;
   }
 

@@ -22,7 +22,7 @@ class Sixo final : public Objective {
   std::vector<Request> wants() const override {
     std::vector<Request> out;
     if (positives_.has_weighted()) out.push_back({Source::proposal, options_.batch});
-    if (positives_.has_exact()) out.push_back(positives_.exact_request());
+    for (const Request& request : positives_.own_requests()) out.push_back(request);
     out.push_back({Source::base, options_.batch});
     return out;
   }
@@ -31,46 +31,32 @@ class Sixo final : public Objective {
 
   Terms terms(std::span<const Batch> batches, const Current& current,
               const comm::Communicator& world) const override {
-    PositiveWeights positives = positives_.weigh(batches[0], current.update, world);
+    PositiveWeights positives = positives_.weigh(batches, current.update, world);
     Terms out;
     out.loss.emplace();
-    out.numbers = {{"phi_power", positives.power}};
+    out.numbers = positives.numbers();
     out.skipped = std::move(positives.skipped);
     for (const Batch& batch : batches) {
-      if (batch.request.source == Source::base) {
-        add(batch, 1, -1, out);
-      } else if (batch.request.source == Source::exact) {
-        add(batch, positives.exact_share, 1, out);
-      } else {
-        add_weighted(batch, positives.weighted, out);
-      }
+      const bool is_negative = batch.request.source == Source::base;
+      add(batch,
+          is_negative ? std::vector<double>(static_cast<std::size_t>(batch.samples.size()), per_step(batch))
+                      : positives.per_step(batch),
+          is_negative ? -1 : 1, out);
     }
     return out;
   }
 
  private:
-  /// -weight log sigmoid(sign log psi) for every step. // weight: of a step of sequence i
-  template <class Weight>
-  static void add_each(const Batch& batch, const Weight& weight, int sign, Terms& out) {
+  /// -weight log sigmoid(sign log psi) for every step. // weight: (k) of a step of each sequence
+  static void add(const Batch& batch, std::span<const double> weight, int sign, Terms& out) {
     const smc::Population& p = batch.samples;
     std::vector<double>& on_score = out.on_score.emplace_back(p.tokens.size());
     for (std::int64_t i = 0; i < p.size(); ++i)
       for (std::int64_t t = 0; t < p.T; ++t) {
-        const double x = sign * p.log_psi[p.at(i, t)], w = weight(i);
+        const double x = sign * p.log_psi[p.at(i, t)], w = weight[static_cast<std::size_t>(i)];
         out.loss->add(-w * log_sigmoid(x));
         on_score[p.at(i, t)] = -w * sign * std::exp(log_sigmoid(-x));
       }
-  }
-  static void add(const Batch& batch, double share, int sign, Terms& out) {
-    add_each(
-        batch, [&](std::int64_t i) { return per_step_of(batch, i, share); }, sign, out);
-  }
-  static void add_weighted(const Batch& batch, std::span<const double> weighted, Terms& out) {
-    const auto T = static_cast<double>(batch.samples.T);
-    add_each(
-        batch,
-        [&](std::int64_t i) { return weighted.empty() ? 0.0 : weighted[static_cast<std::size_t>(i)] / T; }, 1,
-        out);
   }
 
   ObjectiveOptions options_;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <utility>
 
+#include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -222,6 +223,74 @@ TEST_F(Sets, SharedFilesServeAllSeedsAndNoOtherTarget) {
   EXPECT_THROW((void)find(target("another"), o, self), Error);
   o.is_shared = false;
   EXPECT_TRUE(find(target("another"), o, self).is_lacking);
+}
+
+// A run with another seed that needs more goes on with the file's own draws.
+TEST_F(Sets, SharedFilesAreExtendedToWhatWouldHaveBeenMadeAtOnce) {
+  for (const Way way : {Way::rejection, Way::enumeration}) {
+    SetOptions o = options(way, 20);
+    o.is_shared = true;
+    o.file = folder.path() / name_of(way) / "exact.h5";
+    SampleSet first = find(target(), o, world);
+    ASSERT_TRUE(make(target(), o, world, {}, first));
+    if (world.rank() == 0) keep(o, first);
+
+    SetOptions at_once = options(way, 70);
+    at_once.file = folder.path() / name_of(way) / "whole.h5";
+    SampleSet whole = find(target(), at_once, self);
+    ASSERT_TRUE(make(target(), at_once, self, {}, whole));
+
+    o.count = 70;
+    o.seed = 4;
+    int n_looks = 0, n_stops = 0;
+    Steering steering;
+    steering.interrupt = [&] { return way == Way::rejection && ++n_looks == 3; };
+    for (SampleSet set = find(target(), o, world); set.is_lacking; set = find(target(), o, world)) {
+      ASSERT_LT(++n_stops, 5);
+      EXPECT_GE(set.samples.n(), 20);
+      if (!make(target(), o, world, steering, set)) continue;
+      expect_same(set.samples, whole.samples);
+      if (world.rank() == 0) keep(o, set);
+      world.barrier();
+    }
+    const SampleSet found = find(target(), o, world);
+    expect_same(found.samples, whole.samples);
+    EXPECT_FALSE(std::filesystem::exists(o.file.string() + ".lock"));
+    o.count = 20;
+    EXPECT_EQ(find(target(), o, world).samples.tokens.values, first.samples.tokens.values);
+  }
+}
+
+TEST_F(Sets, ASharedFileIsNotExtendedByAnotherWay) {
+  SetOptions o = options(Way::enumeration, 20);
+  o.is_shared = true;
+  SampleSet set = find(target(), o, self);
+  ASSERT_TRUE(make(target(), o, self, {}, set));
+  keep(o, set);
+  o.way = Way::rejection;
+  EXPECT_FALSE(find(target(), o, self).is_lacking);
+  o.count = 21;
+  const Error error = test::error_of([&] { (void)find(target(), o, self); });
+  EXPECT_EQ(error.kind(), ErrorKind::config);
+  EXPECT_THAT(error.what(), testing::HasSubstr("there are 20 (enumeration with seed 3), exact.count is 21"));
+}
+
+TEST_F(Sets, RunsThatShareAFileWaitForOneAnother) {
+  if (world.size() > 1) GTEST_SKIP() << "the first rank waits for all";
+  SetOptions o = options(Way::rejection, 20);
+  o.is_shared = true;
+  SampleSet mine = find(target(), o, self), theirs = find(target(), o, self);
+  ASSERT_TRUE(make(target(), o, self, {}, mine));
+  int n_waits = 0;
+  Steering steering;
+  steering.observer = [&](std::string_view what, std::int64_t, std::int64_t) {
+    EXPECT_THAT(std::string(what), testing::HasSubstr("waiting for another run"));
+    if (++n_waits == 2) keep(o, mine);
+  };
+  ASSERT_TRUE(make(target(), o, self, steering, theirs));
+  EXPECT_EQ(n_waits, 2);
+  EXPECT_FALSE(theirs.is_new) << "what the other has made is taken";
+  expect_same(theirs.samples, mine.samples);
 }
 
 TEST_F(Sets, TheWayFollowsFromTheTarget) {

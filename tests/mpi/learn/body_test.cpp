@@ -14,6 +14,7 @@
 #include "support/random_model.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tiny_learning.hpp"
+#include "twistor/base/error.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/joined_model.hpp"
 #include "twistor/smc/forced_pass.hpp"
@@ -60,7 +61,8 @@ struct BodyTask {
                                     .output_matrix = base->output_matrix(),
                                     .first_column = base->hidden_size(),
                                     .body = body,
-                                    .prompt = prompt});
+                                    .prompt = prompt,
+                                    .base = base.get()});
   }
   [[nodiscard]] smc::Problem problem() const { return {*lm, prompt, potential}; }
 
@@ -82,7 +84,7 @@ struct BodyLearner {
               const comm::Communicator& comm, double learning_rate = 3e-3)
       : problem(task.problem()),
         twist(task.make_twist(form)),
-        trainer(problem, *twist, make_objective("ctl", options),
+        trainer(problem, *twist, make_objective(form == "ratio" ? "ratio" : "ctl", options),
                 {.length = task.T, .n_shards = 4, .adam = {.learning_rate = learning_rate}}, task.source,
                 comm) {}
   std::vector<std::vector<float>> learn(std::int64_t updates) {
@@ -101,7 +103,7 @@ ObjectiveOptions few(Positives positives) {
 TEST(Bodies, LearnTheSameBitsOnEveryNumberOfRanks) {
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
   for (const BodyChoice& choice : bodies)
-    for (const char* form : {"linear", "tied_mlp"}) {
+    for (const char* form : {"linear", "tied_mlp", "ratio"}) {
       ObjectiveOptions options = few(Positives::both);
       options.inner_epochs = 2;  // hidden states are computed anew
       // A task for each: a body belongs to one twist.
@@ -114,32 +116,35 @@ TEST(Bodies, LearnTheSameBitsOnEveryNumberOfRanks) {
 
 TEST(Bodies, EveryParameterLearns) {
   const comm::Communicator self = comm::Communicator::self();
-  for (const BodyChoice& choice : bodies) {
-    const BodyTask task(tiny, choice, 4, /*end_token=*/8);
-    BodyLearner learner(task, "mlp", few(Positives::exact), self);
-    const auto before = test::values_of(learner.twist->parameters()), after = learner.learn(2);
-    for (std::size_t i = 0; i < before.size(); ++i)
-      EXPECT_NE(before[i], after[i]) << learner.twist->parameters()[i].name;
-  }
+  for (const BodyChoice& choice : bodies)
+    for (const char* form : {"mlp", "ratio"}) {
+      const BodyTask task(tiny, choice, 4, /*end_token=*/8);
+      BodyLearner learner(task, form, few(Positives::exact), self);
+      const auto before = test::values_of(learner.twist->parameters()), after = learner.learn(2);
+      for (std::size_t i = 0; i < before.size(); ++i)
+        EXPECT_NE(before[i], after[i]) << learner.twist->parameters()[i].name;
+    }
 }
 
 TEST(Bodies, GoOnFromTheirStateAsIfNothingHadHappened) {
   const comm::Communicator self = comm::Communicator::self();
-  for (const BodyChoice& choice : bodies) {
-    const ObjectiveOptions options = few(Positives::both);
-    const BodyTask a(tiny, choice, 4), b(tiny, choice, 4), c(tiny, choice, 4);
-    BodyLearner straight(a, "mlp", options, self), first(b, "mlp", options, self),
-        second(c, "mlp", options, self);
-    straight.learn(4);
-    first.learn(2);
-    test::MemoryState state;
-    first.trainer.visit_state(state);
-    state.restores = true;
-    second.trainer.visit_state(state);
-    second.learn(2);
-    EXPECT_TRUE(test::values_of(straight.twist->parameters()) == test::values_of(second.twist->parameters()))
-        << choice.name;
-  }
+  for (const BodyChoice& choice : bodies)
+    for (const char* form : {"mlp", "ratio"}) {
+      const ObjectiveOptions options = few(Positives::both);
+      const BodyTask a(tiny, choice, 4), b(tiny, choice, 4), c(tiny, choice, 4);
+      BodyLearner straight(a, form, options, self), first(b, form, options, self),
+          second(c, form, options, self);
+      straight.learn(4);
+      first.learn(2);
+      test::MemoryState state;
+      first.trainer.visit_state(state);
+      state.restores = true;
+      second.trainer.visit_state(state);
+      second.learn(2);
+      EXPECT_TRUE(test::values_of(straight.twist->parameters()) ==
+                  test::values_of(second.twist->parameters()))
+          << choice.name << form;
+    }
 }
 
 /// A loss of scores of tokens, of whole rows of scores and of values, for some texts.
@@ -165,7 +170,8 @@ struct Loss {
   [[nodiscard]] double value() const {
     const at::Tensor h = hidden(), scores = twist::log_psi_next(twist, h);
     const std::vector<double> chosen = twist::log_psi_at(twist, twist.features(h), tokens),
-                              values = twist.values(h);
+                              values = twist.is_normalised() ? std::vector<double>(tokens.size())
+                                                             : twist.values(h);
     double sum = has_rows ? (scores.to(at::kDouble) * on_row.to(at::kDouble)).sum().item<double>() : 0;
     for (std::size_t i = 0; i < tokens.size(); ++i) sum += on_score[i] * chosen[i] + on_value[i] * values[i];
     return sum;
@@ -216,6 +222,7 @@ void expect_finite_differences(const BodyTask& task, twist::Trainable& twist, bo
     };
     double square = 0;
     for_each([&](double g, float&) { square += g * g; });
+    if (twist.is_normalised() && !is_body) continue;  // there is no head
     ASSERT_GT(square, 0);
     const double step = 2e-3 / std::sqrt(square);
     const auto value_after = [&](double by) {
@@ -238,6 +245,59 @@ TEST(Bodies, GradientsAreThoseOfFiniteDifferences) {
         expect_finite_differences(task, *twist, has_rows,
                                   fmt::format("{} {} {}", choice.name, form, has_rows));
       }
+}
+
+TEST(Ratio, GradientsAreThoseOfFiniteDifferences) {
+  const std::filesystem::path capped = std::filesystem::path(TWISTOR_SOURCE_DIR) / "tests/golden/gemma2";
+  for (const BodyChoice& choice : bodies)
+    for (const auto& path : {tiny, capped})
+      for (const bool has_rows : {false, true}) {
+        const BodyTask task(path, choice, 4);
+        expect_finite_differences(task, *task.make_twist("ratio"), has_rows,
+                                  fmt::format("{} {} {}", path.filename().string(), choice.name, has_rows));
+      }
+}
+
+TEST(Ratio, IsOneAtFirstAndNormalisedWhateverItLearns) {
+  const comm::Communicator self = comm::Communicator::self();
+  for (const BodyChoice& choice : bodies) {
+    const BodyTask task(tiny, choice, 4);
+    BodyLearner learner(task, "ratio", few(Positives::exact), self, 1e-2);
+    const auto hidden = [&] {
+      const at::Tensor all = smc::hidden_states(task.problem(), task.T, task.exact_tokens);
+      return all.view({-1, all.size(2)});
+    };
+    EXPECT_EQ(twist::log_psi_next(*learner.twist, hidden()).abs().max().item<float>(), 0) << choice.name;
+    learner.learn(10);
+    const at::Tensor h = hidden();
+    EXPECT_GT(twist::log_psi_next(*learner.twist, h).abs().max().item<float>(), 0.1) << choice.name;
+    const smc::Proposal q(*task.lm, *learner.twist, smc::ProposalKind::twisted);
+    const smc::RowScores rows = q.score(h);
+    for (std::size_t i = 0; i < rows.log_sum_p0.size(); ++i)  // sum of p0 psi
+      EXPECT_NEAR(rows.log_sum_q[i], rows.log_sum_p0[i], 1e-5) << choice.name;
+  }
+}
+
+TEST(Ratio, IsLearnedByWhatLearnsQAlone) {
+  const comm::Communicator self = comm::Communicator::self();
+  const BodyTask task(tiny, bodies[1], 4);
+  const smc::Problem problem = task.problem();
+  const auto refusal = [&](const std::string& form, const char* objective) {
+    const auto twist = task.make_twist(form);
+    try {
+      Trainer(problem, *twist, make_objective(objective, few(Positives::exact)), {.length = 4}, task.source,
+              self);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::config);
+      return error.text();
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(refusal("ratio", "ctl"), testing::HasSubstr("set train.objective = ratio or dpg"));
+  EXPECT_THAT(refusal("linear", "ratio"), testing::HasSubstr("set twist.form = ratio"));
+  EXPECT_EQ(refusal("ratio", "ratio"), "no error");
+  EXPECT_EQ(refusal("ratio", "dpg"), "no error");
+  EXPECT_THROW((void)task.make_twist("ratio", 0, /*has_value=*/true), Error);
 }
 
 /// Exact KL(q || sigma) over all V^T texts.
@@ -267,6 +327,23 @@ double exact_kl(const BodyTask& task, const twist::Twist& twist) {
   for (std::size_t i = 0; i < log_q.size(); ++i)
     kl += std::exp(log_q[i]) * (log_q[i] - log_sigma[i] + std::log(z));
   return kl;
+}
+
+TEST(Ratio, LowersTheExactDivergence) {
+  const comm::Communicator world = comm::Communicator::world();
+  if (world.size() > 1) GTEST_SKIP() << "seconds, and the same bits as on one rank";
+  const test::TemporaryFolder folder;
+  const auto path = test::make_random_gpt2(folder.path() / "model", 7, 32, 2, 2, 8, 0.3F);
+  const ObjectiveOptions options{.batch = 1024, .positives = Positives::weighted};
+  for (const BodyChoice& choice : bodies) {
+    const BodyTask task(path, choice, 3);
+    BodyLearner learner(task, "ratio", options, world, 3e-3);
+    const double before = exact_kl(task, *learner.twist);
+    learner.learn(300);
+    const double after = exact_kl(task, *learner.twist);
+    RecordProperty(choice.name, std::to_string(after));
+    EXPECT_LT(after, 0.15 * before) << choice.name << " " << before << " " << after;
+  }
 }
 
 /// A linear head on the frozen random model cannot come as close as one whose input learns with it.

@@ -120,7 +120,8 @@ std::string case_name(const testing::TestParamInfo<std::tuple<Positives, bool>>&
 }
 INSTANTIATE_TEST_SUITE_P(Ctl, Gradient,
                          testing::Combine(testing::Values(Positives::exact, Positives::weighted,
-                                                          Positives::both),
+                                                          Positives::both, Positives::smc,
+                                                          Positives::conditional),
                                           testing::Bool()),
                          case_name);
 

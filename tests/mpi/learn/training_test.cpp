@@ -19,6 +19,9 @@ namespace {
 using test::Learner;
 using test::TinyTask;
 
+constexpr Positives every_kind[] = {Positives::exact, Positives::weighted, Positives::both, Positives::smc,
+                                    Positives::conditional};
+
 ObjectiveOptions ctl_options(Positives positives) {
   return {.batch = 26, .positive_batch = 11, .positives = positives, .anneal_ess = 20};  // of 26
 }
@@ -34,7 +37,7 @@ TEST(Training, IsTheSameToTheLastBitOnEveryNumberOfRanks) {
   for (const auto precision : {device::Precision::float32, device::Precision::bfloat16}) {
     const TinyTask task(precision);
     for (const char* form : {"linear", "mlp", "tied_linear", "tied_mlp"})
-      for (const Positives positives : {Positives::exact, Positives::weighted, Positives::both})
+      for (const Positives positives : every_kind)
         EXPECT_TRUE(learn(task, form, ctl_options(positives), world, 4) ==
                     learn(task, form, ctl_options(positives), self, 4))
             << form;
@@ -85,7 +88,7 @@ TEST(Training, RanksBeyondTheShardsIdleAndChangeNothing) {
   const TinyTask task;
   for (const std::int64_t n_shards : {1, 2})
     for (const char* form : {"linear", "mlp", "tied_mlp"})
-      for (const Positives positives : {Positives::exact, Positives::weighted, Positives::both}) {
+      for (const Positives positives : every_kind) {
         ObjectiveOptions options = ctl_options(positives);
         options.inner_epochs = 2;  // rescoring, too, meets ranks without samples
         Learner together(task, form, make_objective("ctl", options), world, n_shards),
