@@ -19,7 +19,7 @@ bool is_compared(const config::Field& field, Purpose purpose, const twist::FormO
                          field.key == "target.observation_length";
   if (is_of_one && twist.condition != model::Condition::none) return purpose == Purpose::go_on_learning;
   if (field.key == "model.dtype" || field.key == "twist.body" || field.key == "twist.condition" ||
-      field.key.starts_with("target."))
+      field.key.starts_with("target.") || field.key.starts_with("factor."))
     return true;
   if (field.key.starts_with("twist.lora_")) return twist.body == twist::Body::lora;
   return purpose == Purpose::go_on_learning && field.about.shapes_learning;

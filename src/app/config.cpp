@@ -4,8 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "twistor/base/error.hpp"
 #include "twistor/config/make_key.hpp"
 #include "twistor/report/config_json.hpp"
@@ -26,16 +24,8 @@ void validate(const Config& config, const std::string& name) {
   TWISTOR_CHECK(!config.run.output.empty(), ErrorKind::config, doing, "run.output is empty",
                 "name a folder, for instance run.output = runs/first");
   potential::validate(config.target, doing);
-  TWISTOR_CHECK(!config.smc.draws_from_policy() ||
-                    std::ranges::any_of(config.policies, [](const auto& p) { return p.second.is_given(); }),
-                ErrorKind::config, doing, "smc.proposal = policy, and no policy is given",
-                "name a model of the same vocabulary by policy.path, or a PEFT adapter by policy.adapter");
   twist::validate(config.twist, doing);
-  TWISTOR_CHECK(
-      !config.smc.draws_from_policy() || config.smc.sweep.trigger != smc::Trigger::ess, ErrorKind::config,
-      doing,
-      "smc.trigger is ess, and without a twist resampling would bring particles of a policy back to p0",
-      "set smc.trigger = never");
+  smc::validate(config.smc.proposal, config.smc.sweep, config.policies, doing);
   TWISTOR_CHECK(config.exact.source != exact::Way::joint || config.target.beta == 1, ErrorKind::config, doing,
                 fmt::format("exact.source = joint gives samples of p0(s) p0(o | s), and target.beta is {}",
                             config.target.beta),
@@ -53,6 +43,8 @@ bool operator==(const Config& a, const Config& b) {
 void add_named_sections(Config& config, std::string_view text, std::span<const config::Override> overrides) {
   for (const std::string& name : config::named_sections("policy", text, overrides))
     config.policies.try_emplace("policy." + name);
+  for (const std::string& name : config::named_sections("factor", text, overrides))
+    config.target.factors.try_emplace("factor." + name);
 }
 
 Config parse_config(std::string_view text, const std::string& name,

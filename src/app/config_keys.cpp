@@ -63,6 +63,7 @@ config::Fields fields_of(Config& config) {
   fields.add("model", config.model);
   fields.add("prompt", config.prompt);
   fields.add("target", config.target);
+  for (auto& [section, factor] : config.target.factors) fields.add(section, factor);
   fields.add("twist", config.twist);
   fields.add("smc", config.smc);
   for (auto& [section, policy] : config.policies) fields.add(section, policy);

@@ -184,24 +184,6 @@ EncoderSource find_encoder(const format::JsonView& config, const EncoderFamily& 
   return s;
 }
 
-/// id2label says how many classes there are and their names; without it num_labels, else two, as the
-/// reference has it.
-std::vector<std::string> read_labels(const format::JsonView& config) {
-  const auto number = config.find("num_labels");
-  const auto names = config.find("id2label");
-  constexpr std::int64_t most = 1 << 20;
-  const std::int64_t n = names    ? static_cast<std::int64_t>(names->object().size())
-                         : number ? number->integer(1, most)
-                                  : 2;
-  if (names && number && number->integer(1, most) != n)
-    number->fail(fmt::format("expected {}, as many as id2label has, got {}", n, number->integer(1, most)));
-  std::vector<std::string> labels;
-  for (std::int64_t i = 0; i < n; ++i)
-    labels.push_back(names ? names->at(std::to_string(i)).string() : "LABEL_" + std::to_string(i));
-  if (labels.empty()) names->fail("expected at least one label");
-  return labels;
-}
-
 /// "multi_label_classification": each class has a sigmoid of its own. A regression's one output is a score
 /// as well.
 bool read_is_multi_label(const format::JsonView& config, std::size_t n_labels) {
@@ -226,6 +208,22 @@ struct Folder {
 };
 
 }  // namespace
+
+std::vector<std::string> read_labels(const format::JsonView& config) {
+  const auto number = config.find("num_labels");
+  const auto names = config.find("id2label");
+  constexpr std::int64_t most = 1 << 20;
+  const std::int64_t n = names    ? static_cast<std::int64_t>(names->object().size())
+                         : number ? number->integer(1, most)
+                                  : 2;
+  if (names && number && number->integer(1, most) != n)
+    number->fail(fmt::format("expected {}, as many as id2label has, got {}", n, number->integer(1, most)));
+  std::vector<std::string> labels;
+  for (std::int64_t i = 0; i < n; ++i)
+    labels.push_back(names ? names->at(std::to_string(i)).string() : "LABEL_" + std::to_string(i));
+  if (labels.empty()) names->fail("expected at least one label");
+  return labels;
+}
 
 EncoderSource open_encoder(const std::filesystem::path& path) {
   const Folder folder(path);

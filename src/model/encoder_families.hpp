@@ -65,6 +65,10 @@ struct ClassifierSource {
 [[nodiscard]] EncoderSource open_encoder(const std::filesystem::path& folder);
 [[nodiscard]] ClassifierSource open_classifier(const std::filesystem::path& folder);
 
+/// id2label says how many classes there are and their names; without it num_labels, else two, as the
+/// reference has it.
+[[nodiscard]] std::vector<std::string> read_labels(const format::JsonView& config);
+
 /// Packs the weights and returns the model. Throws Error(data) naming tensors with values that are not
 /// finite.
 class Encoder;

@@ -49,6 +49,10 @@ DecoderSource gpt_neox_from_gguf(const format::GgufFile& gguf, WeightFilePtr fil
 /// load_language_model() says.
 [[nodiscard]] DecoderSource open_decoder(const std::filesystem::path& path);
 
+/// open_decoder() of a Hugging Face folder whose output matrix is another model's affair: it is headless,
+/// whatever the file has of one.
+[[nodiscard]] DecoderSource open_body(const std::filesystem::path& folder);
+
 /// sha256 of `header` and of all tensors' names, shapes and sampled contents: large files are tied to
 /// checkpoints without being read as a whole.
 [[nodiscard]] std::string fingerprint_of(const format::WeightFile& file, std::string_view header);

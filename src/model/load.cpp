@@ -53,11 +53,13 @@ void refuse_foreign_keys(const format::JsonView& config) {
       found->fail("the model is not a decoder alone");
 }
 
-DecoderSource open_folder(const std::filesystem::path& folder) {
+DecoderSource open_folder(const std::filesystem::path& folder, bool is_headless = false) {
   const std::filesystem::path config_path = folder / "config.json";
   const MappedFile config_file(config_path);
   const std::string doing = "reading " + config_path.string();
-  const nlohmann::json document = format::parse_json(as_text(config_file.bytes()), doing);
+  nlohmann::json document = format::parse_json(as_text(config_file.bytes()), doing);
+  // Nobody misses the output matrix of a model that is said to have none of its own.
+  if (is_headless && document.is_object()) document["tie_word_embeddings"] = true;
   DecoderSource source = read_config(format::JsonView(document, doing), format::open_safetensors(folder));
   source.fingerprint = fingerprint_of(*source.file, as_text(config_file.bytes()));
   return source;
@@ -117,6 +119,12 @@ DecoderSource open_decoder(const std::filesystem::path& path) {
                 "opening the model " + path.string(), "there is no such file or folder",
                 "give model.path a Hugging Face folder or a .gguf file; launch/get_model.sh fetches one");
   return std::filesystem::is_directory(path) ? open_folder(format::find_model_folder(path)) : open_gguf(path);
+}
+
+DecoderSource open_body(const std::filesystem::path& folder) {
+  DecoderSource source = open_folder(format::find_model_folder(folder), true);
+  source.is_headless = true;
+  return source;
 }
 
 std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,

@@ -11,6 +11,7 @@
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
+#include "twistor/base/strings.hpp"
 #include "twistor/config/fields.hpp"
 #include "twistor/config/make_key.hpp"
 #include "twistor/config/paths.hpp"
@@ -37,6 +38,10 @@ void PotentialOptions::visit_keys(const config::Visitor& visit) {
   visit(key("text", "continuation: the text that should follow; similarity: to resemble"), &text);
   visit(key("ids", "continuation: the tokens that should follow; contains: any of these"), &ids);
   visit(key("words", "contains: any of these words or phrases, separated by commas"), &words);
+  visit(key("all_of", "keywords: words that must all occur, separated by commas"), &all_of);
+  visit(key("any_of", "keywords: words of which one must occur"), &any_of);
+  visit(key("none_of", "keywords: words of which none may occur"), &none_of);
+  visit(key("alpha", "power: sigma is p0 to this power", positive), &alpha);
   visit(input("table", "tokens: file of scores"), &table);
   visit(choice("mode",
                "scores of all tokens or words added up (tokens, lexicon), the last one's (tokens), each "
@@ -65,6 +70,20 @@ void PotentialOptions::visit_keys(const config::Visitor& visit) {
         &scope);
 }
 
+void Factor::visit_keys(const config::Visitor& visit) {
+  visit(config::key("weight", "exponent of this factor's phi", config::positive), &weight);
+  options.visit_keys(visit);
+}
+
+std::vector<std::string> words_of(std::string_view list) {
+  std::vector<std::string> words;
+  for (const std::string_view part : split(list, ',')) {
+    const std::string_view word = trim(part, " \t");
+    if (!word.empty()) words.emplace_back(word);
+  }
+  return words;
+}
+
 std::vector<std::string> keys_that_are_set(const PotentialOptions& options) {
   PotentialOptions copy = options, fresh;
   const config::Fields given = fields_of(copy), defaults = fields_of(fresh);
@@ -72,6 +91,7 @@ std::vector<std::string> keys_that_are_set(const PotentialOptions& options) {
   for (std::size_t i = 0; i < given.size(); ++i)
     if (!config::is_equal(given[i], defaults[i])) out.emplace_back(given[i].about.name);
   if (!options.scores.empty()) out.emplace_back("scores");
+  if (!options.factors.empty()) out.emplace_back("factors");
   return out;
 }
 
@@ -91,6 +111,8 @@ PotentialOptions with_inputs_found(PotentialOptions options, const std::filesyst
     std::string& path = *std::get<std::string*>(field.value);
     if (!path.empty()) path = config::input_path(path, config_file, field.key).string();
   }
+  for (auto& [name, factor] : options.factors)
+    factor.options = with_inputs_found(std::move(factor.options), config_file);
   return options;
 }
 
@@ -106,6 +128,10 @@ void validate(const PotentialOptions& options, const std::string& doing) {
     check(!options.words.empty() || !options.ids.empty(),
           "target.potential = contains needs target.words or target.ids",
           "for instance target.words = bad, terrible");
+  } else if (options.potential == "product") {
+    check(!options.factors.empty(), "target.potential = product has no factors",
+          "give each a section: [factor.a], with potential, its keys and weight");
+    for (const auto& [name, factor] : options.factors) validate(factor.options, doing + ", [" + name + "]");
   } else if (options.potential == "tokens") {
     check(!options.table.empty(), "target.potential = tokens needs target.table", "name a file of scores");
   }
@@ -117,8 +143,10 @@ bool is_class_open(const PotentialOptions& options) {
 }
 
 bool is_event(const PotentialOptions& options) {
-  const bool is_indicator =
-      options.potential == "contains" || options.potential == "regex" || options.rule == "threshold";
+  if (options.potential == "product")
+    return std::ranges::all_of(options.factors, [](const auto& f) { return is_event(f.second.options); });
+  const bool is_indicator = options.potential == "contains" || options.potential == "keywords" ||
+                            options.potential == "regex" || options.rule == "threshold";
   return is_indicator && options.log_floor == log_zero;
 }
 
@@ -134,9 +162,11 @@ std::string digest(const PotentialOptions& options) {
   add("potential", options.potential);
   add("length", fmt::format("{}", options.length));
   add("scores", fmt::format("{}", fmt::join(options.scores, ",")));
+  for (const auto& [name, factor] : options.factors)
+    add(name, fmt::format("{} {}", factor.weight, digest(factor.options)));
   for (const std::string& key : set) {
     const config::Field* field = fields.find("target." + key);
-    if (field == nullptr) continue;  // the scores
+    if (field == nullptr) continue;  // the scores, the factors
     const auto* path = field->about.is_input ? std::get<std::string*>(field->value) : nullptr;
     if (path == nullptr) {
       add(key, config::format_value(*field));

@@ -15,10 +15,14 @@
 #include "kinds/contains.hpp"
 #include "kinds/continuation.hpp"
 #include "kinds/judge.hpp"
+#include "kinds/keywords.hpp"
 #include "kinds/lexicon.hpp"
 #include "kinds/linear_head.hpp"
+#include "kinds/power.hpp"
 #include "kinds/process.hpp"
+#include "kinds/product.hpp"
 #include "kinds/regex.hpp"
+#include "kinds/reward.hpp"
 #include "kinds/similarity.hpp"
 #include "kinds/token_scores.hpp"
 #include "kinds/toxicity_bilstm.hpp"
@@ -48,12 +52,16 @@ const std::vector<Kind>& kinds() {
       {"contains", make_contains, {"words", "ids", "log_floor", "beta"}},
       {"continuation", make_continuation, {"text", "ids", "beta"}, true},
       {"judge", make_judge, {"template", "answer", "beta"}, true},
+      {"keywords", make_keywords, {"all_of", "any_of", "none_of", "log_floor", "beta"}},
       {"lexicon", make_lexicon, {"lexicon", "mode", "cap", "beta"}},
       {"linear_head",
        make_linear_head,
        {"encoder", "head", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype"}},
+      {"power", make_power, {"alpha"}, true},
       {"process", make_process, {"command", "timeout_s", "cap", "beta"}},
+      {"product", make_product, {"factors"}, true},
       {"regex", make_regex, {"pattern", "log_floor", "beta"}},
+      {"reward", make_reward, {"classifier", "class", "cap", "beta", "dtype"}},
       {"similarity", make_similarity, {"encoder", "text", "beta", "dtype"}},
       {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
       {"toxicity_bilstm",

@@ -2,10 +2,12 @@
 // The keys smc.*.
 #include "twistor/smc/options.hpp"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "twistor/base/error.hpp"
 #include "twistor/config/make_key.hpp"
 #include "twistor/device/packed_matrix.hpp"
 
@@ -44,6 +46,18 @@ void SweepOptions::visit_keys(const config::Visitor& visit) {
          .range = {0, 1, false, true}},
         &ess_threshold);
   visit({.name = "order", .meaning = "twisted proposal: order within a step"}, config::Choice(order));
+}
+
+void validate(const ProposalOptions& proposal, const SweepOptions& sweep, const Policies& policies,
+              const std::string& doing) {
+  if (proposal.kind != ProposalKind::policy) return;
+  TWISTOR_CHECK(std::ranges::any_of(policies, [](const auto& policy) { return policy.second.is_given(); }),
+                ErrorKind::config, doing, "smc.proposal = policy, and no policy is given",
+                "name a model of the same vocabulary by policy.path, or a PEFT adapter by policy.adapter");
+  TWISTOR_CHECK(
+      sweep.trigger != Trigger::ess, ErrorKind::config, doing,
+      "smc.trigger is ess, and without a twist resampling would bring particles of a policy back to p0",
+      "set smc.trigger = never");
 }
 
 }  // namespace twistor::smc

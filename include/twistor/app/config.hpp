@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,9 +54,6 @@ struct TargetConfig : potential::PotentialOptions {
   void visit_keys(const config::Visitor& visit);
 };
 
-/// What draws tokens in the place of a twist: [policy], and any number of [policy.NAME].
-using Policies = std::map<std::string, smc::PolicyOptions>;  // by section
-
 struct SmcConfig {
   smc::SweepOptions sweep;
   smc::ProposalOptions proposal;
@@ -98,7 +94,7 @@ struct Config {
   TargetConfig target;
   twist::FormOptions twist;
   SmcConfig smc;
-  Policies policies{{"policy", {}}};
+  smc::Policies policies{{"policy", {}}};
   TrainConfig train;
   estimate::Options evaluate;
   exact::Options exact;

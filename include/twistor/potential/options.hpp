@@ -4,13 +4,17 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "twistor/base/log_space.hpp"
 #include "twistor/config/key.hpp"
 
 namespace twistor::potential {
+
+struct Factor;
 
 /// Each kind says in the registry which of them it reads.
 struct PotentialOptions {
@@ -19,6 +23,8 @@ struct PotentialOptions {
   std::string text;                        ///< text, encoded by the tokenizer
   std::vector<std::int64_t> ids;           ///< tokens by id
   std::string words;                       ///< comma-separated words or phrases
+  std::string all_of, any_of, none_of;     ///< likewise, for sets of words
+  double alpha = 1;                        ///< exponent of p0 in sigma
   std::string table;                       ///< file of lines "id score"
   std::string mode = "bag";                ///< "bag", "distinct", "last" or "mean"
   std::string lexicon;                     ///< file of lines "token TAB valence"
@@ -42,10 +48,21 @@ struct PotentialOptions {
   // No keys of the potential:
   std::int64_t length = 0;     ///< T if known, else 0: makes some bounds finite
   std::vector<double> scores;  ///< (V) score of each token, for programs, which have no table to name
+  std::map<std::string, Factor> factors;  ///< of a product, by section: "factor.NAME"
 
   /// All keys. What is hashed, compared, checked and explained goes by this visit alone.
   void visit_keys(const config::Visitor& visit);
 };
+
+/// One potential of a product: the keys factor.NAME.*.
+struct Factor {
+  double weight = 1;  ///< exponent of its phi
+  PotentialOptions options;
+  void visit_keys(const config::Visitor& visit);
+};
+
+/// The words of a list with commas, without blanks around them and without empty ones.
+[[nodiscard]] std::vector<std::string> words_of(std::string_view list);
 
 /// The keys whose values differ from those of a fresh PotentialOptions, and "scores" if there are any.
 [[nodiscard]] std::vector<std::string> keys_that_are_set(const PotentialOptions& options);

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "twistor/base/interrupt.hpp"
@@ -66,6 +67,9 @@ struct ProposalOptions {
   void visit_keys(const config::Visitor& visit);
 };
 
+/// Policies by section: [policy], and any number of [policy.NAME].
+using Policies = std::map<std::string, PolicyOptions>;
+
 struct SweepOptions {
   std::int64_t particles = 64;  ///< K, all ranks of the group together
   std::int64_t length = 1;      ///< T
@@ -84,5 +88,9 @@ struct SweepOptions {
   /// Particles, scheme, trigger, threshold and order; the rest belongs to a run, not to the sampler.
   void visit_keys(const config::Visitor& visit);
 };
+
+/// What no key can know alone. Throws Error(config) that begins with `doing`.
+void validate(const ProposalOptions& proposal, const SweepOptions& sweep, const Policies& policies,
+              const std::string& doing);
 
 }  // namespace twistor::smc

@@ -7,24 +7,13 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
-#include <string_view>
 
 #include "twistor/base/error.hpp"
-#include "twistor/base/strings.hpp"
 
 namespace twistor::potential {
 namespace {
 
 constexpr const char* making_contains = "making the potential 'contains'";
-
-std::vector<std::string> split_words(std::string_view list) {
-  std::vector<std::string> words;
-  for (const std::string_view part : split(list, ',')) {
-    const std::string_view word = trim(part, " \t");
-    if (!word.empty()) words.emplace_back(word);
-  }
-  return words;
-}
 
 /// A word's tokens, bare and after a space: vocabularies of byte pairs keep the space in the token.
 void add_patterns(const std::string& word, const text::Tokenizer& tokenizer,
@@ -86,7 +75,7 @@ std::unique_ptr<Potential> make_contains(const PotentialOptions& options, const 
                               context.vocab_size() - 1));
     patterns.push_back({id});
   }
-  const auto words = split_words(options.words);
+  const auto words = words_of(options.words);
   TWISTOR_CHECK(words.empty() || context.tokenizer != nullptr, ErrorKind::config, making_contains,
                 "target.words needs a tokenizer, and the model has none", "give target.ids instead");
   for (const std::string& word : words) add_patterns(word, *context.tokenizer, patterns);

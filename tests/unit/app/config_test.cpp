@@ -258,6 +258,7 @@ TEST(Config, TextRoundTripIsExact) {
     if (config.smc.draws_from_policy()) config.smc.sweep.trigger = smc::Trigger::never;
     (random.below(2) == 1 ? config.prompt.ids.clear() : config.prompt.text.clear());
     (random.below(2) == 1 ? config.target.ids.clear() : config.target.text.clear());
+    if (config.target.potential == "product") config.target.factors["factor.a"].weight = random.uniform();
     if (config.target.potential == "contains" && config.target.words.empty()) config.target.words = "w";
     config.evaluate.log_z = random.below(2) == 1 ? "-6.5e-1" : "";
     if (config.exact.source == exact::Way::joint) config.target.beta = 1;

@@ -45,14 +45,28 @@ const std::map<std::string, PotentialOptions> tried = {
        o.ids = {1, 3, 0};
      })},
     {"judge", with([](auto& o) { o.template_text = "a{text}bc", o.answer = "a?"; })},
+    {"keywords", with([](auto& o) { o.all_of = "a", o.none_of = "bc", o.log_floor = -3; })},
     {"lexicon", with([](auto& o) { o.lexicon = file("lexicon.tsv", "a\t1.5\nbc\t-2\n"), o.mode = "mean"; })},
     {"linear_head", with([](auto& o) {
        o.encoder = encoder_goldens / "sentence";
        o.head = encoder_goldens / "sentence/head.safetensors";
        o.class_name = "good";
      })},
+    {"power", with([](auto& o) { o.beta = 1, o.alpha = 2.5; })},
     {"process", with([](auto& o) { o.command = "while read line; do echo -${#line}; done"; })},
+    {"product", with([](auto& o) {
+       o.beta = 1;
+       o.factors["factor.a"].options.potential = "contains";
+       o.factors["factor.a"].options.ids = {2};
+       o.factors["factor.b"].weight = 0.5;
+       o.factors["factor.b"].options.potential = "power";
+       o.factors["factor.b"].options.alpha = 3;
+     })},
     {"regex", with([](auto& o) { o.pattern = "a.*b", o.log_floor = -3; })},
+    {"reward", with([](auto& o) {
+       o.classifier = encoder_goldens.parent_path() / "reward/llama";
+       o.cap = 5;
+     })},
     {"similarity", with([](auto& o) { o.encoder = encoder_goldens / "sentence", o.text = "a bad plot"; })},
     {"tokens", with([](auto& o) {
        o.scores = {0.5, -1, log_zero, 2};
@@ -146,7 +160,8 @@ TEST(Registry, AnUnknownNameListsTheKnown) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::config);
     EXPECT_THAT(error.text(), testing::HasSubstr("contians"));
-    EXPECT_THAT(error.text(), testing::HasSubstr("classifier, contains, continuation, judge, lexicon, "));
+    EXPECT_THAT(error.text(),
+                testing::HasSubstr("classifier, contains, continuation, judge, keywords, lexicon, "));
   }
   options.potential = "contains";
   options.ids = {0};

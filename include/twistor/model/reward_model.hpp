@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sequence classifiers on decoders: the reward models of RLHF.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "twistor/device/packed_matrix.hpp"
+#include "twistor/model/language_model.hpp"
+#include "twistor/model/load.hpp"
+#include "twistor/text/tokenizer.hpp"
+
+namespace twistor::model {
+
+/// Llama-, Qwen2- and MistralForSequenceClassification: a linear head, without a bias, on the hidden state of
+/// a text's last token. The last by position: texts are never padded to the left of it, so a text that ends
+/// with the token that others pad with is read to its end. *Local*, immutable, thread-safe.
+class RewardModel {
+ public:
+  /// Reads a Hugging Face folder with config.json, safetensors and a tokenizer. Throws as
+  /// load_language_model(), and Error(data) where the folder is no such model or has no tokenizer. Collective
+  /// over the ranks that share options.memory.
+  explicit RewardModel(const std::filesystem::path& folder, const LoadOptions& options = {});
+
+  /// (C) names of the outputs: id2label of config.json, or LABEL_0, LABEL_1, ...
+  [[nodiscard]] const std::vector<std::string>& labels() const { return labels_; }
+  /// sha256 of what defines the logits of a text: weights, tokenizer, precision.
+  [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
+  [[nodiscard]] std::string description() const { return body_->description(); }
+
+  /// (n, C) row-major; each text with the special tokens that its tokenizer puts around texts, cut at its end
+  /// to the context. Throws Error(data) on a text without tokens.
+  [[nodiscard]] std::vector<float> logits(std::span<const std::string> texts) const;
+
+ private:
+  std::unique_ptr<LanguageModel> body_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  std::vector<std::string> labels_;
+  std::string fingerprint_;
+  device::PackedBuffer head_;
+};
+
+}  // namespace twistor::model

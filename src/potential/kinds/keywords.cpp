@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sets of words in texts.
+#include "keywords.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "twistor/base/error.hpp"
+#include "twistor/base/utf8.hpp"
+#include "twistor/text/unicode.hpp"
+
+namespace twistor::potential {
+namespace {
+
+constexpr const char* making_keywords = "making the potential 'keywords'";
+
+std::string list_of(const std::vector<std::string>& words) {
+  return words.empty() ? std::string("nothing") : fmt::format("{}", fmt::join(words, ", "));
+}
+
+}  // namespace
+
+bool has_word(const std::string& text, const std::string& word) {
+  for (std::size_t begin = text.find(word); begin != std::string::npos; begin = text.find(word, begin + 1)) {
+    const std::size_t end = begin + word.size();
+    const bool free_left = begin == 0 || !text::is_word_char(last_code_point(text, begin));
+    const bool free_right = end == text.size() || !text::is_word_char(next_code_point(text, end));
+    if (free_left && free_right) return true;
+  }
+  return false;
+}
+
+KeywordsScorer::KeywordsScorer(Keywords keywords, double log_floor)
+    : keywords_(std::move(keywords)), log_floor_(log_floor) {
+  const auto& [all, any, none] = keywords_;
+  TWISTOR_CHECK(!all.empty() || !any.empty() || !none.empty(), ErrorKind::config, making_keywords,
+                "there are no words", "set target.all_of, target.any_of or target.none_of");
+  for (const std::string& word : none)
+    TWISTOR_CHECK(std::ranges::find(all, word) == all.end(), ErrorKind::config, making_keywords,
+                  fmt::format("'{}' is in target.all_of and in target.none_of", word), "keep one of the two");
+  TWISTOR_CHECK(log_floor <= 0, ErrorKind::config, making_keywords,
+                fmt::format("target.log_floor is {} (expected at most 0; -inf is allowed)", log_floor));
+}
+
+std::vector<double> KeywordsScorer::log_phi(std::span<const std::string> texts) const {
+  std::vector<double> result;
+  for (const std::string& text : texts) {
+    const auto is_there = [&](const std::string& word) { return has_word(text, word); };
+    const bool is_fine = std::ranges::all_of(keywords_.all_of, is_there) &&
+                         (keywords_.any_of.empty() || std::ranges::any_of(keywords_.any_of, is_there)) &&
+                         std::ranges::none_of(keywords_.none_of, is_there);
+    result.push_back(is_fine ? 0 : log_floor_);
+  }
+  return result;
+}
+
+std::string KeywordsScorer::description() const {
+  return fmt::format("keywords: 1 if all of ({}), any of ({}) and none of ({}) occur, else exp({})",
+                     list_of(keywords_.all_of), list_of(keywords_.any_of), list_of(keywords_.none_of),
+                     log_floor_);
+}
+
+std::unique_ptr<TextScorer> make_keywords(const PotentialOptions& options, const TargetContext&) {
+  TWISTOR_CHECK(options.beta > 0, ErrorKind::config, making_keywords,
+                fmt::format("target.beta is {} (expected a positive number)", options.beta));
+  return std::make_unique<KeywordsScorer>(
+      Keywords{words_of(options.all_of), words_of(options.any_of), words_of(options.none_of)},
+      options.beta * options.log_floor);
+}
+
+}  // namespace twistor::potential
