@@ -35,6 +35,13 @@ std::vector<double> PositiveWeights::per_step(const Batch& batch) const {
   return out;
 }
 
+std::vector<double> PositiveWeights::of_likelihood(const Batch& batch) const {
+  std::vector<double> out;
+  for (const double weight : per_step(batch))
+    out.insert(out.end(), static_cast<std::size_t>(batch.samples.T), -weight);
+  return out;
+}
+
 std::vector<std::pair<std::string, double>> PositiveWeights::numbers() const {
   std::vector<std::pair<std::string, double>> out{{"phi_power", power}};
   if (population_ess > 0) out.emplace_back("positive_ess", population_ess);

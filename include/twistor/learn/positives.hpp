@@ -28,6 +28,8 @@ struct PositiveWeights {
   /// (k) what one step of each of that batch's sequences counts as a positive: 0 for those of q if they are
   /// none.
   [[nodiscard]] std::vector<double> per_step(const Batch& batch) const;
+  /// (k, T) the derivatives of - sum W mean_t x_t by each x_t, W being the weights of positives.
+  [[nodiscard]] std::vector<double> of_likelihood(const Batch& batch) const;
   /// What is worth watching, for Terms::numbers.
   [[nodiscard]] std::vector<std::pair<std::string, double>> numbers() const;
 };

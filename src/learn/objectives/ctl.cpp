@@ -41,11 +41,7 @@ class Ctl final : public Objective {
       for (std::int64_t t = 0; t < T; ++t)
         on_score[q.samples.at(static_cast<std::int64_t>(i), t)] -= step * positives.weighted[i];
     out.on_score.push_back(std::move(on_score));
-    for (const Batch& batch : batches.subspan(1)) {
-      const std::vector<double> weight = positives.per_step(batch);
-      std::vector<double>& on_positive = out.on_score.emplace_back();
-      for (const double w : weight) on_positive.insert(on_positive.end(), static_cast<std::size_t>(T), -w);
-    }
+    for (const Batch& batch : batches.subspan(1)) out.on_score.push_back(positives.of_likelihood(batch));
     return out;
   }
 

@@ -35,11 +35,7 @@ class Dpg final : public Objective {
     out.numbers = positives.numbers();
     out.skipped = std::move(positives.skipped);
     out.on_score.resize(batches.size());
-    for (const Batch& batch : batches) {
-      std::vector<double>& on_log_q = out.on_log_q.emplace_back();
-      for (const double weight : positives.per_step(batch))
-        on_log_q.insert(on_log_q.end(), static_cast<std::size_t>(batch.samples.T), -weight);
-    }
+    for (const Batch& batch : batches) out.on_log_q.push_back(positives.of_likelihood(batch));
     return out;
   }
 

@@ -32,11 +32,7 @@ class Ratio final : public Objective {
     Terms out;
     out.numbers = positives.numbers();
     out.skipped = std::move(positives.skipped);
-    for (const Batch& batch : batches) {
-      std::vector<double>& on_score = out.on_score.emplace_back();
-      for (const double weight : positives.per_step(batch))
-        on_score.insert(on_score.end(), static_cast<std::size_t>(batch.samples.T), -weight);
-    }
+    for (const Batch& batch : batches) out.on_score.push_back(positives.of_likelihood(batch));
     return out;
   }
 
