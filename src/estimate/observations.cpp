@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -16,8 +15,6 @@
 
 namespace twistor::estimate {
 namespace {
-
-constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
 /// One number of every evaluation.
 template <class Get>
@@ -43,8 +40,7 @@ LogZ mean_log_z(std::span<const Evaluation> evaluations) {
   const auto mean = [&](double LogZ::*member) {
     return plain_mean(each_of(evaluations, [&](const Evaluation& e) { return e.log_z.*member; }));
   };
-  LogZ out{mean(&LogZ::value), unknown, mean(&LogZ::low), mean(&LogZ::high),
-           evaluations.front().log_z.method};
+  LogZ out{mean(&LogZ::value), nan, mean(&LogZ::low), mean(&LogZ::high), evaluations.front().log_z.method};
   double squares = 0;  // the errors of their own
   for (const Evaluation& e : evaluations) {
     squares += e.log_z.se * e.log_z.se;
@@ -81,7 +77,7 @@ NamedEstimate mean_estimate_of(std::span<const Evaluation> evaluations, std::siz
 /// The exact log Z of a target that is small enough; else NaN.
 double enumerated_log_z(const smc::Problem& problem, std::int64_t T, double most) {
   const double n = std::pow(static_cast<double>(problem.lm.vocab_size()), static_cast<double>(T));
-  if (n > most) return unknown;
+  if (n > most) return nan;
   exact::EnumerationOptions options;
   options.limit = static_cast<std::int64_t>(n);
   return exact::enumerate(problem.lm, problem.potential, problem.prompt, T, options).log_z();

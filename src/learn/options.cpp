@@ -30,14 +30,8 @@ ObjectiveOptions ObjectiveOptions::per_observation() const {
   };
   check(batch, "batch");
   if (positives != Positives::weighted) check(positive_batch, "positive_batch");
-  TWISTOR_CHECK(positives != Positives::smc && positives != Positives::conditional, ErrorKind::config,
-                "starting to learn",
-                fmt::format("train.positives = {}, and each observation of a conditional twist comes with an "
-                            "exact sample",
-                            name_of(positives)),
-                "set train.positives = exact, weighted, both or auto");
   ObjectiveOptions out = *this;
-  if (positives == Positives::automatic) out.positives = Positives::exact;
+  if (positives == Positives::automatic) out.positives = Positives::exact;  // one comes with each
   out.batch /= observations;
   out.positive_batch /= observations;
   out.is_of_observation = true;

@@ -94,7 +94,7 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
         !is_population(request.source), ErrorKind::config, "starting to learn",
         "a twist of many observations has a positive of each from its joint draw, and train.positives "
         "asks for others",
-        "set train.positives = exact, weighted or both");
+        "set train.positives = exact, auto, weighted or both");
   islands_ = std::make_unique<Islands>(conditional, options.length, shards_, world);
   n_observations_ = conditional.observations;
 }

@@ -62,6 +62,9 @@ def ranks_do_not_show(folder):
             expect(parameters(folder / f"{objective}.1") == parameters(folder / f"{objective}.{ranks}"),
                    f"{objective}: expected the same parameters on 1 and {ranks} ranks")
         expect(estimates(folder / f"{objective}.1") == estimates(folder / f"{objective}.2"), f"{objective}: expected the same numbers")
+        if objective == "ctl":  # a pair is exact: that is what auto takes
+            train(1, folder / "auto", objective, "--train.positives=auto")
+            expect(parameters(folder / "auto") == parameters(folder / "ctl.1"), "expected auto to take the exact samples that are there")
         half = folder / f"{objective}.half"
         train(2, half, objective, "--train.updates=2")
         train(1, half, objective)
@@ -115,6 +118,7 @@ def refusals(folder):
     refused(["twist.condition = class needs", "target.rule = probability"], *CLASSIFIER, "--target.rule=threshold")
     refused(["exact.source = auto"], "--exact.source=rejection")
     refused(["train.observations = 7", "train.batch = 16", "multiple"], "--train.observations=7")
+    refused(["positive of each", "train.positives = exact, auto"], "--train.positives=smc")
     refused(["twist.form = tied_mlp", "no room"], "--twist.form=tied_mlp")
     train(0, folder / "none", "ctl", "--twist.condition=none", "--exact.source=enumeration", "--train.positives=weighted", "--train.updates=1")
     refused(["twist.condition", "'none'", "'tokens'"], f"--evaluate.checkpoint={folder}/none/checkpoint.h5", "--target.text=cake", command="evaluate")
