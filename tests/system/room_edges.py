@@ -190,7 +190,7 @@ def self_test():
             f"| `{room}` | x | {', '.join(uses) or '–'} | |\n" for room, uses in ROOMS.items())
         if list(check_page(page)):
             failures.append(f"a true table is refused: {list(check_page(page))}")
-        for wrong in (page.replace("`twist` | x | base, device, model", "`twist` | x | base, model"), page.replace("| `store`", "| store")):
+        for wrong in (page.replace("`twist` | x | base, config, device, model", "`twist` | x | base, config, model"), page.replace("| `store`", "| store")):
             if len(list(check_page(wrong))) != 1:
                 failures.append(f"a wrong table gives {list(check_page(wrong))}")
         everything = {room: set(rooms) for room, rooms in ROOMS.items()}
