@@ -87,9 +87,9 @@ at::Tensor lowest_kept_of(const model::LanguageModel& policy, const at::Tensor& 
     std::fill_n(lowest, n, minus_infinity);
     return out;
   }
-  const std::int64_t rows_at_once = std::clamp<std::int64_t>((1 << 24) / v, 1, 256);  // bounds the memory
-  for (std::int64_t begin = 0; begin < n; begin += rows_at_once) {
-    const at::Tensor some = hidden.slice(0, begin, std::min(n, begin + rows_at_once));
+  const std::int64_t n_together = std::clamp<std::int64_t>((1 << 24) / v, 1, 256);  // bounds the memory
+  for (std::int64_t begin = 0; begin < n; begin += n_together) {
+    const at::Tensor some = hidden.slice(0, begin, std::min(n, begin + n_together));
     at::Tensor logits = at::empty({some.size(0), v}, hidden.options());
     policy.logits(some, 0, v, logits);
     (logits.scalar_type() == at::kDouble ? &fill<double> : &fill<float>)(logits, truncation, lowest + begin);
