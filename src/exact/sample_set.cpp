@@ -5,13 +5,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "set_facts.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -27,21 +27,9 @@ std::string how_before_seed(Way way) {
   return fmt::format("{} with seed ", name_of(way));
 }
 
-/// Samples under way, with what ties them to their problem filled in.
-store::ExactSamples empty_set(const Target& target, const SetOptions& options) {
-  store::ExactSamples out;
-  out.prompt.assign(target.prompt.begin(), target.prompt.end());
-  out.length = target.length;
-  out.tokens.shape = {0, out.length};
-  out.how = fmt::format("{}{}", how_before_seed(options.way), options.seed);
-  out.model_fingerprint = target.lm.fingerprint();
-  out.potential = target.identity;
-  return out;
-}
-
-bool is_same_target(const store::ExactSamples& a, const store::ExactSamples& b) {
-  return a.prompt == b.prompt && a.length == b.length && a.potential == b.potential &&
-         a.model_fingerprint == b.model_fingerprint;
+/// ExactSamples::how of a set that this run makes.
+std::string how_of(const SetOptions& options) {
+  return fmt::format("{}{}", how_before_seed(options.way), options.seed);
 }
 
 /// The first `count`: those that a run that asks for so many would have made.
@@ -56,13 +44,7 @@ void shorten(store::ExactSamples& s, std::int64_t count) {
 
 /// The seed that a set was made with, if it was made that way.
 std::optional<std::uint64_t> seed_of(const store::ExactSamples& samples, Way way) {
-  const std::string before = how_before_seed(way);
-  std::uint64_t seed = 0;
-  if (!samples.how.starts_with(before)) return std::nullopt;
-  const char *const begin = samples.how.data() + before.size(), *const end =
-                                                                    samples.how.data() + samples.how.size();
-  const auto [last, failure] = std::from_chars(begin, end, seed);
-  return failure == std::errc{} && last == end ? std::optional(seed) : std::nullopt;
+  return seed_after(how_before_seed(way), samples);
 }
 
 /// What the file has for this run: all it needs, the beginning of it, or an empty set to be made anew.
@@ -272,7 +254,7 @@ std::filesystem::path partial_file(const std::filesystem::path& file) {
 }
 
 SampleSet find(const Target& target, const SetOptions& options, const comm::Communicator& world) {
-  const store::ExactSamples wanted = empty_set(target, options);
+  const store::ExactSamples wanted = empty_set(target, how_of(options));
   SampleSet set{.samples = wanted};
   // Root looks for a set that is there already; whether it fits is everybody's to know.
   if (world.rank() == 0) {

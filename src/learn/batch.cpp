@@ -81,6 +81,13 @@ class WholePopulation {
   std::vector<std::int64_t> tokens_;
 };
 
+/// (k, T, D) as k times (T, D).
+std::vector<at::Tensor> sequences_of(const at::Tensor& hidden) {
+  std::vector<at::Tensor> out;
+  for (std::int64_t i = 0; i < hidden.size(0); ++i) out.push_back(hidden.select(0, i));
+  return out;
+}
+
 }  // namespace
 
 BatchMeans means_of(const Batch& batch, const comm::Communicator& world) {
@@ -159,7 +166,7 @@ Batch BatchSource::sweep(const Request& request, std::int64_t number, const twis
               .hidden = {},
               .log_z = sweep.log_z};
   batch.samples.cache.reset();
-  for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(sweep.hidden.select(0, i));
+  batch.hidden = sequences_of(sweep.hidden);
   batch.revision = problem_.lm.revision();
   if (request.source == Source::proposal) {
     if (request.needs_log_q) batch.log_q = batch.samples.log_q;
@@ -208,8 +215,7 @@ Batch BatchSource::population(const Request& request, std::int64_t number, const
     batch.weight.push_back(particle.log_w == log_zero ? 0 : std::exp(particle.log_w - sweep.log_weight_sum));
   }
   if (n == 0) return batch;
-  const at::Tensor hidden = smc::hidden_states(problem_, length_, batch.samples.tokens);
-  for (std::int64_t i = 0; i < n; ++i) batch.hidden.push_back(hidden.select(0, i));
+  batch.hidden = sequences_of(smc::hidden_states(problem_, length_, batch.samples.tokens));
   return batch;
 }
 
@@ -235,8 +241,7 @@ Batch BatchSource::expand(const Request& request, const twist::Trainable& twist,
   for (const double log_w : batch.samples.log_w)
     batch.weight.push_back(std::exp(log_w - sweep.log_weight_sum));
   batch.samples.cache.reset();
-  const at::Tensor hidden = smc::hidden_states(problem_, length_, batch.samples.tokens);
-  for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(hidden.select(0, i));
+  batch.hidden = sequences_of(smc::hidden_states(problem_, length_, batch.samples.tokens));
   if (request.needs_log_q) batch.log_q = batch.samples.log_q;
   if (request.needs_value) add_values(batch, twist);
   return batch;
@@ -285,8 +290,7 @@ Batch BatchSource::reroll(const Request& request, std::uint64_t seed) const {
   }
   if (tokens.empty()) return batch;
   batch.log_phi = problem_.potential.log_phi({problem_.prompt, tokens, length_});
-  const at::Tensor hidden = smc::hidden_states(problem_, length_, tokens);
-  for (std::int64_t i = 0; i < batch.samples.size(); ++i) batch.hidden.push_back(hidden.select(0, i));
+  batch.hidden = sequences_of(smc::hidden_states(problem_, length_, tokens));
   return batch;
 }
 

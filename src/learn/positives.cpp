@@ -56,6 +56,13 @@ std::vector<Request> PositiveSamples::own_requests() const {
   return {{source, options_.positive_batch}};
 }
 
+std::vector<Request> PositiveSamples::requests() const {
+  std::vector<Request> out;
+  if (has_weighted()) out.push_back({Source::proposal, options_.batch});
+  for (const Request& request : own_requests()) out.push_back(request);
+  return out;
+}
+
 PositiveWeights PositiveSamples::weigh(std::span<const Batch> batches, std::int64_t update,
                                        const comm::Communicator& world) const {
   PositiveWeights out;

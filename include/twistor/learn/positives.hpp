@@ -44,6 +44,8 @@ class PositiveSamples {
   }
   /// For positives that are not samples of q: exact ones, or a population. None or one.
   [[nodiscard]] std::vector<Request> own_requests() const;
+  /// For all positives: samples of q if has_weighted(), then own_requests().
+  [[nodiscard]] std::vector<Request> requests() const;
 
   /// `batches` of an objective that asks for own_requests(), and for samples of q if has_weighted().
   /// `update`: updates done before. Where no sample of q has phi > 0, exact ones carry the whole weight.

@@ -18,9 +18,7 @@ class Dpg final : public Objective {
   std::string_view name() const override { return "dpg"; }
 
   std::vector<Request> wants() const override {
-    std::vector<Request> out;
-    if (positives_.has_weighted()) out.push_back({Source::proposal, options_.batch});
-    for (const Request& request : positives_.own_requests()) out.push_back(request);
+    std::vector<Request> out = positives_.requests();
     for (Request& request : out) request.needs_log_q = true;
     return out;
   }

@@ -16,11 +16,7 @@ class Ratio final : public Objective {
 
   std::string_view name() const override { return "ratio"; }
 
-  std::vector<Request> wants() const override {
-    std::vector<Request> out = positives_.own_requests();
-    if (positives_.has_weighted()) out.insert(out.begin(), {Source::proposal, options_.batch});
-    return out;
-  }
+  std::vector<Request> wants() const override { return positives_.requests(); }
 
   std::int64_t inner_epochs() const override { return options_.inner_epochs_or(1); }
   bool may_resample() const override { return false; }

@@ -20,9 +20,7 @@ class Sixo final : public Objective {
 
   /// Positives of q, exact ones, and as many negatives of p0 as there are samples of q or of sigma.
   std::vector<Request> wants() const override {
-    std::vector<Request> out;
-    if (positives_.has_weighted()) out.push_back({Source::proposal, options_.batch});
-    for (const Request& request : positives_.own_requests()) out.push_back(request);
+    std::vector<Request> out = positives_.requests();
     out.push_back({Source::base, options_.batch});
     return out;
   }
