@@ -5,7 +5,7 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include "twistor/app/signals.hpp"
+#include "twistor/app/session.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::app {

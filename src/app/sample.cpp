@@ -44,16 +44,13 @@ LoadedTwist load_twist(Session& session) {
     return {std::move(none), key};
   }
   const auto file = twist_file(session);
-  std::int64_t is_there = 0;
-  if (session.is_root())
-    is_there = std::filesystem::exists(file) || std::filesystem::exists(previous_generation(file));
-  comm::broadcast(std::span(&is_there, 1), 0, session.world());
-  if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && is_there == 0) {
+  const bool is_there = is_on_disk(session, file);
+  if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && !is_there) {
     if (session.is_root())
       log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
     return {std::move(none), work_key(session, "none", {}, {})};
   }
-  TWISTOR_CHECK(is_there != 0, ErrorKind::no_input, "loading the twist for `sample`",
+  TWISTOR_CHECK(is_there, ErrorKind::no_input, "loading the twist for `sample`",
                 fmt::format("there is no checkpoint {}", file.string()),
                 "train first, name a checkpoint with evaluate.checkpoint, or set smc.proposal = base to draw "
                 "without a twist");

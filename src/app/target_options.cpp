@@ -13,10 +13,7 @@ potential::TargetContext target_context(const Config& config, const model::Langu
   context.lm = lm;
   context.tokenizer = tokenizer;
   context.read_arrays = [](const std::filesystem::path& file, std::span<const std::string> names) {
-    std::vector<model::FloatArray> arrays;
-    for (store::Array<float>& array : store::read_foreign_arrays(file, names))
-      arrays.push_back({std::move(array.shape), std::move(array.values)});
-    return arrays;
+    return store::read_foreign_arrays(file, names);
   };
   return context;
 }
