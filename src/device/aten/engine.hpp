@@ -6,9 +6,11 @@
 
 namespace twistor::device {
 
+class IdleBlocks;
+
 class AtenEngine : public Engine {
  public:
-  explicit AtenEngine(at::Device device) : device_(device) {}
+  explicit AtenEngine(at::Device device);
 
   [[nodiscard]] std::string description() const override { return "aten on " + device_.str(); }
   [[nodiscard]] at::Device device() const override { return device_; }
@@ -39,6 +41,7 @@ class AtenEngine : public Engine {
   [[nodiscard]] at::Tensor unit_rms(const at::Tensor& x) const override;
   [[nodiscard]] std::unique_ptr<AttentionPass> begin_attention(const AttentionShape& shape,
                                                                const KvRows& rows) const override;
+  [[nodiscard]] std::unique_ptr<TextPass> begin_texts(std::span<const std::int64_t> begins) const override;
   [[nodiscard]] bool is_finite(const at::Tensor& x) const override;
 
   [[nodiscard]] at::Tensor product_at_b(const at::Tensor& a, const at::Tensor& b) const override;
@@ -52,6 +55,7 @@ class AtenEngine : public Engine {
                      bool accumulate) const;
 
   at::Device device_;
+  std::shared_ptr<IdleBlocks> idle_;
 };
 
 }  // namespace twistor::device

@@ -8,6 +8,7 @@
 
 #include "attention.hpp"
 #include "kv_store.hpp"
+#include "texts.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/engine.hpp"
 #include "twistor/device/isa.hpp"
@@ -141,6 +142,9 @@ class CpuEngine final : public Engine {
                                                  const KvRows& rows) const override {
     return begin_cpu_attention(shape, rows);
   }
+  std::unique_ptr<TextPass> begin_texts(std::span<const std::int64_t> begins) const override {
+    return begin_cpu_texts(begins);
+  }
 
   bool is_finite(const at::Tensor& x) const override {
     const float* const values = x.const_data_ptr<float>();
@@ -195,6 +199,10 @@ class CpuEngine final : public Engine {
         return rows::gelu_erf(x, n);
       case ActivationKind::silu:
         return rows::silu(x, n);
+      case ActivationKind::relu:
+        return rows::relu(x, n);
+      case ActivationKind::tanh:
+        return rows::tanh(x, n);
     }
   }
 };
