@@ -52,6 +52,7 @@ const std::vector<Description>& descriptions() {
       {"score", "MODEL (--text S | --ids I,J,...) [OPTIONS]",
        "print the log-probability of every token as JSON"},
       {"compare", "RUN... [OPTIONS]", "put finished runs into one table, means over seeds"},
+      {"report", "RUN...", "make report.html of finished runs anew, one in each folder"},
       {"info", "PATH", "describe a model, a run's folder or any file of a run"},
   };
   return table;
@@ -259,7 +260,7 @@ CommandLine read_command_line(std::span<const std::string> words) {
 
   const Arguments arguments = split_arguments(words.subspan(1), *command);
   if (arguments.is_help) return {help_of(*command), {}};
-  const bool takes_many = command->name == "compare";
+  const bool takes_many = command->name == "compare" || command->name == "report";
   TWISTOR_CHECK(
       takes_many ? !arguments.files.empty() : arguments.files.size() == 1, ErrorKind::usage, reading,
       fmt::format("{} takes {}, got {}{}", command->name, takes_many ? "folders of runs" : "one file",

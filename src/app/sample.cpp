@@ -16,6 +16,7 @@
 #include "twistor/config/paths.hpp"
 #include "twistor/exact/sample_set.hpp"
 #include "twistor/learn/checkpoint.hpp"
+#include "twistor/report/html_report.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/sample_file.hpp"
 #include "twistor/report/sample_table.hpp"
@@ -124,10 +125,7 @@ int sample(const Invocation& invocation) {
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   say_cost(session, work_of_sampling(session.config()));
   const estimate::Draws draws = draw(session, *loaded.twist, unfinished);
-  TWISTOR_CHECK(draws.n_dead() < draws.n_done(), ErrorKind::data, "drawing sequences",
-                fmt::format("phi was 0 for every particle of {} populations", draws.n_done()),
-                "train the twist longer, raise smc.particles, set a target.log_floor, or ask score-text "
-                "whether the potential sees what you mean");
+  estimate::require_some(draws);
   const exact::BaseDraws base =
       exact::draw_base(session.exact_target(), std::min(session.config().sample.count, most_base_samples),
                        session.config().run.seed, session.world());
@@ -139,6 +137,7 @@ int sample(const Invocation& invocation) {
       report::sample_rows(draws.sequences, texts, session.config().sample.from);
   write(session, rows);
   unfinished.remove();
+  if (std::filesystem::exists(session.output("summary.json"))) report::write_html_report(session.output(""));
   print_summary(session, draws, rows, base);
   for (const std::string& warning : report::sample_warnings(
            draws, session.config().sample.particles_of(session.config().smc.sweep.particles)))

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "twistor/app/commands.hpp"
-#include "twistor/app/target_options.hpp"
+#include "twistor/app/session.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/format/quote.hpp"

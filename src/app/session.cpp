@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/threads.hpp"
@@ -20,6 +19,7 @@
 #include "twistor/model/load.hpp"
 #include "twistor/model/masked_tokens.hpp"
 #include "twistor/smc/memory.hpp"
+#include "twistor/store/foreign_arrays.hpp"
 #include "twistor/store/run_folder.hpp"
 #include "twistor/text/decode.hpp"
 #include "twistor/twist/registry.hpp"
@@ -237,6 +237,18 @@ report::ProgressOptions Session::progress() const {
   report::ProgressOptions options;
   options.enabled = is_root() && config_.run.progress;
   return options;
+}
+
+potential::TargetContext target_context(const Config& config, const model::LanguageModel* lm,
+                                        const text::Tokenizer* tokenizer) {
+  potential::TargetContext context;
+  context.has_special_tokens = config.prompt.special_tokens != text::FrontTokens::none;
+  context.lm = lm;
+  context.tokenizer = tokenizer;
+  context.read_arrays = [](const std::filesystem::path& file, std::span<const std::string> names) {
+    return store::read_foreign_arrays(file, names);
+  };
+  return context;
 }
 
 exact::Split split(const store::ExactSamples& samples, const Config& config) {

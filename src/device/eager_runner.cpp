@@ -64,7 +64,7 @@ PassBuffers make_buffers(const Engine& engine, const PassSizes& s, std::int64_t 
           rows(s.heads),
           rows(s.inner),
           is_gated ? rows(s.active) : at::Tensor(),
-          s.has_branch_norm ? rows(s.width) : at::Tensor(),
+          s.has_branch ? rows(s.width) : at::Tensor(),
           rows(s.width)};
 }
 

@@ -21,7 +21,7 @@ device::PassSizes sizes_of(const DecoderTraits& t, const LayerWeights& layer) {
           t.n_heads * t.head_size,
           layer.up.weight.n(),
           t.feed_forward,
-          layer.attention_post_norm.is_defined()};
+          layer.attention_post_norm.is_defined() || layer.mlp_post_norm.is_defined() || t.branch_scale != 1};
 }
 
 class Decoder final : public LanguageModel {
@@ -33,13 +33,9 @@ class Decoder final : public LanguageModel {
         is_headless_(source.is_headless),
         engine_(options.used_engine()),
         weights_(std::move(source), options),
-        attention_{traits_.n_heads,
-                   traits_.n_kv_heads,
-                   traits_.head_size,
-                   traits_.position != PositionKind::learned,
-                   traits_.position == PositionKind::rotary_interleaved,
-                   traits_.rotary,
-                   static_cast<float>(traits_.attention_cap)},
+        attention_{traits_.n_heads,   traits_.n_kv_heads,
+                   traits_.head_size, traits_.position == PositionKind::rotary_interleaved,
+                   traits_.rotaries,  static_cast<float>(traits_.attention_cap)},
         runner_(engine_->make_pass_runner(attention_, sizes_of(traits_, weights_.layers[0]))) {
     if (options.precision == device::Precision::bfloat16) fingerprint_ += ":bfloat16";
   }
@@ -126,24 +122,38 @@ class Decoder final : public LanguageModel {
   }
 
   void run_layer(const LayerWeights& layer, device::DecoderPass& pass, device::PassBuffers& work) const {
-    engine_->normalise(layer.attention_norm, work.x, work.normal);
-    engine_->project(work.normal, layer.qkv, work.qkv);
+    engine_->project(read_by(layer.attention_norm, work), layer.qkv, work.qkv);
+    normalise_heads(layer, work.qkv);
     if (traits_.is_parallel) engine_->normalise(layer.mlp_norm, work.x, work.normal);
     pass.attend(layer.attention, work.qkv, work.heads);
     add_to_stream(work.heads, layer.out, layer.attention_post_norm, work);
-    if (!traits_.is_parallel) engine_->normalise(layer.mlp_norm, work.x, work.normal);
-    engine_->project(work.normal, layer.up, work.inner);
+    engine_->project(traits_.is_parallel ? work.normal : read_by(layer.mlp_norm, work), layer.up, work.inner);
     engine_->activate(traits_.activation, traits_.is_gated, work.inner, work.active);
     add_to_stream(work.active, layer.down, layer.mlp_post_norm, work);
   }
 
-  /// x += y W^T, normalised where the layer has a norm behind the product.
+  /// What a branch reads: the stream, normalised where there is a norm before the branch.
+  const at::Tensor& read_by(const device::Norm& norm, device::PassBuffers& work) const {
+    if (!norm.is_defined()) return work.x;
+    engine_->normalise(norm, work.x, work.normal);
+    return work.normal;
+  }
+
+  void normalise_heads(const LayerWeights& layer, at::Tensor& qkv) const {
+    if (!layer.q_norm.is_defined()) return;
+    const std::int64_t q = traits_.n_heads * traits_.head_size, kv = traits_.n_kv_heads * traits_.head_size;
+    engine_->normalise_runs(layer.q_norm, qkv, 0, q);
+    engine_->normalise_runs(layer.k_norm, qkv, q, q + kv);
+  }
+
+  /// x += scale y W^T, normalised where the layer has a norm behind the product.
   void add_to_stream(const at::Tensor& y, const device::Linear& w, const device::Norm& post_norm,
                      device::PassBuffers& work) const {
-    if (!post_norm.is_defined()) return engine_->project(y, w, work.x, true);
+    const auto scale = static_cast<float>(traits_.branch_scale);
+    if (!post_norm.is_defined() && scale == 1) return engine_->project(y, w, work.x, true);
     engine_->project(y, w, work.branch);
-    engine_->normalise(post_norm, work.branch, work.branch);
-    engine_->add(work.x, work.branch);
+    if (post_norm.is_defined()) engine_->normalise(post_norm, work.branch, work.branch);
+    engine_->add(work.x, work.branch, scale);
   }
 
   DecoderTraits traits_;

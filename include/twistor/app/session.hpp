@@ -21,6 +21,7 @@
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/potential.hpp"
+#include "twistor/potential/registry.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/smc/conditional.hpp"
 #include "twistor/smc/policy.hpp"
@@ -152,6 +153,10 @@ inline constexpr int exit_work_left = 75;
 struct Stopped {
   int signal = 0;
 };
+
+/// What the potential of a configuration may look at, readers of files included. Either may be null.
+[[nodiscard]] potential::TargetContext target_context(const Config& config, const model::LanguageModel* lm,
+                                                      const text::Tokenizer* tokenizer);
 
 /// exact::split() as train.positives asks for it. `samples` must outlive both parts.
 [[nodiscard]] exact::Split split(const store::ExactSamples& samples, const Config& config);

@@ -110,6 +110,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
   virtual void look_up(const Table& table, std::span<const std::int64_t> rows, at::Tensor& out,
                        bool accumulate) const = 0;
   virtual void normalise(const Norm& norm, const at::Tensor& x, at::Tensor& out) const = 0;
+  /// The columns [begin, end) of x by an rms_norm, in place: each run of as many as the norm has weights by
+  /// itself.
+  virtual void normalise_runs(const Norm& norm, at::Tensor& x, std::int64_t begin,
+                              std::int64_t end) const = 0;
   /// y = x W^T + b, or y += x W^T + b, in place.
   virtual void project(const at::Tensor& x, const Linear& w, at::Tensor& y,
                        bool accumulate = false) const = 0;
@@ -121,8 +125,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   virtual void activate(ActivationKind kind, bool is_gated, at::Tensor& x, at::Tensor& out) const = 0;
   /// The first `width` columns of x become cap tanh(x / cap), in place.
   virtual void soft_cap(at::Tensor& x, std::int64_t width, float cap) const = 0;
-  /// x += y, in place.
-  virtual void add(at::Tensor& x, const at::Tensor& y) const = 0;
+  /// x += scale y, in place.
+  virtual void add(at::Tensor& x, const at::Tensor& y, float scale) const = 0;
   /// Each row over its root mean square; rows of zeros stay.
   [[nodiscard]] virtual at::Tensor unit_rms(const at::Tensor& x) const = 0;
   [[nodiscard]] virtual std::unique_ptr<AttentionPass> begin_attention(const AttentionShape& shape,

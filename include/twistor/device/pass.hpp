@@ -28,19 +28,21 @@ struct AttentionShape {
   std::int64_t n_heads = 0;
   std::int64_t n_kv_heads = 0;  ///< fewer than n_heads: grouped heads
   std::int64_t head_size = 0;
-  bool is_rotary = false;
-  bool is_interleaved = false;  ///< pairs are (2i, 2i + 1), else (i, i + pairs)
-  Rotary rotary;
-  float cap = 0;  ///< scaled scores x become cap tanh(x / cap); 0: they stay
+  bool is_interleaved = false;   ///< pairs are (2i, 2i + 1), else (i, i + pairs)
+  std::vector<Rotary> rotaries;  ///< of which each layer names one
+  float cap = 0;                 ///< scaled scores x become cap tanh(x / cap); 0: they stay
 
   [[nodiscard]] std::int64_t qkv_width() const { return (n_heads + 2 * n_kv_heads) * head_size; }
 };
+
+inline constexpr std::int64_t no_rotary = -1;
 
 /// What they differ in.
 struct LayerAttention {
   std::int64_t layer = 0;
   float scale = 1;
-  std::int64_t window = 0;  ///< positions seen back from the query, itself included; 0: all
+  std::int64_t window = 0;          ///< positions seen back from the query, itself included; 0: all
+  std::int64_t rotary = no_rotary;  ///< which of the rotary positions turns queries and keys
 };
 
 /// Attention of new tokens over the cache, layer by layer.
@@ -56,9 +58,9 @@ class AttentionPass {
 struct PassSizes {
   std::int64_t width = 0;  ///< D
   std::int64_t qkv = 0, heads = 0;
-  std::int64_t inner = 0;        ///< of the product before the activation: twice `active` where gated
-  std::int64_t active = 0;       ///< after it
-  bool has_branch_norm = false;  ///< what is added to the stream is normalised before
+  std::int64_t inner = 0;   ///< of the product before the activation: twice `active` where gated
+  std::int64_t active = 0;  ///< after it
+  bool has_branch = false;  ///< what is added to the stream is changed before
 };
 
 /// Buffers of one pass, (rows, ...) each; an operation may put another tensor in a buffer's place.

@@ -97,8 +97,23 @@ class KernelEngine final : public AtenEngine {
                      .bias = cuda::optional<float>(norm.bias),
                      .eps = norm.eps,
                      .n = x.size(0),
+                     .stride = x.size(1),
                      .d = static_cast<int>(x.size(1)),
                      .out = cuda::output(out)});
+    cuda::check(launchers_);
+  }
+
+  void normalise_runs(const Norm& norm, at::Tensor& x, std::int64_t begin, std::int64_t end) const override {
+    const std::int64_t d = norm.weight.size(0);
+    float* const first = x.mutable_data_ptr<float>() + begin;
+    launchers_.norm({.x = first,
+                     .weight = norm.weight.const_data_ptr<float>(),
+                     .eps = norm.eps,
+                     .n = x.size(0),
+                     .stride = x.size(1),
+                     .runs = static_cast<int>((end - begin) / d),
+                     .d = static_cast<int>(d),
+                     .out = {first, false}});
     cuda::check(launchers_);
   }
 
@@ -114,8 +129,8 @@ class KernelEngine final : public AtenEngine {
     cuda::check(launchers_);
   }
 
-  void add(at::Tensor& x, const at::Tensor& y) const override {
-    launchers_.add({x.mutable_data_ptr<float>(), y.const_data_ptr<float>(), x.numel()});
+  void add(at::Tensor& x, const at::Tensor& y, float scale) const override {
+    launchers_.add({x.mutable_data_ptr<float>(), y.const_data_ptr<float>(), scale, x.numel()});
     cuda::check(launchers_);
   }
 

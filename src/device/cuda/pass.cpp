@@ -39,11 +39,7 @@ class PassInputs {
  public:
   PassInputs(const AttentionShape& shape, std::int64_t n_sequences, std::int64_t n_tokens,
              std::int64_t blocks_each, at::Device device)
-      : shape_(shape),
-        n_sequences_(n_sequences),
-        n_tokens_(n_tokens),
-        blocks_each_(blocks_each),
-        pairs_(shape.is_rotary ? static_cast<std::int64_t>(shape.rotary.frequencies.size()) : 0) {
+      : shape_(shape), n_sequences_(n_sequences), n_tokens_(n_tokens), blocks_each_(blocks_each) {
     const auto reserve = [&](std::int64_t bytes) {
       const std::size_t at = host_.size();
       host_.resize(at + static_cast<std::size_t>((bytes + 15) / 16 * 16));
@@ -52,8 +48,11 @@ class PassInputs {
     tokens_ = reserve(8 * rows());
     slots_ = reserve(8 * rows());
     table_ = reserve(4 * n_sequences * blocks_each);
-    cosine_ = reserve(4 * n_tokens * pairs_);
-    sine_ = reserve(4 * n_tokens * pairs_);
+    for (const Rotary& rotary : shape.rotaries) {
+      const auto pairs = static_cast<std::int64_t>(rotary.frequencies.size());
+      const std::size_t cosine = reserve(4 * n_tokens * pairs);
+      angles_.push_back({pairs, cosine, reserve(4 * n_tokens * pairs)});
+    }
     position_ = reserve(4);
     device_ = at::empty({static_cast<std::int64_t>(host_.size())},
                         at::TensorOptions().dtype(at::kByte).device(device));
@@ -76,12 +75,13 @@ class PassInputs {
           token[i * n_tokens_ + j] = tokens[static_cast<std::size_t>(from * n_tokens_ + j)];
       }
     }
-    if (pairs_ > 0) {
-      std::vector<std::int64_t> positions;
-      for (std::int64_t j = 0; j < n_tokens_; ++j) positions.push_back(pass.position + j);
-      const rows::RotaryRows angles(shape_.rotary.frequencies, shape_.rotary.magnitude, positions);
-      std::ranges::copy(angles.cosine, host<float>(cosine_));
-      std::ranges::copy(angles.sine, host<float>(sine_));
+    std::vector<std::int64_t> positions;
+    for (std::int64_t j = 0; j < n_tokens_; ++j) positions.push_back(pass.position + j);
+    for (std::size_t i = 0; i < angles_.size(); ++i) {
+      const Rotary& rotary = shape_.rotaries[i];
+      const rows::RotaryRows turns(rotary.frequencies, rotary.magnitude, positions);
+      std::ranges::copy(turns.cosine, host<float>(angles_[i].cosine));
+      std::ranges::copy(turns.sine, host<float>(angles_[i].sine));
     }
     *host<std::int32_t>(position_) = static_cast<std::int32_t>(pass.position);
     count_up(static_cast<std::int64_t>(host_.size()));
@@ -91,15 +91,27 @@ class PassInputs {
   [[nodiscard]] std::int64_t rows() const { return n_sequences_ * n_tokens_; }
   [[nodiscard]] std::int64_t n_tokens() const { return n_tokens_; }
   [[nodiscard]] std::int64_t blocks_each() const { return blocks_each_; }
-  [[nodiscard]] std::int64_t pairs() const { return pairs_; }
   [[nodiscard]] const std::int64_t* tokens() const { return device<std::int64_t>(tokens_); }
   [[nodiscard]] const std::int64_t* slots() const { return device<std::int64_t>(slots_); }
   [[nodiscard]] const std::int32_t* table() const { return device<std::int32_t>(table_); }
-  [[nodiscard]] const float* cosine() const { return pairs_ > 0 ? device<float>(cosine_) : nullptr; }
-  [[nodiscard]] const float* sine() const { return pairs_ > 0 ? device<float>(sine_) : nullptr; }
+  struct Turns {
+    std::int64_t pairs = 0;
+    const float *cosine = nullptr, *sine = nullptr;  ///< (n_tokens, pairs)
+  };
+  /// None where the layer has no rotary positions.
+  [[nodiscard]] Turns turns(const LayerAttention& layer) const {
+    if (layer.rotary == no_rotary) return {};
+    const Angles& a = angles_[static_cast<std::size_t>(layer.rotary)];
+    return {a.pairs, device<float>(a.cosine), device<float>(a.sine)};
+  }
   [[nodiscard]] const std::int32_t* position() const { return device<std::int32_t>(position_); }
 
  private:
+  struct Angles {
+    std::int64_t pairs = 0;
+    std::size_t cosine = 0, sine = 0;
+  };
+
   template <class T>
   T* host(std::size_t at) {
     return reinterpret_cast<T*>(host_.data() + at);
@@ -110,8 +122,9 @@ class PassInputs {
   }
 
   AttentionShape shape_;
-  std::int64_t n_sequences_, n_tokens_, blocks_each_, pairs_;
-  std::size_t tokens_ = 0, slots_ = 0, table_ = 0, cosine_ = 0, sine_ = 0, position_ = 0;
+  std::int64_t n_sequences_, n_tokens_, blocks_each_;
+  std::size_t tokens_ = 0, slots_ = 0, table_ = 0, position_ = 0;
+  std::vector<Angles> angles_;  // of each of the shape's rotary positions
   std::vector<std::byte> host_;
   at::Tensor device_;
 };
@@ -133,15 +146,16 @@ void attend_by_kernel(const KernelContext& context, const KvRows& rows, const Pa
   const AttentionShape& shape = context.shape;
   const auto& kv = static_cast<const AtenKvStore&>(*rows.store);
   at::Tensor keys = kv.keys(layer.layer), values = kv.values(layer.layer);
+  const PassInputs::Turns turns = inputs.turns(layer);
   context.launchers.store({.qkv = qkv.mutable_data_ptr<float>(),
                            .n = inputs.rows(),
                            .n_heads = static_cast<int>(shape.n_heads),
                            .n_kv_heads = static_cast<int>(shape.n_kv_heads),
                            .head_size = static_cast<int>(shape.head_size),
                            .slots = inputs.slots(),
-                           .cosine = inputs.cosine(),
-                           .sine = inputs.sine(),
-                           .pairs = static_cast<int>(inputs.pairs()),
+                           .cosine = turns.cosine,
+                           .sine = turns.sine,
+                           .pairs = static_cast<int>(turns.pairs),
                            .n_tokens = static_cast<int>(inputs.n_tokens()),
                            .is_interleaved = shape.is_interleaved,
                            .keys = output(keys),

@@ -141,7 +141,7 @@ TEST_F(SinkFiles, TheTableShowsEvaluationsSideBySide) {
   EXPECT_THAT(text, HasSubstr(", from 2 runs of 8 particles\n"));
   EXPECT_LT(text.find("SMC lower bound"), text.find("SIS lower bound")) << "by rows, not by names";
   EXPECT_THAT(text, HasSubstr("5.0 of 8"));
-  EXPECT_THAT(text, HasSubstr("2 rank(s), 10.0 s in all. Files: runs/x/\n"));
+  EXPECT_THAT(text, HasSubstr("2 rank(s), 10.0 s in all. Files: runs/x/; report.html is to look at\n"));
   EXPECT_EQ(text.find("symmetrised"), std::string::npos);
 }
 
