@@ -36,11 +36,11 @@ learning_rate() {
   esac
 }
 
-# Where twists see observations: how many share the 100 samples of an update. ctl wants several samples of each, and so do fudge, half of
-# whose samples are rerolled, and ppo, whose advantages are normalised.
+# Where twists see observations: how many share the 100 samples of an update. ctl wants several samples of each, and so does fudge, half of
+# whose samples are rerolled.
 observations() {
   case $table:$1 in
-    infill-15-10:ctl | infill-*:ppo) echo 25 ;;
+    infill-15-10:ctl) echo 25 ;;
     infill-2-1:ctl) echo 10 ;;
     infill-*:fudge) echo 50 ;;
     infill-*) echo 100 ;;

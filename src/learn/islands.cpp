@@ -86,9 +86,18 @@ void Islands::rescore(const twist::Trainable& twist) {
   }
 }
 
-void Islands::ask(Island& island, const Objective& objective, const twist::Trainable& twist,
-                  std::int64_t update) {
-  island.terms = objective.terms(island.batches, {island.given->problem(), twist, update}, self_);
+std::vector<FixedPointSum> Islands::sums_of_all(const Objective& objective, const twist::Trainable& twist,
+                                                std::int64_t update) const {
+  std::vector<FixedPointSum> sums(static_cast<std::size_t>(objective.n_sums()));
+  if (sums.empty()) return sums;
+  for (const Island& island : mine_)
+    objective.add_sums(island.batches, {island.given->problem(), twist, update}, sums);
+  comm::all_reduce(std::span(sums), world_);
+  return sums;
+}
+
+void Islands::ask(Island& island, const Objective& objective, const Current& current) const {
+  island.terms = objective.terms(island.batches, current, self_);
   if (island.terms.skipped.empty()) return;
   for (auto* const parts : {&island.terms.on_score, &island.terms.on_log_q, &island.terms.on_value})
     parts->assign(island.batches.size(), {});

@@ -53,8 +53,9 @@ class Islands {
   template <class Complete>
   [[nodiscard]] Summary terms(const Objective& objective, const twist::Trainable& twist, std::int64_t update,
                               const Complete& complete) {
+    const std::vector<FixedPointSum> sums = sums_of_all(objective, twist, update);
     for (Island& island : mine_) {
-      ask(island, objective, twist, update);
+      ask(island, objective, {island.given->problem(), twist, update, sums});
       complete(island.terms, island.batches);
     }
     return summarise();
@@ -64,7 +65,10 @@ class Islands {
   [[nodiscard]] std::span<const Island> of_shard(std::int64_t s) const;
 
  private:
-  void ask(Island& island, const Objective& objective, const twist::Trainable& twist, std::int64_t update);
+  [[nodiscard]] std::vector<FixedPointSum> sums_of_all(const Objective& objective,
+                                                       const twist::Trainable& twist,
+                                                       std::int64_t update) const;
+  void ask(Island& island, const Objective& objective, const Current& current) const;
   [[nodiscard]] Summary summarise();
   [[nodiscard]] BatchSource source_of(const Island& island, const exact::Source& exact) const;
 

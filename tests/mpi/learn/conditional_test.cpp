@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "learn/islands.hpp"
 #include "support/error_of.hpp"
 #include "support/joint_task.hpp"
 #include "support/tiny_learning.hpp"
+#include "twistor/comm/collectives.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -91,9 +93,46 @@ TEST_P(Conditionals, GoOnFromASavedStateAsIfNothingHadHappened) {
 
 constexpr Case cases[] = {{"ctl", 128, 128, 16, 1, 0.05}, {"dpg", 16, 64, 16, 4, 0.05},
                           {"rl", 32, 32, 16, 4, 0.05},    {"sixo", 64, 64, 16, 1, 0.08},
-                          {"fudge", 64, 16, 16, 4, 0.05}, {"ppo", 64, 16, 8, 4, 0.04}};
+                          {"fudge", 64, 16, 16, 4, 0.05}, {"ppo", 64, 16, 16, 4, 0.04}};
 INSTANTIATE_TEST_SUITE_P(All, Conditionals, testing::ValuesIn(cases),
                          [](const auto& test) { return std::string(test.param.name); });
+
+// One scale for all observations (Zhao et al. 2024 standardise over the batch); one sample of each will do.
+TEST(Ppo, StandardisesAdvantagesOverAllObservations) {
+  const test::JointTask task;
+  const comm::Communicator world = comm::Communicator::world();
+  constexpr std::int64_t m = 12, T = test::JointTask::T;
+  for (const std::int64_t n : {1, 4}) {
+    const ObjectiveOptions options{.batch = n * m, .positive_batch = m, .observations = m};
+    test::JointLearner learner(task, "ppo", options, world, options_of(1, 4));
+    const auto objective = make_objective("ppo", options.per_observation());
+    const Shards shards(4, world);
+    Islands islands(learner.conditional, T, shards, world);
+    UpdateTimes times;
+    islands.draw(*objective, *learner.twist, 3, times);
+    (void)islands.terms(*objective, *learner.twist, 0, [](Terms& terms, std::span<const Batch> batches) {
+      terms.on_value.resize(batches.size());
+      terms.on_log_q.resize(batches.size());
+    });
+    // Nothing has moved yet, so these are - advantage / (m n T).
+    FixedPointSum sums[3];
+    for (std::int64_t s = 0; s < shards.n_local; ++s)
+      for (const Island& island : islands.of_shard(s)) {
+        FixedPointSum of_island;
+        for (const double x : island.terms.on_log_q[0]) {
+          const double advantage = -x * static_cast<double>(m * n * T);
+          sums[0].add(advantage);
+          sums[1].add(advantage * advantage);
+          of_island.add(advantage);
+        }
+        sums[2].add(std::abs(of_island.value()));
+      }
+    comm::all_reduce(std::span(sums), world);
+    EXPECT_NEAR(sums[0].value(), 0, 1e-9);
+    EXPECT_NEAR(sums[1].value(), static_cast<double>(m * n * T), 1e-4);
+    EXPECT_GT(sums[2].value(), 1) << "no observation's own advantages need have mean 0";
+  }
+}
 
 TEST(Positives, OfConditionalSmcAreSamplesOfSigmaOnAverage) {
   if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "one rank is enough";
