@@ -28,7 +28,7 @@ constexpr int n_repeats = 9;
 // 200 MB in 24 arrays: an MLP head with Adam's moments.
 store::Checkpoint make_checkpoint() {
   store::Checkpoint c;
-  store::Array<float> array{{1043, 2000}, std::vector<float>(1043 * 2000)};
+  Array<float> array{{1043, 2000}, std::vector<float>(1043 * 2000)};
   Philox random(1, Stream::test, 0, 0);
   for (float& x : array.values) x = static_cast<float>(random.next_u32());
   for (const char* name :

@@ -10,11 +10,8 @@
 #include <sstream>
 
 #include "twistor/base/error.hpp"
-#include "twistor/base/names.hpp"
-#include "twistor/base/strings.hpp"
+#include "twistor/config/make_key.hpp"
 #include "twistor/config/paths.hpp"
-#include "twistor/device/packed_matrix.hpp"
-#include "twistor/report/compare.hpp"
 #include "twistor/store/version.hpp"
 
 namespace twistor::app {
@@ -26,45 +23,77 @@ struct Description {
   std::string_view name;
   std::string_view arguments;
   std::string_view summary;
-  bool is_configured;                       // takes a configuration
-  bool is_parallel;                         // runs on many ranks
   std::vector<std::string_view> keys = {};  // sections, or single keys, that it reads
+
+  [[nodiscard]] bool is_configured() const { return !keys.empty(); }
+  [[nodiscard]] bool is_parallel() const { return std::ranges::find(keys, "run") != keys.end(); }
 };
 
 const std::vector<Description>& descriptions() {
+  constexpr std::string_view configured = "CONFIG [--section.key=value ...]";
   static const std::vector<Description> table = {
       {"train",
-       "CONFIG [--section.key=value ...]",
+       configured,
        "learn a twist, with bounds of log Z before and after",
-       true,
-       true,
        {"model", "prompt", "target", "twist", "smc", "train", "evaluate", "exact", "run"}},
       {"evaluate",
-       "CONFIG [--section.key=value ...]",
+       configured,
        "bounds of log Z and KL divergences of a checkpoint, and of policies",
-       true,
-       true,
        {"model", "prompt", "target", "twist", "smc", "policy", "evaluate", "exact", "run"}},
       {"sample",
-       "CONFIG [--section.key=value ...]",
+       configured,
        "draw sequences of the target, with their weights",
-       true,
-       true,
        {"model", "prompt", "target", "twist", "smc", "policy", "evaluate.checkpoint", "sample", "run"}},
       {"score-text",
        "CONFIG (--text S ... | --file F) [--json]",
        "print what the potential says of texts",
-       true,
-       false,
        {"model", "prompt", "target"}},
-      {"tokenize", "MODEL --text S [--special]", "print the token ids of a text as a JSON array", false,
-       false},
+      {"tokenize", "MODEL --text S [--special]", "print the token ids of a text as a JSON array"},
       {"score", "MODEL (--text S | --ids I,J,...) [OPTIONS]",
-       "print the log-probability of every token as JSON", false, false},
-      {"compare", "RUN... [OPTIONS]", "put finished runs into one table, means over seeds", false, false},
-      {"info", "PATH", "describe a model, a run's folder or any file of a run", false, false},
+       "print the log-probability of every token as JSON"},
+      {"compare", "RUN... [OPTIONS]", "put finished runs into one table, means over seeds"},
+      {"report", "RUN...", "make report.html of finished runs anew, one in each folder"},
+      {"info", "PATH", "describe a model, a run's folder or any file of a run"},
   };
   return table;
+}
+
+/// What the command takes beside a configuration's keys; values go into `invocation`. An option given twice
+/// takes the last; of --text all are kept, for the commands that want more than one.
+std::vector<config::Field> own_options(std::string_view command, Invocation& invocation) {
+  std::vector<config::Field> fields;
+  const auto add = [&](const config::Key& about, const config::Value& value) {
+    fields.push_back({std::string(about.name), about, value});
+  };
+  using config::key, config::Choice;
+  if (command == "tokenize")
+    add(key("special", "with the special tokens that the model expects around a text"),
+        &invocation.is_special);
+  if (command == "score-text") {
+    add(key("file", "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\""),
+        &invocation.texts_file);
+    add(key("json", "print a JSON object for each text"), &invocation.is_json);
+  }
+  if (command == "score") {
+    add(key("ids", "token ids, in place of a text"), &invocation.ids);
+    add(key("dtype", "arithmetic of the model's matrix products"), Choice(invocation.dtype));
+    add(key("special-tokens", "those that the tokenizer puts in front of the text"),
+        Choice(invocation.special_tokens));
+    add(key("padded-tokens", "rows of the vocabulary that no token has"), Choice(invocation.padded_tokens));
+  }
+  if (command == "compare") {
+    add(key("by", "the one key that tells rows apart, train.objective for instance; else all that differ"),
+        &invocation.by);
+    add(key("format", "of the table"), Choice(invocation.format));
+    add(key("beside", "a CSV file of further columns: lines \"label,cell,...\", titles first"),
+        &invocation.beside);
+    add(key("output", "write the numbers to this HDF5 file too"), &invocation.output);
+  }
+  return fields;
+}
+
+bool takes_text(std::string_view command) {
+  return command == "tokenize" || command == "score" || command == "score-text";
 }
 
 const Description* find_description(std::string_view name) {
@@ -89,19 +118,17 @@ bool reads(const Description& command, const config::Field& field) {
       command.keys, [&](std::string_view name) { return name == field.key || name == field.section(); });
 }
 
-void add_option(po::options_description& options, std::string_view name, const char* value,
-                const std::string& meaning) {
-  options.add_options()(std::string(name).c_str(), po::value<std::string>()->value_name(value),
-                        meaning.c_str());
-}
-
-void add_field(po::options_description& options, const config::Field& field) {
+void add_field(po::options_description& options, const config::Field& field, bool is_flag_alone = false) {
   std::string meaning(field.about.meaning);
   const std::vector<std::string_view> choices = config::choices(field);
   if (choices.size() > 1) meaning += fmt::format(": {}", fmt::join(choices, ", "));
+  if (is_flag_alone && std::holds_alternative<bool*>(field.value)) {
+    options.add_options()(field.key.c_str(), meaning.c_str());
+    return;
+  }
   const std::string value = config::format_value(field);
   if (!value.empty()) meaning += fmt::format(" [{}]", value);
-  add_option(options, field.key, "arg", meaning);
+  options.add_options()(field.key.c_str(), po::value<std::string>(), meaning.c_str());
 }
 
 /// The options of the command, and keys of the configuration by sections: those that it reads, for --help, or
@@ -109,32 +136,14 @@ void add_field(po::options_description& options, const config::Field& field) {
 po::options_description make_options(const Description& command, bool with_all_keys, Config defaults = {}) {
   constexpr unsigned width = 110;
   po::options_description options(width), own("Options", width);
-  if (command.name == "tokenize" || command.name == "score") add_option(own, "text", "S", "the text");
-  if (command.name == "tokenize")
-    own.add_options()("special", "with the special tokens that the model expects around a text");
-  if (command.name == "score-text") {
-    add_option(own, "text", "S", "a text; may be given more than once");
-    add_option(own, "file", "F",
-               "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\"");
-    own.add_options()("json", "print a JSON object for each text");
-  }
-  if (command.name == "score") {
-    add_option(own, "ids", "I,J,...", "token ids, in place of a text");
-    add_option(own, "dtype", "D", join_alternatives(choices_of<device::Precision>()) + " [float32]");
-    add_option(own, "special-tokens", "A",
-               "those in front of the text: auto (what the tokenizer says) or none [auto]");
-    add_option(own, "padded-tokens", "A", "rows of the vocabulary that no token has: mask or keep [mask]");
-  }
-  if (command.name == "compare") {
-    add_option(own, "by", "KEY",
-               "the one key that tells rows apart, train.objective for instance [all that differ]");
-    add_option(own, "format", "F", join_alternatives(choices_of<report::CompareFormat>()) + " [text]");
-    add_option(own, "beside", "F.csv", "further columns: lines \"label,cell,...\", titles first");
-    add_option(own, "output", "F.h5", "write the numbers as HDF5 too");
-  }
+  Invocation scratch;
+  if (takes_text(command.name))
+    own.add_options()("text", po::value<std::string>(),
+                      command.name == "score-text" ? "a text; may be given more than once" : "the text");
+  for (const config::Field& field : own_options(command.name, scratch)) add_field(own, field, true);
   own.add_options()("help", "print this");
   options.add(own);
-  if (!command.is_configured) return options;
+  if (!command.is_configured()) return options;
   const config::Fields fields = fields_of(defaults);
   for (const std::string_view section : fields.sections()) {
     po::options_description group(fmt::format("[{}]", section), width);
@@ -148,7 +157,7 @@ po::options_description make_options(const Description& command, bool with_all_k
 std::string help_of(const Description& command) {
   std::ostringstream text;
   text << fmt::format("usage: twistor {} {}\n\n{}.\n", command.name, command.arguments, command.summary);
-  if (command.is_configured)
+  if (command.is_configured())
     text << "The keys that it reads; configs/reference.cfg explains them. Of two with one key the last "
             "counts.\n";
   text << make_options(command, false);
@@ -191,13 +200,13 @@ Arguments split_arguments(std::span<const std::string> words, const Description&
       } else if (option.string_key == "help") {
         arguments.is_help = true;
       } else {
-        const bool is_key = command.is_configured && option.string_key.find('.') != std::string::npos;
+        const bool is_key = command.is_configured() && option.string_key.find('.') != std::string::npos;
         TWISTOR_CHECK(!option.unregistered || is_key, ErrorKind::usage, reading,
                       fmt::format("unknown option --{}", option.string_key),
                       fmt::format("twistor {} --help lists the options", command.name));
         if (is_key) (void)fields_of(any).require(option.string_key, reading);
         arguments.settings.push_back(
-            {option.string_key, option.value.empty() ? std::string{} : option.value.front()});
+            {option.string_key, option.value.empty() ? std::string("true") : option.value.front()});
       }
     }
   } catch (const po::error& error) {
@@ -206,89 +215,37 @@ Arguments split_arguments(std::span<const std::string> words, const Description&
   return arguments;
 }
 
-/// One of the names that the value's enum has.
-template <class Enum>
-void set_choice(const config::Override& setting, Enum& value) {
-  const std::optional<Enum> found = find_name<Enum>(setting.value);
-  TWISTOR_CHECK(found.has_value(), ErrorKind::usage, reading,
-                fmt::format("--{}: expected {}, got '{}'", setting.key, join_alternatives(choices_of<Enum>()),
-                            setting.value));
-  value = *found;
-}
-
-void set_option(const config::Override& setting, Invocation& invocation) {
-  if (setting.key == "text") {
-    invocation.text = setting.value;
-  } else if (setting.key == "ids") {
-    Config scratch;  // ids are written as in a configuration
-    const std::string problem =
-        config::assign(*fields_of(scratch).find("prompt.ids"), setting.value, config::ValueSyntax::verbatim);
-    TWISTOR_CHECK(
-        problem.empty() && !scratch.prompt.ids.empty(), ErrorKind::usage, reading,
-        fmt::format("--ids: expected token ids separated by commas or blanks, got '{}'", setting.value));
-    invocation.ids = scratch.prompt.ids;
-  } else if (setting.key == "special") {
-    invocation.is_special = true;
-  } else if (setting.key == "special-tokens") {
-    set_choice(setting, invocation.special_tokens);
-  } else if (setting.key == "padded-tokens") {
-    set_choice(setting, invocation.padded_tokens);
-  } else {
-    set_choice(setting, invocation.dtype);
-  }
-}
-
-bool is_config_key(const config::Override& setting) {
-  return setting.key.find('.') != std::string::npos;
-}
-
-// The configuration, and the options of score-text.
-void read_configured(const Arguments& arguments, Invocation& invocation) {
+/// Sets the command's own options; returns the settings of the configuration's keys.
+std::vector<config::Override> read_own_options(const Arguments& arguments, Invocation& invocation) {
+  const std::vector<config::Field> fields = own_options(invocation.command, invocation);
   std::vector<config::Override> keys;
   for (const config::Override& setting : arguments.settings) {
-    if (is_config_key(setting)) {
-      keys.push_back(setting);
-    } else if (setting.key == "text") {
+    const auto field = std::ranges::find(fields, setting.key, &config::Field::key);
+    if (setting.key == "text") {
       invocation.texts.push_back(setting.value);
-    } else if (setting.key == "json") {
-      invocation.is_json = true;
+    } else if (field == fields.end()) {
+      keys.push_back(setting);
     } else {
-      invocation.texts_file = config::output_path(setting.value);
+      const std::string problem = config::assign(*field, setting.value, config::ValueSyntax::verbatim);
+      TWISTOR_CHECK(
+          problem.empty(), ErrorKind::usage, reading,
+          fmt::format("--{}: expected {}, got {}", setting.key, config::expectation(*field), problem));
     }
   }
-  TWISTOR_CHECK(
-      invocation.command != "score-text" || invocation.texts.empty() != invocation.texts_file.empty(),
-      ErrorKind::usage, reading, "score-text needs --text, as often as you like, or else --file",
-      "twistor score-text --help");
-  invocation.config_file = arguments.files.front();
-  invocation.config = load_config(invocation.config_file, keys);
+  return keys;
 }
 
-void read_compare(const Arguments& arguments, Invocation& invocation) {
-  for (const std::string& folder : arguments.files) invocation.paths.push_back(config::output_path(folder));
-  for (const config::Override& setting : arguments.settings) {
-    if (setting.key == "by") {
-      invocation.by = setting.value;
-    } else if (setting.key == "beside") {
-      invocation.beside = config::output_path(setting.value);
-    } else if (setting.key == "output") {
-      invocation.output = config::output_path(setting.value);
-    } else {
-      set_choice(setting, invocation.format);
-    }
-  }
-}
-
-// The options of commands without a configuration.
-void read_options(const Arguments& arguments, Invocation& invocation) {
-  if (invocation.command == "compare") return read_compare(arguments, invocation);
-  for (const config::Override& setting : arguments.settings) set_option(setting, invocation);
-  invocation.path = config::output_path(arguments.files.front());
+/// What options cannot know of one another.
+void require_complete(const Invocation& invocation) {
   const std::string hint = fmt::format("twistor {} --help", invocation.command);
-  TWISTOR_CHECK(invocation.command != "tokenize" || invocation.text.has_value(), ErrorKind::usage, reading,
+  const bool has_text = !invocation.texts.empty();
+  TWISTOR_CHECK(invocation.command != "tokenize" || has_text, ErrorKind::usage, reading,
                 "tokenize needs --text", hint);
-  TWISTOR_CHECK(invocation.command != "score" || invocation.text.has_value() == invocation.ids.empty(),
-                ErrorKind::usage, reading, "score needs exactly one of --text and --ids", hint);
+  TWISTOR_CHECK(invocation.command != "score" || has_text == invocation.ids.empty(), ErrorKind::usage,
+                reading, "score needs exactly one of --text and --ids", hint);
+  TWISTOR_CHECK(invocation.command != "score-text" || has_text == invocation.texts_file.empty(),
+                ErrorKind::usage, reading, "score-text needs --text, as often as you like, or else --file",
+                hint);
 }
 
 }  // namespace
@@ -303,7 +260,7 @@ CommandLine read_command_line(std::span<const std::string> words) {
 
   const Arguments arguments = split_arguments(words.subspan(1), *command);
   if (arguments.is_help) return {help_of(*command), {}};
-  const bool takes_many = command->name == "compare";
+  const bool takes_many = command->name == "compare" || command->name == "report";
   TWISTOR_CHECK(
       takes_many ? !arguments.files.empty() : arguments.files.size() == 1, ErrorKind::usage, reading,
       fmt::format("{} takes {}, got {}{}", command->name, takes_many ? "folders of runs" : "one file",
@@ -312,17 +269,19 @@ CommandLine read_command_line(std::span<const std::string> words) {
       fmt::format("usage: twistor {} {}", command->name, command->arguments));
   Invocation invocation;
   invocation.command = command->name;
-  if (command->is_configured) {
-    read_configured(arguments, invocation);
-  } else {
-    read_options(arguments, invocation);
+  const std::vector<config::Override> keys = read_own_options(arguments, invocation);
+  require_complete(invocation);
+  for (const std::string& file : arguments.files) invocation.paths.push_back(config::output_path(file));
+  if (command->is_configured()) {
+    invocation.config_file = arguments.files.front();
+    invocation.config = load_config(invocation.config_file, keys);
   }
   return {{}, std::move(invocation)};
 }
 
 bool wants_ranks(std::span<const std::string> words) noexcept {
   const Description* command = words.empty() ? nullptr : find_description(words[0]);
-  return command != nullptr && command->is_parallel && std::ranges::find(words, "--help") == words.end();
+  return command != nullptr && command->is_parallel() && std::ranges::find(words, "--help") == words.end();
 }
 
 }  // namespace twistor::app

@@ -5,7 +5,7 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include "twistor/app/signals.hpp"
+#include "twistor/app/session.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::app {
@@ -17,7 +17,7 @@ int run(const Invocation& invocation) {
   };
   constexpr Entry table[] = {{"train", train},       {"evaluate", evaluate}, {"sample", sample},
                              {"tokenize", tokenize}, {"score", score},       {"score-text", score_text},
-                             {"compare", compare},   {"info", info}};
+                             {"compare", compare},   {"report", report},     {"info", info}};
   for (const Entry& entry : table) {
     if (entry.name != invocation.command) continue;
     try {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "twistor/app/commands.hpp"
+#include "twistor/config/paths.hpp"
 
 namespace twistor::app {
 
@@ -12,9 +13,10 @@ int compare(const Invocation& invocation) {
   std::vector<report::RunSummary> runs;
   for (const std::filesystem::path& folder : invocation.paths) runs.push_back(report::read_summary(folder));
   const std::vector<report::ComparedRow> rows = report::compare(runs, invocation.by);
-  const report::BesideColumns beside =
-      invocation.beside.empty() ? report::BesideColumns{} : report::read_beside(invocation.beside);
-  if (!invocation.output.empty()) report::write_comparison(invocation.output, rows);
+  const report::BesideColumns beside = invocation.beside.empty()
+                                           ? report::BesideColumns{}
+                                           : report::read_beside(config::output_path(invocation.beside));
+  if (!invocation.output.empty()) report::write_comparison(config::output_path(invocation.output), rows);
   fmt::print("{}", report::to_text(rows, invocation.format, beside));
   return 0;
 }

@@ -26,10 +26,7 @@ void validate(const Config& config, const std::string& name) {
   potential::validate(config.target, doing);
   twist::validate(config.twist, doing);
   smc::validate(config.smc.proposal, config.smc.sweep, config.policies, doing);
-  TWISTOR_CHECK(config.exact.source != exact::Way::joint || config.target.beta == 1, ErrorKind::config, doing,
-                fmt::format("exact.source = joint gives samples of p0(s) p0(o | s), and target.beta is {}",
-                            config.target.beta),
-                "set target.beta = 1, or exact.source = rejection or enumeration");
+  exact::validate(config.exact, config.target.beta, doing);
   (void)config.evaluate.given_log_z();
 }
 

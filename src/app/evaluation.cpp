@@ -9,6 +9,7 @@
 #include "twistor/comm/environment.hpp"
 #include "twistor/estimate/evaluate.hpp"
 #include "twistor/estimate/observations.hpp"
+#include "twistor/report/html_report.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/store/version.hpp"
 
@@ -113,6 +114,7 @@ report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> m
   if (metrics != nullptr) sinks.add(std::move(metrics));
   sinks.add(report::results_file(session.output("results.h5")));
   sinks.add(report::summary_file(session.output("summary.json")));
+  sinks.add(report::html_file(session.output("")));
   sinks.add(report::console_table());
   return sinks;
 }

@@ -15,10 +15,10 @@ exact::Target Session::exact_target() const {
   return {.lm = *lm_,
           .prompt = prompt_.ids,
           .length = config_.target.length,
-          .potential = *potential_,
-          .identity = potential_identity_,
-          .joint_sample = joint_sample_,
-          .observation = observation_,
+          .potential = potential(),
+          .identity = potential_identity(),
+          .joint_sample = target_.joint_sample,
+          .observation = observation(),
           .is_joint_exact = config_.target.beta == 1};
 }
 
@@ -42,9 +42,9 @@ store::ExactSamples Session::exact_samples(
     const std::function<void(const store::ExactSamples&)>& check) const {
   const exact::Target target = exact_target();
   exact::SetOptions options = exact_options(target);
-  if (pairs_ != nullptr) {
+  if (pairs() != nullptr) {
     options.count = config_.evaluate.observations;
-    return exact::find_pairs(target, *pairs_, options, world_);
+    return exact::find_pairs(target, *pairs(), options, world_);
   }
   exact::SampleSet set = exact::find(target, options, world_);
   const store::ExactSamples& samples = set.samples;

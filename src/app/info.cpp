@@ -18,7 +18,7 @@ std::string describe(const std::filesystem::path& path) {
 }
 
 int info(const Invocation& invocation) {
-  fmt::print("{}", describe(invocation.path));
+  fmt::print("{}", describe(invocation.paths.front()));
   return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "twistor/config/paths.hpp"
 #include "twistor/exact/sample_set.hpp"
 #include "twistor/learn/checkpoint.hpp"
+#include "twistor/report/html_report.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/sample_file.hpp"
 #include "twistor/report/sample_table.hpp"
@@ -44,16 +45,13 @@ LoadedTwist load_twist(Session& session) {
     return {std::move(none), key};
   }
   const auto file = twist_file(session);
-  std::int64_t is_there = 0;
-  if (session.is_root())
-    is_there = std::filesystem::exists(file) || std::filesystem::exists(previous_generation(file));
-  comm::broadcast(std::span(&is_there, 1), 0, session.world());
-  if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && is_there == 0) {
+  const bool is_there = is_on_disk(session, file);
+  if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && !is_there) {
     if (session.is_root())
       log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
     return {std::move(none), work_key(session, "none", {}, {})};
   }
-  TWISTOR_CHECK(is_there != 0, ErrorKind::no_input, "loading the twist for `sample`",
+  TWISTOR_CHECK(is_there, ErrorKind::no_input, "loading the twist for `sample`",
                 fmt::format("there is no checkpoint {}", file.string()),
                 "train first, name a checkpoint with evaluate.checkpoint, or set smc.proposal = base to draw "
                 "without a twist");
@@ -127,10 +125,7 @@ int sample(const Invocation& invocation) {
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   say_cost(session, work_of_sampling(session.config()));
   const estimate::Draws draws = draw(session, *loaded.twist, unfinished);
-  TWISTOR_CHECK(draws.n_dead() < draws.n_done(), ErrorKind::data, "drawing sequences",
-                fmt::format("phi was 0 for every particle of {} populations", draws.n_done()),
-                "train the twist longer, raise smc.particles, set a target.log_floor, or ask score-text "
-                "whether the potential sees what you mean");
+  estimate::require_some(draws);
   const exact::BaseDraws base =
       exact::draw_base(session.exact_target(), std::min(session.config().sample.count, most_base_samples),
                        session.config().run.seed, session.world());
@@ -142,6 +137,7 @@ int sample(const Invocation& invocation) {
       report::sample_rows(draws.sequences, texts, session.config().sample.from);
   write(session, rows);
   unfinished.remove();
+  if (std::filesystem::exists(session.output("summary.json"))) report::write_html_report(session.output(""));
   print_summary(session, draws, rows, base);
   for (const std::string& warning : report::sample_warnings(
            draws, session.config().sample.particles_of(session.config().smc.sweep.particles)))

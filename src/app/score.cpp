@@ -19,21 +19,22 @@ std::vector<std::int64_t> ids_of(const Invocation& invocation, const text::Token
   if (!invocation.ids.empty()) return invocation.ids;
   TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::no_input, doing, "the folder has no tokenizer",
                 "give token ids: --ids 1,2,3");
-  return text::encode_text(*tokenizer, invocation.text.value(), invocation.special_tokens);
+  return text::encode_text(*tokenizer, invocation.texts.back(), invocation.special_tokens);
 }
 
 }  // namespace
 
 int score(const Invocation& invocation) {
-  const std::string doing = fmt::format("scoring with {}", invocation.path.string());
+  const std::string doing = fmt::format("scoring with {}", invocation.paths.front().string());
   const bool is_masked = invocation.padded_tokens == model::PaddedTokens::mask;
   std::unique_ptr<text::Tokenizer> tokenizer;
-  if (is_masked || invocation.ids.empty()) tokenizer = text::load_tokenizer(invocation.path);
+  if (is_masked || invocation.ids.empty()) tokenizer = text::load_tokenizer(invocation.paths.front());
   const std::vector<std::int64_t> ids = ids_of(invocation, tokenizer.get(), doing);
   TWISTOR_CHECK(!ids.empty(), ErrorKind::usage, doing, "the text has no tokens", "give a longer text");
   model::LoadOptions options;
   options.precision = invocation.dtype;
-  std::shared_ptr<const model::LanguageModel> lm = model::load_language_model(invocation.path, options);
+  std::shared_ptr<const model::LanguageModel> lm =
+      model::load_language_model(invocation.paths.front(), options);
   if (is_masked && tokenizer != nullptr) lm = model::mask_padded_tokens(std::move(lm), *tokenizer);
   const std::vector<double> log_probs = model::score(*lm, ids);
   fmt::print("{}\n", report::JsonLine()

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "twistor/app/commands.hpp"
-#include "twistor/app/target_options.hpp"
+#include "twistor/app/session.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/format/quote.hpp"
@@ -14,8 +14,9 @@
 namespace twistor::app {
 
 int score_text(const Invocation& invocation) {
-  const std::vector<std::string> texts =
-      invocation.texts_file.empty() ? invocation.texts : format::read_texts(invocation.texts_file);
+  const std::vector<std::string> texts = invocation.texts_file.empty()
+                                             ? invocation.texts
+                                             : format::read_texts(config::output_path(invocation.texts_file));
   const Config& config = invocation.config;
   const potential::TextScores scores(
       potential::with_inputs_found(config.target, invocation.config_file),

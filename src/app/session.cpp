@@ -4,15 +4,13 @@
 
 #include <fmt/format.h>
 
-#include "twistor/app/signals.hpp"
-#include "twistor/app/target_options.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/threads.hpp"
+#include "twistor/comm/signals.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/device/choose.hpp"
 #include "twistor/device/isa.hpp"
-#include "twistor/exact/base_sampler.hpp"
 #include "twistor/format/model_folder.hpp"
 #include "twistor/learn/positives.hpp"
 #include "twistor/learn/registry.hpp"
@@ -20,8 +18,8 @@
 #include "twistor/model/joined_model.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/model/masked_tokens.hpp"
-#include "twistor/potential/registry.hpp"
-#include "twistor/store/archive.hpp"
+#include "twistor/store/foreign_arrays.hpp"
+#include "twistor/store/run_folder.hpp"
 #include "twistor/text/decode.hpp"
 #include "twistor/twist/registry.hpp"
 
@@ -33,8 +31,10 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
       groups_(comm::make_groups(world_, static_cast<int>(config.run.ranks_per_population))),
       node_(world_.node()),
       engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(), config.model.dtype)) {
-  watch_signals();
-  open_output();
+  comm::watch_signals();
+  const std::filesystem::path folder = config::output_path(config_.run.output);
+  store::make_run_folder(folder);
+  if (is_root()) lock_ = store::claim_run_folder(folder);
   load_model(config_file);
   stop_if_interrupted("nothing was begun");
   prompt_ = text::read_prompt(config_.prompt.ids, config_.prompt.text, config_.prompt.special_tokens,
@@ -47,24 +47,8 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   if (config.target.stop_at_eos) make_end_absorbing();
   if (config.twist.has_body()) make_body(config_file);
   make_potential(config_file);
-  start_ = std::make_shared<potential::Prefill>(potential::prefill(*lm_, prompt_.ids));
+  start_ = std::make_shared<model::Prefill>(model::prefill(*lm_, prompt_.ids));
   if (is_root()) say_what_was_read();
-}
-
-/// The folder, and the certainty that its file system takes what a run writes, before there is anything to
-/// lose.
-void Session::open_output() {
-  const std::filesystem::path folder = config::output_path(config_.run.output);
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  TWISTOR_CHECK(!failure, ErrorKind::io, "making the folder " + config_.run.output, failure.message(),
-                "choose another run.output");
-  if (!is_root()) return;
-  lock_ = FolderLock(folder);
-  if (!lock_.is_held())
-    log_warning(fmt::format("{} cannot be locked ({}): let no other run write there", folder.string(),
-                            lock_.problem()));
-  store::try_folder(folder);
 }
 
 void Session::say_what_was_read() const {
@@ -78,7 +62,7 @@ void Session::say_what_was_read() const {
     log_info("on this engine the last bits of results depend on the number of ranks");
   if (body() != nullptr) log_info(twist::describe(config_.twist, *body()));
   log_info(fmt::format("prompt: {}; target: {}, T = {}", text::describe(prompt_, tokenizer_.get()),
-                       pairs_ != nullptr ? potential_identity_ : potential_->description(),
+                       pairs() != nullptr ? potential_identity() : potential().description(),
                        config_.target.length));
 }
 
@@ -114,39 +98,18 @@ void Session::make_end_absorbing() {
 
 void Session::make_potential(const std::filesystem::path& config_file) {
   const TargetConfig& t = config_.target;
-  potential::PotentialOptions options = potential::with_inputs_found(t, config_file);
-  const bool is_class_drawn =
-      potential::is_class_open(t) && config_.twist.condition == model::Condition::label;
-  if (is_class_drawn) options.class_name = "0";  // until one is drawn
-  if (t.potential == "continuation" && t.text.empty() && t.ids.empty()) {
-    // s ~ p0, then o ~ p0(. | s): s is an exact sample of the target that o defines.
-    const std::int64_t index = 0;
-    const exact::JointDraws draw = exact::BaseSampler(*lm_, prompt_.ids)
-                                       .joint(t.length, t.observation_length, {&index, 1}, config_.run.seed);
-    joint_sample_ = draw.sequences.tokens;
-    observation_ = options.ids = draw.observations.tokens;
-    if (is_root())
-      log_info(fmt::format("drawn jointly: o = \"{}\" with s = \"{}\"", decode(observation_),
-                           decode(joint_sample_)));
-  }
   potential::TargetContext context = target_context(config_, lm_.get(), tokenizer_.get());
   context.weight_memory = [this] { return weight_memory(); };
-  potential_ = potential::make_potential(options, context);
-  potential_identity_ = potential::identity(*potential_, options);
+  target_ =
+      exact::make_run_target(*lm_, prompt_.ids, potential::with_inputs_found(t, config_file), context,
+                             {config_.twist.condition, t.length, t.observation_length, config_.run.seed});
+  if (is_root() && !observation().empty())
+    log_info(fmt::format("drawn jointly: o = \"{}\" with s = \"{}\"", decode(observation()),
+                         decode(target_.joint_sample)));
   if (config_.twist.condition == model::Condition::none) return;
-  potential_identity_ = potential::identity_of_all(*potential_, options);
-  pairs_ = std::make_unique<exact::JointSampler>(*lm_, prompt_.ids, t.length, *potential_,
-                                                 config_.twist.condition, t.observation_length);
-  if (is_class_drawn) {
-    const std::int64_t index = 0;
-    const exact::JointDraws draw = pairs_->draw({&index, 1}, config_.run.seed);
-    joint_sample_ = draw.sequences.tokens;
-    potential_ = potential_->given(draw.observations.tokens);
-  }
-  if (joint_sample_.empty()) pairs_.reset();
   conditional_ =
       std::make_unique<smc::ConditionalProblem>(twist_lm_ != nullptr ? twist_lm_ : lm_, body_.sampler(),
-                                                prompt_.ids, *potential_, config_.twist.condition);
+                                                prompt_.ids, potential(), config_.twist.condition);
 }
 
 /// Before the end becomes absorbing for both: a body reads the same texts.
@@ -161,15 +124,15 @@ void Session::make_body(const std::filesystem::path& config_file) {
 
 smc::Problem Session::problem() const {
   if (!policies_.empty() && config_.smc.draws_from_policy()) return problem(policies_.front());
-  if (conditional_ != nullptr) return conditional_->kept(potential_->observation());
+  if (conditional_ != nullptr) return conditional_->kept(potential().observation());
   if (twist_lm_ == nullptr) return base_problem();
-  return smc::Problem{*twist_lm_, prompt_.ids, *potential_}.with_start();
+  return smc::Problem{*twist_lm_, prompt_.ids, potential()}.with_start();
 }
 
 void Session::load_policies(const std::filesystem::path& config_file) {
   for (const auto& [section, options] : config_.policies) {
     if (!options.is_given()) continue;
-    TWISTOR_CHECK(pairs_ == nullptr, ErrorKind::config, "loading the policy " + section,
+    TWISTOR_CHECK(pairs() == nullptr, ErrorKind::config, "loading the policy " + section,
                   "a policy is measured on one target, and twist.condition draws many observations",
                   "name one by target.text, target.ids or target.class");
     policies_.push_back(smc::load_policy(section, options,
@@ -183,22 +146,14 @@ void Session::load_policies(const std::filesystem::path& config_file) {
 }
 
 smc::Problem Session::problem(const smc::LoadedPolicy& policy) const {
-  return smc::Problem{*policy.models.base, prompt_.ids, *potential_}.with_start();
+  return smc::Problem{*policy.models.base, prompt_.ids, potential()}.with_start();
 }
 
 std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objective) {
   const auto learned_with = learn::make_objective(objective, {});
-  may_resample_ = learned_with->may_resample();
-  if (!may_resample_) {
-    TWISTOR_CHECK(config_.smc.sweep.trigger != smc::Trigger::ess, ErrorKind::config, "reading smc.trigger",
-                  fmt::format("it is ess, and train.objective = {} fixes psi_t only up to a factor of each "
-                              "prefix, which leaves q alone and spoils the weights between steps",
-                              objective),
-                  "set smc.trigger = never");
-    if (is_root() && config_.smc.sweep.trigger != smc::Trigger::never)
-      log_info(
-          fmt::format("populations are never resampled: train.objective = {} learns q alone", objective));
-  }
+  may_resample_ = learn::may_resample(*learned_with, objective, config_.smc.sweep.trigger);
+  if (is_root() && !may_resample_ && config_.smc.sweep.trigger != smc::Trigger::never)
+    log_info(fmt::format("populations are never resampled: train.objective = {} learns q alone", objective));
   auto twist = twist::make_twist(
       config_.twist.form, {.width = lm_->feature_size(),
                            .vocab_size = lm_->vocab_size(),
@@ -251,17 +206,17 @@ std::filesystem::path Session::output(const std::string& name) const {
 }
 
 Interrupt Session::interrupt() const {
-  return [this] { return agreed_signal(world_) != 0; };
+  return [this] { return comm::agreed_signal(world_) != 0; };
 }
 
 void Session::stop(const std::string& what_is_kept) const {
-  const int signal = agreed_signal(world_);
+  const int signal = comm::agreed_signal(world_);
   if (is_root()) log_warning(fmt::format("stopped by signal {}; {}", signal, what_is_kept));
   throw Stopped{signal};
 }
 
 void Session::stop_if_interrupted(const std::string& what_is_kept) const {
-  if (agreed_signal(world_) != 0) stop(what_is_kept);
+  if (comm::agreed_signal(world_) != 0) stop(what_is_kept);
 }
 
 Steering Session::steering(report::ProgressLine& progress, const std::string& before,
@@ -270,13 +225,25 @@ Steering Session::steering(report::ProgressLine& progress, const std::string& be
                                                    std::int64_t wanted) {
     progress.update(fmt::format("{}{}: {} of {}{}", before, what, done, wanted, after), {done, wanted});
   };
-  return {interrupt(), show, [] { return pending_signal() != 0; }};
+  return {interrupt(), show, [] { return comm::pending_signal() != 0; }};
 }
 
 report::ProgressOptions Session::progress() const {
   report::ProgressOptions options;
   options.enabled = is_root() && config_.run.progress;
   return options;
+}
+
+potential::TargetContext target_context(const Config& config, const model::LanguageModel* lm,
+                                        const text::Tokenizer* tokenizer) {
+  potential::TargetContext context;
+  context.has_special_tokens = config.prompt.special_tokens != text::FrontTokens::none;
+  context.lm = lm;
+  context.tokenizer = tokenizer;
+  context.read_arrays = [](const std::filesystem::path& file, std::span<const std::string> names) {
+    return store::read_foreign_arrays(file, names);
+  };
+  return context;
 }
 
 exact::Split split(const store::ExactSamples& samples, const Config& config) {

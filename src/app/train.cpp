@@ -7,7 +7,6 @@
 #include "twistor/app/commands.hpp"
 #include "twistor/app/cost.hpp"
 #include "twistor/app/evaluation.hpp"
-#include "twistor/app/signals.hpp"
 #include "twistor/app/train_checkpoint.hpp"
 #include "twistor/app/train_log.hpp"
 #include "twistor/app/twist_store.hpp"
@@ -140,24 +139,16 @@ class Training {
     return config.train.course.keep == learn::Keep::last || still_closes();
   }
 
-  /// Notes the evaluation if it is the best so far; false if there was no better one for too long.
+  /// False if no evaluation was better than the best for too long.
   bool still_closes() {
-    const auto& best = earlier_.best;
-    if (best && best->update == last_.update) return true;  // a run that goes on evaluates it once more
-    if (!best || estimate::distance_from_target(last_) < estimate::distance_from_target(*best)) {
-      earlier_.best = last_;
-      earlier_.n_worse = 0;
-      checkpoint_.save_best(*twist_, trainer_, earlier_);
-      return true;
-    }
-    ++earlier_.n_worse;
+    if (earlier_.note(last_)) checkpoint_.save_best(*twist_, trainer_, earlier_);
     const std::int64_t patience = session_.config().train.course.patience;
-    if (patience == 0 || earlier_.n_worse < patience) return true;
+    if (patience == 0 || earlier_.n_worse < patience || earlier_.best->update == last_.update) return true;
     if (session_.is_root())
       log_info(
           fmt::format("learning ends after update {}: no evaluation of the last {} was better than that "
                       "after update {}",
-                      last_.update, earlier_.n_worse, best->update));
+                      last_.update, earlier_.n_worse, earlier_.best->update));
     return false;
   }
 
@@ -179,7 +170,7 @@ class Training {
   smc::Problem problem_;
   std::unique_ptr<twist::Trainable> twist_;
   learn::Trainer trainer_;
-  EarlierEvaluations earlier_;
+  estimate::History earlier_;
   TrainLog log_;
   estimate::Evaluation last_;
 };

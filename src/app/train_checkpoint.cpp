@@ -11,7 +11,6 @@
 #include "twistor/app/twist_store.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
-#include "twistor/comm/collectives.hpp"
 #include "twistor/exact/source.hpp"
 #include "twistor/learn/checkpoint.hpp"
 #include "twistor/learn/positives.hpp"
@@ -23,7 +22,7 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
   const Resume mode = session_.config().run.resume;
   if (mode == Resume::never) return;
   const std::string doing = "resuming the run in " + session_.config().run.output;
-  const bool is_found = is_there();
+  const bool is_found = is_on_disk(session_, file_);
   TWISTOR_CHECK(is_found || mode != Resume::require, ErrorKind::no_input, doing, "there is no checkpoint",
                 "set run.resume = auto to start anew");
   if (!is_found) return;
@@ -49,25 +48,11 @@ void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
       "set these back, or choose another run.output to start anew");
 }
 
-bool TrainCheckpoint::is_there() const {
-  std::int64_t found = 0;
-  if (session_.is_root())
-    found =
-        std::filesystem::exists(file_) || std::filesystem::exists(session_.output("checkpoint.previous.h5"));
-  comm::broadcast(std::span(&found, 1), 0, session_.world());
-  return found != 0;
-}
-
-EarlierEvaluations TrainCheckpoint::resume(learn::Trainer& trainer) {
+estimate::History TrainCheckpoint::resume(learn::Trainer& trainer) {
   if (session_.config().run.resume == Resume::never) put_aside();
   if (!found_) return {};
   learn::restore(trainer, *found_);
-  const auto worse = found_->numbers.find("progress.worse");
-  const EarlierEvaluations earlier{
-      estimate::evaluation_from_numbers(found_->numbers, "base"),
-      estimate::evaluation_from_numbers(found_->numbers, "before"),
-      estimate::evaluation_from_numbers(found_->numbers, "best"),
-      worse == found_->numbers.end() ? 0 : static_cast<std::int64_t>(worse->second)};
+  estimate::History earlier = estimate::history_from_numbers(found_->numbers);
   saved_at_ = found_->update;
   if (session_.is_root()) log_info(fmt::format("resuming after update {}", found_->update));
   found_.reset();
@@ -84,7 +69,7 @@ void TrainCheckpoint::put_aside() const {
 }
 
 void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& trainer,
-                           const EarlierEvaluations& evaluations) {
+                           const estimate::History& evaluations) {
   if (saved_at_ == trainer.n_updates()) return;
   saved_at_ = trainer.n_updates();
   if (!session_.is_root()) return;
@@ -98,23 +83,17 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
 }
 
 void TrainCheckpoint::save_best(const twist::Trainable& twist, learn::Trainer& trainer,
-                                const EarlierEvaluations& evaluations) const {
+                                const estimate::History& evaluations) const {
   if (!session_.is_root()) return;
   store::write_checkpoint(session_.output("best.h5"), checkpoint_of(twist, trainer, evaluations));
   twist::write_adapter(session_.output("adapter"), session_.body(), twist);
 }
 
 store::Checkpoint TrainCheckpoint::checkpoint_of(const twist::Trainable& twist, learn::Trainer& trainer,
-                                                 const EarlierEvaluations& evaluations) const {
+                                                 const estimate::History& evaluations) const {
   store::Checkpoint checkpoint = to_checkpoint(session_, twist, trainer);
   checkpoint.learned_samples = learned_samples_;
-  const auto add = [&](const std::optional<estimate::Evaluation>& evaluation, const char* prefix) {
-    if (evaluation) checkpoint.numbers.merge(estimate::to_numbers(*evaluation, prefix));
-  };
-  add(evaluations.first, "before");
-  add(evaluations.base, "base");
-  add(evaluations.best, "best");
-  if (evaluations.best) checkpoint.numbers["progress.worse"] = static_cast<double>(evaluations.n_worse);
+  checkpoint.numbers.merge(estimate::to_numbers(evaluations));
   return checkpoint;
 }
 

@@ -2,10 +2,6 @@
 // Reports of updates and evaluations.
 #include "twistor/app/train_log.hpp"
 
-#include <fmt/format.h>
-
-#include <string>
-
 #include "twistor/app/evaluation.hpp"
 #include "twistor/base/log.hpp"
 
@@ -26,17 +22,11 @@ void TrainLog::updated(const learn::UpdateReport& report, std::int64_t n_updates
     log_warning("an update was skipped: " + report.skipped);
   has_warned_ |= !report.skipped.empty();
   const std::int64_t wanted = session_.config().train.updates;
-  std::string text =
-      fmt::format("update {} of {}  loss {:.4f}  log Z {:.3f}", n_updates, wanted, report.loss, report.log_z);
-  for (const auto& [name, value] : report.numbers) text += fmt::format("  {} {:.1f}", name, value);
+  const report::Update update{n_updates, report.loss, report.log_z, report.numbers, !report.skipped.empty(),
+                              seconds};
   if (!progress_) progress_.emplace(session_.progress());
-  progress_->update(fmt::format("{}  {:.3f} s each", text, seconds), {n_updates, wanted});
-  sinks_.update({.update = n_updates,
-                 .loss = report.loss,
-                 .log_z_hat = report.log_z,
-                 .numbers = report.numbers,
-                 .is_skipped = !report.skipped.empty(),
-                 .seconds = seconds});
+  progress_->update(report::to_line(update, wanted), {n_updates, wanted});
+  sinks_.update(update);
 }
 
 void TrainLog::count(const learn::UpdateReport& report) {

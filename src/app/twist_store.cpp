@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "twistor/base/atomic_file.hpp"
+#include "twistor/comm/collectives.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/learn/checkpoint.hpp"
 
@@ -30,6 +32,11 @@ std::filesystem::path twist_file(const Session& session) {
   if (!given.empty()) return config::output_path(given);
   return session.output(session.config().train.course.keep == learn::Keep::best ? "best.h5"
                                                                                 : "checkpoint.h5");
+}
+
+bool is_on_disk(const Session& session, const std::filesystem::path& file) {
+  return comm::broadcast_value(
+      std::filesystem::exists(file) || std::filesystem::exists(previous_generation(file)), session.world());
 }
 
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {

@@ -49,10 +49,7 @@ std::vector<double> Unfinished::load() const {
       log_warning(fmt::format("{}; this work begins anew", error.what()));
     }
   }
-  auto n = static_cast<std::int64_t>(numbers.size());
-  comm::broadcast(std::span(&n, 1), 0, session_.world());
-  numbers.resize(static_cast<std::size_t>(n));
-  comm::broadcast(std::span(numbers), 0, session_.world());
+  comm::broadcast(numbers, 0, session_.world());
   return numbers;
 }
 

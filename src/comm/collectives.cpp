@@ -229,6 +229,10 @@ void broadcast(std::vector<std::byte>& bytes, int root, const Communicator& comm
   broadcast_sized(bytes, root, comm);
 }
 
+void broadcast(std::vector<double>& numbers, int root, const Communicator& comm) {
+  broadcast_sized(numbers, root, comm);
+}
+
 std::int64_t exclusive_scan_sum(std::int64_t value, const Communicator& comm) {
   std::int64_t before = 0;
   TWISTOR_MPI(MPI_Exscan(&value, &before, 1, MPI_INT64_T, MPI_SUM, native(comm)),

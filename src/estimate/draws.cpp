@@ -2,6 +2,8 @@
 // Draws from populations: swept by groups, gathered once at the end.
 #include "twistor/estimate/draws.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -98,6 +100,13 @@ std::size_t weighted_choice(std::span<const double> log_w, double u) {
 
 std::int64_t DrawOptions::n_populations() const {
   return from == DrawFrom::population ? (count + sweep.particles - 1) / sweep.particles : count;
+}
+
+void require_some(const Draws& draws) {
+  TWISTOR_CHECK(draws.n_dead() < draws.n_done(), ErrorKind::data, "drawing sequences",
+                fmt::format("phi was 0 for every particle of {} populations", draws.n_done()),
+                "train the twist longer, raise smc.particles, set a target.log_floor, or ask score-text "
+                "whether the potential sees what you mean");
 }
 
 std::int64_t Draws::n_dead() const {

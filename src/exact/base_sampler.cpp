@@ -42,7 +42,7 @@ struct BaseSampler::Walk {
 };
 
 BaseSampler::BaseSampler(const model::LanguageModel& lm, std::span<const std::int64_t> prompt)
-    : lm_(lm), prompt_(potential::prefill(lm, prompt)) {}
+    : lm_(lm), prompt_(model::prefill(lm, prompt)) {}
 
 BaseSampler::Walk BaseSampler::start(std::size_t n) const {
   return {prompt_.fork(static_cast<std::int64_t>(n)), prompt_.hidden, {}};

@@ -13,7 +13,7 @@
 #include "twistor/base/philox.hpp"
 #include "twistor/base/reproducible_sum.hpp"
 #include "twistor/model/log_prob.hpp"
-#include "twistor/potential/prefill.hpp"
+#include "twistor/model/prefill.hpp"
 
 namespace twistor::exact {
 namespace {
@@ -78,7 +78,7 @@ class Enumerator {
   }
 
   Enumeration run() {
-    potential::Prefill prompt = potential::prefill(lm_, prompt_);
+    model::Prefill prompt = model::prefill(lm_, prompt_);
     expand({std::move(prompt.cache), std::move(prompt.hidden), {0}, {0.0}}, 0);
     result_.log_z_ = sum_.log();
     result_.finish();

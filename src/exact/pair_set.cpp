@@ -50,7 +50,7 @@ store::ExactSamples find_pairs(const Target& target, const JointSampler& sampler
       "set exact.source = auto");
   FoundPairs found;
   if (world.rank() == 0) found = look_at_pairs(target, options);
-  comm::broadcast(std::span(&found, 1), 0, world);
+  found = comm::broadcast_value(found, world);
   std::vector<std::int64_t> indices(static_cast<std::size_t>(options.count));
   std::iota(indices.begin(), indices.end(), std::int64_t{0});
   JointDraws pairs = sampler.draw(indices, found.seed);

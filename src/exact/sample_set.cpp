@@ -108,7 +108,7 @@ void share(store::ExactSamples& s, const comm::Communicator& world) {
   comm::broadcast(std::span(s.tokens.values), 0, world);
   comm::broadcast(std::span(s.log_p0), 0, world);
   comm::broadcast(std::span(s.log_phi), 0, world);
-  comm::broadcast(std::span(&s.log_z, 1), 0, world);
+  s.log_z = comm::broadcast_value(s.log_z, world);
   comm::broadcast(s.how, 0, world);
 }
 
@@ -210,9 +210,7 @@ std::optional<FolderLock> wait_for_file(const SetOptions& options, const comm::C
       std::filesystem::create_directories(options.file.parent_path(), ignored);
       lock = FolderLock::of_file(options.file);
     }
-    std::int64_t is_ours = lock.has_value() ? 1 : 0;
-    comm::broadcast(std::span(&is_ours, 1), 0, world);
-    if (is_ours != 0) return lock;
+    if (comm::broadcast_value(lock.has_value(), world)) return lock;
     if (is_interrupted(steering.interrupt)) return std::nullopt;
     steering.observe("waiting for another run that makes them; exact samples", 0, options.count);
     std::this_thread::sleep_for(std::chrono::milliseconds(200));

@@ -52,6 +52,16 @@ std::unique_ptr<Objective> make_objective(std::string_view name, const Objective
       fmt::format("there is no objective '{:.60}' (expected {})", name, join_alternatives(names_of(kinds))));
 }
 
+bool may_resample(const Objective& objective, std::string_view name, smc::Trigger trigger) {
+  TWISTOR_CHECK(objective.may_resample() || trigger != smc::Trigger::ess, ErrorKind::config,
+                "reading smc.trigger",
+                fmt::format("it is ess, and train.objective = {} fixes psi_t only up to a factor of each "
+                            "prefix, which leaves q alone and spoils the weights between steps",
+                            name),
+                "set smc.trigger = never");
+  return objective.may_resample();
+}
+
 std::int64_t samples_of_update(std::string_view objective, const ObjectiveOptions& options) {
   std::int64_t n = 0;
   for (const Request& request : make_objective(objective, options)->wants())

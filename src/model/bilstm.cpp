@@ -15,7 +15,7 @@
 namespace twistor::model {
 namespace {
 
-enum Array {
+enum ArrayIndex {
   embedding,
   forward_kernel,
   backward_kernel = 4,
@@ -55,7 +55,7 @@ std::span<const std::string> BiLstmClassifier::array_names() {
   return names;
 }
 
-BiLstmClassifier::BiLstmClassifier(std::vector<FloatArray> arrays, std::int64_t length,
+BiLstmClassifier::BiLstmClassifier(std::vector<Array<float>> arrays, std::int64_t length,
                                    const std::string& doing)
     : length_(length) {
   TWISTOR_ASSERT(arrays.size() == n_arrays && length > 0, "the arrays are those of array_names()");
@@ -132,7 +132,8 @@ void BiLstmClassifier::run(const Direction& direction, bool is_backward, const W
 
 /// One text: pooled (2H), forward then backward; logits (C).
 void BiLstmClassifier::classify(std::span<const float> pooled, std::span<double> logits) const {
-  const auto product = [](const FloatArray& w, const FloatArray& bias, const auto& x, std::size_t column) {
+  const auto product = [](const Array<float>& w, const Array<float>& bias, const auto& x,
+                          std::size_t column) {
     const auto n_columns = static_cast<std::size_t>(w.shape[1]);
     double sum = static_cast<double>(bias.values[column]);
     for (std::size_t k = 0; k < x.size(); ++k)

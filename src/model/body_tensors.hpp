@@ -33,6 +33,8 @@ void for_each_tensor(Source& source, const F& f) {
   for (auto& layer : source.layers) {
     norm(layer.attention_norm);
     matrix(layer.qkv);
+    norm(layer.q_norm);
+    norm(layer.k_norm);
     matrix(layer.out);
     norm(layer.attention_post_norm);
     norm(layer.mlp_norm);

@@ -36,15 +36,12 @@ class Decoder final : public LanguageModel {
         is_headless_(source.is_headless),
         engine_(options.used_engine()),
         weights_(std::move(source), options),
-        attention_{traits_.n_heads,
-                   traits_.n_kv_heads,
-                   traits_.head_size,
-                   traits_.position != PositionKind::learned,
-                   traits_.position == PositionKind::rotary_interleaved,
-                   traits_.rotary,
-                   static_cast<float>(traits_.attention_cap)} {
-    TWISTOR_ASSERT(!traits_.is_parallel || !weights_.layers[0].attention_post_norm.is_defined(),
-                   "norms behind parallel branches need a buffer of their own");
+        attention_{traits_.n_heads,   traits_.n_kv_heads,
+                   traits_.head_size, traits_.position == PositionKind::rotary_interleaved,
+                   traits_.rotaries,  static_cast<float>(traits_.attention_cap)} {
+    TWISTOR_ASSERT(!traits_.is_parallel ||
+                       (!weights_.layers[0].attention_post_norm.is_defined() && traits_.branch_scale == 1),
+                   "what changes the sums of parallel branches needs a buffer of its own");
     if (options.precision == device::Precision::bfloat16) fingerprint_ += ":bfloat16";
   }
 
@@ -120,13 +117,13 @@ class Decoder final : public LanguageModel {
     embed(tokens, rows, work.x);
     const auto attention = engine_->begin_attention(attention_, rows);
     for (const LayerWeights& layer : weights_.layers) {
-      engine_->normalise(layer.attention_norm, work.x, work.normal);
-      engine_->project(work.normal, layer.qkv, work.qkv);
+      engine_->project(read_by(layer.attention_norm, work), layer.qkv, work.qkv);
+      normalise_heads(layer, work.qkv);
       if (traits_.is_parallel) engine_->normalise(layer.mlp_norm, work.x, work.normal);
       attention->run(layer.attention, work.qkv, work.heads);
       add_to_stream(work.heads, layer.out, layer.attention_post_norm, work);
-      if (!traits_.is_parallel) engine_->normalise(layer.mlp_norm, work.x, work.normal);
-      engine_->project(work.normal, layer.up, work.inner);
+      engine_->project(traits_.is_parallel ? work.normal : read_by(layer.mlp_norm, work), layer.up,
+                       work.inner);
       engine_->activate(traits_.activation, traits_.is_gated, work.inner, work.gated);
       add_to_stream(work.gated, layer.down, layer.mlp_post_norm, work);
     }
@@ -147,12 +144,28 @@ class Decoder final : public LanguageModel {
     engine_->look_up(weights_.positions, positions, x, true);
   }
 
-  /// x += y W^T, normalised where the layer has a norm behind the product.
+  /// What a branch reads: the stream, normalised where there is a norm before the branch.
+  const at::Tensor& read_by(const device::Norm& norm, Workspace& work) const {
+    if (!norm.is_defined()) return work.x;
+    engine_->normalise(norm, work.x, work.normal);
+    return work.normal;
+  }
+
+  void normalise_heads(const LayerWeights& layer, at::Tensor& qkv) const {
+    if (!layer.q_norm.is_defined()) return;
+    const std::int64_t q = traits_.n_heads * traits_.head_size, kv = traits_.n_kv_heads * traits_.head_size;
+    engine_->normalise_runs(layer.q_norm, qkv, 0, q);
+    engine_->normalise_runs(layer.k_norm, qkv, q, q + kv);
+  }
+
+  /// x += scale y W^T, normalised where the layer has a norm behind the product.
   void add_to_stream(const at::Tensor& y, const device::Linear& w, const device::Norm& post_norm,
                      Workspace& work) const {
-    if (!post_norm.is_defined()) return engine_->project(y, w, work.x, true);
+    const auto scale = static_cast<float>(traits_.branch_scale);
+    if (!post_norm.is_defined() && scale == 1) return engine_->project(y, w, work.x, true);
     engine_->project(y, w, work.normal);
-    engine_->normalise(post_norm, work.normal, work.normal);
+    if (post_norm.is_defined()) engine_->normalise(post_norm, work.normal, work.normal);
+    if (scale != 1) work.normal.mul_(scale);
     engine_->add(work.x, work.normal);
   }
 

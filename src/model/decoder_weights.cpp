@@ -40,12 +40,14 @@ DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options)
                       norm(layer.mlp_norm),
                       norm(layer.attention_post_norm),
                       norm(layer.mlp_post_norm),
+                      norm(layer.q_norm),
+                      norm(layer.k_norm),
                       packer.linear(layer.qkv),
                       packer.linear(layer.out),
                       packer.linear(layer.up),
                       packer.linear(layer.down),
                       {static_cast<std::int64_t>(layers.size()), static_cast<float>(layer.attention_scale),
-                       layer.window}});
+                       layer.window, layer.rotary}});
   if (!source.is_headless) head.weight = packer.matrix(head_source(source));
   final_norm = norm(source.final_norm);
   embedding = read_table(engine, *source.embedding);

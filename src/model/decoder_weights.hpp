@@ -9,7 +9,7 @@
 namespace twistor::model {
 
 struct LayerWeights {
-  device::Norm attention_norm, mlp_norm, attention_post_norm, mlp_post_norm;
+  device::Norm attention_norm, mlp_norm, attention_post_norm, mlp_post_norm, q_norm, k_norm;
   device::Linear qkv, out, up, down;
   device::LayerAttention attention;
 };

@@ -38,10 +38,22 @@ DecoderSource gpt_neo_from_config(const format::JsonView& config, WeightFilePtr 
 DecoderSource llama_from_config(const format::JsonView& config, WeightFilePtr file);
 DecoderSource mistral_from_config(const format::JsonView& config, WeightFilePtr file);
 DecoderSource qwen2_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource qwen3_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource smollm3_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource granite_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource olmo2_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource phi3_from_config(const format::JsonView& config, WeightFilePtr file);
 DecoderSource gemma2_from_config(const format::JsonView& config, WeightFilePtr file);
+DecoderSource gemma3_from_config(const format::JsonView& config, WeightFilePtr file);
 DecoderSource gpt_neox_from_config(const format::JsonView& config, WeightFilePtr file);
 DecoderSource llama_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
 DecoderSource qwen2_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+DecoderSource qwen3_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+DecoderSource smollm3_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+DecoderSource granite_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+DecoderSource olmo2_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+DecoderSource phi3_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
+DecoderSource gemma3_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
 DecoderSource gpt2_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
 DecoderSource gpt_neox_from_gguf(const format::GgufFile& gguf, WeightFilePtr file);
 

@@ -46,6 +46,7 @@ void find_tensors(TensorSearch& search, DecoderSource& s, const std::string& pre
   for (std::int64_t i = 0; i < t.n_layers; ++i) {
     const std::string at = prefix + fmt::format(fmt::runtime(names.layer), i);
     LayerSource& layer = s.layers.emplace_back();
+    layer.rotary = t.position == PositionKind::learned ? device::no_rotary : 0;
     layer.attention_scale = 1.0 / std::sqrt(static_cast<double>(t.head_size));
     layer.attention_norm = find_norm(search, at + names.attention_norm, d, true);
     layer.mlp_norm = find_norm(search, at + names.mlp_norm, d, true);
@@ -115,9 +116,9 @@ DecoderSource gpt_neox_from_config(const format::JsonView& config, WeightFilePtr
   if (const auto eps = config.find("layer_norm_eps")) t.norm_eps = positive_number(*eps);
   if (const auto activation = config.find("hidden_act")) t.activation = activation_named(*activation);
   t.is_parallel = flag(config, "use_parallel_residual", true);
-  t.rotary = rotary_from_config(
+  t.rotaries = {rotary_from_config(
       config, {t.head_size, t.context, either(config, "rotary_emb_base", "rope_theta", 10000.0),
-               either(config, "rotary_pct", "partial_rotary_factor", 0.25), true});
+               either(config, "rotary_pct", "partial_rotary_factor", 0.25), true})};
   s.file = std::move(file);
   TensorSearch search(*s.file);
   const std::string prefix = prefix_of(*s.file, {"gpt_neox.", ""}, neox_hf_names.embedding);
@@ -135,7 +136,7 @@ DecoderSource gpt_neox_from_gguf(const format::GgufFile& gguf, WeightFilePtr fil
   t.activation = ActivationKind::gelu_erf;
   read_sizes(keys, *file, t);
   t.is_parallel = keys.find_boolean("use_parallel_residual").value_or(true);
-  t.rotary = rotary_from_gguf(keys, *file, t.head_size);
+  t.rotaries = {rotary_from_gguf(keys, *file, t.head_size)};
   return source_from_gguf(keys, std::move(file), std::move(t));
 }
 

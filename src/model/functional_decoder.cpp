@@ -32,7 +32,7 @@ class Pass {
   Pass(const DecoderSource& source, const FunctionalWeights& weights, const TextShape& shape,
        at::Device device)
       : source_(source), traits_(source.traits), weights_(weights), shape_(shape), device_(device) {
-    if (traits_.position != PositionKind::learned) find_angles();
+    if (!traits_.rotaries.empty()) find_angles();
   }
 
   at::Tensor run(at::Tensor x) const {
@@ -40,9 +40,9 @@ class Pass {
       const at::Tensor normal = normalise(layer.attention_norm, x);
       const at::Tensor heads = attend(layer, product(layer.qkv, normal));
       const at::Tensor before = x;
-      x = x.add(post_normalise(layer.attention_post_norm, product(layer.out, heads)));
+      x = x.add(scaled(normalise(layer.attention_post_norm, product(layer.out, heads))));
       const at::Tensor inner = product(layer.up, normalise(layer.mlp_norm, traits_.is_parallel ? before : x));
-      x = x.add(post_normalise(layer.mlp_post_norm, product(layer.down, activate(inner))));
+      x = x.add(scaled(normalise(layer.mlp_post_norm, product(layer.down, activate(inner)))));
     }
     return before_each_token(normalise(source_.final_norm, x));
   }
@@ -54,15 +54,23 @@ class Pass {
     return found->second;
   }
 
+  /// Rows of x, as they are where there is no norm.
   [[nodiscard]] at::Tensor normalise(const NormSource& norm, const at::Tensor& x) const {
+    if (norm.weight == nullptr) return x;
     at::Tensor weight = value(norm.weight);
     if (norm.offset != 0) weight = weight.add(norm.offset);
+    if (norm.scale != 1) weight = weight.mul(norm.scale);
     if (traits_.norm == NormKind::layer_norm)
       return at::layer_norm(x, {x.size(1)}, weight, value(norm.bias), traits_.norm_eps);
     return x.mul(x.square().mean(1, /*keepdim=*/true).add(traits_.norm_eps).rsqrt()).mul(weight);
   }
-  [[nodiscard]] at::Tensor post_normalise(const NormSource& norm, const at::Tensor& x) const {
-    return norm.weight == nullptr ? x : normalise(norm, x);
+  /// Queries or keys (rows, heads, head_size), head by head or all together.
+  [[nodiscard]] at::Tensor normalise_heads(const NormSource& norm, const at::Tensor& x) const {
+    if (norm.weight == nullptr) return x;
+    return normalise(norm, x.reshape({-1, norm.weight->shape[0]})).view(x.sizes());
+  }
+  [[nodiscard]] at::Tensor scaled(const at::Tensor& x) const {
+    return traits_.branch_scale == 1 ? x : x.mul(traits_.branch_scale);
   }
 
   /// x W^T + b of one stored matrix, or x W + b if it is stored (K, N).
@@ -107,23 +115,25 @@ class Pass {
     std::iota(positions.begin(), positions.end(), std::int64_t{0});
     for (std::int64_t i = 0; i < shape_.n_sequences; ++i)
       for (std::int64_t t = 0; t + 1 < shape_.length; ++t) positions.push_back(shape_.n_prompt + t);
-    device::rows::RotaryRows angles(traits_.rotary.frequencies, traits_.rotary.magnitude, positions);
-    const auto upload = [&](std::vector<float>& values) {
-      return at::from_blob(values.data(), {shape_.rows(), 1, angles.pairs}, at::kFloat)
-          .to(device_, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-    };
-    cosine_ = upload(angles.cosine);
-    sine_ = upload(angles.sine);
+    for (const Rotary& rotary : traits_.rotaries) {
+      device::rows::RotaryRows table(rotary.frequencies, rotary.magnitude, positions);
+      const auto upload = [&](std::vector<float>& values) {
+        return at::from_blob(values.data(), {shape_.rows(), 1, table.pairs}, at::kFloat)
+            .to(device_, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      };
+      angles_.push_back({upload(table.cosine), upload(table.sine)});
+    }
   }
 
   /// Queries or keys (rows, heads, head_size) at their positions.
-  [[nodiscard]] at::Tensor turn(const at::Tensor& x) const {
-    if (traits_.position == PositionKind::learned) return x;
-    const std::int64_t pairs = cosine_.size(2), rest = x.size(2) - 2 * pairs;
+  [[nodiscard]] at::Tensor turn(const LayerSource& layer, const at::Tensor& x) const {
+    if (layer.rotary == device::no_rotary) return x;
+    const auto& [cosine, sine] = angles_[static_cast<std::size_t>(layer.rotary)];
+    const std::int64_t pairs = cosine.size(2), rest = x.size(2) - 2 * pairs;
     const bool is_interleaved = traits_.position == PositionKind::rotary_interleaved;
     const at::Tensor a = is_interleaved ? x.slice(2, 0, 2 * pairs, 2) : x.narrow(2, 0, pairs);
     const at::Tensor b = is_interleaved ? x.slice(2, 1, 2 * pairs, 2) : x.narrow(2, pairs, pairs);
-    const at::Tensor first = a.mul(cosine_).sub(b.mul(sine_)), second = b.mul(cosine_).add(a.mul(sine_));
+    const at::Tensor first = a.mul(cosine).sub(b.mul(sine)), second = b.mul(cosine).add(a.mul(sine));
     const at::Tensor turned =
         is_interleaved ? at::stack({first, second}, 3).flatten(2, 3) : at::cat({first, second}, 2);
     return rest == 0 ? turned : at::cat({turned, x.narrow(2, 2 * pairs, rest)}, 2);
@@ -134,7 +144,8 @@ class Pass {
     const std::int64_t h = traits_.n_heads, g = traits_.n_kv_heads, size = traits_.head_size,
                        prompt = shape_.n_prompt, n = shape_.n_sequences, each = shape_.length - 1;
     const at::Tensor heads = qkv.view({-1, h + 2 * g, size});
-    const at::Tensor q = turn(heads.narrow(1, 0, h)), k = turn(heads.narrow(1, h, g)),
+    const at::Tensor q = turn(layer, normalise_heads(layer.q_norm, heads.narrow(1, 0, h))),
+                     k = turn(layer, normalise_heads(layer.k_norm, heads.narrow(1, h, g))),
                      v = heads.narrow(1, h + g, g);
     const auto of_prompt = [&](const at::Tensor& x) { return x.narrow(0, 0, prompt).unsqueeze(0); };
     const auto of_sequences = [&](const at::Tensor& x) {
@@ -195,7 +206,10 @@ class Pass {
   const FunctionalWeights& weights_;
   TextShape shape_;
   at::Device device_;
-  at::Tensor cosine_, sine_;  // (rows, 1, pairs)
+  struct Angles {
+    at::Tensor cosine, sine;  // (rows, 1, pairs)
+  };
+  std::vector<Angles> angles_;  // of each of the traits' rotaries
 };
 
 }  // namespace

@@ -34,6 +34,10 @@ std::optional<std::int64_t> GgufKeys::find_size(const std::string& name, std::in
   return size(name, most);
 }
 
+std::int64_t GgufKeys::count(const std::string& name, std::int64_t most) {
+  return !file_->has(key(name)) || file_->integer(key(name)) == 0 ? 0 : size(name, most);
+}
+
 double GgufKeys::positive(const std::string& name) {
   const double value = file_->number(key(name));
   if (!(std::isfinite(value) && value > 0))

@@ -24,6 +24,8 @@ class GgufKeys {
   /// An integer in [1, most].
   [[nodiscard]] std::int64_t size(const std::string& name, std::int64_t most);
   [[nodiscard]] std::optional<std::int64_t> find_size(const std::string& name, std::int64_t most);
+  /// An integer in [0, most]; 0 where the key is missing.
+  [[nodiscard]] std::int64_t count(const std::string& name, std::int64_t most);
   /// A finite number above 0.
   [[nodiscard]] double positive(const std::string& name);
   [[nodiscard]] std::optional<double> find_positive(const std::string& name);

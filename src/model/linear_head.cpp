@@ -20,7 +20,7 @@ namespace {
 
 constexpr const char *classes_key = "classes", *encoder_key = "encoder";
 constexpr const char* made_by = "a head is made by train_head";
-constexpr std::int64_t most_classes = 1 << 16, most_width = 1 << 20;
+constexpr std::int64_t most_classes = 1 << 16, most_features = 1 << 20;
 
 std::vector<std::string> parse_classes(const std::string& list, const std::string& doing) {
   const nlohmann::json document = format::parse_json(list, doing);
@@ -43,7 +43,7 @@ std::vector<float> read_floats(const std::vector<format::TensorInfo>& tensors, c
   TWISTOR_CHECK(found != tensors.end(), ErrorKind::data, doing, fmt::format("it has no tensor \"{}\"", name),
                 made_by);
   TWISTOR_CHECK(found->shape.size() == n_dimensions && found->shape[0] == static_cast<std::int64_t>(n) &&
-                    found->shape.back() > 0 && found->shape.back() <= most_width,
+                    found->shape.back() > 0 && found->shape.back() <= most_features,
                 ErrorKind::data, doing,
                 fmt::format("tensor \"{}\": expected {} dimensions, the first of {} classes, got shape [{}]",
                             name, n_dimensions, n, fmt::join(found->shape, ", ")),

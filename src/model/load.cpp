@@ -23,12 +23,18 @@ namespace {
 
 constexpr std::array known_families{
     Family{"Gemma 2", "gemma2", "", &gemma2_from_config, nullptr},
+    Family{"Gemma 3", "gemma3_text", "gemma3", &gemma3_from_config, &gemma3_from_gguf},
     Family{"GPT-2", "gpt2", "gpt2", &gpt2_from_config, &gpt2_from_gguf},
     Family{"GPT-Neo", "gpt_neo", "", &gpt_neo_from_config, nullptr},
     Family{"GPT-NeoX", "gpt_neox", "gptneox", &gpt_neox_from_config, &gpt_neox_from_gguf},
+    Family{"Granite", "granite", "granite", &granite_from_config, &granite_from_gguf},
     Family{"Llama", "llama", "llama", &llama_from_config, &llama_from_gguf},
     Family{"Mistral", "mistral", "", &mistral_from_config, nullptr},
+    Family{"OLMo 2", "olmo2", "olmo2", &olmo2_from_config, &olmo2_from_gguf},
+    Family{"Phi-3", "phi3", "phi3", &phi3_from_config, &phi3_from_gguf},
     Family{"Qwen2", "qwen2", "qwen2", &qwen2_from_config, &qwen2_from_gguf},
+    Family{"Qwen3", "qwen3", "qwen3", &qwen3_from_config, &qwen3_from_gguf},
+    Family{"SmolLM3", "smollm3", "smollm3", &smollm3_from_config, &smollm3_from_gguf},
 };
 
 std::string known_names(std::string_view Family::*member) {

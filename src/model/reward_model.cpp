@@ -23,8 +23,11 @@
 namespace twistor::model {
 namespace {
 
-constexpr std::array known_rewards{"LlamaForSequenceClassification", "MistralForSequenceClassification",
-                                   "Qwen2ForSequenceClassification"};
+constexpr std::array known_rewards{"Gemma2ForSequenceClassification", "Gemma3TextForSequenceClassification",
+                                   "LlamaForSequenceClassification",  "MistralForSequenceClassification",
+                                   "Olmo2ForSequenceClassification",  "Phi3ForSequenceClassification",
+                                   "Qwen2ForSequenceClassification",  "Qwen3ForSequenceClassification",
+                                   "SmolLM3ForSequenceClassification"};
 
 void require_known(const format::JsonView& config) {
   const format::JsonView names = config.at("architectures");
@@ -62,7 +65,7 @@ RewardModel::RewardModel(const std::filesystem::path& given, const LoadOptions& 
 }
 
 std::vector<float> RewardModel::logits(std::span<const std::string> texts) const {
-  constexpr std::int64_t most_tokens = 4096;  // of a batch, padded: bounds the memory
+  constexpr std::int64_t most_at_once = 4096;  // of a batch, padded: bounds the memory
   std::vector<std::vector<std::int64_t>> ids;
   for (const std::string& text : texts) {
     ids.push_back(tokenizer_->encode_with_template(text, body_->context_length()).ids);
@@ -80,7 +83,7 @@ std::vector<float> RewardModel::logits(std::span<const std::string> texts) const
   for (std::size_t begin = 0; begin < order.size();) {
     std::size_t end = begin + 1;
     while (end < order.size() &&
-           static_cast<std::int64_t>((end - begin + 1) * ids[order[end]].size()) <= most_tokens)
+           static_cast<std::int64_t>((end - begin + 1) * ids[order[end]].size()) <= most_at_once)
       ++end;
     const std::size_t longest = ids[order[end - 1]].size();
     std::vector<std::int64_t> tokens;

@@ -19,13 +19,6 @@ namespace {
 
 constexpr double two_pi = 2 * std::numbers::pi;
 
-std::vector<double> unscaled(std::int64_t dims, double base) {
-  std::vector<double> result;
-  for (std::int64_t i = 0; i < dims / 2; ++i)
-    result.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dims)));
-  return result;
-}
-
 /// The dimensions of a head that turn.
 std::int64_t rotated_dims(const format::JsonView& place, const RotaryContext& context, double fraction) {
   if (!context.may_be_partial && fraction != 1)
@@ -38,7 +31,7 @@ std::int64_t rotated_dims(const format::JsonView& place, const RotaryContext& co
 
 // Keys outside this list might change the outputs in a way that is not known here.
 void check_keys(const format::JsonView& section) {
-  constexpr std::array<std::string_view, 15> known{"type",
+  constexpr std::array<std::string_view, 17> known{"type",
                                                    "rope_type",
                                                    "rope_theta",
                                                    "partial_rotary_factor",
@@ -52,6 +45,8 @@ void check_keys(const format::JsonView& section) {
                                                    "mscale",
                                                    "mscale_all_dim",
                                                    "truncate",
+                                                   "short_factor",
+                                                   "long_factor",
                                                    "finetuned"};
   for (const auto& [key, value] : section.object().items())
     if (std::ranges::find(known, key) == known.end())
@@ -102,6 +97,8 @@ double yarn_magnitude(const format::JsonView& section, double factor) {
 /// sines.
 void scale_yarn(const format::JsonView& config, const format::JsonView& section, const RotaryContext& context,
                 double base, Rotary& rotary) {
+  if (const auto other = section.find("short_factor"))  // early files of Phi-3 call it so
+    other->fail("positions of type yarn have no such factors", "if they are LongRoPE's, write longrope");
   const auto dims = static_cast<double>(2 * rotary.frequencies.size());
   const double original = original_context(config, section, context),
                factor = number_or(section, "factor", static_cast<double>(context.context) / original);
@@ -122,6 +119,31 @@ void scale_yarn(const format::JsonView& config, const format::JsonView& section,
     rotary.frequencies[i] *= stretched / factor + (1 - stretched);
   }
   rotary.magnitude = yarn_magnitude(section, factor);
+}
+
+/// LongRoPE (Ding et al. 2024) within the original context: a factor for each pair, and a magnitude.
+void scale_longrope(const format::JsonView& config, const format::JsonView& section,
+                    const RotaryContext& context, Rotary& rotary) {
+  const format::JsonView factors = section.at("short_factor");
+  if (factors.array_size() != rotary.frequencies.size())
+    factors.fail(fmt::format("expected {} numbers, got {}", rotary.frequencies.size(), factors.array_size()));
+  for (std::size_t i = 0; i < rotary.frequencies.size(); ++i)
+    rotary.frequencies[i] /= positive_number(factors.item(i));
+  const double original = original_context(config, section, context),
+               factor = number_or(section, "factor", static_cast<double>(context.context) / original);
+  rotary.magnitude = factor <= 1 ? 1.0 : std::sqrt(1 + std::log(factor) / std::log(original));
+  if (const auto given = section.find("attention_factor")) rotary.magnitude = positive_number(*given);
+}
+
+std::optional<format::JsonView> rotary_section(const format::JsonView& config) {
+  const auto section = config.find("rope_scaling");
+  return section && !section->object().empty() ? section : config.find("rope_parameters");
+}
+
+std::string type_of(const format::JsonView& section) {
+  for (const char* key : {"rope_type", "type"})
+    if (const auto type = section.find(key)) return type->string();
+  return "default";
 }
 
 /// The same number under several names, where transformers of one age wrote it and those of another read it:
@@ -154,18 +176,34 @@ void check_agreement(const format::JsonView& config) {
 
 }  // namespace
 
+std::vector<double> plain_frequencies(std::int64_t dims, double base) {
+  std::vector<double> result;
+  for (std::int64_t i = 0; i < dims / 2; ++i)
+    result.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dims)));
+  return result;
+}
+
 Rotary rotary_from_config(const format::JsonView& config, const RotaryContext& context) {
-  std::optional<format::JsonView> section = config.find("rope_scaling");
-  if (!section || section->object().empty()) section = config.find("rope_parameters");
-  if (!section) return {unscaled(rotated_dims(config, context, context.fraction), context.base), 1.0};
+  return rotary_from_section(config, rotary_section(config), context);
+}
+
+std::int64_t rotary_limit(const format::JsonView& config, std::int64_t context) {
+  const auto section = rotary_section(config);
+  if (!section || type_of(*section) != "longrope") return context;
+  const double original = original_context(config, *section, {.context = context});
+  return original < static_cast<double>(context) ? static_cast<std::int64_t>(original) : context;
+}
+
+Rotary rotary_from_section(const format::JsonView& config, const std::optional<format::JsonView>& section,
+                           const RotaryContext& context) {
+  if (!section)
+    return {plain_frequencies(rotated_dims(config, context, context.fraction), context.base), 1.0};
   check_keys(*section);
   check_agreement(config);
   const double base = number_or(*section, "rope_theta", context.base);
   const double fraction = number_or(*section, "partial_rotary_factor", context.fraction);
-  Rotary rotary{unscaled(rotated_dims(*section, context, fraction), base), 1.0};
-  auto type = section->find("rope_type");
-  if (!type) type = section->find("type");
-  const std::string name = type ? type->string() : "default";
+  Rotary rotary{plain_frequencies(rotated_dims(*section, context, fraction), base), 1.0};
+  const std::string name = type_of(*section);
   if (name == "linear") {
     const double factor = positive_number(section->at("factor"));
     for (double& frequency : rotary.frequencies) frequency /= factor;
@@ -173,9 +211,12 @@ Rotary rotary_from_config(const format::JsonView& config, const RotaryContext& c
     scale_llama3(config, *section, context, rotary);
   } else if (name == "yarn") {
     scale_yarn(config, *section, context, base, rotary);
+  } else if (name == "longrope") {
+    scale_longrope(config, *section, context, rotary);
   } else if (name != "default" && name != "dynamic") {  // dynamic: stretched beyond the context alone
-    type->fail("rotary positions of type " + format::quote(name) + " are not supported",
-               "supported: default, linear, dynamic, llama3, yarn");
+    section->at(section->find("rope_type") ? "rope_type" : "type")
+        .fail("rotary positions of type " + format::quote(name) + " are not supported",
+              "supported: default, linear, dynamic, llama3, longrope, yarn");
   }
   return rotary;
 }
@@ -183,7 +224,7 @@ Rotary rotary_from_config(const format::JsonView& config, const RotaryContext& c
 Rotary rotary_from_gguf(GgufKeys& keys, const format::WeightFile& file, std::int64_t head_size) {
   const std::int64_t dims = keys.find_size("rope.dimension_count", head_size).value_or(head_size);
   if (dims % 2 != 0) keys.fail("rope.dimension_count", fmt::format("is {}, expected an even number", dims));
-  Rotary rotary{unscaled(dims, keys.find_positive("rope.freq_base").value_or(10000.0)), 1.0};
+  Rotary rotary{plain_frequencies(dims, keys.find_positive("rope.freq_base").value_or(10000.0)), 1.0};
   const std::string type = keys.find_string("rope.scaling.type").value_or("linear");
   const auto factor = keys.find_positive("rope.scaling.factor"),
              older = keys.find_positive("rope.scale_linear");

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "family_parts.hpp"
 #include "gguf_keys.hpp"
@@ -19,10 +21,22 @@ struct RotaryContext {
   bool may_be_partial = false;  ///< whether the family's reference honours a fraction below 1
 };
 
+/// base^(-2 i / dims) for each pair i of turning dimensions.
+[[nodiscard]] std::vector<double> plain_frequencies(std::int64_t dims, double base);
+
 /// From `rope_scaling` or `rope_parameters` of config.json, either of which may be missing: types default,
-/// linear, dynamic (which changes nothing within the context), llama3 and yarn as in transformers. Throws
-/// Error(data) naming a type or a key that is not known.
+/// linear, dynamic (which changes nothing within the context), llama3, yarn and longrope (its short factors,
+/// see rotary_limit) as in transformers. Throws Error(data) naming a type or a key that is not known.
 [[nodiscard]] Rotary rotary_from_config(const format::JsonView& config, const RotaryContext& context);
+
+/// The same from a section that stands elsewhere in `config`, or without any.
+[[nodiscard]] Rotary rotary_from_section(const format::JsonView& config,
+                                         const std::optional<format::JsonView>& section,
+                                         const RotaryContext& context);
+
+/// The context within which rotary_from_config() holds: that of the model, or the original one of longrope,
+/// beyond which all positions of a text, also those before, would turn by other factors.
+[[nodiscard]] std::int64_t rotary_limit(const format::JsonView& config, std::int64_t context);
 
 /// From the keys ARCH.rope.* and the tensor rope_freqs.weight: no scaling, linear scaling, factors by
 /// frequency (Llama 3). Throws Error(data) naming any other kind of scaling.

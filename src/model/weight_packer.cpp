@@ -71,7 +71,7 @@ device::Norm read_norm(const device::Engine& engine, const NormSource& source, N
   device::Norm norm{kind, static_cast<float>(eps), {}, {}};
   if (source.weight == nullptr) return norm;
   std::vector<float> weight = read_vector(source.weight);
-  for (float& value : weight) value += source.offset;
+  for (float& value : weight) value = (value + source.offset) * source.scale;
   norm.weight = engine.upload(weight);
   if (source.bias != nullptr) norm.bias = engine.upload(read_vector(source.bias));
   return norm;

@@ -7,15 +7,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
 #include "json_value.hpp"
+#include "run_json.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/format/json.hpp"
 
 namespace twistor::report {
 namespace {
@@ -35,10 +33,6 @@ bool is_of_no_matter(std::string_view key) {
 /// Keys that say what sigma is.
 bool is_of_target(std::string_view key) {
   return key.starts_with("model.") || key.starts_with("prompt.") || key.starts_with("target.");
-}
-
-std::string text_of(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
 estimate::Estimate estimate_of(const Json& value) {
@@ -156,16 +150,11 @@ ComparedRow row_of(std::span<const RunSummary* const> runs, std::string label, d
 }  // namespace
 
 RunSummary read_summary(const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / "summary.json";
-  const std::string doing = "reading " + file.string();
-  std::ifstream stream(file, std::ios::binary);
-  TWISTOR_CHECK(stream.good(), ErrorKind::no_input, doing, "there is no such file",
-                "name folders of runs that have ended (run.output)");
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
   try {
-    return from_json(format::parse_json(text, doing), folder.string());
+    return from_json(read_summary_json(folder), folder.string());
   } catch (const Json::exception& error) {
-    throw Error(ErrorKind::data, doing, fmt::format("it is no summary of a run: {}", error.what()),
+    throw Error(ErrorKind::data, "reading " + (folder / "summary.json").string(),
+                fmt::format("it is no summary of a run: {}", error.what()),
                 "another version of twistor may have written it; run its command again");
   }
 }

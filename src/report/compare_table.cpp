@@ -169,17 +169,16 @@ void write_comparison(const std::filesystem::path& file, std::span<const Compare
     log_z.push_back(row.log_z);
   }
   results.arrays.emplace("label", labels);
-  results.arrays.emplace("runs", store::Array<std::int64_t>::flat(n_runs));
-  results.arrays.emplace("log_z", store::Array<double>::flat(log_z));
+  results.arrays.emplace("runs", Array<std::int64_t>::flat(n_runs));
+  results.arrays.emplace("log_z", Array<double>::flat(log_z));
   for (const Column& column : measures) {
     std::vector<double> means, half_widths;
     for (const ComparedRow& row : rows) {
       means.push_back((row.*column.value).mean);
       half_widths.push_back((row.*column.value).half_width);
     }
-    results.arrays.emplace(fmt::format("{}.mean", column.name), store::Array<double>::flat(means));
-    results.arrays.emplace(fmt::format("{}.half_width_95", column.name),
-                           store::Array<double>::flat(half_widths));
+    results.arrays.emplace(fmt::format("{}.mean", column.name), Array<double>::flat(means));
+    results.arrays.emplace(fmt::format("{}.half_width_95", column.name), Array<double>::flat(half_widths));
   }
   store::write_results(file, results, {.generations = 1});
 }

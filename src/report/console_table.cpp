@@ -135,7 +135,7 @@ class ConsoleTable final : public Sink {
     const std::string tables = run.policies.empty()
                                    ? table_of(run).text()
                                    : proposals_table(run).text() + "\n" + log_z_line(run.after->log_z);
-    fmt::print("\n{}\n{}{} rank(s), {:.1f} s in all. Files: {}\n", tables,
+    fmt::print("\n{}\n{}{} rank(s), {:.1f} s in all. Files: {}; report.html is to look at\n", tables,
                words_of(*run.after, run.particles), run.n_ranks, run.seconds, run.folder.string());
   }
 };

@@ -7,14 +7,13 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
 #include <string_view>
 #include <vector>
 
 #include "json_value.hpp"
+#include "run_json.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/report/csv.hpp"
 #include "twistor/report/describe.hpp"
@@ -24,20 +23,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 constexpr std::string_view run_files[] = {
     "summary.json", "metrics.jsonl", "checkpoint.h5", "checkpoint.previous.h5", "checkpoint.replaced.h5",
     "best.h5",      "exact.h5",      "results.h5",    "samples.jsonl",          "samples.csv"};
-
-std::string contents(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream text;
-  text << stream.rdbuf();
-  TWISTOR_CHECK(stream.good() || stream.eof(), ErrorKind::no_input, "reading " + path.string(),
-                "the file cannot be read to its end");
-  return std::move(text).str();
-}
 
 std::string size_of(const fs::path& path) {
   const auto bytes = static_cast<double>(fs::file_size(path));
@@ -45,60 +34,11 @@ std::string size_of(const fs::path& path) {
   return bytes < 1e6 ? fmt::format("{:.1f} kB", bytes / 1e3) : fmt::format("{:.1f} MB", bytes / 1e6);
 }
 
-/// The value at a way of member names; null if there is none.
-const Json& at(const Json& json, std::initializer_list<const char*> way) {
-  static const Json nothing;
-  const Json* place = &json;
-  for (const char* name : way) {
-    if (!place->is_object() || !place->contains(name)) return nothing;
-    place = &(*place)[name];
-  }
-  return *place;
-}
-
 /// "mean ± se" of an estimate; "unknown" where it could not be made.
 std::string estimate(const Json& value) {
   const double mean = number_of(at(value, {"mean"})), se = number_of(at(value, {"se"}));
   if (std::isnan(mean)) return "unknown";
   return std::isnan(se) ? fmt::format("{:.4f}", mean) : fmt::format("{:.4f} ± {:.4f}", mean, se);
-}
-
-/// A lower and an upper bound of log Z, NaN where unknown.
-struct Bounds {
-  double low = not_a_number, high = not_a_number, se = not_a_number;  // se of the difference
-  [[nodiscard]] double gap() const { return high - low; }
-  /// A gap that is negative by chance is no better than a positive one.
-  [[nodiscard]] double width() const { return std::abs(gap()) + (std::isnan(se) ? 0 : se); }
-};
-
-/// The tighter of the two pairs, as the evaluation chooses; without upper bounds the larger lower bound.
-Bounds best_bounds(const Json& summary) {
-  const auto pair = [&](const std::string& kind) {
-    const Json& lower = at(summary, {"log_z", (kind + "_lower").c_str()});
-    const Json& upper = at(summary, {"log_z", (kind + "_upper").c_str()});
-    return Bounds{number_of(at(lower, {"mean"})), number_of(at(upper, {"mean"})),
-                  std::hypot(number_of(at(lower, {"se"})), number_of(at(upper, {"se"})))};
-  };
-  const Bounds smc = pair("smc"), sis = pair("sis");
-  if (std::isnan(smc.gap()) && std::isnan(sis.gap())) return sis.low > smc.low ? sis : smc;
-  return sis.width() < smc.width() || std::isnan(smc.gap()) ? sis : smc;
-}
-
-/// How well log Z is known: what the run itself says, or else what follows from its bounds.
-std::string verdict_of(const Json& summary) {
-  if (const Json& verdict = at(summary, {"verdict"}); verdict.is_string()) return verdict.get<std::string>();
-  constexpr double tolerated = 3;  // standard errors
-  const Bounds b = best_bounds(summary);
-  if (std::isnan(b.low)) return "no bounds of log Z";
-  if (std::isnan(b.high)) return fmt::format("log Z is about {:.4f} or more; there is no upper bound", b.low);
-  if (std::abs(b.gap()) <= tolerated * b.se)
-    return fmt::format("log Z is {:.4f}: the bounds {:.4f} and {:.4f} meet within their errors",
-                       0.5 * (b.low + b.high), b.low, b.high);
-  if (b.gap() < 0)
-    return fmt::format(
-        "the bounds of log Z, {:.4f} and {:.4f}, cross beyond their errors: raise evaluate.repeats", b.low,
-        b.high);
-  return fmt::format("log Z lies between {:.4f} and {:.4f}, {:.4f} nats apart", b.low, b.high, b.gap());
 }
 
 std::string describe_summary(const Json& json) {
@@ -121,24 +61,6 @@ std::string describe_summary(const Json& json) {
     out += fmt::format("before learning: {}\n", verdict_of(at(json, {"before"})));
   if (at(json, {"ranks"}).is_number()) out += fmt::format("ranks: {}\n", at(json, {"ranks"}).dump());
   return out + fmt::format("verdict: {}\n", verdict_of(json));
-}
-
-/// The lines of a file of JSON objects, and how many are none (a kill may cut the last one short).
-struct Lines {
-  std::vector<Json> objects;
-  std::int64_t n_bad = 0;
-};
-Lines read_lines(const std::string& text) {
-  Lines out;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    Json json = Json::parse(line, nullptr, false);
-    if (json.is_object())
-      out.objects.push_back(std::move(json));
-    else
-      ++out.n_bad;
-  }
-  return out;
 }
 
 std::string bad_lines(const Lines& lines) {
@@ -219,7 +141,7 @@ std::optional<std::string> describe_text_file(const fs::path& path) {
   const bool is_csv = path.extension() == ".csv";
   std::ifstream stream(path, std::ios::binary);
   if (!is_csv && stream.peek() != '{') return std::nullopt;
-  const std::string text = contents(path);
+  const std::string text = contents_of(path);
   if (is_csv && first_line(text).find("log_phi") != std::string::npos) return describe_csv(text);
   const Json first = Json::parse(first_line(text), nullptr, false);
   if (first.is_object() && first.contains("log_phi")) return describe_samples(read_lines(text));

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // metrics.jsonl as a sink.
+#include <fmt/format.h>
+
 #include "twistor/report/metrics.hpp"
 #include "twistor/report/sink.hpp"
 
@@ -31,6 +33,13 @@ class JsonLines final : public Sink {
 };
 
 }  // namespace
+
+std::string to_line(const Update& update, std::int64_t n_updates) {
+  std::string text = fmt::format("update {} of {}  loss {:.4f}  log Z {:.3f}", update.update, n_updates,
+                                 update.loss, update.log_z_hat);
+  for (const auto& [name, value] : update.numbers) text += fmt::format("  {} {:.1f}", name, value);
+  return text + fmt::format("  {:.3f} s each", update.seconds);
+}
 
 std::unique_ptr<Sink> json_lines(const std::filesystem::path& file,
                                  std::optional<std::int64_t> keep_until_update) {

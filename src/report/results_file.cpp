@@ -9,8 +9,7 @@ namespace {
 void add_evaluation(store::Results& results, const std::string& prefix, const estimate::Evaluation* e) {
   if (e == nullptr) return;
   const auto add = [&](std::string_view name, const std::vector<double>& values) {
-    if (!values.empty())
-      results.arrays[prefix + "/" + std::string(name)] = store::Array<double>::flat(values);
+    if (!values.empty()) results.arrays[prefix + "/" + std::string(name)] = Array<double>::flat(values);
   };
   for (const estimate::NamedEstimate& estimate : e->estimates)
     add(estimate.name.substr(estimate.name.find('.') + 1), estimate.runs);

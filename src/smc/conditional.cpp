@@ -44,9 +44,9 @@ const Problem& ConditionalProblem::kept(std::span<const std::int64_t> observatio
   return kept_.back()->problem();
 }
 
-const potential::Prefill& ConditionalProblem::prompt_read() const {
+const model::Prefill& ConditionalProblem::prompt_read() const {
   if (read_ == nullptr || read_->revision != lm_->revision())
-    read_ = std::make_unique<potential::Prefill>(potential::prefill(*lm_, prompt_));
+    read_ = std::make_unique<model::Prefill>(model::prefill(*lm_, prompt_));
   return *read_;
 }
 
@@ -54,8 +54,8 @@ std::unique_ptr<GivenProblem> ConditionalProblem::given(std::span<const std::int
   auto potential = potential_.given(observation);
   TWISTOR_ASSERT(potential != nullptr, "a conditional target's potential looks at observations");
   const auto conditioned = std::make_shared<model::ConditionedModel>(lm_, encoder_.encode(observation));
-  const potential::Prefill& read = prompt_read();
-  auto start = std::make_shared<potential::Prefill>();
+  const model::Prefill& read = prompt_read();
+  auto start = std::make_shared<model::Prefill>();
   start->cache = read.cache->fork();
   start->hidden = conditioned->with_encoding(read.hidden);
   start->revision = read.revision;

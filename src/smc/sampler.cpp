@@ -102,7 +102,7 @@ class Sweeper {
     if (pinned_) out_.pinned_id = initial_pinned_slot(options_.particles, options_.seed);
     if (!problem_.has_start())
       out_.counters.token_forwards += static_cast<std::int64_t>(problem_.prompt.size());
-    const std::shared_ptr<const potential::Prefill> prompt = problem_.with_start().start;
+    const std::shared_ptr<const model::Prefill> prompt = problem_.with_start().start;
     p().cache = prompt->fork(1);
     p().hidden = prompt->hidden.contiguous();
     p().leaf = {-1};

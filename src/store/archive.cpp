@@ -170,25 +170,6 @@ Archive load_latest(const std::filesystem::path& path, const std::string& expect
   }
 }
 
-void try_folder(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / ".try.h5";
-  const std::string doing = "trying whether files can be kept in " + folder.string();
-  constexpr const char* kind = "results";
-  Archive sent;
-  sent.datasets["numbers"] = Array<double>::flat({1.0, 2.0, 3.0});
-  write_archive(path, sent, kind, {1, false});
-  std::string problem;
-  try {
-    if (read_archive(path, kind).datasets != sent.datasets)
-      problem = "what was read back differs from what was written";
-  } catch (const Error& error) {
-    problem = error.what();
-  }
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
-  TWISTOR_CHECK(problem.empty(), ErrorKind::io, doing, problem, "choose a run.output on another file system");
-}
-
 template <class T>
 const T& Archive::dataset(const std::string& name) const {
   const auto found = datasets.find(name);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hdf5_wrapper.hpp"
-#include "twistor/store/array.hpp"
+#include "twistor/base/array.hpp"
 
 namespace twistor::store::hdf5 {
 

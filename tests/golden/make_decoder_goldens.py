@@ -5,8 +5,8 @@
 usage: make_decoder_goldens.py [NAME...]      (default: all)
 
 Needs torch, transformers, safetensors, numpy and gguf from PyPI in a virtual environment (made with torch 2.11.0,
-transformers 5.23.0, gguf 0.19.0); nothing is downloaded from a hub. Each folder is a Hugging Face layout with golden.safetensors beside
-it: input_ids (n, L) I64, hidden (n, L, D) F32 after the last norm, logits (n, L, V) F32, computed in float64 where the
+transformers 5.23.0, gguf 0.19.0; from qwen3 on with torch 2.15.0, transformers 5.24.0); nothing is downloaded from a hub. Each folder is a Hugging Face layout with golden.safetensors beside
+it: input_ids (n, L) I64, hidden (n, L, D) F32 as the output matrix multiplies them (after the last norm, and over Granite's logits_scaling), logits (n, L, V) F32, computed in float64 where the
 reference does so. NAME.gguf holds the weights of NAME/ in llama.cpp's conventions. rope.json: cosines and sines of rotary
 positions by configuration.
 """
@@ -18,8 +18,10 @@ import gguf
 import numpy
 import torch
 from safetensors.torch import save_file
-from transformers import (Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig,
-                          LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM)
+from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM,
+                          GPTNeoXConfig, GPTNeoXForCausalLM, GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig,
+                          MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config,
+                          Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM)
 from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXRotaryEmbedding
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
@@ -45,10 +47,11 @@ def write(name, model, seed):
     ids = torch.randint(0, V, (4, 24), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         out = model.double()(ids, output_hidden_states=True)
-        logits = model.get_output_embeddings()(out.hidden_states[-1])
+        hidden = out.hidden_states[-1] / getattr(model.config, "logits_scaling", 1.0)
+        logits = model.get_output_embeddings()(hidden)
         cap = getattr(model.config, "final_logit_softcapping", None)
         assert torch.allclose(cap * torch.tanh(logits / cap) if cap else logits, out.logits)  # the states after the last norm
-    save_file({"input_ids": ids, "hidden": out.hidden_states[-1].float().contiguous(), "logits": out.logits.float().contiguous()},
+    save_file({"input_ids": ids, "hidden": hidden.float().contiguous(), "logits": out.logits.float().contiguous()},
               folder / "golden.safetensors")
     print(name, "logits std", out.logits.std().item())
     return model.float()
@@ -275,6 +278,117 @@ def gemma2():
     write("gemma2", randomise(Gemma2ForCausalLM(config), 21), 22)
 
 
+LATER = dict(vocab_size=V, hidden_size=D, intermediate_size=48, num_attention_heads=HEADS, num_key_value_heads=2, max_position_embeddings=CONTEXT,
+             rms_norm_eps=1e-6, bos_token_id=0, eos_token_id=0, pad_token_id=None)
+
+
+def write_relative_gguf(name, architecture, model, names, more=None, change=lambda ours, weight: weight):
+    """A relative of Llama's; `names` comes over LLAMA_NAMES, `more` adds keys to the writer."""
+    config = model.config
+    writer = open_gguf(name, architecture, config)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    rope = config.rope_parameters.get("full_attention", config.rope_parameters)
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if getattr(config, "head_dim", None):
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
+    if more is not None:
+        more(writer, config)
+    names = {**LLAMA_NAMES, **names}
+    if config.tie_word_embeddings:
+        del names["lm_head"]
+    add_tensors(writer, model, names, change)
+    close_gguf(writer)
+
+
+def interleaved(config):
+    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+    return lambda ours, weight: interleave(weight.reshape(weight.shape[0], -1), heads[ours]).reshape(weight.shape) if ours in heads else weight
+
+
+HEAD_NORMS = {"model.layers.self_attn.q_norm": "attn_q_norm", "model.layers.self_attn.k_norm": "attn_k_norm"}
+
+
+def qwen3():
+    """Norms of queries and keys, heads that do not divide the width, a window in the last layer."""
+    config = Qwen3Config(**LATER, num_hidden_layers=LAYERS, head_dim=10, use_sliding_window=True, sliding_window=6, max_window_layers=1,
+                         rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
+    write("qwen3", randomise(Qwen3ForCausalLM(config), 31), 41)
+    config = Qwen3Config(**LATER, num_hidden_layers=LAYERS, head_dim=10, tie_word_embeddings=True,
+                         rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
+    write_relative_gguf("qwen3_tied", "qwen3", write("qwen3_tied", randomise(Qwen3ForCausalLM(config), 32), 42), HEAD_NORMS)
+
+
+def smollm3():
+    """Four layers, the last without positions; in smollm3_window two of three are, and have a window."""
+    config = SmolLM3Config(**LATER, num_hidden_layers=4, rope_parameters={"rope_type": "default", "rope_theta": 50000.0})
+    model = write("smollm3", randomise(SmolLM3ForCausalLM(config), 33), 43)
+    write_relative_gguf("smollm3", "smollm3", model, {}, lambda writer, _: writer.add_rope_dimension_count(D // HEADS), interleaved(config))
+    config = SmolLM3Config(**LATER, num_hidden_layers=3, no_rope_layers=[0, 1, 0], use_sliding_window=True, sliding_window=6, attention_bias=True,
+                           mlp_bias=True, tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 50000.0})
+    write("smollm3_window", randomise(SmolLM3ForCausalLM(config), 34), 44)
+
+
+def olmo2():
+    config = Olmo2Config(**LATER, num_hidden_layers=LAYERS, rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
+    names = {**HEAD_NORMS, "model.layers.post_attention_layernorm": "post_attention_norm", "model.layers.post_feedforward_layernorm": "post_ffw_norm"}
+    write_relative_gguf("olmo2", "olmo2", write("olmo2", randomise(Olmo2ForCausalLM(config), 35), 45), names)
+
+
+def phi3():
+    """Fused matrices and a window; in phi3_long positions on half of each head, by LongRoPE's short factors."""
+    config = Phi3Config(**LATER, num_hidden_layers=LAYERS, sliding_window=7, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    names = {"model.layers.self_attn.qkv_proj": "attn_qkv", "model.layers.mlp.gate_up_proj": "ffn_up"}
+    write_relative_gguf("phi3", "phi3", write("phi3", randomise(Phi3ForCausalLM(config), 36), 46), names,
+                        lambda writer, config: writer.add_sliding_window(config.sliding_window))
+    rope = {"rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.5, "short_factor": [1.0, 1.5], "long_factor": [2.0, 9.0],
+            "original_max_position_embeddings": 32}
+    config = Phi3Config(**LATER, num_hidden_layers=LAYERS, original_max_position_embeddings=32, tie_word_embeddings=True, rope_parameters=rope)
+    write("phi3_long", randomise(Phi3ForCausalLM(config), 37), 47)
+
+
+def granite():
+    """Multipliers that all differ from their defaults."""
+    config = GraniteConfig(**LATER, num_hidden_layers=LAYERS, embedding_multiplier=6.0, residual_multiplier=0.3, attention_multiplier=0.5,
+                           logits_scaling=3.0, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+
+    def scales(writer, config):
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
+        writer.add_rope_dimension_count(D // HEADS)
+
+    model = write("granite", randomise(GraniteForCausalLM(config), 38), 48)
+    write_relative_gguf("granite", "granite", model, {}, scales, interleaved(config))
+
+
+def gemma3():
+    """Seven layers, the sixth global with stretched positions; heads that do not divide the width."""
+    rope = {"sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+            "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}}
+    config = Gemma3TextConfig(**LATER, num_hidden_layers=7, head_dim=10, sliding_window=6, query_pre_attn_scalar=24, rope_parameters=rope,
+                              attn_implementation="eager")
+    write("gemma3", randomise(Gemma3ForCausalLM(config), 39), 49)
+    # Where llama.cpp's reader knows one value alone, this one has it.
+    rope = {"sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0}}
+    config = Gemma3TextConfig(**LATER, num_hidden_layers=7, head_dim=10, sliding_window=6, query_pre_attn_scalar=10, rope_parameters=rope,
+                              attn_implementation="eager")
+    model = write("gemma3_plain", randomise(Gemma3ForCausalLM(config), 40), 50)
+    names = {**HEAD_NORMS, "model.layers.post_attention_layernorm": "post_attention_norm", "model.layers.pre_feedforward_layernorm": "ffn_norm",
+             "model.layers.post_feedforward_layernorm": "post_ffw_norm"}
+
+    def keys(writer, config):
+        writer.add_sliding_window(config.sliding_window)
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(8.0)
+
+    write_relative_gguf("gemma3_plain", "gemma3", model, names, keys, lambda ours, weight: weight + 1 if ours.endswith("norm") else weight)
+
+
 def rope():
     """cosines and sines (position, pair) of each configuration, as the reference's module gives them for float32."""
     positions = [1, 17, 1000, 4095]
@@ -291,6 +405,8 @@ def rope():
         {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 40.0, "original_max_position_embeddings": 4096, "beta_fast": 24.0, "beta_slow": 2.0,
          "mscale": 0.707, "mscale_all_dim": 1.0, "truncate": False},
         {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 1024, "attention_factor": 1.25},
+        {"rope_type": "longrope", "rope_theta": 10000.0, "factor": 32.0, "original_max_position_embeddings": 4096,
+         "short_factor": [1 + i / 40 for i in range(32)], "long_factor": [1.0 + i for i in range(32)]},
     ]
     cases = []
 
@@ -314,7 +430,7 @@ def rope():
 
 def main():
     torch.set_num_threads(1)
-    makers = [gpt2, llama, llama_tied, gpt_neo, llama3, mistral, qwen2, qwen2_tied, gpt_neox, gpt_neox_serial, gemma2, rope]
+    makers = [gpt2, llama, llama_tied, gpt_neo, llama3, mistral, qwen2, qwen2_tied, gpt_neox, gpt_neox_serial, gemma2, qwen3, smollm3, olmo2, phi3, granite, gemma3, rope]
     for maker in makers:
         if len(sys.argv) == 1 or maker.__name__ in sys.argv[1:]:
             maker()

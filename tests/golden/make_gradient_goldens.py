@@ -5,7 +5,7 @@
 usage: make_gradient_goldens.py [NAME...]      (default: all)
 
 Needs torch, transformers, safetensors, gguf and peft from PyPI in a virtual environment (made with torch 2.11.0, transformers 5.24.0,
-peft 0.21.2). Texts are the ids of golden.safetensors: the first five of its first row as prompt, the next six of each row as tokens.
+peft 0.21.2; from qwen3 on with torch 2.15.0). Texts are the ids of golden.safetensors: the first five of its first row as prompt, the next six of each row as tokens.
 The loss is the sum of cos(0.7 i) times entry i of the hidden states before each token, (n T, D), in float64. Of each gradient g two
 numbers are kept, the sums of g_i cos(i) and g_i sin(i): enough to see any error of sign, scale, order or place. "hidden" has the
 same two sums of the hidden states. adapter/gradients.json has those by A and B of a PEFT folder with random A and B.
@@ -23,7 +23,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 HERE = pathlib.Path(__file__).parent
-MODELS = ["gpt2", "gpt_neo", "gpt_neox", "gpt_neox_serial", "llama", "llama3", "llama_tied", "mistral", "qwen2", "gemma2"]
+MODELS = ["gpt2", "gpt_neo", "gpt_neox", "gpt_neox_serial", "llama", "llama3", "llama_tied", "mistral", "qwen2", "gemma2",
+          "qwen3", "smollm3", "smollm3_window", "olmo2", "phi3", "phi3_long", "granite", "gemma3"]
 PROMPT, LENGTH = 5, 6
 ADAPTERS = {"gpt2": ["c_attn", "mlp.c_proj"], "llama": ["q_proj", "v_proj", "down_proj"], "gpt_neox": ["query_key_value", "dense_4h_to_h"]}
 
@@ -38,6 +39,7 @@ def backward(model, ids):
     """Hidden states before each token, after the gradient of the loss is in the parameters."""
     rows = [torch.cat([ids[0, :PROMPT], row[PROMPT:PROMPT + LENGTH - 1]]) for row in ids]
     hidden = model(torch.stack(rows), output_hidden_states=True).hidden_states[-1][:, PROMPT - 1:]
+    hidden = hidden / getattr(model.config, "logits_scaling", 1.0)
     flat = hidden.reshape(-1)
     (flat * torch.cos(0.7 * torch.arange(flat.numel(), dtype=torch.float64))).sum().backward()
     return hidden.detach()

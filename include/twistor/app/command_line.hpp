@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,26 +22,26 @@ struct Invocation {
   std::filesystem::path config_file;
   Config config;  ///< the file's with the command line's overrides
 
-  // tokenize, score: a model; info: a model, a run's folder or any file of a run
-  std::filesystem::path path;
-  std::optional<std::string> text;
+  // tokenize, score: a model; info: a model, a run's folder or any file of a run; compare: runs' folders
+  std::vector<std::filesystem::path> paths;
+  std::vector<std::string> texts;  ///< --text of tokenize, score and score-text, as often as given
+
   bool is_special = false;  ///< tokenize: with the template
-  std::vector<std::int64_t> ids;
+
   // score: as the keys of those names
+  std::vector<std::int64_t> ids;
   device::Precision dtype = device::Precision::float32;
   text::FrontTokens special_tokens = text::FrontTokens::automatic;
   model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
 
   // score-text
-  std::vector<std::string> texts;    ///< --text, as often as given
-  std::filesystem::path texts_file;  ///< --file
+  std::string texts_file;
   bool is_json = false;
 
   // compare
-  std::vector<std::filesystem::path> paths;  ///< runs' folders
   report::CompareFormat format = report::CompareFormat::text;
-  std::string by;                        ///< the key that tells rows apart
-  std::filesystem::path beside, output;  ///< a file of further columns; an archive to write
+  std::string by;              ///< the key that tells rows apart
+  std::string beside, output;  ///< a file of further columns; an archive to write
 };
 
 /// Either something to print (--help, --version), or a command to run.

@@ -25,7 +25,9 @@ namespace twistor::app {
 [[nodiscard]] int score_text(const Invocation& invocation);
 /// Prints the table of invocation.paths. *Local.*
 [[nodiscard]] int compare(const Invocation& invocation);
-/// Prints describe(invocation.path). *Local.*
+/// Writes report.html into each of invocation.paths and prints where. *Local.*
+[[nodiscard]] int report(const Invocation& invocation);
+/// Prints describe() of its path. *Local.*
 [[nodiscard]] int info(const Invocation& invocation);
 /// What a model, a run's folder or any file of a run is: lines for people, most of them "name: value". A
 /// checkpoint has the line "parameters sha256: <hex>". Throws Error(no_input) if it is missing, Error(data)

@@ -15,12 +15,13 @@
 #include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/node_memory.hpp"
-#include "twistor/exact/joint_sampler.hpp"
+#include "twistor/exact/run_target.hpp"
 #include "twistor/exact/sample_set.hpp"
 #include "twistor/exact/source.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/potential.hpp"
+#include "twistor/potential/registry.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/smc/conditional.hpp"
 #include "twistor/smc/policy.hpp"
@@ -51,14 +52,14 @@ class Session {
   [[nodiscard]] const std::vector<std::int64_t>& prompt() const { return prompt_.ids; }
   /// The same with what the tokenizer put in front.
   [[nodiscard]] const text::Prompt& whole_prompt() const { return prompt_; }
-  [[nodiscard]] const potential::Potential& potential() const { return *potential_; }
+  [[nodiscard]] const potential::Potential& potential() const { return *target_.potential; }
   /// What the potential is, with a digest of all that defines it: different for different targets.
-  [[nodiscard]] const std::string& potential_identity() const { return potential_identity_; }
+  [[nodiscard]] const std::string& potential_identity() const { return target_.identity; }
   /// What the twist sees: p0 with the prompt read, once for the whole command, and beside it the twist's
   /// body, if it has one.
   [[nodiscard]] smc::Problem problem() const;
   /// The same without a body.
-  [[nodiscard]] smc::Problem base_problem() const { return {*lm_, prompt_.ids, *potential_, start_}; }
+  [[nodiscard]] smc::Problem base_problem() const { return {*lm_, prompt_.ids, potential(), start_}; }
   /// Those that the configuration gives, once load_policies() has read them. With smc.proposal = policy the
   /// first of them is what problem() and make_proposal() are for. *Collective over the world.*
   [[nodiscard]] const std::vector<smc::LoadedPolicy>& policies() const { return policies_; }
@@ -67,12 +68,12 @@ class Session {
   [[nodiscard]] smc::Problem problem(const smc::LoadedPolicy& policy) const;
 
   /// The tokens of o where they were drawn jointly with an exact sample; else empty.
-  [[nodiscard]] const std::vector<std::int64_t>& observation() const { return observation_; }
+  [[nodiscard]] const std::vector<std::int64_t>& observation() const { return target_.observation; }
   /// The targets of all observations, where the twist sees them (twist.condition); else nullptr. problem() is
   /// then that of one: the one that the configuration names, or the first that is drawn.
   [[nodiscard]] const smc::ConditionalProblem* conditional() const { return conditional_.get(); }
   /// Draws them; nullptr where the configuration names one.
-  [[nodiscard]] const exact::JointSampler* pairs() const { return pairs_.get(); }
+  [[nodiscard]] const exact::JointSampler* pairs() const { return target_.pairs.get(); }
 
   /// The twist's body; nullptr if its head reads the base model.
   [[nodiscard]] const model::TrainableDecoder* body() const { return body_.decoder.get(); }
@@ -115,7 +116,6 @@ class Session {
       const std::function<void(const store::ExactSamples&)>& check = {}) const;
 
  private:
-  void open_output();
   void load_model(const std::filesystem::path& config_file);
   void say_what_was_read() const;
   /// For one model, that of the next call of load_language_model() or the like: shared by the node's ranks.
@@ -138,15 +138,25 @@ class Session {
   std::unique_ptr<text::Tokenizer> tokenizer_;
   text::Prompt prompt_;
   std::vector<smc::LoadedPolicy> policies_;
-  std::vector<std::int64_t> observation_;
-  std::vector<std::int64_t> joint_sample_;  // the s that observation_ was drawn with
-  std::unique_ptr<potential::Potential> potential_;
-  std::unique_ptr<exact::JointSampler> pairs_;
+  exact::RunTarget target_;
   std::unique_ptr<smc::ConditionalProblem> conditional_;
-  std::shared_ptr<const potential::Prefill> start_;
-  std::string potential_identity_;
+  std::shared_ptr<const model::Prefill> start_;
   bool may_resample_ = true;
 };
+
+/// Exit code of a run that a signal stopped and that goes on when it is started again (sysexits'
+/// EX_TEMPFAIL).
+inline constexpr int exit_work_left = 75;
+
+/// Thrown by all ranks at the same place once a signal has ended their work and what they had is saved. No
+/// failure, so no exception of the standard library: the command ends with exit_work_left.
+struct Stopped {
+  int signal = 0;
+};
+
+/// What the potential of a configuration may look at, readers of files included. Either may be null.
+[[nodiscard]] potential::TargetContext target_context(const Config& config, const model::LanguageModel* lm,
+                                                      const text::Tokenizer* tokenizer);
 
 /// exact::split() as train.positives asks for it. `samples` must outlive both parts.
 [[nodiscard]] exact::Split split(const store::ExactSamples& samples, const Config& config);

@@ -7,22 +7,14 @@
 #include <optional>
 #include <string>
 
-#include "twistor/app/evaluation.hpp"
 #include "twistor/app/session.hpp"
+#include "twistor/estimate/history.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/store/checkpoint.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::app {
-
-/// Evaluations that travel in checkpoints, because a run that goes on does not repeat them.
-struct EarlierEvaluations {
-  std::optional<estimate::Evaluation> base;   ///< of psi = 1, where learning starts elsewhere
-  std::optional<estimate::Evaluation> first;  ///< before the first update
-  std::optional<estimate::Evaluation> best;   ///< with the tightest bounds, where train.keep asks for it
-  std::int64_t n_worse = 0;                   ///< evaluations since then
-};
 
 /// checkpoint.h5 in run.output.
 class TrainCheckpoint {
@@ -39,18 +31,17 @@ class TrainCheckpoint {
   void note_samples(const store::ExactSamples& samples);
 
   /// Gives the trainer the state that was read, if any: then learning goes on, else it begins anew. Once.
-  [[nodiscard]] EarlierEvaluations resume(learn::Trainer& trainer);
+  [[nodiscard]] estimate::History resume(learn::Trainer& trainer);
 
   /// Nothing if the state is saved already: an equal generation would push out the one before. Rank 0 writes.
-  void save(const twist::Trainable& twist, learn::Trainer& trainer, const EarlierEvaluations& evaluations);
+  void save(const twist::Trainable& twist, learn::Trainer& trainer, const estimate::History& evaluations);
   /// The twist as it is, beside it: best.h5. Rank 0 writes.
   void save_best(const twist::Trainable& twist, learn::Trainer& trainer,
-                 const EarlierEvaluations& evaluations) const;
+                 const estimate::History& evaluations) const;
 
  private:
   [[nodiscard]] store::Checkpoint checkpoint_of(const twist::Trainable& twist, learn::Trainer& trainer,
-                                                const EarlierEvaluations& evaluations) const;
-  [[nodiscard]] bool is_there() const;
+                                                const estimate::History& evaluations) const;
   void put_aside() const;
 
   const Session& session_;

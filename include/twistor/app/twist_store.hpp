@@ -17,6 +17,9 @@ namespace twistor::app {
 /// with.
 [[nodiscard]] std::filesystem::path twist_file(const Session& session);
 
+/// Whether there is a checkpoint of that name, or the generation before it. *Collective over the world.*
+[[nodiscard]] bool is_on_disk(const Session& session, const std::filesystem::path& file);
+
 /// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);
 

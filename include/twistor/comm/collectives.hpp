@@ -155,10 +155,18 @@ void broadcast(std::span<T> data, int root, const Communicator& comm) {
   detail::broadcast(std::as_writable_bytes(data), root, comm);
 }
 
+/// Root's value; what others give does not count. *Collective over comm.*
+template <class T>
+[[nodiscard]] T broadcast_value(T mine, const Communicator& comm, int root = 0) {
+  broadcast(std::span(&mine, 1), root, comm);
+  return mine;
+}
+
 /// The same when only root knows the size: its size, then its contents. *Collective over comm*, two
 /// collectives.
 void broadcast(std::string& text, int root, const Communicator& comm);
 void broadcast(std::vector<std::byte>& bytes, int root, const Communicator& comm);
+void broadcast(std::vector<double>& numbers, int root, const Communicator& comm);
 
 /// The sum over the ranks before this one; 0 on rank 0. *Collective over comm.*
 [[nodiscard]] std::int64_t exclusive_scan_sum(std::int64_t value, const Communicator& comm);

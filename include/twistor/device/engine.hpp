@@ -67,19 +67,21 @@ struct AttentionShape {
   std::int64_t n_heads = 0;
   std::int64_t n_kv_heads = 0;  ///< fewer than n_heads: grouped heads
   std::int64_t head_size = 0;
-  bool is_rotary = false;
-  bool is_interleaved = false;  ///< pairs are (2i, 2i + 1), else (i, i + pairs)
-  Rotary rotary;
-  float cap = 0;  ///< scaled scores x become cap tanh(x / cap); 0: they stay
+  bool is_interleaved = false;   ///< pairs are (2i, 2i + 1), else (i, i + pairs)
+  std::vector<Rotary> rotaries;  ///< of which each layer names one
+  float cap = 0;                 ///< scaled scores x become cap tanh(x / cap); 0: they stay
 
   [[nodiscard]] std::int64_t qkv_width() const { return (n_heads + 2 * n_kv_heads) * head_size; }
 };
+
+inline constexpr std::int64_t no_rotary = -1;
 
 /// What they differ in.
 struct LayerAttention {
   std::int64_t layer = 0;
   float scale = 1;
-  std::int64_t window = 0;  ///< positions seen back from the query, itself included; 0: all
+  std::int64_t window = 0;          ///< positions seen back from the query, itself included; 0: all
+  std::int64_t rotary = no_rotary;  ///< which of the rotary positions turns queries and keys
 };
 
 /// Attention of new tokens over the cache, layer by layer.
@@ -140,6 +142,10 @@ class Engine {
   virtual void look_up(const Table& table, std::span<const std::int64_t> rows, at::Tensor& out,
                        bool accumulate) const = 0;
   virtual void normalise(const Norm& norm, const at::Tensor& x, at::Tensor& out) const = 0;
+  /// The columns [begin, end) of x by an rms_norm, in place: each run of as many as the norm has weights by
+  /// itself.
+  virtual void normalise_runs(const Norm& norm, at::Tensor& x, std::int64_t begin,
+                              std::int64_t end) const = 0;
   /// y = x W^T + b, or y += x W^T + b, in place.
   virtual void project(const at::Tensor& x, const Linear& w, at::Tensor& y,
                        bool accumulate = false) const = 0;

@@ -57,6 +57,9 @@ struct Draws {
   [[nodiscard]] double mean_final_ess() const;  ///< over populations
 };
 
+/// Throws Error(data) that says what to do if every population is dead. *Local.*
+void require_some(const Draws& draws);
+
 /// As numbers, for a file, and back; no numbers are no draws. *Local.* Throws Error(data) if their number is
 /// not what the first of them say.
 [[nodiscard]] std::vector<double> to_numbers(const Draws& draws);

@@ -8,7 +8,7 @@
 
 #include "twistor/base/streams.hpp"
 #include "twistor/model/language_model.hpp"
-#include "twistor/potential/prefill.hpp"
+#include "twistor/model/prefill.hpp"
 
 namespace twistor::exact {
 
@@ -48,7 +48,7 @@ class BaseSampler {
   [[nodiscard]] Walk start(std::size_t n) const;
 
   const model::LanguageModel& lm_;
-  potential::Prefill prompt_;
+  model::Prefill prompt_;
 };
 
 /// BaseSampler(lm, prompt).sample(T, indices, seed, stream).

@@ -32,4 +32,7 @@ struct Options {
   void visit_keys(const config::Visitor& visit);
 };
 
+/// Throws Error(config) if they cannot be for a target of that target.beta.
+void validate(const Options& options, double beta, const std::string& doing);
+
 }  // namespace twistor::exact

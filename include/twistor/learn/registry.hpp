@@ -9,6 +9,7 @@
 
 #include "twistor/learn/objective.hpp"
 #include "twistor/learn/options.hpp"
+#include "twistor/smc/options.hpp"
 
 namespace twistor::learn {
 
@@ -25,6 +26,10 @@ struct ObjectiveKind {
 [[nodiscard]] std::unique_ptr<Objective> make_objective(
     std::string_view name, const ObjectiveOptions& options,
     std::span<const ObjectiveKind> kinds = objective_kinds());
+
+/// Whether sweeps under twists of that objective may be resampled. *Local.* Throws Error(config) if they may
+/// not and are to be, at a small ESS: psi_t is then known only up to a factor of each prefix.
+[[nodiscard]] bool may_resample(const Objective& objective, std::string_view name, smc::Trigger trigger);
 
 /// Sequences that sweeps draw for one update of that objective. *Local.*
 [[nodiscard]] std::int64_t samples_of_update(std::string_view objective, const ObjectiveOptions& options);

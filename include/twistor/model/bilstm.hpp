@@ -8,14 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "twistor/base/array.hpp"
 #include "twistor/device/packed_matrix.hpp"
 
 namespace twistor::model {
-
-struct FloatArray {
-  std::vector<std::int64_t> shape;
-  std::vector<float> values;  ///< row-major
-};
 
 /// *Local*, immutable. A row of results depends on its text alone, to the bit. float32, sums over the dense
 /// layers in float64.
@@ -31,7 +27,7 @@ class BiLstmClassifier {
 
   /// `arrays` in the order of array_names(). Texts are padded in front, or cut there, to `length` ids.
   /// Throws Error(data) with `doing` naming the array whose shape does not fit.
-  BiLstmClassifier(std::vector<FloatArray> arrays, std::int64_t length, const std::string& doing);
+  BiLstmClassifier(std::vector<Array<float>> arrays, std::int64_t length, const std::string& doing);
 
   [[nodiscard]] std::int64_t n_ids() const { return n_ids_; }          // V
   [[nodiscard]] std::int64_t n_classes() const { return n_classes_; }  // C
@@ -52,9 +48,9 @@ class BiLstmClassifier {
 
   std::int64_t length_;
   std::int64_t n_ids_ = 0, n_dims_ = 0, n_units_ = 0, n_hidden_ = 0, n_classes_ = 0;
-  FloatArray embedding_;
+  Array<float> embedding_;
   Direction forward_, backward_;
-  FloatArray dense_, dense_bias_, output_, output_bias_;
+  Array<float> dense_, dense_bias_, output_, output_bias_;
 };
 
 }  // namespace twistor::model

@@ -36,10 +36,11 @@ struct DecoderTraits {
   bool is_gated = false;     ///< the MLP is down(activation(gate) * up), not down(activation(up))
   bool is_parallel = false;  ///< attention and MLP of a layer both read the layer's input
   double norm_eps = 1e-5;
-  Rotary rotary;               ///< unless positions are learned
-  double embedding_scale = 1;  ///< factor on embeddings
-  double attention_cap = 0;    ///< scores x become cap tanh(x / cap); 0: they stay
-  double logit_cap = 0;        ///< the same of logits
+  std::vector<Rotary> rotaries;  ///< of which each layer names one, or none
+  double embedding_scale = 1;    ///< factor on embeddings
+  double branch_scale = 1;       ///< factor on what each branch adds to the stream
+  double attention_cap = 0;      ///< scores x become cap tanh(x / cap); 0: they stay
+  double logit_cap = 0;          ///< the same of logits
 };
 
 /// Where a matrix (N, K) of the decoder comes from: parts stacked along N, each with its bias or none.
@@ -60,17 +61,21 @@ struct NormSource {
   const format::TensorInfo* weight = nullptr;
   const format::TensorInfo* bias = nullptr;  ///< layer_norm only
   float offset = 0;                          ///< added to the weight as stored
+  float scale = 1;                           ///< and a factor on the sum
 };
 
 struct LayerSource {
-  NormSource attention_norm, mlp_norm;
-  NormSource attention_post_norm, mlp_post_norm;  ///< of what is added to the stream; no weight: none
+  NormSource attention_norm, mlp_norm;            ///< of what a branch reads; no weight: none
+  NormSource attention_post_norm, mlp_post_norm;  ///< of what it adds to the stream; no weight: none
+  NormSource q_norm, k_norm;   ///< of queries and keys: head by head if they have head_size weights, else of
+                               ///< all heads together; no weight: none
   MatrixSource qkv;            ///< N = (n_heads + 2 n_kv_heads) head_size: queries, keys, values
   MatrixSource out;            ///< (D, n_heads head_size)
   MatrixSource up;             ///< (F, D), or gate then up, (2 F, D), where is_gated
   MatrixSource down;           ///< (D, F)
   double attention_scale = 1;  ///< of q k^T
   std::int64_t window = 0;     ///< positions seen back, the query's own included; 0: all
+  std::int64_t rotary = device::no_rotary;  ///< which of the traits' rotaries
 };
 
 /// All that a family's file gives: traits and where each tensor lies. Views the weight file.

@@ -32,8 +32,8 @@ struct TargetContext {
   /// Where a potential's own model keeps its weights; empty: in private memory. Asked once for each model.
   std::function<model::WeightMemory()> weight_memory = {};
   /// Reads float32 arrays by name from an HDF5 file; HDF5 belongs to a room that this one may not use.
-  std::function<std::vector<model::FloatArray>(const std::filesystem::path& file,
-                                               std::span<const std::string> names)>
+  std::function<std::vector<Array<float>>(const std::filesystem::path& file,
+                                          std::span<const std::string> names)>
       read_arrays = {};
 
   /// V as the language model, else the tokenizer, says; 0 if there is neither.

@@ -24,6 +24,9 @@ struct Update {
   double seconds = 0;
 };
 
+/// "update 3 of 500  loss ...", for the progress line. *Local.*
+[[nodiscard]] std::string to_line(const Update& update, std::int64_t n_updates);
+
 struct NamedEvaluation {
   std::string name;
   estimate::Evaluation evaluation;

@@ -10,8 +10,8 @@
 
 #include "twistor/model/condition.hpp"
 #include "twistor/model/conditioned_model.hpp"
+#include "twistor/model/prefill.hpp"
 #include "twistor/potential/potential.hpp"
-#include "twistor/potential/prefill.hpp"
 #include "twistor/smc/sampler.hpp"
 
 namespace twistor::smc {
@@ -20,8 +20,7 @@ namespace twistor::smc {
 class GivenProblem {
  public:
   GivenProblem(std::shared_ptr<const model::LanguageModel> lm, std::span<const std::int64_t> prompt,
-               std::unique_ptr<potential::Potential> potential,
-               std::shared_ptr<const potential::Prefill> start)
+               std::unique_ptr<potential::Potential> potential, std::shared_ptr<const model::Prefill> start)
       : lm_(std::move(lm)), potential_(std::move(potential)), problem_{*lm_, prompt, *potential_, start} {}
   GivenProblem(const GivenProblem&) = delete;
   GivenProblem& operator=(const GivenProblem&) = delete;
@@ -53,7 +52,7 @@ class ConditionalProblem {
 
  private:
   /// The prompt as lm_ has read it. Read anew once the model has learned.
-  const potential::Prefill& prompt_read() const;
+  const model::Prefill& prompt_read() const;
 
   std::shared_ptr<const model::LanguageModel> lm_;  // without the end rule
   model::EndRule end_;
@@ -61,7 +60,7 @@ class ConditionalProblem {
   const potential::Potential& potential_;
   model::ObservationEncoder encoder_;
   // One thread makes problems.
-  mutable std::unique_ptr<potential::Prefill> read_;
+  mutable std::unique_ptr<model::Prefill> read_;
   mutable std::deque<std::unique_ptr<GivenProblem>> kept_;
 };
 

@@ -15,8 +15,8 @@
 #include "twistor/base/counters.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/language_model.hpp"
+#include "twistor/model/prefill.hpp"
 #include "twistor/potential/potential.hpp"
-#include "twistor/potential/prefill.hpp"
 #include "twistor/smc/genealogy.hpp"
 #include "twistor/smc/options.hpp"
 #include "twistor/smc/population.hpp"
@@ -80,14 +80,14 @@ struct Problem {
   const potential::Potential& potential;
   /// The prompt as the model has read it. Sweeps and forced passes share its blocks; those of a problem
   /// without it read the prompt themselves, each anew.
-  std::shared_ptr<const potential::Prefill> start{};
+  std::shared_ptr<const model::Prefill> start{};
 
   /// Whether `start` is what the model makes of the prompt now.
   [[nodiscard]] bool has_start() const { return start != nullptr && start->revision == lm.revision(); }
   /// The same problem with `start`. *Local*: one forward pass of the prompt, unless it has it.
   [[nodiscard]] Problem with_start() const {
     if (has_start()) return *this;
-    return {lm, prompt, potential, std::make_shared<potential::Prefill>(potential::prefill(lm, prompt))};
+    return {lm, prompt, potential, std::make_shared<model::Prefill>(model::prefill(lm, prompt))};
   }
 };
 

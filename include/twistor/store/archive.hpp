@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "twistor/store/array.hpp"
+#include "twistor/base/array.hpp"
 
 namespace twistor::store {
 
@@ -85,9 +85,5 @@ void write_archive(const std::filesystem::path& path, const Archive& archive, co
 /// first. Throws Error(no_input) if neither is there, Error(data) with both reasons if neither is valid.
 /// *Local.*
 [[nodiscard]] Archive load_latest(const std::filesystem::path& path, const std::string& expected_kind);
-
-/// Writes a small file in the folder as all others are written, reads it back and removes it. *Local.* Throws
-/// Error(io) if the folder's file system does not give back what was written there.
-void try_folder(const std::filesystem::path& folder);
 
 }  // namespace twistor::store

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "twistor/store/array.hpp"
+#include "twistor/base/array.hpp"
 
 namespace twistor::store {
 

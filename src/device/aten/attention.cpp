@@ -35,17 +35,13 @@ class AtenAttention final : public AttentionPass {
         rows_(rows),
         device_(device),
         store_(static_cast<AtenKvStore&>(*rows.store)),
-        positions_(shape, rows, device) {
-    if (!shape.is_rotary) return;
-    cosine_ = positions_.cosine.unsqueeze(1);
-    sine_ = positions_.sine.unsqueeze(1);
-  }
+        positions_(shape, rows, device) {}
 
   void run(const LayerAttention& layer, at::Tensor& qkv, at::Tensor& out) override {
     const std::int64_t n = rows_.n_sequences, L = rows_.n_tokens, size = shape_.head_size,
                        q_heads = shape_.n_heads, kv_heads = shape_.n_kv_heads;
     const at::Tensor heads = qkv.view({n, L, q_heads + 2 * kv_heads, size});
-    if (shape_.is_rotary) turn(heads.narrow(2, 0, q_heads + kv_heads));
+    if (layer.rotary != no_rotary) turn(heads.narrow(2, 0, q_heads + kv_heads), positions_.of(layer));
     store(layer.layer, heads.narrow(2, q_heads, kv_heads), heads.narrow(2, q_heads + kv_heads, kv_heads));
     const Past& past = past_of(layer.window);
     const std::int64_t group = q_heads / kv_heads;
@@ -67,12 +63,13 @@ class AtenAttention final : public AttentionPass {
   }
 
   /// x: (n, L, heads, head_size), in place.
-  void turn(const at::Tensor& x) const {
-    const std::int64_t pairs = positions_.pairs;
+  void turn(const at::Tensor& x, const PassPositions::Angles& angles) const {
+    const std::int64_t pairs = angles.pairs;
+    const at::Tensor cosine = angles.cosine.unsqueeze(1), sine = angles.sine.unsqueeze(1);  // of all heads
     const at::Tensor first = shape_.is_interleaved ? x.slice(3, 0, 2 * pairs, 2) : x.narrow(3, 0, pairs);
     const at::Tensor second = shape_.is_interleaved ? x.slice(3, 1, 2 * pairs, 2) : x.narrow(3, pairs, pairs);
-    const at::Tensor a = at::mul(first, cosine_).addcmul_(second, sine_, -1);
-    const at::Tensor b = at::mul(second, cosine_).addcmul_(first, sine_);
+    const at::Tensor a = at::mul(first, cosine).addcmul_(second, sine, -1);
+    const at::Tensor b = at::mul(second, cosine).addcmul_(first, sine);
     first.copy_(a);
     second.copy_(b);
   }
@@ -144,8 +141,7 @@ class AtenAttention final : public AttentionPass {
   at::Device device_;
   AtenKvStore& store_;
   PassPositions positions_;
-  at::Tensor cosine_, sine_;  // (L, 1, pairs): for all heads alike
-  std::vector<Past> pasts_;   // one a window
+  std::vector<Past> pasts_;  // one a window
 };
 
 }  // namespace

@@ -98,6 +98,12 @@ void AtenEngine::normalise(const Norm& norm, const at::Tensor& x, at::Tensor& ou
   }
 }
 
+void AtenEngine::normalise_runs(const Norm& norm, at::Tensor& x, std::int64_t begin, std::int64_t end) const {
+  const std::int64_t d = norm.weight.size(0);
+  const at::Tensor runs = x.narrow(1, begin, end - begin).unflatten(1, {-1, d});
+  runs.copy_(at::rms_norm(runs, {d}, norm.weight, norm.eps));
+}
+
 void AtenEngine::project(const at::Tensor& x, const Linear& w, at::Tensor& y, bool accumulate) const {
   multiply_into(x, w.weight.dense, w.bias, y, accumulate);
 }

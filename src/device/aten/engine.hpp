@@ -30,6 +30,7 @@ class AtenEngine : public Engine {
   void look_up(const Table& table, std::span<const std::int64_t> rows, at::Tensor& out,
                bool accumulate) const override;
   void normalise(const Norm& norm, const at::Tensor& x, at::Tensor& out) const override;
+  void normalise_runs(const Norm& norm, at::Tensor& x, std::int64_t begin, std::int64_t end) const override;
   void project(const at::Tensor& x, const Linear& w, at::Tensor& y, bool accumulate) const override;
   void project_columns(const at::Tensor& x, const Linear& w, std::int64_t v_begin, std::int64_t v_end,
                        at::Tensor& y) const override;

@@ -26,15 +26,14 @@ PassPositions::PassPositions(const AttentionShape& shape, const KvRows& rows, at
       slot_of.push_back(std::int64_t{rows.table[entry]} * kv_block_tokens + at % kv_block_tokens);
     }
   slots = to_device(slot_of, device);
-  if (!shape.is_rotary) return;
-  rows::RotaryRows angles(shape.rotary.frequencies, shape.rotary.magnitude, positions);
-  pairs = angles.pairs;
-  const auto upload = [&](std::vector<float>& values) {
-    return at::from_blob(values.data(), {rows.n_tokens, pairs}, at::kFloat)
-        .to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-  };
-  cosine = upload(angles.cosine);
-  sine = upload(angles.sine);
+  for (const Rotary& rotary : shape.rotaries) {
+    rows::RotaryRows table(rotary.frequencies, rotary.magnitude, positions);
+    const auto upload = [&](std::vector<float>& values) {
+      return at::from_blob(values.data(), {rows.n_tokens, table.pairs}, at::kFloat)
+          .to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+    };
+    angles.push_back({table.pairs, upload(table.cosine), upload(table.sine)});
+  }
 }
 
 }  // namespace twistor::device

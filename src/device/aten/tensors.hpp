@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "twistor/device/engine.hpp"
 
@@ -17,9 +18,16 @@ namespace twistor::device {
 /// Where the new tokens of a pass stand.
 struct PassPositions {
   PassPositions(const AttentionShape& shape, const KvRows& rows, at::Device device);
-  at::Tensor slots;         ///< (rows) int64, block * 16 + place in it: where new keys and values go
-  at::Tensor cosine, sine;  ///< (n_tokens, pairs) float32; undefined unless positions are rotary
-  std::int64_t pairs = 0;
+  struct Angles {
+    std::int64_t pairs = 0;
+    at::Tensor cosine, sine;  ///< (n_tokens, pairs) float32
+  };
+  at::Tensor slots;            ///< (rows) int64, block * 16 + place in it: where new keys and values go
+  std::vector<Angles> angles;  ///< of each of the shape's rotary positions
+  /// Those of a layer; without pairs and tensors where it has no rotary positions.
+  [[nodiscard]] Angles of(const LayerAttention& layer) const {
+    return layer.rotary == no_rotary ? Angles{} : angles[static_cast<std::size_t>(layer.rotary)];
+  }
 };
 
 }  // namespace twistor::device

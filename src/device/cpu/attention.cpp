@@ -49,17 +49,17 @@ class CpuAttention final : public AttentionPass {
  public:
   CpuAttention(const AttentionShape& shape, const KvRows& rows)
       : shape_(shape), rows_(rows), store_(static_cast<const CpuKvStore&>(*rows.store)) {
-    if (!shape_.is_rotary) return;
+    if (shape_.rotaries.empty()) return;
     std::vector<std::int64_t> positions;
     for (std::int64_t j = 0; j < rows.n_tokens; ++j) positions.push_back(rows.position + j);
-    angles_ = rows::RotaryRows(shape_.rotary.frequencies, shape_.rotary.magnitude, positions);
+    for (const Rotary& rotary : shape_.rotaries)
+      angles_.emplace_back(rotary.frequencies, rotary.magnitude, positions);
   }
 
   void run(const LayerAttention& layer, at::Tensor& qkv, at::Tensor& out) override {
     const std::int64_t width = shape_.qkv_width(), n = rows_.size();
 #pragma omp parallel for schedule(static) if (n * width > 20000)
-    for (std::int64_t r = 0; r < n; ++r)
-      turn_and_store(layer.layer, r, qkv.mutable_data_ptr<float>() + r * width);
+    for (std::int64_t r = 0; r < n; ++r) turn_and_store(layer, r, qkv.mutable_data_ptr<float>() + r * width);
     attend(layer, qkv.const_data_ptr<float>(), out.mutable_data_ptr<float>());
   }
 
@@ -73,14 +73,15 @@ class CpuAttention final : public AttentionPass {
                               layer);
   }
 
-  void turn_and_store(std::int64_t layer, std::int64_t r, float* row) const {
+  void turn_and_store(const LayerAttention& layer, std::int64_t r, float* row) const {
     const std::int64_t size = shape_.head_size, position = position_of(r);
-    if (shape_.is_rotary)
+    if (layer.rotary != no_rotary)
       for (std::int64_t h = 0; h < shape_.n_heads + shape_.n_kv_heads; ++h)
-        rows::rotate(row + h * size, angles_, r % rows_.n_tokens, shape_.is_interleaved);
+        rows::rotate(row + h * size, angles_[static_cast<std::size_t>(layer.rotary)], r % rows_.n_tokens,
+                     shape_.is_interleaved);
     const float* keys = row + shape_.n_heads * size;
     const float* values = keys + shape_.n_kv_heads * size;
-    std::byte* block = block_of(r, position / kv_block_tokens, layer);
+    std::byte* block = block_of(r, position / kv_block_tokens, layer.layer);
     const std::int64_t slot = position % kv_block_tokens;
     if (store_.shape().precision == Precision::float32) {
       write_row(reinterpret_cast<float*>(block), store_, slot, keys, values);
@@ -160,7 +161,7 @@ class CpuAttention final : public AttentionPass {
   AttentionShape shape_;
   KvRows rows_;
   const CpuKvStore& store_;
-  rows::RotaryRows angles_;  // one row a position
+  std::vector<rows::RotaryRows> angles_;  // one row a position
 };
 
 }  // namespace

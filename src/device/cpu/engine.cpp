@@ -87,6 +87,16 @@ class CpuEngine final : public Engine {
     }
   }
 
+  void normalise_runs(const Norm& norm, at::Tensor& x, std::int64_t begin, std::int64_t end) const override {
+    const std::int64_t n = x.size(0), d = norm.weight.size(0);
+    const float* const weight = norm.weight.const_data_ptr<float>();
+#pragma omp parallel for schedule(static) if (n * (end - begin) > 50000)
+    for (std::int64_t r = 0; r < n; ++r) {
+      float* const row = x.mutable_data_ptr<float>() + r * x.size(1);
+      for (std::int64_t c = begin; c < end; c += d) rows::rms_norm(row + c, weight, norm.eps, d, row + c);
+    }
+  }
+
   void project(const at::Tensor& x, const Linear& w, at::Tensor& y, bool accumulate) const override {
     multiply_into(x, w, 0, w.weight.n(), y, accumulate);
   }

@@ -54,15 +54,16 @@ class KernelAttention final : public AttentionPass {
 
   void run(const LayerAttention& layer, at::Tensor& qkv, at::Tensor& out) override {
     at::Tensor keys = store_.keys(layer.layer), values = store_.values(layer.layer);
+    const PassPositions::Angles angles = positions_.of(layer);
     launchers_.store({.qkv = qkv.mutable_data_ptr<float>(),
                       .n = rows_.size(),
                       .n_heads = static_cast<int>(shape_.n_heads),
                       .n_kv_heads = static_cast<int>(shape_.n_kv_heads),
                       .head_size = static_cast<int>(shape_.head_size),
                       .slots = positions_.slots.const_data_ptr<std::int64_t>(),
-                      .cosine = optional<float>(positions_.cosine),
-                      .sine = optional<float>(positions_.sine),
-                      .pairs = static_cast<int>(positions_.pairs),
+                      .cosine = optional<float>(angles.cosine),
+                      .sine = optional<float>(angles.sine),
+                      .pairs = static_cast<int>(angles.pairs),
                       .n_tokens = static_cast<int>(rows_.n_tokens),
                       .is_interleaved = shape_.is_interleaved,
                       .keys = output(keys),
@@ -176,8 +177,23 @@ class KernelEngine final : public AtenEngine {
                      .bias = optional<float>(norm.bias),
                      .eps = norm.eps,
                      .n = x.size(0),
+                     .stride = x.size(1),
                      .d = static_cast<int>(x.size(1)),
                      .out = output(out)});
+    check(launchers_);
+  }
+
+  void normalise_runs(const Norm& norm, at::Tensor& x, std::int64_t begin, std::int64_t end) const override {
+    const std::int64_t d = norm.weight.size(0);
+    float* const first = x.mutable_data_ptr<float>() + begin;
+    launchers_.norm({.x = first,
+                     .weight = norm.weight.const_data_ptr<float>(),
+                     .eps = norm.eps,
+                     .n = x.size(0),
+                     .stride = x.size(1),
+                     .runs = static_cast<int>((end - begin) / d),
+                     .d = static_cast<int>(d),
+                     .out = {first, false}});
     check(launchers_);
   }
 

@@ -9,7 +9,8 @@ namespace {
 
 TWISTOR_KERNEL norm_rows(NormTask t) {
   float* const scratch = shared<float>();
-  const float* const x = t.x + block_id() * t.d;
+  const std::int64_t first = block_id() / t.runs * t.stride + block_id() % t.runs * t.d;
+  const float* const x = t.x + first;
   float mean = 0;
   if (t.bias != nullptr) {
     float sum = 0;
@@ -22,7 +23,7 @@ TWISTOR_KERNEL norm_rows(NormTask t) {
   const float factor = 1.0f / sqrtf(variance + t.eps);
   for (int c = thread_id(); c < t.d; c += thread_count()) {
     const float y = (x[c] - mean) * factor * t.weight[c];
-    write(t.out, block_id() * t.d + c, t.bias == nullptr ? y : y + t.bias[c]);
+    write(t.out, first + c, t.bias == nullptr ? y : y + t.bias[c]);
   }
 }
 

@@ -13,14 +13,15 @@ struct Output {
   bool is_bfloat16 = false;
 };
 
-/// Rows (n, d) to rows of unit variance, times weight plus bias.
+/// Runs of d numbers to runs of unit variance, times weight plus bias. Each of n rows, `stride` numbers
+/// apart, begins with `runs` of them; `out` has the same layout and may be x.
 struct NormTask {
   const float* x = nullptr;
   const float* weight = nullptr;
   const float* bias = nullptr;  ///< none: rms_norm
   float eps = 0;
-  std::int64_t n = 0;
-  int d = 0;
+  std::int64_t n = 0, stride = 0;
+  int runs = 1, d = 0;
   Output out;
 };
 

@@ -9,7 +9,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/model/log_prob.hpp"
-#include "twistor/potential/prefill.hpp"
+#include "twistor/model/prefill.hpp"
 
 namespace twistor::potential {
 namespace {
@@ -33,7 +33,7 @@ ContinuationPotential::ContinuationPotential(const model::LanguageModel& lm,
 }
 
 std::vector<double> ContinuationPotential::log_phi(const Sequences& sequences) const {
-  const Prefill prompt = prefill(lm_, sequences.prompt);
+  const model::Prefill prompt = model::prefill(lm_, sequences.prompt);
   const std::int64_t n = sequences.size();
   const auto T = static_cast<std::size_t>(sequences.length);
   const std::size_t c = observation_.size();

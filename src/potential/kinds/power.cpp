@@ -13,7 +13,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/model/log_prob.hpp"
-#include "twistor/potential/prefill.hpp"
+#include "twistor/model/prefill.hpp"
 
 namespace twistor::potential {
 namespace {
@@ -32,7 +32,7 @@ std::vector<double> PowerPotential::log_phi(const Sequences& sequences) const {
   const std::int64_t n = sequences.size(), T = sequences.length;
   std::vector<double> result;
   if (n == 0) return result;
-  const Prefill prompt = prefill(lm_, sequences.prompt);
+  const model::Prefill prompt = model::prefill(lm_, sequences.prompt);
   for (std::int64_t begin = 0; begin < n; begin += n_together_) {
     const std::int64_t rows = std::min(n_together_, n - begin);
     const auto s =

@@ -137,6 +137,11 @@ TEST(Broadcast, CopiesNumbersTextsAndBytes) {
     std::vector<std::byte> bytes(is_root ? 0 : 5);
     broadcast(bytes, root, world);
     EXPECT_TRUE(bytes.empty());
+    std::vector<double> found(is_root ? 2 : 3, is_root ? 0.5 : 1.5);
+    broadcast(found, root, world);
+    EXPECT_THAT(found, ElementsAre(0.5, 0.5));
+    EXPECT_TRUE(broadcast_value(is_root, world, root));
+    EXPECT_EQ(broadcast_value(world.rank(), world, root), root);
   }
 }
 

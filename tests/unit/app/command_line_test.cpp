@@ -40,15 +40,15 @@ TEST(CommandLine, ReadsAConfigurationWithOverrides) {
 
 TEST(CommandLine, ReadsCommandsWithoutAConfiguration) {
   const Words tokenize = {"tokenize", "model", "--text", "a  b"};
-  EXPECT_EQ(read_command_line(tokenize).invocation.text, "a  b");
+  EXPECT_EQ(read_command_line(tokenize).invocation.texts.back(), "a  b");
   EXPECT_FALSE(wants_ranks(tokenize));
   EXPECT_FALSE(read_command_line(tokenize).invocation.is_special);
   EXPECT_TRUE(read_command_line(Words{"tokenize", "m", "--special", "--text=a"}).invocation.is_special);
-  EXPECT_EQ(read_command_line(Words{"tokenize", "model", "--text="}).invocation.text, "");
-  EXPECT_EQ(read_command_line(Words{"tokenize", "--text=--x=y", "model"}).invocation.text, "--x=y");
+  EXPECT_EQ(read_command_line(Words{"tokenize", "model", "--text="}).invocation.texts.back(), "");
+  EXPECT_EQ(read_command_line(Words{"tokenize", "--text=--x=y", "model"}).invocation.texts.back(), "--x=y");
   const Invocation score =
       read_command_line(Words{"score", "model", "--ids", "3 4,5", "--dtype=bfloat16"}).invocation;
-  EXPECT_EQ(score.path, "model");
+  EXPECT_EQ(score.paths.front(), "model");
   EXPECT_THAT(score.ids, ElementsAre(3, 4, 5));
   EXPECT_EQ(score.dtype, device::Precision::bfloat16);
   EXPECT_EQ(score.special_tokens, text::FrontTokens::automatic);
@@ -57,7 +57,7 @@ TEST(CommandLine, ReadsCommandsWithoutAConfiguration) {
           .invocation;
   EXPECT_EQ(bare.special_tokens, text::FrontTokens::none);
   EXPECT_EQ(bare.padded_tokens, model::PaddedTokens::keep);
-  EXPECT_EQ(read_command_line(Words{"info", "x.h5"}).invocation.path, "x.h5");
+  EXPECT_EQ(read_command_line(Words{"info", "x.h5"}).invocation.paths.front(), "x.h5");
 }
 
 TEST(CommandLine, ReadsTextsToScore) {
@@ -76,7 +76,7 @@ TEST(CommandLine, ReadsTextsToScore) {
 TEST(CommandLine, OfTwoWithOneKeyTheLastCounts) {
   const Words twice = {"train", reference, "--smc.particles=3", "--run.seed=2", "--smc.particles=5"};
   EXPECT_EQ(read_command_line(twice).invocation.config.smc.sweep.particles, 5);
-  EXPECT_EQ(read_command_line(Words{"tokenize", "m", "--text=a", "--text=b"}).invocation.text, "b");
+  EXPECT_EQ(read_command_line(Words{"tokenize", "m", "--text=a", "--text=b"}).invocation.texts.back(), "b");
   const Words files = {"score-text", reference, "--file=a", "--file=b"};
   EXPECT_EQ(read_command_line(files).invocation.texts_file, "b");
   // A wrong value is refused even if a later one would replace it.
@@ -163,11 +163,13 @@ TEST(CommandLine, RefusesWrongWords) {
       {{"score", "m"}, "score needs exactly one of --text and --ids"},
       {{"score", "m", "--text=a", "--ids=1"}, "score needs exactly one of --text and --ids"},
       {{"score", "m", "--text=a", "--special-tokens=no"},
-       "--special-tokens: expected auto or none, got 'no'"},
-      {{"score", "m", "--text=a", "--padded-tokens=no"}, "--padded-tokens: expected mask or keep, got 'no'"},
-      {{"score", "m", "--ids="}, "--ids: expected token ids"},
-      {{"score", "m", "--ids=a"}, "--ids: expected token ids separated by commas or blanks, got 'a'"},
-      {{"score", "m", "--ids=1", "--dtype=float64"}, "--dtype: expected float32 or bfloat16, got 'float64'"},
+       "--special-tokens: expected one of: auto, none, got 'no'"},
+      {{"score", "m", "--text=a", "--padded-tokens=no"},
+       "--padded-tokens: expected one of: mask, keep, got 'no'"},
+      {{"score", "m", "--ids="}, "score needs exactly one of --text and --ids"},
+      {{"score", "m", "--ids=a"}, "--ids: expected token ids, separated by commas or blanks, got 'a'"},
+      {{"score", "m", "--ids=1", "--dtype=float64"},
+       "--dtype: expected one of: float32, bfloat16, got 'float64'"},
   };
   for (const Bad& bad : table) {
     SCOPED_TRACE(testing::PrintToString(bad.words));

@@ -12,7 +12,7 @@
 
 #include "potential/kinds/toxicity_bilstm.hpp"
 #include "support/error_of.hpp"
-#include "twistor/app/target_options.hpp"
+#include "twistor/app/session.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/config/paths.hpp"
 

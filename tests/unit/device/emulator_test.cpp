@@ -104,12 +104,12 @@ struct Problem {
     store->grow();
     std::vector<std::int32_t> table(static_cast<std::size_t>(2 * n));
     std::iota(table.begin(), table.end(), 0);
-    AttentionShape shape{heads, 1, D / heads, true, false, {{1.0, 0.1, 0.01}, 1}, 0};
+    AttentionShape shape{heads, 1, D / heads, false, {{{1.0, 0.1, 0.01}, 1}}, 0};
     at::Tensor out, last;
     for (std::int64_t position = 0; position < 20; position += 4) {  // 4 tokens of each sequence at a time
       at::Tensor qkv = random({4 * n, shape.qkv_width()}, static_cast<std::uint32_t>(10 + position));
       out = engine->empty({4 * n, D});
-      engine->begin_attention(shape, {store.get(), table, n, 2, position, 4})->run({0, 0.2F, 9}, qkv, out);
+      engine->begin_attention(shape, {store.get(), table, n, 2, position, 4})->run({0, 0.2F, 9, 0}, qkv, out);
     }
     return out.to(at::kFloat);
   }

@@ -45,6 +45,13 @@ struct Answers {
     engine->normalise(norm, matrix(rows, D, 1), out);
     return to_host(out);
   }
+  /// Two of the three runs of 16 columns; the first stays.
+  [[nodiscard]] std::vector<float> norm_of_runs() const {
+    at::Tensor x = matrix(rows, D, 1);
+    engine->normalise_runs({NormKind::rms_norm, 1e-5f, engine->upload(random_numbers(16, 14)), {}}, x, 16,
+                           48);
+    return to_host(x);
+  }
   [[nodiscard]] std::vector<float> product(Precision precision, bool accumulate) const {
     at::Tensor y = matrix(rows, N, 2);
     engine->project(matrix(rows, D, 1), linear(precision), y, accumulate);
@@ -125,6 +132,7 @@ class Engines : public testing::TestWithParam<const char*> {
 TEST_P(Engines, NormsAgree) {
   for (const NormKind kind : {NormKind::layer_norm, NormKind::rms_norm})
     expect_near([&](const Answers& a) { return a.norm(kind); });
+  expect_near([](const Answers& a) { return a.norm_of_runs(); });
 }
 
 TEST_P(Engines, ProductsAgree) {

@@ -82,7 +82,8 @@ TEST_P(DecoderCache, LogitsOfARowDoNotDependOnBatchOrThreads) {
 INSTANTIATE_TEST_SUITE_P(
     Models, DecoderCache,
     testing::Combine(testing::Values("gemma2", "gpt2", "gpt_neo", "gpt_neox", "gpt_neox_serial", "llama",
-                                     "llama3", "mistral", "qwen2", "qwen2_tied"),
+                                     "llama3", "mistral", "qwen2", "qwen2_tied", "gemma3", "granite", "olmo2",
+                                     "phi3", "qwen3", "smollm3"),
                      testing::Values(device::Precision::float32, device::Precision::bfloat16)),
     [](const auto& test) {
       return std::string(std::get<0>(test.param)) +

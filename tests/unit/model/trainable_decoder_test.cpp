@@ -93,7 +93,8 @@ TEST_P(Bodies, SamplersSideBeginsAsTheModelAndFollows) {
 
 INSTANTIATE_TEST_SUITE_P(Families, Bodies,
                          testing::Values("gpt2", "gpt_neo", "gpt_neox", "gpt_neox_serial", "llama", "llama3",
-                                         "llama_tied", "mistral", "qwen2", "gemma2"),
+                                         "llama_tied", "mistral", "qwen2", "gemma2", "gemma3", "granite",
+                                         "olmo2", "phi3", "phi3_long", "qwen3", "smollm3", "smollm3_window"),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST(TrainableDecoder, QuantisedModelsLearnByLowRankAdditions) {

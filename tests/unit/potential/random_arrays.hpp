@@ -13,16 +13,15 @@
 namespace twistor::test {
 
 /// Arrays of BiLstmClassifier::array_names() with V = 4, E = 3, H = 2, D = 5, C = 6.
-inline std::vector<model::FloatArray> random_arrays(const std::filesystem::path&,
-                                                    std::span<const std::string>) {
+inline std::vector<Array<float>> random_arrays(const std::filesystem::path&, std::span<const std::string>) {
   const std::vector<std::vector<std::int64_t>> shapes = {{4, 3}, {3, 8}, {2, 8}, {8},    {3, 8}, {2, 8},
                                                          {8},    {4, 5}, {5},    {5, 6}, {6}};
   Philox random(1, Stream::test, 0, 0);
-  std::vector<model::FloatArray> arrays;
+  std::vector<Array<float>> arrays;
   for (const auto& shape : shapes) {
     std::size_t n = 1;
     for (const std::int64_t size : shape) n *= static_cast<std::size_t>(size);
-    model::FloatArray array{shape, std::vector<float>(n)};
+    Array<float> array{shape, std::vector<float>(n)};
     for (float& value : array.values) value = static_cast<float>(random.uniform() * 2 - 1);
     arrays.push_back(std::move(array));
   }

@@ -30,7 +30,8 @@ PotentialOptions options_of(const std::filesystem::path& folder) {
 // of it. Among the texts are such that end with the token that pads, once and twice, and one that is longer
 // than the context.
 TEST(Reward, IsWhatTheReferenceSays) {
-  for (const char* name : {"llama", "qwen2", "mistral"}) {
+  for (const char* name :
+       {"llama", "qwen2", "mistral", "qwen3", "gemma2", "gemma3", "phi3", "olmo2", "smollm3"}) {
     std::ifstream file(golden / name / "texts.json");
     const nlohmann::json expected = nlohmann::json::parse(file);
     const auto texts = expected["texts"].get<std::vector<std::string>>();

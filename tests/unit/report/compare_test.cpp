@@ -106,8 +106,7 @@ TEST(Compare, PrintsTables) {
   write_comparison(folder.path() / "table.h5", rows);
   const store::Results results = store::load_results(folder.path() / "table.h5");
   EXPECT_EQ(std::get<std::string>(results.arrays.at("label")), "ctl\ndpg\n");
-  EXPECT_EQ(std::get<store::Array<double>>(results.arrays.at("kl_q_sigma.mean")).values,
-            (std::vector{1.0, 0.25}));
+  EXPECT_EQ(std::get<Array<double>>(results.arrays.at("kl_q_sigma.mean")).values, (std::vector{1.0, 0.25}));
 }
 
 TEST(ReadBeside, RefusesRaggedLines) {

@@ -95,7 +95,7 @@ TEST_F(Info, OfExactSamples) {
 TEST_F(Info, OfResults) {
   store::Results results;
   results.config_text = "[smc]\n";
-  results.arrays["before/log_z"] = store::Array<double>::flat({1, 2, 3});
+  results.arrays["before/log_z"] = Array<double>::flat({1, 2, 3});
   results.numbers["kl"] = 0.1;
   results.counters["resamplings"] = 12;
   store::write_results(file("results.h5"), results);

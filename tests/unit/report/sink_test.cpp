@@ -99,7 +99,7 @@ TEST_F(SinkFiles, ResultsHaveRunsNumbersAndCounters) {
                           "before/sis_lower", "before/smc_lower", "before/unique_ancestors"));
   EXPECT_EQ(std::get<std::string>(results.arrays.at("after/log_z_method")), "mean of Z_hat");
   for (const auto& [name, number] : results.numbers) EXPECT_FALSE(std::isnan(number)) << name;
-  EXPECT_EQ(std::get<store::Array<double>>(results.arrays.at("after/smc_lower")).values,
+  EXPECT_EQ(std::get<Array<double>>(results.arrays.at("after/smc_lower")).values,
             (std::vector<double>{-2, -2.5}));
   EXPECT_EQ(results.numbers.at("after.log_z.smc_lower.mean"), -2.25);
   EXPECT_EQ(results.numbers.at("before.update"), 0);
@@ -141,7 +141,7 @@ TEST_F(SinkFiles, TheTableShowsEvaluationsSideBySide) {
   EXPECT_THAT(text, HasSubstr(", from 2 runs of 8 particles\n"));
   EXPECT_LT(text.find("SMC lower bound"), text.find("SIS lower bound")) << "by rows, not by names";
   EXPECT_THAT(text, HasSubstr("5.0 of 8"));
-  EXPECT_THAT(text, HasSubstr("2 rank(s), 10.0 s in all. Files: runs/x/\n"));
+  EXPECT_THAT(text, HasSubstr("2 rank(s), 10.0 s in all. Files: runs/x/; report.html is to look at\n"));
   EXPECT_EQ(text.find("symmetrised"), std::string::npos);
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The signal flag.
-#include "twistor/app/signals.hpp"
+#include "twistor/comm/signals.hpp"
 
 #include <csignal>
 
 #include "twistor/comm/collectives.hpp"
 
-namespace twistor::app {
+namespace twistor::comm {
 namespace {
 
 volatile std::sig_atomic_t pending = 0;  // a handler can reach nothing but a global
@@ -30,8 +30,8 @@ int pending_signal() noexcept {
   return pending;
 }
 
-int agreed_signal(const comm::Communicator& world) {
-  return comm::all_reduce_max(pending_signal(), world);
+int agreed_signal(const Communicator& world) {
+  return all_reduce_max(pending_signal(), world);
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::comm

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading the prompt.
-#include "twistor/potential/prefill.hpp"
+#include "twistor/model/prefill.hpp"
 
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
@@ -9,15 +9,15 @@
 
 #include "twistor/base/error.hpp"
 
-namespace twistor::potential {
+namespace twistor::model {
 
-std::unique_ptr<model::Cache> Prefill::fork(std::int64_t n) const {
+std::unique_ptr<Cache> Prefill::fork(std::int64_t n) const {
   auto copy = cache->fork();
   copy->select(std::vector<std::int64_t>(static_cast<std::size_t>(n), 0));
   return copy;
 }
 
-Prefill prefill(const model::LanguageModel& lm, std::span<const std::int64_t> prompt) {
+Prefill prefill(const LanguageModel& lm, std::span<const std::int64_t> prompt) {
   const auto length = static_cast<std::int64_t>(prompt.size());
   TWISTOR_CHECK(length >= 1, ErrorKind::usage, "reading the prompt",
                 "it is empty (expected at least one token)", "set prompt.text or prompt.ids");
@@ -31,4 +31,4 @@ Prefill prefill(const model::LanguageModel& lm, std::span<const std::int64_t> pr
   return result;
 }
 
-}  // namespace twistor::potential
+}  // namespace twistor::model

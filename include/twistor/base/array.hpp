@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace twistor::store {
+namespace twistor {
 
 /// Row-major. values.size() is the product of shape; an empty shape is a scalar.
 template <class T>
@@ -22,4 +22,4 @@ struct Array {
   friend bool operator==(const Array&, const Array&) = default;
 };
 
-}  // namespace twistor::store
+}  // namespace twistor

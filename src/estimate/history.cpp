@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeping the best evaluation.
+#include "twistor/estimate/history.hpp"
+
+namespace twistor::estimate {
+namespace {
+
+constexpr const char* worse_name = "progress.worse";
+
+}  // namespace
+
+bool History::note(const Evaluation& e) {
+  if (best && best->update == e.update) return false;
+  if (!best || distance_from_target(e) < distance_from_target(*best)) {
+    best = e;
+    n_worse = 0;
+    return true;
+  }
+  ++n_worse;
+  return false;
+}
+
+std::map<std::string, double> to_numbers(const History& history) {
+  std::map<std::string, double> numbers;
+  const auto add = [&](const std::optional<Evaluation>& e, const char* prefix) {
+    if (e) numbers.merge(to_numbers(*e, prefix));
+  };
+  add(history.first, "before");
+  add(history.base, "base");
+  add(history.best, "best");
+  if (history.best) numbers[worse_name] = static_cast<double>(history.n_worse);
+  return numbers;
+}
+
+History history_from_numbers(const std::map<std::string, double>& numbers) {
+  const auto worse = numbers.find(worse_name);
+  return {.base = evaluation_from_numbers(numbers, "base"),
+          .first = evaluation_from_numbers(numbers, "before"),
+          .best = evaluation_from_numbers(numbers, "best"),
+          .n_worse = worse == numbers.end() ? 0 : static_cast<std::int64_t>(worse->second)};
+}
+
+}  // namespace twistor::estimate

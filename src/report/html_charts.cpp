@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Curves over updates and steps, and where the time went.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "html_parts.hpp"
+#include "html_text.hpp"
+#include "json_value.hpp"
+#include "run_json.hpp"
+#include "svg_chart.hpp"
+
+namespace twistor::report {
+namespace {
+
+using Json = nlohmann::json;
+
+/// The evaluations and updates of metrics.jsonl as lines over updates.
+class Course {
+ public:
+  explicit Course(const std::filesystem::path& file) {
+    if (!std::filesystem::exists(file)) return;
+    for (Json& line : read_lines(contents_of(file)).objects)
+      (at(line, {"event"}) == "evaluation" ? evaluations_ : updates_).push_back(std::move(line));
+  }
+
+  /// A number of the evaluations.
+  [[nodiscard]] Series evaluated(std::string name, const char* key, bool is_dashed = false) const {
+    Series series{std::move(name), {}, is_dashed};
+    for (const Json& line : evaluations_)
+      series.points.emplace_back(number_of(at(line, {"update"})), number_of(at(line, {key})));
+    return series;
+  }
+
+  /// A number of the updates; means of neighbours where there are more than a picture can show.
+  [[nodiscard]] Series updated(std::string name, const char* key) const {
+    constexpr std::size_t most = 300;
+    const std::size_t stride = (updates_.size() + most - 1) / most;
+    Series series{std::move(name)};
+    for (std::size_t begin = 0; begin < updates_.size(); begin += stride) {
+      double x = 0, y = 0, n = 0;
+      for (std::size_t i = begin; i < std::min(begin + stride, updates_.size()); ++i) {
+        const double value = number_of(at(updates_[i], {key}));
+        if (!std::isfinite(value)) continue;
+        x += number_of(at(updates_[i], {"update"}));
+        y += value;
+        ++n;
+      }
+      if (n > 0) series.points.emplace_back(x / n, y / n);
+    }
+    return series;
+  }
+
+  [[nodiscard]] bool has_curve() const { return evaluations_.size() > 1; }
+
+ private:
+  std::vector<Json> evaluations_, updates_;
+};
+
+/// A list of numbers by step, from 1.
+Series by_step(std::string name, const Json& values, bool is_dashed = false) {
+  Series series{std::move(name), {}, is_dashed};
+  if (values.is_array())
+    for (std::size_t t = 0; t < values.size(); ++t)
+      series.points.emplace_back(static_cast<double>(t + 1), number_of(values[t]));
+  return series;
+}
+
+std::string side_by_side(const std::string& figures) {
+  return figures.empty() ? std::string{} : fmt::format("<div class=\"charts\">\n{}</div>\n", figures);
+}
+
+std::string method_of(const Json& log_z) {
+  const Json& method = at(log_z, {"method"});
+  return method.is_string() ? text_of(method) : "estimate";
+}
+
+}  // namespace
+
+std::string learning_charts(const Json& summary, const std::filesystem::path& metrics) {
+  const Course course(metrics);
+  std::string out;
+  const Json& z = at(summary, {"log_z", "estimate"});
+  if (course.has_curve()) {
+    out += svg_chart({.title = "Bounds of log Z",
+                      .x_title = "updates",
+                      .y_title = "nats",
+                      .series = {course.evaluated("SMC lower", "evaluation.log_z.smc_lower.mean"),
+                                 course.evaluated("SMC upper", "evaluation.log_z.smc_upper.mean"),
+                                 course.evaluated("SIS lower", "evaluation.log_z.sis_lower.mean", true),
+                                 course.evaluated("SIS upper", "evaluation.log_z.sis_upper.mean", true)},
+                      .reference = number_of(at(z, {"value"})),
+                      .reference_name = "log Z, " + method_of(z)});
+    out += svg_chart({.title = "Divergences between sampler and target",
+                      .x_title = "updates",
+                      .y_title = "nats",
+                      .series = {course.evaluated("KL(q ‖ σ)", "evaluation.kl.q_sigma.mean"),
+                                 course.evaluated("KL(σ ‖ q)", "evaluation.kl.sigma_q.mean")}});
+  }
+  out += svg_chart(
+      {.title = "Loss", .x_title = "updates", .y_title = "loss", .series = {course.updated("loss", "loss")}});
+  out += svg_chart({.title = "E log φ of what is sampled while learning",
+                    .x_title = "updates",
+                    .y_title = "nats",
+                    .series = {course.updated("E log φ", "log_phi")}});
+  return side_by_side(out);
+}
+
+std::string population_charts(const Json& summary) {
+  Chart ess{.title = "Effective sample size, by step of the sweep",
+            .x_title = "step t",
+            .y_title = "particles",
+            .reference = number_of(at(summary, {"config", "smc", "particles"})),
+            .reference_name = "K"};
+  Chart ancestors{
+      .title = "Particles with offspring, by step of the sweep", .x_title = "step t", .y_title = "particles"};
+  for (const Column& column : columns_of(summary)) {
+    const bool is_base = column.evaluation == &at(summary, {"base"});
+    ess.series.push_back(by_step(column.name, at(*column.evaluation, {"ess", "per_step"}), is_base));
+    ancestors.series.push_back(
+        by_step(column.name, at(*column.evaluation, {"genealogy", "unique_ancestors"}), is_base));
+  }
+  return side_by_side(svg_chart(ess) + svg_chart(ancestors));
+}
+
+std::string cost_charts(const Json& summary) {
+  std::vector<std::pair<std::string, double>> seconds;
+  const Json& counters = at(summary, {"counters"});
+  if (counters.is_object())
+    for (const auto& [name, value] : counters.items())
+      if (name.ends_with("_s")) seconds.emplace_back(name.substr(0, name.size() - 2), number_of(value));
+  return side_by_side(svg_bars("Seconds by stage, added over ranks", std::move(seconds), "s"));
+}
+
+}  // namespace twistor::report

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verdict and the table of evaluations.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "html_parts.hpp"
+#include "html_text.hpp"
+#include "json_value.hpp"
+#include "run_json.hpp"
+
+namespace twistor::report {
+namespace {
+
+using Json = nlohmann::json;
+
+/// An estimate with its error, or the bound that is known alone, as in the table on the console.
+std::string estimate_cell(const Json& e) {
+  if (!e.is_object()) return "–";
+  const std::string note = at(e, {"note"}).is_string() ? text_of(at(e, {"note"})) : std::string{};
+  if (note == "lower bound") return "≥ " + html_number(at(e, {"low"}));
+  if (note == "upper bound") return "≤ " + html_number(at(e, {"high"}));
+  std::string out = html_number(at(e, {"mean"}));
+  if (out == "–") return out;
+  if (note != "exact" && !std::isnan(number_of(at(e, {"se"})))) out += " ± " + html_number(at(e, {"se"}));
+  if (!note.empty()) out += fmt::format(" <small>{}</small>", html(note));
+  const double low = number_of(at(e, {"low"})), high = number_of(at(e, {"high"}));
+  if (std::isfinite(low) && low < high)
+    out += fmt::format("<br><small>in [{}, {}]</small>", html_number(at(e, {"low"})),
+                       html_number(at(e, {"high"})));
+  return out;
+}
+
+std::string log_z_cell(const Json& evaluation) {
+  const Json& z = at(evaluation, {"log_z", "estimate"});
+  std::string out = html_number(at(z, {"value"}));
+  if (number_of(at(z, {"se"})) > 0) out += " ± " + html_number(at(z, {"se"}));
+  if (const Json& method = at(z, {"method"}); method.is_string())
+    out += fmt::format("<br><small>{}</small>", html(text_of(method)));
+  return out;
+}
+
+enum class Trust { good, fair, bad };
+
+/// How far to believe the numbers, by the distance of the bounds, the weights and the checks.
+std::pair<Trust, std::string> trust_in(const Json& summary) {
+  constexpr double tight = 0.1, loose = 1, few = 0.1;
+  const Bounds bounds = best_bounds(summary);
+  const double ess = number_of(at(summary, {"ess", "final"}));
+  const double particles = number_of(at(summary, {"config", "smc", "particles"}));
+  if (number_of(at(summary, {"log_q_error", "largest"})) > 1e-3)
+    return {Trust::bad, "log q while sampling and afterwards differ: something is wrong with the model."};
+  if (std::isnan(bounds.high))
+    return {
+        Trust::fair,
+        "There are no exact samples, so there is no upper bound: whether the sampler misses a part of the "
+        "target cannot be seen from this run."};
+  std::string text = fmt::format("The tighter pair of bounds of log Z is {:.4f} nats apart: ", bounds.gap());
+  const Trust trust = bounds.width() < tight   ? Trust::good
+                      : bounds.width() < loose ? Trust::fair
+                                               : Trust::bad;
+  text += trust == Trust::good
+              ? "the sampler is close to the target, and its numbers can be trusted to about that."
+          : trust == Trust::fair
+              ? "the sampler is near the target; take log Z as an interval."
+              : "the sampler is far from the target; only the interval of log Z is certain. More "
+                "updates or particles make it narrower.";
+  if (ess < few * particles)
+    return {
+        std::max(trust, Trust::fair),
+        text + fmt::format(" Few particles carry the weight at the end: {:.1f} of {:.0f}.", ess, particles)};
+  return {trust, text};
+}
+
+/// "P(event) = ..." where phi tells an event.
+std::string probability_of(const Json& summary) {
+  const Json& p = at(summary, {"probability"});
+  if (!p.is_object()) return {};
+  std::string out = fmt::format("<p>P(event) = {}", html_number(at(p, {"value"}), "{:.3g}"));
+  const double low = number_of(at(p, {"low"})), high = number_of(at(p, {"high"}));
+  if (std::isfinite(low) && low < high)
+    out += fmt::format(", {:.0f} % interval {} to {}", 100 * number_of(at(p, {"level"})),
+                       html_number(at(p, {"low"}), "{:.3g}"), html_number(at(p, {"high"}), "{:.3g}"));
+  return out + "</p>\n";
+}
+
+}  // namespace
+
+std::string html_number(const Json& value, const char* form) {
+  const double x = number_of(value);
+  if (std::isnan(x)) return "–";
+  if (std::isinf(x)) return x > 0 ? "∞" : "−∞";
+  return fmt::format("<data value=\"{}\">{}</data>", x, fmt::format(fmt::runtime(form), x));
+}
+
+/// Where learning started from psi = 1, base and before are one and the same.
+std::vector<Column> columns_of(const Json& summary) {
+  std::vector<Column> columns;
+  const Json &base = at(summary, {"base"}), &before = at(summary, {"before"});
+  const bool is_one = base.is_object() && before == base;
+  if (base.is_object()) columns.push_back({is_one ? "base model, before learning" : "base model", &base});
+  if (before.is_object() && !is_one) columns.push_back({"before learning", &before});
+  const bool is_policy = at(summary, {"config", "smc", "proposal"}) == "policy";
+  if (!is_policy)
+    columns.push_back({fmt::format("after {} updates", at(summary, {"updates"}).dump()), &summary});
+  if (const Json& policies = at(summary, {"policies"}); policies.is_object())
+    for (const auto& [name, evaluation] : policies.items()) columns.push_back({html(name), &evaluation});
+  return columns;
+}
+
+std::string html_evaluations(const Json& summary) {
+  struct Row {
+    const char *title, *section, *name;
+  };
+  constexpr Row rows[] = {{"SMC lower bound of log Z", "log_z", "smc_lower"},
+                          {"SMC upper bound of log Z", "log_z", "smc_upper"},
+                          {"importance sampling, lower bound", "log_z", "sis_lower"},
+                          {"importance sampling, upper bound", "log_z", "sis_upper"},
+                          {"KL(q ‖ σ), nats", "kl", "q_sigma"},
+                          {"KL(σ ‖ q), nats", "kl", "sigma_q"},
+                          {"E log φ under q", "proposal", "log_phi"},
+                          {"KL(q ‖ p0), nats", "proposal", "kl_q_p0"}};
+  const std::vector<Column> columns = columns_of(summary);
+  std::vector<std::string> header{""}, log_z{"log Z"}, ess{"effective sample size at the end"};
+  for (const Column& column : columns) {
+    header.push_back(column.name);
+    log_z.push_back(log_z_cell(*column.evaluation));
+    ess.push_back(html_number(at(*column.evaluation, {"ess", "final"}), "{:.1f}"));
+  }
+  std::vector<std::vector<std::string>> cells{log_z};
+  for (const Row& row : rows) {
+    cells.push_back({row.title});
+    for (const Column& column : columns)
+      cells.back().push_back(estimate_cell(at(*column.evaluation, {row.section, row.name})));
+  }
+  cells.push_back(ess);
+  return html_table(header, cells) +
+         "<p class=\"soft\">± is one standard error; a range in brackets is what the bounds of log Z leave "
+         "open; "
+         "a dash is what is not known. σ is the target, p0 φ / Z, and q the sampler.</p>\n";
+}
+
+std::string html_verdict(const Json& summary) {
+  const auto [trust, words] = trust_in(summary);
+  constexpr const char* names[] = {"good", "fair", "bad"};
+  const std::string log_z = verdict_of(summary);
+  const Json& exact = at(summary, {"log_z", "exact"});
+  std::string out =
+      fmt::format("<div class=\"verdict {}\" role=\"note\">\n<p><strong>", names[static_cast<int>(trust)]);
+  out += std::isnan(number_of(exact)) ? html(log_z) : fmt::format("log Z = {}, exactly", html_number(exact));
+  out += fmt::format(".</strong> {}</p>\n", html(words));
+  if (const Json& n = at(summary, {"observations"}); n.is_number())
+    out += fmt::format("<p>All numbers are means over the targets of {} observations.</p>\n", n.dump());
+  out += probability_of(summary);
+  const Json &q = at(summary, {"kl", "q_sigma"}), &base = at(summary, {"base", "kl", "q_sigma"});
+  if (q.is_object() && base.is_object())
+    out += fmt::format("<p>KL(q ‖ σ): {} with the base model, {} with this sampler.</p>\n",
+                       estimate_cell(base), estimate_cell(q));
+  return out + "</div>\n";
+}
+
+}  // namespace twistor::report

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drawing charts: scales, ticks, lines.
+#include "svg_chart.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "html_text.hpp"
+
+namespace twistor::report {
+namespace {
+
+constexpr double width = 560, height = 300, left = 62, right = 14, top = 26, bottom = 40;
+constexpr std::size_t n_colours = 5;  // of the page's style
+
+/// From values to places on the page.
+struct Scale {
+  double low = 0, high = 1, begin = 0, end = 1;
+  bool is_log = false;
+
+  [[nodiscard]] double operator()(double value) const {
+    const auto f = [this](double x) { return is_log ? std::log10(x) : x; };
+    return begin + (f(value) - f(low)) / (f(high) - f(low)) * (end - begin);
+  }
+};
+
+struct Extent {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  void add(double x) {
+    if (!std::isfinite(x)) return;
+    low = std::min(low, x);
+    high = std::max(high, x);
+  }
+  [[nodiscard]] bool is_empty() const { return low > high; }
+};
+
+/// Powers of ten, with 2 and 5 between them where there are few.
+std::vector<double> log_ticks(double low, double high) {
+  std::vector<double> out;
+  const bool is_dense = std::log10(high / low) < 3;
+  for (int e = static_cast<int>(std::floor(std::log10(low))); e <= std::log10(high); ++e)
+    for (const double m : {1.0, 2.0, 5.0}) {
+      const double x = m * std::pow(10.0, e);
+      if ((m == 1 || is_dense) && x >= low && x <= high) out.push_back(x);
+    }
+  return out;
+}
+
+Scale y_scale(Extent y) {
+  Scale scale{.low = y.low, .high = y.high, .begin = height - bottom, .end = top};
+  if (y.low > 0 && y.high > 50 * y.low) {
+    scale.is_log = true;
+    scale.low /= 1.15;
+    scale.high *= 1.15;
+    return scale;
+  }
+  const double pad = y.high > y.low ? 0.06 * (y.high - y.low) : std::max(1e-6, 0.1 * std::abs(y.high));
+  scale.low -= pad;
+  scale.high += pad;
+  return scale;
+}
+
+std::string label(double x, double y, std::string_view text, std::string_view where) {
+  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, where,
+                     html(text));
+}
+
+std::string axes(const Chart& chart, const Scale& x, const Scale& y) {
+  std::string out;
+  for (const double at : y.is_log ? log_ticks(y.low, y.high) : ticks(y.low, y.high, 5)) {
+    out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n", left,
+                       width - right, y(at), y(at));
+    out += label(left - 6, y(at) + 4, fmt::format("{:.4g}", at), "end");
+  }
+  for (const double at : ticks(x.low, x.high, 6))
+    out += label(x(at), height - bottom + 18, fmt::format("{:.6g}", at), "middle");
+  out += label((left + width - right) / 2, height - 6, chart.x_title, "middle");
+  return out + label(4, 14, chart.y_title, "start");
+}
+
+std::string line(const Series& series, std::size_t colour, const Scale& x, const Scale& y) {
+  std::string out, points;
+  std::size_t n = 0;
+  const auto finish = [&] {
+    if (n > 1)
+      out += fmt::format("<polyline class=\"s{}{}\" points=\"{}\"/>\n", colour,
+                         series.is_dashed ? " dash" : "", points);
+    points.clear();
+    n = 0;
+  };
+  for (const auto& [at, value] : series.points) {
+    if (!std::isfinite(value)) {
+      finish();
+      continue;
+    }
+    points += fmt::format("{:.1f},{:.1f} ", x(at), y(value));
+    ++n;
+    if (series.points.size() <= 40)
+      out += fmt::format("<circle class=\"s{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", colour, x(at),
+                         y(value));
+  }
+  finish();
+  return out;
+}
+
+/// One row of names above the chart, beside the y title.
+std::string legend(const Chart& chart) {
+  if (chart.series.size() == 1 && chart.reference_name.empty()) return {};
+  std::string out = "<div class=\"soft\">";
+  for (std::size_t i = 0; i < chart.series.size(); ++i)
+    out += fmt::format(
+        "<svg style=\"display:inline;width:26px\" width=\"26\" height=\"10\" aria-hidden=\"true\"><polyline "
+        "class=\"s{}{}\" points=\"1,5 25,5\"/></svg> {} &#160; ",
+        i % n_colours, chart.series[i].is_dashed ? " dash" : "", html(chart.series[i].name));
+  if (!chart.reference_name.empty() && std::isfinite(chart.reference))
+    out += fmt::format(
+        "<svg style=\"display:inline;width:26px\" width=\"26\" height=\"10\" aria-hidden=\"true\"><line "
+        "class=\"reference\" x1=\"1\" x2=\"25\" y1=\"5\" y2=\"5\"/></svg> {}",
+        html(chart.reference_name));
+  return out + "</div>\n";
+}
+
+std::string csv(const Chart& chart) {
+  std::string out = fmt::format("series,{},{}\n", chart.x_title, chart.y_title);
+  for (const Series& series : chart.series)
+    for (const auto& [x, y] : series.points) out += fmt::format("{},{},{}\n", series.name, x, y);
+  return details("Numbers", fmt::format("<pre>{}</pre>", html(out)));
+}
+
+}  // namespace
+
+std::vector<double> ticks(double low, double high, int n) {
+  const double raw = (high - low) / n;
+  if (!(raw > 0)) return {low};
+  const double power = std::pow(10.0, std::floor(std::log10(raw)));
+  const double steps[] = {1, 2, 5, 10};
+  const double step =
+      power * *std::ranges::find_if(steps, [&](double s) { return s * power >= raw * 0.999; });
+  std::vector<double> out;
+  for (double i = std::ceil(low / step); i * step <= high + 1e-9 * step; ++i)
+    out.push_back(i == 0 ? 0.0 : i * step);
+  return out;
+}
+
+std::string svg_chart(const Chart& chart) {
+  Extent xs, ys;
+  for (const Series& series : chart.series)
+    for (const auto& [x, y] : series.points)
+      if (std::isfinite(y)) {
+        xs.add(x);
+        ys.add(y);
+      }
+  if (xs.is_empty()) return {};
+  const bool has_reference = !chart.reference_name.empty() && std::isfinite(chart.reference);
+  if (has_reference) ys.add(chart.reference);
+  if (xs.low == xs.high) xs = {xs.low - 0.5, xs.high + 0.5};
+  const Scale x{.low = xs.low, .high = xs.high, .begin = left, .end = width - right}, y = y_scale(ys);
+  std::string out = fmt::format(
+      "<figure><figcaption>{}</figcaption>\n{}<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}: {} "
+      "over "
+      "{}\">\n",
+      html(chart.title), legend(chart), width, height, html(chart.title), html(chart.y_title),
+      html(chart.x_title));
+  out += axes(chart, x, y);
+  if (has_reference)
+    out += fmt::format("<line class=\"reference\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n", left,
+                       width - right, y(chart.reference), y(chart.reference));
+  for (std::size_t i = 0; i < chart.series.size(); ++i) out += line(chart.series[i], i % n_colours, x, y);
+  return out + "</svg>\n" + csv(chart) + "</figure>\n";
+}
+
+std::string svg_bars(std::string_view title, std::vector<std::pair<std::string, double>> bars,
+                     std::string_view unit) {
+  std::erase_if(bars, [](const auto& bar) { return !(bar.second > 0) || !std::isfinite(bar.second); });
+  if (bars.empty()) return {};
+  std::ranges::stable_sort(bars, std::greater<>{}, [](const auto& bar) { return bar.second; });
+  constexpr double row = 24, names = 150, numbers = 90;
+  const double total = row * static_cast<double>(bars.size());
+  std::string out = fmt::format(
+      "<figure><figcaption>{}</figcaption>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n",
+      html(title), width, total, html(title));
+  double y = 0;
+  for (const auto& [name, value] : bars) {
+    const double length = std::max(1.0, value / bars.front().second * (width - names - numbers));
+    out += label(names - 8, y + 16, name, "end");
+    out += fmt::format("<rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\"/>\n", names,
+                       y + 5, length, row - 10);
+    out += label(names + length + 6, y + 16, fmt::format("{:.3g} {}", value, unit), "start");
+    y += row;
+  }
+  return out + "</svg></figure>\n";
+}
+
+}  // namespace twistor::report

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pieces of report.html; whole pages are looked at by tests/system/report_page.py.
+#include "twistor/report/html_report.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <limits>
+
+#include "report/html_text.hpp"
+#include "report/svg_chart.hpp"
+#include "support/error_of.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace twistor::report {
+namespace {
+
+using testing::ElementsAre, testing::HasSubstr, testing::Not;
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+std::size_t count(std::string_view text, std::string_view part) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+TEST(HtmlText, EscapesWhatWouldBeMarkup) {
+  EXPECT_EQ(html("a < b & \"c\" > d\n\té"), "a &lt; b &amp; &quot;c&quot; &gt; d\n\té");
+  EXPECT_EQ(html(std::string("\x01\x00", 2)), "\xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
+TEST(HtmlText, LeavesOutEmptySections) {
+  EXPECT_EQ(section("Texts", ""), "");
+  EXPECT_EQ(section("All numbers", "x"), "<h2 id=\"all-numbers\">All numbers</h2>\nx");
+}
+
+TEST(Ticks, AreRoundAndInside) {
+  EXPECT_THAT(ticks(0, 500, 5), ElementsAre(0, 100, 200, 300, 400, 500));
+  EXPECT_THAT(ticks(-13, -3.5, 5), ElementsAre(-12, -10, -8, -6, -4));
+  EXPECT_THAT(ticks(0.011, 0.029, 4),
+              ElementsAre(testing::DoubleNear(0.015, 1e-12), testing::DoubleNear(0.02, 1e-12),
+                          testing::DoubleNear(0.025, 1e-12)));
+  EXPECT_THAT(ticks(2, 2, 5), ElementsAre(2)) << "of one point";
+}
+
+TEST(SvgChart, DrawsPointsWhereTheyBelong) {
+  const std::string chart = svg_chart({.title = "Two",
+                                       .x_title = "updates",
+                                       .y_title = "nats",
+                                       .series = {{"a", {{0, 1}, {10, 3}, {20, 2}}}}});
+  // The left end at 62, the right at 546; the lowest value below the others.
+  const std::size_t points = chart.find("points=\"62.0,");
+  ASSERT_NE(points, std::string::npos) << chart;
+  EXPECT_THAT(chart, HasSubstr("304.0,"));
+  EXPECT_THAT(chart, HasSubstr("546.0,"));
+  EXPECT_EQ(count(chart, "<circle"), 3u);
+  EXPECT_THAT(chart, HasSubstr("a,10,3\n")) << "the numbers beneath";
+  EXPECT_THAT(chart, Not(HasSubstr("nan")));
+}
+
+TEST(SvgChart, LeavesGapsWhereNothingIsKnown) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::string chart =
+      svg_chart({.title = "Gap",
+                 .x_title = "t",
+                 .y_title = "y",
+                 .series = {{"a", {{1, 1}, {2, 2}, {3, nan}, {4, -infinity}, {5, 4}, {6, 5}}}},
+                 .reference = nan,
+                 .reference_name = "unknown"});
+  EXPECT_EQ(count(chart, "<polyline class=\"s0\" points=\""), 2u + 1u) << "two pieces and the legend's";
+  EXPECT_THAT(chart, Not(HasSubstr("y1=\"nan")));
+  EXPECT_EQ(svg_chart({.title = "Nothing", .x_title = "x", .y_title = "y", .series = {{"a", {{1, nan}}}}}),
+            "");
+}
+
+TEST(SvgChart, GoesByPowersOfTenWhereValuesSpanThem) {
+  const std::string chart = svg_chart(
+      {.title = "KL", .x_title = "updates", .y_title = "nats", .series = {{"a", {{0, 10}, {1, 0.01}}}}});
+  for (const char* tick : {">0.01<", ">0.1<", ">1<", ">10<"}) EXPECT_THAT(chart, HasSubstr(tick));
+}
+
+TEST(SvgBars, AreSortedAndLeaveOutNothings) {
+  const std::string bars = svg_bars("Time", {{"b", 1}, {"none", 0}, {"a", 3}}, "s");
+  EXPECT_LT(bars.find(">a<"), bars.find(">b<"));
+  EXPECT_THAT(bars, Not(HasSubstr("none")));
+  EXPECT_EQ(svg_bars("Time", {{"none", 0}}, "s"), "");
+}
+
+TEST(HtmlReport, RefusesAFolderWithoutARun) {
+  const test::TemporaryFolder folder;
+  EXPECT_EQ(test::error_of([&] { (void)html_report(folder.path()); }).kind(), ErrorKind::no_input);
+  std::ofstream(folder / "summary.json") << "{\"log_z\": {}}";
+  EXPECT_EQ(test::error_of([&] { (void)html_report(folder.path()); }).kind(), ErrorKind::data);
+}
+
+}  // namespace
+}  // namespace twistor::report
