@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "twistor/learn/conditional.hpp"
 #include "twistor/learn/objective.hpp"
 #include "twistor/learn/trainer.hpp"
+#include "twistor/smc/islands.hpp"
 
 namespace twistor::learn {
 
@@ -70,6 +72,15 @@ class Islands {
                                                        std::int64_t update) const;
   void ask(Island& island, const Objective& objective, const Current& current) const;
   [[nodiscard]] Summary summarise();
+  /// What all islands of this rank draw goes through the model together.
+  [[nodiscard]] std::vector<smc::Sweep> sweep(const Request& request, const smc::SweepOptions& options,
+                                              const smc::Problem& together, const twist::Trainable& twist,
+                                              const std::function<smc::Island(const Island&)>& island_of,
+                                              smc::SweepCounters& counters) const;
+  void draw_samples(const Request& request, std::int64_t number, const smc::GivenProblem& together,
+                    const twist::Trainable& twist, smc::SweepCounters& counters);
+  void expand(const Request& request, const smc::GivenProblem& together, const twist::Trainable& twist,
+              bool may_resample, smc::SweepCounters& counters);
   [[nodiscard]] BatchSource source_of(const Island& island, const exact::Source& exact) const;
 
   Conditional conditional_;
