@@ -20,7 +20,7 @@ void validate(const Config& config, const std::string& name) {
   text::validate(config.prompt, doing);
   TWISTOR_CHECK(!config.run.output.empty(), ErrorKind::config, doing, "run.output is empty",
                 "name a folder, for instance run.output = runs/first");
-  potential::validate(config.target, doing);
+  potential::validate(config.target, config.target.stop_at_eos, doing);
   twist::validate(config.twist, doing);
   smc::validate(config.smc.proposal, config.smc.sweep, config.policies, doing);
   exact::validate(config.exact, config.target.beta, doing);
@@ -29,9 +29,8 @@ void validate(const Config& config, const std::string& name) {
 
 }  // namespace
 
-bool operator==(const Config& a, const Config& b) {
-  Config x = a, y = b;  // fields point into what can be written
-  return config::are_equal(fields_of(x), fields_of(y));
+bool operator==(Config a, Config b) {
+  return config::are_equal(fields_of(a), fields_of(b));
 }
 
 void add_named_sections(Config& config, std::string_view text, std::span<const config::Override> overrides) {
@@ -56,14 +55,12 @@ Config load_config(const std::filesystem::path& file, std::span<const config::Ov
   return parse_config(config::read_file(file), file.string(), overrides);
 }
 
-std::string to_text(const Config& config) {
-  Config copy = config;
-  return config::to_text(fields_of(copy));
+std::string to_text(Config config) {
+  return config::to_text(fields_of(config));
 }
 
-std::string to_json(const Config& config) {
-  Config copy = config;
-  return report::to_json(fields_of(copy));
+std::string to_json(Config config) {
+  return report::to_json(fields_of(config));
 }
 
 }  // namespace twistor::app

@@ -46,7 +46,9 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
                 fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
                             prompt_.ids.size(), config.target.length, lm_->context_length()),
                 "shorten the prompt or target.length");
-  if (config.target.stop_at_eos) make_end_absorbing();
+  if (config.target.stop_at_eos)
+    lm_ = model::make_end_absorbing(std::move(lm_), config.target.end_token, tokenizer_.get(),
+                                    static_cast<std::int64_t>(prompt_.ids.size()));
   if (config.twist.has_body()) make_body(config_file);
   make_potential(config_file);
   start_ = std::make_shared<model::Prefill>(model::prefill(*lm_, prompt_.ids));
@@ -90,14 +92,6 @@ model::WeightMemory Session::weight_memory() {
   memory.allocate = [this](std::size_t bytes) { return weights_.emplace_back(node_, bytes).bytes().data(); };
   memory.publish = [this] { weights_.back().publish(); };
   return memory;
-}
-
-void Session::make_end_absorbing() {
-  TWISTOR_CHECK(config_.target.potential != "continuation", ErrorKind::config, "reading target.stop_at_eos",
-                "the potential continuation asks what follows s, and nothing follows a text that has ended",
-                "set target.stop_at_eos = false, or choose another potential");
-  lm_ = model::make_end_absorbing(std::move(lm_), config_.target.end_token, tokenizer_.get(),
-                                  static_cast<std::int64_t>(prompt_.ids.size()));
 }
 
 void Session::make_potential(const std::filesystem::path& config_file) {

@@ -118,7 +118,7 @@ PotentialOptions with_inputs_found(PotentialOptions options, const std::filesyst
   return options;
 }
 
-void validate(const PotentialOptions& options, const std::string& doing) {
+void validate(const PotentialOptions& options, bool can_end, const std::string& doing) {
   const auto check = [&](bool is_fine, const std::string& problem, const std::string& hint) {
     TWISTOR_CHECK(is_fine, ErrorKind::config, doing, problem, hint);
   };
@@ -126,6 +126,9 @@ void validate(const PotentialOptions& options, const std::string& doing) {
     check(options.text.empty() || options.ids.empty(),
           "target.text and target.ids are both given, expected at most one",
           "leave one of them empty; with both empty the continuation is drawn jointly from the model");
+    check(!can_end,
+          "the potential continuation asks what follows s, and nothing follows a text that has ended",
+          "set target.stop_at_eos = false, or choose another potential");
   } else if (options.potential == "contains") {
     check(!options.words.empty() || !options.ids.empty(),
           "target.potential = contains needs target.words or target.ids",
@@ -133,7 +136,8 @@ void validate(const PotentialOptions& options, const std::string& doing) {
   } else if (options.potential == "product") {
     check(!options.factors.empty(), "target.potential = product has no factors",
           "give each a section: [factor.a], with potential, its keys and weight");
-    for (const auto& [name, factor] : options.factors) validate(factor.options, doing + ", [" + name + "]");
+    for (const auto& [name, factor] : options.factors)
+      validate(factor.options, can_end, doing + ", [" + name + "]");
   } else if (options.potential == "tokens") {
     check(!options.table.empty(), "target.potential = tokens needs target.table", "name a file of scores");
   }

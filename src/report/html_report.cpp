@@ -37,6 +37,7 @@ std::string what_was_asked(const Json& summary) {
   const std::string prompt = config_text(summary, "prompt", "text");
   add("model", config_text(summary, "model", "path"));
   add("prompt", prompt);
+  add("messages", config_text(summary, "prompt", "messages"));
   if (prompt.empty()) add("prompt, as tokens", at(summary, {"prompt", "ids"}).dump());
   add("potential", config_text(summary, "target", "potential"));
   for (const char* key : {"text", "words", "ids", "pattern", "class", "question", "classifier", "path"})

@@ -98,13 +98,13 @@ struct Config {
   exact::Options exact;
   report::SampleOptions sample;
   RunConfig run;
-  friend bool operator==(const Config& a, const Config& b);  ///< equal under every key
+  friend bool operator==(Config a, Config b);  ///< equal under every key
 };
 
 /// Makes the sections with names of their own that a text and the command line speak of.
 void add_named_sections(Config& config, std::string_view text, std::span<const config::Override> overrides);
 
-/// The keys of `config`, sections in the order of its members.
+/// The keys of `config`, sections in the order of its members; they point into it.
 [[nodiscard]] config::Fields fields_of(Config& config);
 
 /// Reads INI text ("[section]" and "key = value", or "section.key = value"), then the overrides, then checks
@@ -119,10 +119,10 @@ void add_named_sections(Config& config, std::string_view text, std::span<const c
 
 /// Canonical INI text: every key, in a fixed order. parse_config(to_text(c)) == c to the last bit for a valid
 /// c.
-[[nodiscard]] std::string to_text(const Config& config);
+[[nodiscard]] std::string to_text(Config config);
 
 /// The same as one JSON object of objects, {"model": {"path": ...}, ...}; infinities become strings, as
 /// "-inf".
-[[nodiscard]] std::string to_json(const Config& config);
+[[nodiscard]] std::string to_json(Config config);
 
 }  // namespace twistor::app

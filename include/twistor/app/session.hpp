@@ -121,7 +121,6 @@ class Session {
   /// For one model, that of the next call of load_language_model() or the like: shared by the node's ranks.
   model::WeightMemory weight_memory();
   [[nodiscard]] exact::SetOptions exact_options(const exact::Target& target) const;
-  void make_end_absorbing();
   void make_body(const std::filesystem::path& config_file);
   void make_potential(const std::filesystem::path& config_file);
 

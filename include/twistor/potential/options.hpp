@@ -75,8 +75,9 @@ struct Factor {
 [[nodiscard]] PotentialOptions with_inputs_found(PotentialOptions options,
                                                  const std::filesystem::path& config_file);
 
-/// What no key can know alone. Throws Error(config) that begins with `doing`.
-void validate(const PotentialOptions& options, const std::string& doing);
+/// What no key can know alone; `can_end`: texts may end before T tokens (target.stop_at_eos). Throws
+/// Error(config) that begins with `doing`.
+void validate(const PotentialOptions& options, bool can_end, const std::string& doing);
 
 /// Whether it is a kind that has classes, and names none. *Local.*
 [[nodiscard]] bool is_class_open(const PotentialOptions& options);

@@ -157,6 +157,11 @@ TEST(Config, RefusesWhatDoesNotGoTogether) {
        "prompt.template_arguments is set, which only prompt.messages read", ""},
       {minimal + "run.output =", "run.output is empty", ""},
       {minimal + "target.text = a\ntarget.ids = 1", "target.text and target.ids are both given", ""},
+      {minimal + "target.potential = continuation\ntarget.stop_at_eos = true",
+       "nothing follows a text that has ended", "target.stop_at_eos = false"},
+      {minimal + "target.potential = product\n[factor.a]\npotential = continuation\nids = 1\n[target]\n"
+                 "stop_at_eos = true",
+       "[factor.a]: the potential continuation asks what follows s", "target.stop_at_eos = false"},
       {minimal + "target.potential = contains",
        "target.potential = contains needs target.words or target.ids", ""},
       {minimal + "target.potential = tokens", "target.potential = tokens needs target.table", ""},
