@@ -39,8 +39,8 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   if (is_root()) lock_ = store::claim_run_folder(folder);
   load_model(config_file);
   stop_if_interrupted("nothing was begun");
-  prompt_ = text::read_prompt(config_.prompt.ids, config_.prompt.text, config_.prompt.special_tokens,
-                              tokenizer_.get(), lm_->vocab_size());
+  prompt_ = text::read_prompt(config_.prompt, tokenizer_.get(), lm_->vocab_size(),
+                              config::input_path(config_.model.path, config_file, "model.path"));
   const std::int64_t total = static_cast<std::int64_t>(prompt_.ids.size()) + config.target.length;
   TWISTOR_CHECK(total <= lm_->context_length(), ErrorKind::config, "checking the configuration",
                 fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
@@ -54,7 +54,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
 }
 
 void Session::say_what_was_read() const {
-  const std::string warning = text::unknown_token_warning(config_.prompt.text, prompt_.ids, tokenizer_.get());
+  const std::string warning = text::unknown_token_warning(prompt_.text, prompt_.ids, tokenizer_.get());
   if (!warning.empty()) log_warning(warning);
   if (const std::string crowded = thread_warning(node_.size()); !crowded.empty()) log_warning(crowded);
   log_info(fmt::format("model: {}; engine: {}; instruction set: {}; {}", lm_->description(),

@@ -53,9 +53,7 @@ RewardModel::RewardModel(const std::filesystem::path& given, const LoadOptions& 
   const format::TensorInfo& weight = source.file->require("score.weight", shape);
   head_ = device::PackedBuffer(shape[0], shape[1], device::Precision::float32);
   head_.matrix().pack_rows(0, format::read_f32(weight));
-  tokenizer_ = text::load_tokenizer(folder);
-  TWISTOR_CHECK(tokenizer_ != nullptr, ErrorKind::no_input, doing, "there is no tokenizer in the folder",
-                "tokenizer.json should lie beside config.json");
+  tokenizer_ = text::need_tokenizer(folder, doing);
   TWISTOR_CHECK(tokenizer_->vocab_size() <= source.traits.vocab_size, ErrorKind::data, doing,
                 fmt::format("its tokenizer has {} tokens and its embedding {}", tokenizer_->vocab_size(),
                             source.traits.vocab_size),
@@ -65,11 +63,14 @@ RewardModel::RewardModel(const std::filesystem::path& given, const LoadOptions& 
   body_ = make_decoder(std::move(source), options);
 }
 
-std::vector<float> RewardModel::logits(std::span<const std::string> texts) const {
+std::vector<float> RewardModel::logits(std::span<const std::string> texts, bool adds_special) const {
   constexpr std::int64_t most_at_once = 4096;  // of a batch, padded: bounds the memory
   std::vector<std::vector<std::int64_t>> ids;
   for (const std::string& text : texts) {
-    ids.push_back(tokenizer_->encode_with_template(text, body_->context_length()).ids);
+    ids.push_back(adds_special ? tokenizer_->encode_with_template(text, body_->context_length()).ids
+                               : tokenizer_->encode(text));
+    if (static_cast<std::int64_t>(ids.back().size()) > body_->context_length())
+      ids.back().resize(static_cast<std::size_t>(body_->context_length()));
     TWISTOR_CHECK(!ids.back().empty(), ErrorKind::data, "asking the reward model",
                   fmt::format("the text {} has no tokens, so there is no last one", format::quote(text)),
                   "let it see the prompt too: target.scope = all");

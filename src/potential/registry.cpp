@@ -61,7 +61,7 @@ const std::vector<Kind>& kinds() {
       {"process", make_process, {"command", "timeout_s", "cap", "beta"}},
       {"product", make_product, {"factors"}, true},
       {"regex", make_regex, {"pattern", "log_floor", "beta"}},
-      {"reward", make_reward, {"classifier", "class", "cap", "beta", "dtype"}},
+      {"reward", make_reward, {"classifier", "class", "cap", "beta", "dtype", "messages"}},
       {"similarity", make_similarity, {"encoder", "text", "beta", "dtype"}},
       {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
       {"toxicity_bilstm",
