@@ -48,7 +48,8 @@ const std::vector<Description>& descriptions() {
        "CONFIG (--text S ... | --file F) [--json]",
        "print what the potential says of texts",
        {"model", "prompt", "target"}},
-      {"tokenize", "MODEL --text S [--special]", "print the token ids of a text as a JSON array"},
+      {"tokenize", "MODEL (--text S [--special] | --messages JSON)",
+       "print the token ids of a text as a JSON array, or messages as a text and its ids"},
       {"score", "MODEL (--text S | --ids I,J,...) [OPTIONS]",
        "print the log-probability of every token as JSON"},
       {"compare", "RUN... [OPTIONS]", "put finished runs into one table, means over seeds"},
@@ -66,9 +67,11 @@ std::vector<config::Field> own_options(std::string_view command, Invocation& inv
     fields.push_back({std::string(about.name), about, value});
   };
   using config::key, config::Choice;
-  if (command == "tokenize")
+  if (command == "tokenize") {
     add(key("special", "with the special tokens that the model expects around a text"),
         &invocation.is_special);
+    add(key("messages", "in place of a text, for the model's chat template"), &invocation.messages);
+  }
   if (command == "score-text") {
     add(key("file", "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\""),
         &invocation.texts_file);
@@ -77,6 +80,7 @@ std::vector<config::Field> own_options(std::string_view command, Invocation& inv
   if (command == "score") {
     add(key("ids", "token ids, in place of a text"), &invocation.ids);
     add(key("dtype", "arithmetic of the model's matrix products"), Choice(invocation.dtype));
+    add(key("adapter", "a LoRA adapter (PEFT folder) for the model"), &invocation.adapter);
     add(key("special-tokens", "those that the tokenizer puts in front of the text"),
         Choice(invocation.special_tokens));
     add(key("padded-tokens", "rows of the vocabulary that no token has"), Choice(invocation.padded_tokens));
@@ -239,8 +243,8 @@ std::vector<config::Override> read_own_options(const Arguments& arguments, Invoc
 void require_complete(const Invocation& invocation) {
   const std::string hint = fmt::format("twistor {} --help", invocation.command);
   const bool has_text = !invocation.texts.empty();
-  TWISTOR_CHECK(invocation.command != "tokenize" || has_text, ErrorKind::usage, reading,
-                "tokenize needs --text", hint);
+  TWISTOR_CHECK(invocation.command != "tokenize" || has_text == invocation.messages.empty(), ErrorKind::usage,
+                reading, "tokenize needs exactly one of --text and --messages", hint);
   TWISTOR_CHECK(invocation.command != "score" || has_text == invocation.ids.empty(), ErrorKind::usage,
                 reading, "score needs exactly one of --text and --ids", hint);
   TWISTOR_CHECK(invocation.command != "score-text" || has_text == invocation.texts_file.empty(),

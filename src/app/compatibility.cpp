@@ -41,9 +41,8 @@ Config stored_config(const store::Checkpoint& checkpoint) {
 void compare_prompts(const store::Checkpoint& checkpoint, const Expectation& expected,
                      config::Differences& differences) {
   if (checkpoint.prompt == expected.prompt) return;
-  differences.compare_key("prompt.text");
-  differences.compare_key("prompt.ids");
-  differences.compare_key("prompt.special_tokens");
+  for (const char* key : {"text", "ids", "messages", "template_arguments", "special_tokens"})
+    differences.compare_key(fmt::format("prompt.{}", key));
   if (!checkpoint.prompt.empty())
     differences.compare("the prompt as tokens", fmt::format("{}", fmt::join(checkpoint.prompt, ",")),
                         fmt::format("{}", fmt::join(expected.prompt, ",")));

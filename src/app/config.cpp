@@ -17,10 +17,7 @@ void validate(const Config& config, const std::string& name) {
   TWISTOR_CHECK(
       !config.model.path.empty(), ErrorKind::config, doing, "model.path is missing",
       "name a folder in Hugging Face layout or a .gguf file, for instance model.path = models/tiny");
-  TWISTOR_CHECK(config.prompt.text.empty() != config.prompt.ids.empty(), ErrorKind::config, doing,
-                fmt::format("expected exactly one of prompt.text and prompt.ids, got {}",
-                            config.prompt.text.empty() ? "none" : "both"),
-                "an empty value counts as not given: --prompt.text= --prompt.ids=1,2");
+  text::validate(config.prompt, doing);
   TWISTOR_CHECK(!config.run.output.empty(), ErrorKind::config, doing, "run.output is empty",
                 "name a folder, for instance run.output = runs/first");
   potential::validate(config.target, doing);

@@ -20,8 +20,10 @@ void ModelConfig::visit_keys(const config::Visitor& visit) {
 }
 
 void PromptConfig::visit_keys(const config::Visitor& visit) {
-  visit(key("text", "prompt as text (this or prompt.ids is required)"), &text);
+  visit(key("text", "prompt as text (this, prompt.ids or prompt.messages is required)"), &text);
   visit(key("ids", "prompt as token ids"), &ids);
+  visit(key("messages", "prompt as messages, JSON, for the model's chat template"), &messages);
+  visit(key("template_arguments", "more names for that template, a JSON object"), &template_arguments);
   visit(key("special_tokens", "those that the tokenizer puts in front of a text"), Choice(special_tokens));
 }
 
@@ -55,6 +57,8 @@ void RunConfig::visit_keys(const config::Visitor& visit) {
   visit(key("resume", "go on from a checkpoint in run.output"), Choice(resume));
   visit(key("device", "where language models and twists compute"), Choice(device));
   visit(key("kernels", "by whose kernels"), Choice(kernels));
+  visit(key("cuda_graphs", "record short passes on a GPU as graphs"), Choice(graphs));
+  visit(key("deterministic", "the same bits on any number of ranks on a GPU too"), &deterministic);
   visit(key("progress", "show a progress line"), &progress);
 }
 

@@ -102,7 +102,7 @@ void print_summary(const Session& session, const estimate::Draws& draws,
 
 report::SampleHead head_of(const Session& session) {
   report::SampleHead head{session.prompt(), {}, session.config().sample.unique};
-  const std::string& given = session.config().prompt.text;
+  const std::string& given = session.whole_prompt().text;
   if (session.tokenizer() != nullptr)
     head.prompt_text = given.empty() ? text::decode_any(*session.tokenizer(), session.prompt()) : given;
   return head;

@@ -13,6 +13,7 @@
 #include "twistor/format/quote.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/model/masked_tokens.hpp"
+#include "twistor/text/chat_template.hpp"
 #include "twistor/text/front.hpp"
 #include "twistor/text/tokenizer.hpp"
 
@@ -46,6 +47,7 @@ std::string describe_model(const std::filesystem::path& path) {
   out += fmt::format("tokenizer: {}\n",
                      tokenizer ? tokenizer->description() : "none; give prompts as token ids");
   if (tokenizer) out += describe_ends(*tokenizer);
+  out += text::describe_chat_template(path);
   const auto padded = tokenizer ? padded_tokens(*lm, *tokenizer) : std::vector<TokenRange>{};
   if (!padded.empty())
     out +=

@@ -15,6 +15,7 @@
 #include "families.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/device/tensor_vocabulary.hpp"
 #include "twistor/format/json_file.hpp"
 #include "twistor/format/model_folder.hpp"
 #include "twistor/format/quote.hpp"
@@ -52,9 +53,7 @@ RewardModel::RewardModel(const std::filesystem::path& given, const LoadOptions& 
   const format::TensorInfo& weight = source.file->require("score.weight", shape);
   head_ = device::PackedBuffer(shape[0], shape[1], device::Precision::float32);
   head_.matrix().pack_rows(0, format::read_f32(weight));
-  tokenizer_ = text::load_tokenizer(folder);
-  TWISTOR_CHECK(tokenizer_ != nullptr, ErrorKind::no_input, doing, "there is no tokenizer in the folder",
-                "tokenizer.json should lie beside config.json");
+  tokenizer_ = text::need_tokenizer(folder, doing);
   TWISTOR_CHECK(tokenizer_->vocab_size() <= source.traits.vocab_size, ErrorKind::data, doing,
                 fmt::format("its tokenizer has {} tokens and its embedding {}", tokenizer_->vocab_size(),
                             source.traits.vocab_size),
@@ -64,11 +63,14 @@ RewardModel::RewardModel(const std::filesystem::path& given, const LoadOptions& 
   body_ = make_decoder(std::move(source), options);
 }
 
-std::vector<float> RewardModel::logits(std::span<const std::string> texts) const {
+std::vector<float> RewardModel::logits(std::span<const std::string> texts, bool adds_special) const {
   constexpr std::int64_t most_at_once = 4096;  // of a batch, padded: bounds the memory
   std::vector<std::vector<std::int64_t>> ids;
   for (const std::string& text : texts) {
-    ids.push_back(tokenizer_->encode_with_template(text, body_->context_length()).ids);
+    ids.push_back(adds_special ? tokenizer_->encode_with_template(text, body_->context_length()).ids
+                               : tokenizer_->encode(text));
+    if (static_cast<std::int64_t>(ids.back().size()) > body_->context_length())
+      ids.back().resize(static_cast<std::size_t>(body_->context_length()));
     TWISTOR_CHECK(!ids.back().empty(), ErrorKind::data, "asking the reward model",
                   fmt::format("the text {} has no tokens, so there is no last one", format::quote(text)),
                   "let it see the prompt too: target.scope = all");
@@ -92,12 +94,15 @@ std::vector<float> RewardModel::logits(std::span<const std::string> texts) const
       tokens.resize((j - begin + 1) * longest, 0);
     }
     const auto cache = body_->make_cache(static_cast<std::int64_t>(end - begin));
-    const at::Tensor hidden = body_->forward(tokens, *cache).contiguous();
-    for (std::size_t j = begin; j < end; ++j) {
-      const auto row = static_cast<std::int64_t>((j - begin) * longest + ids[order[j]].size() - 1);
-      std::copy_n(hidden.const_data_ptr<float>() + row * d, d,
+    std::vector<std::int64_t> rows;
+    for (std::size_t j = begin; j < end; ++j)
+      rows.push_back(static_cast<std::int64_t>((j - begin) * longest + ids[order[j]].size() - 1));
+    const at::Tensor hidden = body_->forward(tokens, *cache).view({-1, d});
+    const std::vector<float> found =
+        device::to_host(hidden.index_select(0, device::to_device(rows, hidden.device())));
+    for (std::size_t j = begin; j < end; ++j)
+      std::copy_n(found.begin() + static_cast<std::ptrdiff_t>(j - begin) * d, d,
                   last.begin() + static_cast<std::ptrdiff_t>(order[j]) * d);
-    }
     begin = end;
   }
   std::vector<float> out(ids.size() * labels_.size());

@@ -54,6 +54,8 @@ void PotentialOptions::visit_keys(const config::Visitor& visit) {
   visit(key("pattern", "regex: what must match somewhere in the text"), &pattern);
   visit(key("log_floor", "contains, regex: log phi of a sequence without any match", at_most_0), &log_floor);
   visit(input("classifier", "classifiers: folder of the model"), &classifier);
+  visit(key("messages", "reward: messages (JSON) that the text answers, for its own chat template"),
+        &messages);
   visit(input("encoder", "similarity, linear_head: folder of a sentence encoder"), &encoder);
   visit(input("head", "linear_head: file of the head"), &head);
   visit(choice("dtype", "arithmetic of the potential's own model", choices_of<device::Precision>()), &dtype);

@@ -61,7 +61,7 @@ const std::vector<Kind>& kinds() {
       {"process", make_process, {"command", "timeout_s", "cap", "beta"}},
       {"product", make_product, {"factors"}, true},
       {"regex", make_regex, {"pattern", "log_floor", "beta"}},
-      {"reward", make_reward, {"classifier", "class", "cap", "beta", "dtype"}},
+      {"reward", make_reward, {"classifier", "class", "cap", "beta", "dtype", "messages"}},
       {"similarity", make_similarity, {"encoder", "text", "beta", "dtype"}},
       {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
       {"toxicity_bilstm",
@@ -116,7 +116,7 @@ model::EndRule TargetContext::end_rule() const {
 
 model::LoadOptions TargetContext::load_options(const PotentialOptions& options) const {
   return {from_name<device::Precision>(options.dtype, "target.dtype"),
-          weight_memory ? weight_memory() : model::WeightMemory{}};
+          weight_memory ? weight_memory() : model::WeightMemory{}, engine};
 }
 
 std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const TargetContext& context) {

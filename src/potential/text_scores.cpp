@@ -17,10 +17,10 @@ TextScores::TextScores(PotentialOptions options, ScoringInputs inputs, TargetCon
   if (scorer_ != nullptr) return;
   if (tokenizer_ == nullptr) load(inputs, false);
   potential_ = make_potential(options, context_);
-  prompt_ = text::read_prompt(inputs.prompt_ids, inputs.prompt_text, inputs.special_tokens, tokenizer_.get(),
-                              context_.vocab_size())
-                .ids;
-  warning_ = text::unknown_token_warning(inputs.prompt_text, prompt_, tokenizer_.get());
+  const text::Prompt prompt =
+      text::read_prompt(inputs.prompt, tokenizer_.get(), context_.vocab_size(), inputs.model());
+  prompt_ = prompt.ids;
+  warning_ = text::unknown_token_warning(prompt.text, prompt_, tokenizer_.get());
 }
 
 void TextScores::load(const ScoringInputs& inputs, bool with_lm) {

@@ -10,6 +10,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/format/quote.hpp"
+#include "twistor/text/chat_template.hpp"
 
 namespace twistor::text {
 namespace {
@@ -50,13 +51,39 @@ std::string shown(std::span<const std::int64_t> ids) {
 
 }  // namespace
 
-Prompt read_prompt(const std::vector<std::int64_t>& ids, std::string_view text, FrontTokens front,
-                   const Tokenizer* tokenizer, std::int64_t vocab_size) {
-  Prompt prompt{.ids = ids, .front = {}, .rule = {}};
+void validate(const PromptSource& source, const std::string& doing) {
+  std::string given;
+  const auto count = [&](bool is_given, const char* name) {
+    if (is_given) given += fmt::format("{}prompt.{}", given.empty() ? "" : " and ", name);
+  };
+  count(!source.text.empty(), "text");
+  count(!source.ids.empty(), "ids");
+  count(!source.messages.empty(), "messages");
+  TWISTOR_CHECK(!given.empty() && given.find(" and ") == std::string::npos, ErrorKind::config, doing,
+                fmt::format("expected exactly one of prompt.text, prompt.ids and prompt.messages, got {}",
+                            given.empty() ? "none" : given),
+                "an empty value counts as not given: --prompt.text= --prompt.ids=1,2");
+  TWISTOR_CHECK(source.template_arguments.empty() || !source.messages.empty(), ErrorKind::config, doing,
+                "prompt.template_arguments is set, which only prompt.messages read",
+                "leave it empty, or give messages");
+}
+
+Prompt read_prompt(const PromptSource& source, const Tokenizer* tokenizer, std::int64_t vocab_size,
+                   const std::filesystem::path& model) {
+  const bool has_messages = !source.messages.empty();
+  // Templates write what stands in front of a text themselves.
+  const FrontTokens front = has_messages ? FrontTokens::none : source.special_tokens;
+  Prompt prompt{.ids = source.ids, .front = {}, .rule = {}, .text = source.text, .chat_template = {}};
   if (prompt.ids.empty()) {
-    TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::config, "reading prompt.text",
+    TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::config,
+                  has_messages ? "reading prompt.messages" : "reading prompt.text",
                   "the model has no tokenizer", "give prompt.ids instead");
-    prompt.ids = encode_text(*tokenizer, text, front);
+    if (has_messages) {
+      const ChatTemplate chat = load_chat_template(model);
+      prompt.text = chat.render(source.messages, source.template_arguments);
+      prompt.chat_template = chat.where();
+    }
+    prompt.ids = encode_text(*tokenizer, prompt.text, front);
     if (front != FrontTokens::none && has_front(*tokenizer, prompt.ids)) {
       prompt.front = tokenizer->special_tokens().before;
       prompt.rule = tokenizer->special_tokens().rule;
@@ -77,7 +104,11 @@ std::string describe(const Prompt& prompt, const Tokenizer* tokenizer) {
       n_front == 0 ? ""
                    : fmt::format(", the first {} {}", n_front == 1 ? "is" : fmt::format("{} are", n_front),
                                  describe_front(*tokenizer));
-  return fmt::format("{} tokens{} ({})", prompt.ids.size(), front, shown(prompt.ids));
+  const std::string chat =
+      prompt.chat_template.empty()
+          ? ""
+          : fmt::format(" of {}, rendered by the {}", format::quote(prompt.text), prompt.chat_template);
+  return fmt::format("{} tokens{}{} ({})", prompt.ids.size(), front, chat, shown(prompt.ids));
 }
 
 std::string unknown_token_warning(std::string_view text, std::span<const std::int64_t> ids,

@@ -25,13 +25,6 @@ std::string_view as_text(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-// A token is spelled as a string or as an object with "content".
-std::optional<std::string> token_member(const format::JsonView& root, std::string_view key) {
-  const auto member = root.find(key);
-  if (!member) return std::nullopt;
-  return member->is_object() ? member->at("content").string() : member->string();
-}
-
 std::optional<format::JsonFile> open_if_there(const fs::path& path) {
   if (!fs::exists(path)) return std::nullopt;
   return std::make_optional<format::JsonFile>(path);
@@ -150,6 +143,12 @@ std::unique_ptr<Tokenizer> load_from_folder(const fs::path& folder) {
 
 }  // namespace
 
+std::optional<std::string> token_member(const format::JsonView& root, std::string_view key) {
+  const auto member = root.find(key);
+  if (!member) return std::nullopt;
+  return member->is_object() ? member->at("content").string() : member->string();
+}
+
 std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model) {
   const std::string doing = "looking for the tokenizer of " + model.string();
   std::error_code problem;
@@ -161,6 +160,15 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model) {
                 "expected a folder or a .gguf file, got a file of another kind",
                 "give the folder that holds tokenizer.json");
   return tokenizer_of_gguf(format::open_gguf_header(model));
+}
+
+std::unique_ptr<Tokenizer> need_tokenizer(const fs::path& model, const std::string& doing) {
+  std::unique_ptr<Tokenizer> found = load_tokenizer(model);
+  TWISTOR_CHECK(
+      found != nullptr, ErrorKind::no_input, doing, "the folder has no tokenizer",
+      "expected tokenizer.json, vocab.json with merges.txt, or vocab.txt, beside the model; token ids "
+      "(--ids 1,2,3, prompt.ids) need none");
+  return found;
 }
 
 }  // namespace twistor::text

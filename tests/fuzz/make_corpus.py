@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the seeds in tests/fuzz/corpus/{gguf,model_config,safetensors,tokenizer}: small well-formed files and near misses. Python only."""
+"""Makes the seeds in tests/fuzz/corpus/{chat_template,gguf,model_config,safetensors,tokenizer}: small well-formed files and near misses. Python only."""
 import json
 import pathlib
 import struct
@@ -167,7 +167,24 @@ def make_other_models():
     save("tokenizer", "unigram", json.dumps({"pre_tokenizer": pre[-1], "model": unigram}))
 
 
+def make_chat_template():
+    """The templates of the goldens, with their messages; of single expressions several together."""
+    cases = json.loads((HERE.parent.parent / "golden/chat/cases.json").read_text())
+    together, expressions = "", 0
+    for number, case in enumerate(cases):
+        if not case["template"].startswith("{{ ") or len(case["template"]) > 400:
+            save("chat_template", f"case_{number}", case["template"] + "\0" + json.dumps(case["messages"]))
+        elif case.get("text") is not None:
+            together += case["template"]
+    for begin in range(0, len(together), 700):
+        save("chat_template", f"expressions_{expressions}", together[begin:begin + 700])
+        expressions += 1
+    save("chat_template", "deep", "{{ " + "[" * 3000)
+    save("chat_template", "loops", "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}")
+
+
 if __name__ == "__main__":
+    make_chat_template()
     make_gguf()
     make_model()
     make_safetensors()

@@ -56,7 +56,7 @@ def check_words():
     expect_run([], 64, err=["expected a command", "usage: twistor COMMAND"])
     expect_run(["trian", "x"], 64, err=["unknown command 'trian'"])
     expect_run(["train", REFERENCE, "--frobnicate"], 64, err=["unknown option --frobnicate"])
-    expect_run(["tokenize", "x"], 64, err=["tokenize needs --text"])
+    expect_run(["tokenize", "x"], 64, err=["tokenize needs exactly one of --text"])
 
 
 def check_configurations(folder):
@@ -85,6 +85,10 @@ def check_files(folder):
     expect_run(["tokenize", str(folder / "empty"), "--text", "a"], 66, err=["the folder has no tokenizer"])
     expect_run(["score", str(folder / "empty"), "--text", "a"], 66, err=["the folder has no tokenizer", "--ids"])
     expect_run(["score", str(folder / "none"), "--ids", "1,2"], 66, err=["none"])
+    score = ["score", str(ROOT / "models/tiny"), "--text", "once upon a time there was a kind fox . the fox ate"]
+    plain, tuned = (expect_run([*score, *more], 0, out=["log_probs"])[1] for more in ([], ["--adapter", str(ROOT / "models/tiny-policy")]))
+    expect(plain != tuned, "expected an adapter to change the scores")
+    expect_run([*score, "--adapter", str(folder)], 66, err=["there is no adapter_model.safetensors in it"])
 
 
 def check_isa():

@@ -26,13 +26,16 @@ struct Invocation {
   std::vector<std::filesystem::path> paths;
   std::vector<std::string> texts;  ///< --text of tokenize, score and score-text, as often as given
 
-  bool is_special = false;  ///< tokenize: with the template
+  // tokenize
+  bool is_special = false;  ///< with the special tokens around a text
+  std::string messages;     ///< in place of a text, for the chat template
 
   // score: as the keys of those names
   std::vector<std::int64_t> ids;
   device::Precision dtype = device::Precision::float32;
   text::FrontTokens special_tokens = text::FrontTokens::automatic;
   model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
+  std::string adapter;  ///< PEFT folder added to the model
 
   // score-text
   std::string texts_file;

@@ -22,7 +22,7 @@
 #include "twistor/potential/options.hpp"
 #include "twistor/report/sample_file.hpp"
 #include "twistor/smc/options.hpp"
-#include "twistor/text/front.hpp"
+#include "twistor/text/prompt.hpp"
 #include "twistor/twist/options.hpp"
 
 namespace twistor::app {
@@ -37,11 +37,7 @@ struct ModelConfig {
   void visit_keys(const config::Visitor& visit);
 };
 
-/// Exactly one of text and ids is given.
-struct PromptConfig {
-  std::string text;
-  std::vector<std::int64_t> ids;
-  text::FrontTokens special_tokens = text::FrontTokens::automatic;
+struct PromptConfig : text::PromptSource {
   void visit_keys(const config::Visitor& visit);
 };
 
@@ -84,7 +80,9 @@ struct RunConfig {
   Resume resume = Resume::automatic;
   device::Place device = device::Place::cpu;
   device::KernelChoice kernels = device::KernelChoice::automatic;
-  bool progress = true;  ///< the progress line
+  device::GraphUse graphs = device::GraphUse::automatic;
+  bool deterministic = false;  ///< on a GPU: rows have the same bits in every batch
+  bool progress = true;        ///< the progress line
   void visit_keys(const config::Visitor& visit);
 };
 

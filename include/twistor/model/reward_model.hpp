@@ -16,7 +16,7 @@
 
 namespace twistor::model {
 
-/// Llama-, Qwen2- and MistralForSequenceClassification: a linear head, without a bias, on the hidden state of
+/// LlamaForSequenceClassification and its relatives: a linear head, without a bias, on the hidden state of
 /// a text's last token. The last by position: texts are never padded to the left of it, so a text that ends
 /// with the token that others pad with is read to its end. *Local*, immutable, thread-safe.
 class RewardModel {
@@ -32,9 +32,10 @@ class RewardModel {
   [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
   [[nodiscard]] std::string description() const { return body_->description(); }
 
-  /// (n, C) row-major; each text with the special tokens that its tokenizer puts around texts, cut at its end
-  /// to the context. Throws Error(data) on a text without tokens.
-  [[nodiscard]] std::vector<float> logits(std::span<const std::string> texts) const;
+  /// (n, C) row-major; each text with the special tokens that its tokenizer puts around texts, unless they
+  /// are in it (`adds_special` false), cut at its end to the context. Throws Error(data) on a text without
+  /// tokens.
+  [[nodiscard]] std::vector<float> logits(std::span<const std::string> texts, bool adds_special = true) const;
 
  private:
   std::unique_ptr<LanguageModel> body_;

@@ -32,6 +32,7 @@ struct PotentialOptions {
   std::string pattern;                     ///< regular expression
   double log_floor = log_zero;             ///< log phi where an indicator is 0
   std::string classifier;                  ///< folder of a classifier
+  std::string messages;                    ///< reward: what the text answers, JSON
   std::string encoder;                     ///< folder of a sentence encoder
   std::string head;                        ///< file of a linear head over its vectors
   std::string dtype = "float32";           ///< precision of the potential's own model

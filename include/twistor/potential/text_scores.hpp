@@ -21,9 +21,7 @@ struct ScoringInputs {
   std::function<std::filesystem::path()> model;
   device::Precision precision = device::Precision::float32;
   model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
-  std::vector<std::int64_t> prompt_ids;  ///< as text::read_prompt()
-  std::string prompt_text;
-  text::FrontTokens special_tokens = text::FrontTokens::automatic;
+  text::PromptSource prompt;
 };
 
 /// Makes the potential with no more than it needs, and asks it.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,17 +14,31 @@
 
 namespace twistor::text {
 
+/// What a prompt is given as.
+struct PromptSource {
+  std::string text{};
+  std::vector<std::int64_t> ids{};
+  std::string messages{};                               ///< JSON, as ChatTemplate::render() takes it
+  std::string template_arguments{};                     ///< the same
+  FrontTokens special_tokens = FrontTokens::automatic;  ///< of `text`; templates write their own
+};
+
+/// Throws Error(config) unless exactly one of text, ids and messages is given.
+void validate(const PromptSource& source, const std::string& doing);
+
 struct Prompt {
   std::vector<std::int64_t> ids;
   std::vector<std::int64_t> front;  ///< what they begin with by the tokenizer's rule
   std::string rule;                 ///< that rule; empty: none
+  std::string text;                 ///< what they were made of; empty: they were given
+  std::string chat_template;        ///< by which messages became the text; empty: there were none
 };
 
-/// `ids` if there are any, else the tokens of `text`. *Local.* The tokenizer may be null. Throws
-/// Error(config) if there are no tokens, if one is not below vocab_size, or if a text is given and no
-/// tokenizer.
-[[nodiscard]] Prompt read_prompt(const std::vector<std::int64_t>& ids, std::string_view text,
-                                 FrontTokens front, const Tokenizer* tokenizer, std::int64_t vocab_size);
+/// `ids` if there are any, else the tokens of the text, which messages become by the chat template of
+/// `model`. *Local.* The tokenizer may be null. Throws Error(config) if there are no tokens, if one is not
+/// below vocab_size, or if there is no tokenizer or template where it is needed.
+[[nodiscard]] Prompt read_prompt(const PromptSource& source, const Tokenizer* tokenizer,
+                                 std::int64_t vocab_size, const std::filesystem::path& model);
 
 /// "3 tokens, the first is <s> (id 1), by ... (1,7,11)"; of a long prompt the first ids alone. *Local.*
 [[nodiscard]] std::string describe(const Prompt& prompt, const Tokenizer* tokenizer);

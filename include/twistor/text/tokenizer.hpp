@@ -69,4 +69,8 @@ class Tokenizer {
 /// Error(data) naming file, place and what was expected; kinds that are not supported are refused by name.
 [[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model);
 
+/// The same; Error(no_input) with `doing` where there is none.
+[[nodiscard]] std::unique_ptr<Tokenizer> need_tokenizer(const std::filesystem::path& model,
+                                                        const std::string& doing);
+
 }  // namespace twistor::text

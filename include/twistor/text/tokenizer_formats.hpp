@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "twistor/format/gguf_file.hpp"
+#include "twistor/format/json.hpp"
 #include "twistor/text/added_tokens.hpp"
 #include "twistor/text/decoder.hpp"
 #include "twistor/text/normalizer.hpp"
@@ -34,6 +35,9 @@ struct BeginOfText {
   std::optional<std::string> token;  ///< bos_token
   std::optional<bool> is_added;      ///< add_bos_token
 };
+
+/// A member of tokenizer_config.json that names a token, as a string or as an object with "content".
+[[nodiscard]] std::optional<std::string> token_member(const format::JsonView& root, std::string_view key);
 
 /// A tokenizer as a pipeline. Encoding: added tokens are cut out of the raw text, the rest is normalized,
 /// further added tokens are cut out of that, the rest is pre-tokenized, each piece goes through the model; a

@@ -28,8 +28,11 @@ std::size_t output_named(const std::string& name, const std::vector<std::string>
 
 }  // namespace
 
-RewardScorer::RewardScorer(model::RewardModel model, const PotentialOptions& options)
+RewardScorer::RewardScorer(model::RewardModel model, const PotentialOptions& options,
+                           std::optional<text::ChatTemplate> chat)
     : model_(std::move(model)),
+      chat_(std::move(chat)),
+      messages_(options.messages),
       beta_(options.beta),
       cap_(options.cap),
       index_(output_named(options.class_name, model_.labels())) {
@@ -38,7 +41,10 @@ RewardScorer::RewardScorer(model::RewardModel model, const PotentialOptions& opt
 }
 
 std::vector<double> RewardScorer::log_phi(std::span<const std::string> texts) const {
-  const std::vector<float> logits = model_.logits(texts);
+  std::vector<std::string> conversations;
+  if (chat_)
+    for (const std::string& text : texts) conversations.push_back(chat_->answered(messages_, text));
+  const std::vector<float> logits = chat_ ? model_.logits(conversations, false) : model_.logits(texts);
   std::vector<double> out;
   for (std::size_t i = 0; i < texts.size(); ++i)
     out.push_back(beta_ * std::min(cap_, static_cast<double>(logits[i * model_.labels().size() + index_])));
@@ -52,8 +58,16 @@ std::string RewardScorer::description() const {
 std::unique_ptr<TextScorer> make_reward(const PotentialOptions& options, const TargetContext& context) {
   TWISTOR_CHECK(!options.classifier.empty(), ErrorKind::config, making_reward, "target.classifier is not set",
                 "name the folder of a reward model (config.json, model.safetensors, tokenizer.json)");
+  std::optional<text::ChatTemplate> chat;
+  if (!options.messages.empty()) {
+    TWISTOR_CHECK(options.scope == "generation", ErrorKind::config, making_reward,
+                  "target.messages are given, which the generated text answers, and target.scope = all",
+                  "set target.scope = generation");
+    chat = text::load_chat_template(options.classifier);
+    (void)chat->answered(options.messages, "");  // whatever is wrong with them, now
+  }
   return std::make_unique<RewardScorer>(model::RewardModel(options.classifier, context.load_options(options)),
-                                        options);
+                                        options, std::move(chat));
 }
 
 }  // namespace twistor::potential

@@ -19,10 +19,11 @@ namespace {
 
 /// A model and a random twist on one engine.
 struct Setting {
-  Setting(const std::shared_ptr<const device::Engine>& engine, const std::string& form, bool ends) {
+  Setting(const std::shared_ptr<const device::Engine>& engine, const std::string& model,
+          const std::string& form, bool ends) {
     model::LoadOptions options;
     options.engine = engine;
-    lm = model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny", options);
+    lm = model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / model, options);
     if (ends) lm = std::make_shared<model::AbsorbingModel>(lm, 5, static_cast<std::int64_t>(prompt.size()));
     twist = twist::make_twist(form, {.width = lm->feature_size(),
                                      .vocab_size = lm->vocab_size(),
@@ -58,6 +59,7 @@ struct Case {
   ProposalKind proposal;
   Trigger trigger;
   bool ends;
+  const char* model = "models/tiny";
 };
 
 class SweepsOnEngines : public testing::TestWithParam<std::tuple<Case, const char*>> {};
@@ -66,10 +68,11 @@ TEST_P(SweepsOnEngines, AgreeWithTheCpuKernels) {
   const auto& [which, name] = GetParam();
   const auto engine = test::engine_named(name);
   if (engine == nullptr) GTEST_SKIP() << "no GPU is asked for";
-  const Setting own(device::cpu_engine(), which.form, which.ends), other(engine, which.form, which.ends);
+  const Setting own(device::cpu_engine(), which.model, which.form, which.ends),
+      other(engine, which.model, which.form, which.ends);
   const EvenTokens potential;
   SweepOptions options;
-  const bool is_slow = std::string_view(name) == "emulated";
+  const bool is_slow = std::string_view(name) == "emulated" || std::string_view(name) == "recorded";
   options.particles = is_slow ? 12 : 60;
   options.length = is_slow ? 5 : 12;
   options.trigger = which.trigger;
@@ -100,6 +103,17 @@ INSTANTIATE_TEST_SUITE_P(
                                      Case{"linear", ProposalKind::twisted, Trigger::ess, true},
                                      Case{"tied_mlp", ProposalKind::tempered, Trigger::every_step, false},
                                      Case{"linear", ProposalKind::base, Trigger::every_step, false}),
+                     testing::Values("aten", "emulated", "recorded", "cuda", "cuda_aten")));
+
+// The traits of their layers, in sweeps that fork and prune.
+Case of_family(const char* golden) {
+  return {"linear", ProposalKind::twisted, Trigger::every_step, false, golden};
+}
+INSTANTIATE_TEST_SUITE_P(
+    Families, SweepsOnEngines,
+    testing::Combine(testing::Values(of_family("tests/golden/gemma3"), of_family("tests/golden/granite"),
+                                     of_family("tests/golden/olmo2"), of_family("tests/golden/phi3"),
+                                     of_family("tests/golden/qwen3"), of_family("tests/golden/smollm3")),
                      test::every_tensor_engine));
 
 }  // namespace

@@ -145,8 +145,16 @@ TEST(Config, RefusesBadTextsNamingLineKeyAndWhatIsAllowed) {
 TEST(Config, RefusesWhatDoesNotGoTogether) {
   const BadText table[] = {
       {"prompt.ids = 1", "model.path is missing", "models/tiny"},
-      {"model.path = m", "expected exactly one of prompt.text and prompt.ids, got none", ""},
-      {minimal + "prompt.text = a", "expected exactly one of prompt.text and prompt.ids, got both", ""},
+      {"model.path = m", "expected exactly one of prompt.text, prompt.ids and prompt.messages, got none", ""},
+      {minimal + "prompt.text = a",
+       "expected exactly one of prompt.text, prompt.ids and prompt.messages, got prompt.text and prompt.ids",
+       ""},
+      {minimal + "prompt.messages = [1]",
+       "expected exactly one of prompt.text, prompt.ids and prompt.messages, got prompt.ids and "
+       "prompt.messages",
+       ""},
+      {minimal + "prompt.template_arguments = {}",
+       "prompt.template_arguments is set, which only prompt.messages read", ""},
       {minimal + "run.output =", "run.output is empty", ""},
       {minimal + "target.text = a\ntarget.ids = 1", "target.text and target.ids are both given", ""},
       {minimal + "target.potential = contains",
@@ -256,7 +264,10 @@ TEST(Config, TextRoundTripIsExact) {
     if (random.below(2) == 1) config.policies["policy.B-1"];
     for (const config::Field& field : fields_of(config)) randomize(field, random);
     if (config.smc.draws_from_policy()) config.smc.sweep.trigger = smc::Trigger::never;
-    (random.below(2) == 1 ? config.prompt.ids.clear() : config.prompt.text.clear());
+    const std::uint64_t given = random.below(3);
+    if (given != 0) config.prompt.text.clear();
+    if (given != 1) config.prompt.ids.clear();
+    if (given != 2) config.prompt.messages = config.prompt.template_arguments = "";
     (random.below(2) == 1 ? config.target.ids.clear() : config.target.text.clear());
     if (config.target.potential == "product") config.target.factors["factor.a"].weight = random.uniform();
     if (config.target.potential == "contains" && config.target.words.empty()) config.target.words = "w";

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "potential/kinds/reward.hpp"
+#include "support/engines.hpp"
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
@@ -50,6 +51,23 @@ TEST(Reward, IsWhatTheReferenceSays) {
   }
 }
 
+class RewardOnEngines : public testing::TestWithParam<const char*> {};
+
+TEST_P(RewardOnEngines, IsWhatTheReferenceSays) {
+  model::LoadOptions options;
+  options.engine = test::engine_named(GetParam());
+  if (options.engine == nullptr) GTEST_SKIP() << "no GPU is asked for";
+  std::ifstream file(golden / "qwen2" / "texts.json");
+  const nlohmann::json expected = nlohmann::json::parse(file);
+  const model::RewardModel reward(golden / "qwen2", options);
+  const std::vector<float> logits = reward.logits(expected["texts"].get<std::vector<std::string>>());
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    EXPECT_NEAR(logits[i], expected["logits"][i / 3][i % 3].get<double>(), 1e-5) << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, RewardOnEngines, test::every_tensor_engine,
+                         [](const auto& test) { return std::string(test.param); });
+
 TEST(Reward, IsTheLogitItselfTimesBetaUpToACap) {
   const std::vector<std::string> texts{"the fox ate the hen .", "once"};
   const std::vector<float> logits = model::RewardModel(golden / "qwen2").logits(texts);
@@ -64,6 +82,32 @@ TEST(Reward, IsTheLogitItselfTimesBetaUpToACap) {
   EXPECT_EQ(make_reward(options, {})->log_phi_bound(), 3.0 * options.cap);
 }
 
+// The tokenizer puts nothing around texts, so that a template which does the same gives the same logits.
+TEST(Reward, ReadsAConversationByItsOwnTemplate) {
+  const test::TemporaryFolder folder;
+  std::filesystem::copy(golden / "llama", folder.path(), std::filesystem::copy_options::recursive);
+  PotentialOptions options = options_of(folder.path());
+  options.scope = "generation";
+  options.messages = R"([{"role": "user", "content": "once upon a time"}])";
+  const auto message = [&] { return error_of([&] { (void)make_reward(options, {}); }).text(); };
+  EXPECT_THAT(message(), HasSubstr("has no chat template"));
+  folder.write("chat_template.jinja",
+               "{{ messages | map(attribute='content') | join(' ') }} {{ add_generation_prompt }}.");
+  const std::vector<std::string> answers{"there was a fox", "the hen ran"},
+      whole{"once upon a time there was a fox False.", "once upon a time the hen ran False."};
+  const auto reward = make_reward(options, {});
+  const std::vector<float> logits = model::RewardModel(folder.path()).logits(whole);
+  EXPECT_EQ(reward->log_phi(answers), (std::vector<double>(logits.begin(), logits.end())));
+  const std::string before = reward->fingerprint();
+  folder.write("chat_template.jinja", "{{ messages[0].content }} {{ messages[1].content }}");
+  EXPECT_NE(make_reward(options, {})->fingerprint(), before);
+  options.scope = "all";
+  EXPECT_THAT(message(), HasSubstr("set target.scope = generation"));
+  options.scope = "generation";
+  options.messages = "[]";
+  EXPECT_THAT(message(), HasSubstr("reading target.messages: expected an array"));
+}
+
 TEST(Reward, RefusesWhatItCannotRead) {
   const auto message = [](const PotentialOptions& options) {
     return error_of([&] { (void)make_reward(options, {}); }).text();
@@ -76,7 +120,7 @@ TEST(Reward, RefusesWhatItCannotRead) {
   const test::TemporaryFolder folder;
   std::filesystem::copy(golden / "llama", folder.path(), std::filesystem::copy_options::recursive);
   std::filesystem::remove(folder.path() / "tokenizer.json");
-  EXPECT_THAT(message(options_of(folder.path())), HasSubstr("there is no tokenizer"));
+  EXPECT_THAT(message(options_of(folder.path())), HasSubstr("the folder has no tokenizer"));
   const model::RewardModel reward(golden / "llama");
   const std::string empty;
   EXPECT_THAT(error_of([&] { (void)reward.logits({&empty, 1}); }).text(), HasSubstr("has no tokens"));
