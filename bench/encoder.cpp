@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sentence vectors of many texts: the share of the product rate that is measured in the same run.
 //
-// usage: bench_encoder [FOLDER [TEXTS [TOKENS]]]    default: MiniLM in the cache, 64 texts of 32 tokens
+// usage: bench_encoder [FOLDER [TEXTS [TOKENS [DEVICE [KERNELS]]]]]
+//        FOLDER: of an encoder, or "random-bert", BERT-base with random weights; default: MiniLM in the
+//        cache, 64 texts of 32 tokens, cpu auto
+#include <ATen/core/Tensor.h>
 #include <fmt/core.h>
 
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "bench_tools.hpp"
-#include "twistor/device/packed_matrix.hpp"
+#include "twistor/base/names.hpp"
+#include "twistor/device/choose.hpp"
+#include "twistor/format/json_file.hpp"
 #include "twistor/model/encoder.hpp"
 
 namespace {
@@ -18,8 +24,6 @@ namespace {
 using namespace twistor;
 
 constexpr int repeats = 15;
-constexpr std::int64_t layers = 6, width = 384, inner = 1536;  // MiniLM's
-
 std::string default_folder() {
   const char* cache = std::getenv("TWISTOR_CACHE");
   const char* home = std::getenv("HOME");
@@ -36,45 +40,74 @@ model::TokenTexts some_texts(const model::Encoder& encoder, std::int64_t n, std:
   return texts;
 }
 
+/// Sizes of config.json.
+struct Sizes {
+  std::int64_t layers, width, inner;
+};
+
+Sizes read_sizes(const std::filesystem::path& folder) {
+  const format::JsonFile file(folder / "config.json");
+  const format::JsonView config = file.view();
+  return {config.at("num_hidden_layers").integer(), config.at("hidden_size").integer(),
+          config.at("intermediate_size").integer()};
+}
+
 /// Seconds of the products of one pass over so many rows, and their floating-point operations.
 struct Products {
   double time_s = 0, flops = 0;
 };
 
-Products products(std::int64_t rows, device::Precision precision) {
+/// By ours on the CPU; elsewhere by the engine.
+Products products(const device::Engine& engine, const Sizes& sizes, std::int64_t rows,
+                  device::Precision precision) {
+  const auto [layers, width, inner] = sizes;
   struct Shape {
     std::int64_t n, k;
   };
   Products out;
   for (const Shape shape : {Shape{3 * width, width}, {width, width}, {inner, width}, {width, inner}}) {
-    device::PackedBuffer w(shape.n, shape.k, precision);
-    w.matrix().pack_rows(0, std::vector<float>(static_cast<std::size_t>(shape.n * shape.k), 0.5F));
-    const std::vector<float> x(static_cast<std::size_t>(rows * shape.k), 0.5F);
-    std::vector<float> y(static_cast<std::size_t>(rows * shape.n));
-    out.time_s += static_cast<double>(layers) *
-                  bench::best_time(repeats, [&] { device::multiply(x, rows, w.matrix(), y); });
+    device::Linear w{engine.make_weight(shape.n, shape.k, precision), {}};
+    engine.write_rows(w.weight, 0, std::vector<float>(static_cast<std::size_t>(shape.n * shape.k), 0.5F));
+    const at::Tensor x = engine.empty({rows, shape.k}).fill_(0.5);
+    at::Tensor y = engine.empty({rows, shape.n});
+    out.time_s += static_cast<double>(layers) * bench::best_time(repeats, [&] {
+                    engine.project(x, w, y);
+                    (void)device::to_host(y.select(0, 0));  // waits
+                  });
     out.flops += static_cast<double>(layers) * 2.0 * static_cast<double>(rows * shape.n * shape.k);
   }
   return out;
 }
 
 void run(int argc, char** argv) {
-  const std::string folder = argc > 1 ? argv[1] : default_folder();
-  const std::int64_t n = argc > 2 ? std::stoll(argv[2]) : 64, length = argc > 3 ? std::stoll(argv[3]) : 32;
-  fmt::print("{} texts of {} tokens, {} threads; goal: share of the products' rate >= 0.6\n", n, length,
-             omp_get_max_threads());
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  const auto word = [&](std::size_t i, const std::string& otherwise) {
+    return words.size() > i ? words[i] : otherwise;
+  };
+  const auto place = from_name<device::Place>(word(3, "cpu"), "DEVICE");
+  const auto kernels = from_name<device::KernelChoice>(word(4, "auto"), "KERNELS");
+  const auto any = device::make_engine(place, kernels, 0);  // before the first tensor
+  const std::filesystem::path folder =
+      word(0, "") == "random-bert"
+          ? test::make_random_bert_base(bench::scratch_folder() / "twistor-bench-bert")
+          : std::filesystem::path(word(0, default_folder()));
+  const Sizes sizes = read_sizes(folder);
+  const std::int64_t n = std::stoll(word(1, "64")), length = std::stoll(word(2, "32"));
+  fmt::print("{}: {} texts of {} tokens, {} threads; goal on a CPU: share of the products' rate >= 0.6\n",
+             any->description(), n, length, omp_get_max_threads());
   fmt::print("{:<10}{:>12}{:>12}{:>14}{:>16}{:>8}\n", "dtype", "texts/s", "ms", "products ms",
              "products GFLOP/s", "share");
   for (const auto precision : {device::Precision::float32, device::Precision::bfloat16}) {
-    const auto encoder = model::load_encoder(folder, {precision, {}});
-    TWISTOR_CHECK(encoder->width() == width, ErrorKind::usage, "measuring the encoder",
-                  fmt::format("expected MiniLM's width {}, got {}", width, encoder->width()));
+    const auto engine = any->for_precision(precision);
+    model::LoadOptions options;
+    options.precision = precision;
+    options.engine = engine;
+    const auto encoder = model::load_encoder(folder, options);
     const model::TokenTexts texts = some_texts(*encoder, n, length);
     const double time =
-        bench::best_time(repeats, [&] { encoder->run(texts, [](std::int64_t, std::span<const float>) {}); });
-    const Products ceiling = products(n * length, precision);
-    fmt::print("{:<10}{:>12.0f}{:>12.2f}{:>14.2f}{:>16.0f}{:>8.2f}  {}\n",
-               precision == device::Precision::float32 ? "float32" : "bfloat16",
+        bench::best_time(repeats, [&] { (void)encoder->pool(texts, device::Pooling::first).to(at::kCPU); });
+    const Products ceiling = products(*engine, sizes, n * length, precision);
+    fmt::print("{:<10}{:>12.0f}{:>12.2f}{:>14.2f}{:>16.0f}{:>8.2f}  {}\n", name_of(precision),
                static_cast<double>(n) / time, 1e3 * time, 1e3 * ceiling.time_s,
                1e-9 * ceiling.flops / ceiling.time_s, ceiling.time_s / time,
                bench::goal(ceiling.time_s / time >= 0.6));

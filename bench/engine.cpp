@@ -2,7 +2,7 @@
 // Whole sweeps on an engine, and how their steps share the time: forward passes, heads with draws, everything
 // on the host; against the bare products of the same shapes (U1, U2).
 //
-// usage: bench_engine [DEVICE [KERNELS [MODEL [DTYPE [N,N,... [T]]]]]]
+// usage: bench_engine [DEVICE [KERNELS [MODEL [DTYPE [N,N,... [T [GRAPHS [deterministic]]]]]]]]
 //        DEVICE: cpu, cuda, emulated; KERNELS: auto, own, aten; MODEL: path, "random-gpt2", "tiny", ...
 //        default: cpu auto random-768 float32 16,64 16
 #include <ATen/core/Tensor.h>
@@ -174,11 +174,12 @@ int main(int argc, char** argv) {
       return words.size() > i ? words[i] : std::string(otherwise);
     };
     const auto world = comm::Communicator::world();
-    Task task{
-        device::make_engine(from_name<device::Place>(word(0, "cpu"), "DEVICE"),
-                            from_name<device::KernelChoice>(word(1, "auto"), "KERNELS"), world.node().rank(),
-                            from_name<device::Precision>(word(3, "float32"), "DTYPE")),
-        nullptr, from_name<device::Precision>(word(3, "float32"), "DTYPE"), std::stoll(word(5, "16"))};
+    Task task{device::make_engine(
+                  from_name<device::Place>(word(0, "cpu"), "DEVICE"),
+                  from_name<device::KernelChoice>(word(1, "auto"), "KERNELS"), world.node().rank(),
+                  {from_name<device::Precision>(word(3, "float32"), "DTYPE"),
+                   from_name<device::GraphUse>(word(6, "auto"), "GRAPHS"), word(7, "") == "deterministic"}),
+              nullptr, from_name<device::Precision>(word(3, "float32"), "DTYPE"), std::stoll(word(5, "16"))};
     model::LoadOptions options;
     options.precision = task.precision;
     options.engine = task.engine;

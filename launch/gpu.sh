@@ -7,8 +7,8 @@
 #
 # In this order: what the machine is; every test that knows engines, on the GPU, with our kernels and with ATen's; the same
 # for operations and kernels under compute-sanitizer, if it is there (memcheck, racecheck, synccheck, initcheck); a whole
-# training run; sweeps measured (bench_engine) beside the transformers library, if python3 has it. Ends with 1 if a test
-# failed.
+# training run; sweeps (bench_engine) and an encoder (bench_encoder) measured, beside the transformers library, if python3
+# has it. Ends with 1 if a test failed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 case ${1:-} in
@@ -50,7 +50,7 @@ check() {
   say "$name: $verdict"
 }
 export TWISTOR_TEST_DEVICE=cuda
-for test in unit_device unit_model mpi_smc; do
+for test in unit_device unit_model unit_potential unit_app mpi_smc; do
   [[ -x $root/bin/$test || -x $root/build/release/$test ]] && check "$test" "$test" --gtest_brief=1 --gtest_filter='*cuda*:*Engines*-*mulated*'
 done
 if command -v compute-sanitizer >/dev/null; then
@@ -76,6 +76,10 @@ for kernels in own aten; do
     program bench_engine cuda $kernels random-gpt2 $dtype 64,256,1024,4096 20 >>"$out/bench.txt" 2>>"$out/bench.log" || n_failed=$((n_failed + 1))
   done
 done
+say "bench: without graphs"
+program bench_engine cuda own random-gpt2 bfloat16 64,256,1024 20 off >>"$out/bench.txt" 2>>"$out/bench.log" || n_failed=$((n_failed + 1))
+say "bench: encoder"
+program bench_encoder random-bert 1024 40 cuda >>"$out/bench.txt" 2>>"$out/bench.log" || n_failed=$((n_failed + 1))
 if python3 -c 'import transformers' 2>/dev/null; then
   say "bench: transformers"
   python3 "$bench_folder/transformers_generate.py" "$TWISTOR_BENCH_SCRATCH/twistor-bench-768x12" bfloat16 64,256,1024,4096 \

@@ -26,14 +26,17 @@ tests=(unit_base unit_smc unit_estimate unit_learn mpi_smc mpi_estimate mpi_lear
 changes=$(cat <<'TABLE'
 src/smc/sampler.cpp|out_.log_z + log_sum - log_sum_|out_.log_z + log_sum
 src/smc/sampler.cpp|log_sum_ = std::log(static_cast<double>(options_.particles));|log_sum_ = 0;
-src/smc/sampler.cpp|rows.log_sum_q[n] - rows.log_sum_p0[n] - p().log_psi_of(node)|rows.log_sum_q[n] - rows.log_sum_p0[n]
-src/smc/sampler.cpp|? log_value - d.log_psi[j]|? log_value
-src/smc/sampler.cpp|log_value - log_psi_before[j]|log_value + log_psi_before[j]
-src/smc/sampler.cpp|d.log_p0[j] - d.log_q[j]|d.log_q[j] - d.log_p0[j]
+src/smc/weighing.hpp|p.scores.log_sum_p0[n] - p.log_psi_of(node)|p.scores.log_sum_p0[n]
+src/smc/weighing.hpp|? log_value - drawn.log_psi[j]|? log_value
+src/smc/weighing.hpp|log_value - log_psi_before;|log_value + log_psi_before;
+src/smc/weighing.hpp|drawn.log_p0[j] - drawn.log_q[j]|drawn.log_q[j] - drawn.log_p0[j]
 src/smc/sampler.cpp|sums.ess() < options_.ess_threshold|sums.ess() > options_.ess_threshold
 src/smc/sampler.cpp|reduce_weights() && t > 0|reduce_weights() && t > 1
-src/smc/sampler.cpp|has_ended(node) ? 0.0 :|false ? 0.0 :
+src/smc/weighing.hpp|has_ended(p, node, end) ? 0.0 :|false ? 0.0 :
 src/smc/sampler.cpp|p().log_w[i] = next.log_correction|p().log_w[i] = 0 * next.log_correction
+src/smc/islands.cpp|islands_[i].seed, Stream::tokens|islands_[0].seed, Stream::tokens
+src/smc/islands.cpp|state.pinned_id = next.pinned_id;|
+src/smc/islands.cpp|parent, parents_w[static_cast<std::size_t>(parent)], state.log_sum);|parent, parents_w[static_cast<std::size_t>(parent)], 0);
 src/smc/sampler.cpp|(*pinned_)[static_cast<std::size_t>(t)]|(*pinned_)[0]
 src/smc/sampler.cpp|out_.pinned_id = next.pinned_id;|
 src/smc/scheme.cpp|return log_w - log_sum -|return log_w - log_sum +

@@ -26,6 +26,7 @@ run_step() {
       for table in threshold toxicity sentiment infill-15-10 infill-2-1; do
         "$repo/launch/paper.sh" "$table" --output "$logs/paper/$table" || return
       done
+      "$repo/launch/paper.sh" toxicity --model smollm2 --output "$logs/paper/toxicity_smollm2"
       ;;
   esac
 }

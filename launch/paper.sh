@@ -8,9 +8,11 @@
 #   --scale S          small (default): the same structure on the model that comes along, in minutes; full: the paper's settings, for which
 #                      you bring the models
 #   --model PATH       the language model (full; default: as configs/paper/TABLE.cfg says)
+#   --model smollm2    small: on SmolLM2-135M instead of the model that comes along, which is fetched (toxicity alone; a quarter of an hour)
 #   --classifier PATH  the classifier (full; likewise)
-#   --methods M,M,...  some of ctl,rl,sixo,fudge,dpg,ppo and ratio, the authors' later form with low-rank additions (default: all but it)
-#   --seeds N          runs of each method (default: 3 for small, 5 for full)
+#   --methods M,M,...  some of ctl,rl,sixo,fudge,dpg,ppo and ratio, the authors' later form with low-rank additions (default: all but it; on
+#                      smollm2 without ppo, which takes as long as the others together)
+#   --seeds N          runs of each method (default: 3 for small, 1 on smollm2, 5 for full)
 #   --ranks N          ranks of each run (default: 1 for small, 2 for full)
 #   --output FOLDER    where runs and tables go (default: runs/paper/TABLE_SCALE)
 #
@@ -36,11 +38,11 @@ learning_rate() {
   esac
 }
 
-# Where twists see observations: how many share the 100 samples of an update. ctl wants several samples of each, and so do fudge, half of
-# whose samples are rerolled, and ppo, whose advantages are normalised.
+# Where twists see observations: how many share the 100 samples of an update. ctl wants several samples of each, and so does fudge, half of
+# whose samples are rerolled.
 observations() {
   case $table:$1 in
-    infill-15-10:ctl | infill-*:ppo) echo 25 ;;
+    infill-15-10:ctl) echo 25 ;;
     infill-2-1:ctl) echo 10 ;;
     infill-*:fudge) echo 50 ;;
     infill-*) echo 100 ;;
@@ -48,13 +50,13 @@ observations() {
   esac
 }
 
-table='' scale=small methods=ctl,rl,sixo,fudge,dpg,ppo seeds='' ranks='' output='' keys=()
+table='' model='' scale=small methods='' seeds='' ranks='' output='' keys=()
 value_of() { (($# > 1)) || wrong_argument "$1 needs a value"; printf '%s\n' "$2"; }
 while (($#)); do
   case $1 in
     -h | --help) print_help; exit 0 ;;
     --scale) scale=$(value_of "$@"); shift ;;
-    --model) keys+=("--model.path=$(value_of "$@")"); shift ;;
+    --model) model=$(value_of "$@"); shift ;;
     --classifier) keys+=("--target.classifier=$(value_of "$@")"); shift ;;
     --methods) methods=$(value_of "$@"); shift ;;
     --seeds) seeds=$(value_of "$@"); shift ;;
@@ -67,13 +69,23 @@ while (($#)); do
   shift
 done
 [[ -n $table ]] || wrong_argument "expected a table: toxicity, sentiment, threshold, infill-15-10 or infill-2-1"
-case $scale in
+settings=$scale fetched=() # fetched: what launch/get_model.sh calls the models
+if [[ $scale == small && $model == smollm2 ]]; then
+  [[ $table == toxicity ]] || fail 64 "there is no small table of $table on smollm2" "toxicity has one; leave --model out for the others"
+  settings=smollm2 fetched=(smollm2 toxicity)
+elif [[ -n $model ]]; then
+  keys+=("--model.path=$model")
+fi
+case $settings in
   small) config=configs/paper/${table}_small.cfg seeds=${seeds:-3} ranks=${ranks:-1} ;;
+  smollm2) config=configs/paper/${table}_smollm2.cfg seeds=${seeds:-1} ranks=${ranks:-1} ;;
   full) config=configs/paper/$table.cfg seeds=${seeds:-5} ranks=${ranks:-2} ;;
   *) wrong_argument "--scale is small or full, got '$scale'" ;;
 esac
 [[ $seeds =~ ^[1-9][0-9]*$ ]] || wrong_argument "--seeds needs a number of runs, got '$seeds'"
 [[ $ranks =~ ^[1-9][0-9]*$ ]] || wrong_argument "--ranks needs a number of ranks, got '$ranks'"
+[[ -n $methods || $settings != smollm2 ]] || methods=ctl,rl,sixo,fudge,dpg
+methods=${methods:-ctl,rl,sixo,fudge,dpg,ppo}
 for method in ${methods//,/ }; do
   [[ $method =~ ^(ctl|rl|sixo|fudge|dpg|ppo|ratio)$ ]] || wrong_argument "there is no method '$method'"
 done
@@ -81,7 +93,8 @@ done
 "$repo/launch/setup.sh"
 "$repo/launch/build.sh" release twistor
 cd "$repo"
-output=${output:-runs/paper/${table}_$scale}
+for name in "${fetched[@]}"; do launch/get_model.sh "$name" >/dev/null; done
+output=${output:-runs/paper/${table}_$settings}
 mkdir -p "$output"
 
 runs=()

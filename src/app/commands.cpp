@@ -25,8 +25,9 @@ int run(const Invocation& invocation) {
     } catch (const Stopped&) {
       return exit_work_left;
     } catch (const c10::OutOfMemoryError&) {
-      throw Error(ErrorKind::config, "computing on the GPU", "its memory is full",
-                  "take fewer smc.particles, a smaller train.batch, or more ranks with a GPU each");
+      throw Error(
+          ErrorKind::config, "computing on the GPU", "its memory is full",
+          "take fewer smc.particles (the log says how many fit), a smaller train.batch, or more ranks");
     }
   }
   TWISTOR_ASSERT(false, fmt::format("no entry for the command '{}'", invocation.command));

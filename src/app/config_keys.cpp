@@ -57,6 +57,8 @@ void RunConfig::visit_keys(const config::Visitor& visit) {
   visit(key("resume", "go on from a checkpoint in run.output"), Choice(resume));
   visit(key("device", "where language models and twists compute"), Choice(device));
   visit(key("kernels", "by whose kernels"), Choice(kernels));
+  visit(key("cuda_graphs", "record short passes on a GPU as graphs"), Choice(graphs));
+  visit(key("deterministic", "the same bits on any number of ranks on a GPU too"), &deterministic);
   visit(key("progress", "show a progress line"), &progress);
 }
 

@@ -18,6 +18,7 @@
 #include "twistor/model/joined_model.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/model/masked_tokens.hpp"
+#include "twistor/smc/memory.hpp"
 #include "twistor/store/foreign_arrays.hpp"
 #include "twistor/store/run_folder.hpp"
 #include "twistor/text/decode.hpp"
@@ -30,7 +31,8 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
       world_(comm::Communicator::world()),
       groups_(comm::make_groups(world_, static_cast<int>(config.run.ranks_per_population))),
       node_(world_.node()),
-      engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(), config.model.dtype)) {
+      engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(),
+                                  {config.model.dtype, config.run.graphs, config.run.deterministic})) {
   comm::watch_signals();
   const std::filesystem::path folder = config::output_path(config_.run.output);
   store::make_run_folder(folder);
@@ -60,6 +62,8 @@ void Session::say_what_was_read() const {
                        describe_threads(node_.size())));
   if (!engine_->keeps_bits() && world_.size() > 1)
     log_info("on this engine the last bits of results depend on the number of ranks");
+  smc::say_memory(*lm_, *start_, config_.target.length,
+                  config_.smc.sweep.particles / groups_.group.size() + 1);
   if (body() != nullptr) log_info(twist::describe(config_.twist, *body()));
   log_info(fmt::format("prompt: {}; target: {}, T = {}", text::describe(prompt_, tokenizer_.get()),
                        pairs() != nullptr ? potential_identity() : potential().description(),
@@ -100,6 +104,7 @@ void Session::make_potential(const std::filesystem::path& config_file) {
   const TargetConfig& t = config_.target;
   potential::TargetContext context = target_context(config_, lm_.get(), tokenizer_.get());
   context.weight_memory = [this] { return weight_memory(); };
+  context.engine = engine_;
   target_ =
       exact::make_run_target(*lm_, prompt_.ids, potential::with_inputs_found(t, config_file), context,
                              {config_.twist.condition, t.length, t.observation_length, config_.run.seed});

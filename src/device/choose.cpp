@@ -5,6 +5,7 @@
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <c10/util/Exception.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 
@@ -32,6 +33,10 @@ void load_cuda() {
               fmt::format("install what it needs with launch/setup.sh --cuda, {}", use_cpu));
 }
 
+class NoWarnings final : public c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+
 int count_gpus() {
   try {
     return at::detail::getCUDAHooks().getNumGPUs();
@@ -49,9 +54,14 @@ at::Device open_gpu(int rank_on_node) {
   TWISTOR_CHECK(n_gpus > 0, ErrorKind::config, doing, "run.device = cuda, but this process sees no GPU",
                 fmt::format("look at nvidia-smi and CUDA_VISIBLE_DEVICES, {}", use_cpu));
   // float32 means float32, and sums of bfloat16 products are not split over pieces of different precision,
-  // which only cuBLASLt can do without. LibTorch warns that the choice is experimental.
+  // which only cuBLASLt can do without. Users need not hear that LibTorch calls the choice experimental.
   at::globalContext().setAllowTF32CuBLAS(false);
-  at::globalContext().setBlasPreferredBackend(at::BlasBackend::Cublaslt);
+  at::globalContext().setAllowTF32CuDNN(false);
+  {
+    NoWarnings handler;
+    const c10::WarningUtils::WarningHandlerGuard quiet(&handler);
+    at::globalContext().setBlasPreferredBackend(at::BlasBackend::Cublaslt);
+  }
   at::globalContext().setAllowBF16ReductionCuBLAS(/*allow_reduced_precision=*/false, /*allow_splitk=*/false);
   const at::Device gpu(at::kCUDA, static_cast<at::DeviceIndex>(rank_on_node % n_gpus));
   c10::impl::getDeviceGuardImpl(at::kCUDA)->setDevice(gpu);  // launches go to the current one
@@ -61,18 +71,18 @@ at::Device open_gpu(int rank_on_node) {
 }  // namespace
 
 std::shared_ptr<const Engine> make_engine(Place place, KernelChoice kernels, int rank_on_node,
-                                          Precision precision) {
+                                          const EngineOptions& options) {
   if (place == Place::cpu) return kernels == KernelChoice::aten ? make_aten_engine(at::kCPU) : cpu_engine();
   if (place == Place::emulated) {
     TWISTOR_CHECK(
         kernels != KernelChoice::aten, ErrorKind::config, doing,
         "run.device = emulated is for twistor's own GPU kernels, and run.kernels = aten asks for none",
         "set run.kernels = auto");
-    return make_kernel_engine(at::kCPU, precision);
+    return make_kernel_engine(at::kCPU, options);
   }
   const at::Device gpu = open_gpu(rank_on_node);
   if (kernels == KernelChoice::aten) return make_aten_engine(gpu);
-  auto own = make_kernel_engine(gpu, precision);
+  auto own = make_kernel_engine(gpu, options);
   TWISTOR_CHECK(own != nullptr || kernels == KernelChoice::automatic, ErrorKind::config, doing,
                 "run.kernels = own, but this build has no GPU kernels: there was no nvcc",
                 "set run.kernels = auto or aten");

@@ -15,7 +15,6 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
-#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/exact/base_sampler.hpp"
 #include "twistor/smc/forced_pass.hpp"
@@ -90,33 +89,8 @@ std::vector<at::Tensor> sequences_of(const at::Tensor& hidden) {
 
 }  // namespace
 
-BatchMeans means_of(const Batch& batch, const comm::Communicator& world) {
-  const smc::Population& p = batch.samples;
-  FixedPointSum sums[2];
-  std::int64_t n_zero = 0;  // samples with phi = 0
-  for (std::int64_t i = 0; i < p.size(); ++i) {
-    const double log_phi = batch.log_phi[static_cast<std::size_t>(i)];
-    n_zero += log_phi == log_zero ? 1 : 0;
-    if (log_phi == log_zero) continue;
-    double log_ratio = log_phi;
-    for (std::int64_t t = 0; t < p.T; ++t) log_ratio += p.log_p0[p.at(i, t)] - p.log_q[p.at(i, t)];
-    sums[0].add(log_ratio);
-    sums[1].add(log_phi);
-  }
-  comm::all_reduce(std::span(sums), world);
-  const bool has_zero = comm::all_reduce_sum(n_zero, world) > 0;
-  const auto mean = [&](const FixedPointSum& sum) {
-    return has_zero ? log_zero : sum.value() / static_cast<double>(batch.request.n);
-  };
-  return {mean(sums[0]), mean(sums[1])};
-}
-
-std::vector<double> log_next_psi(const Batch& batch) {
-  const smc::Population& p = batch.samples;
-  TWISTOR_ASSERT(batch.log_q.size() == p.tokens.size(), "a batch has log q where it asked for it");
-  std::vector<double> out(batch.log_q.size());
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = p.log_p0[i] + p.log_psi[i] - batch.log_q[i];
-  return out;
+smc::ProposalKind proposal_kind(Source source) {
+  return source == Source::base ? smc::ProposalKind::base : smc::ProposalKind::twisted;
 }
 
 Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n_shards) {
@@ -146,20 +120,27 @@ Batch BatchSource::draw(const Request& request, std::int64_t number, const twist
   return batch;
 }
 
-Batch BatchSource::sweep(const Request& request, std::int64_t number, const twist::Trainable& twist,
-                         std::uint64_t seed, smc::SweepCounters& counters) const {
-  const smc::Proposal proposal(
-      problem_.lm, twist,
-      request.source == Source::base ? smc::ProposalKind::base : smc::ProposalKind::twisted);
+smc::SweepOptions BatchSource::sweep_options(const Request& request) const {
   smc::SweepOptions options;
   options.particles = request.n;
   options.length = length_;
   options.trigger = smc::Trigger::never;
   options.n_shards = shards_.n_all;
   options.keep_hidden = true;
+  return options;
+}
+
+Batch BatchSource::sweep(const Request& request, std::int64_t number, const twist::Trainable& twist,
+                         std::uint64_t seed, smc::SweepCounters& counters) const {
+  const smc::Proposal proposal(problem_.lm, twist, proposal_kind(request.source));
+  smc::SweepOptions options = sweep_options(request);
   options.seed = derive_seed(seed, Stream::negatives, static_cast<std::uint64_t>(number));
   smc::Sweep sweep = smc::sweep(problem_, proposal, options, world_);
   add_counters(counters, sweep.counters);
+  return of_sweep(request, std::move(sweep), twist);
+}
+
+Batch BatchSource::of_sweep(const Request& request, smc::Sweep sweep, const twist::Trainable& twist) const {
   Batch batch{.request = request,
               .samples = std::move(sweep.particles),
               .log_phi = std::move(sweep.log_phi),
@@ -219,31 +200,56 @@ Batch BatchSource::population(const Request& request, std::int64_t number, const
   return batch;
 }
 
+smc::SweepOptions BatchSource::expand_options(const Request& request, bool may_resample) const {
+  smc::SweepOptions options;
+  options.particles = request.n;
+  options.length = length_;
+  options.trigger = may_resample ? smc::Trigger::every_step : smc::Trigger::never;
+  return options;
+}
+
 Batch BatchSource::expand(const Request& request, const twist::Trainable& twist, bool may_resample,
                           std::uint64_t seed, smc::SweepCounters& counters) {
   TWISTOR_ASSERT(exact_.n == 1, "one exact sample is expanded");
   if (request.n == 1) return draw(request, 0, twist, seed, counters);
   const smc::Proposal proposal(problem_.lm, twist, smc::ProposalKind::twisted);
-  smc::SweepOptions options;
-  options.particles = request.n;
-  options.length = length_;
-  options.trigger = may_resample ? smc::Trigger::every_step : smc::Trigger::never;
+  smc::SweepOptions options = expand_options(request, may_resample);
   options.seed = derive_seed(seed, Stream::positives, 0);
   const std::vector<std::int64_t> sample = exact_.sample(0);
   smc::Sweep sweep = smc::sweep(problem_, proposal, options, world_, std::span(sample));
   add_counters(counters, sweep.counters);
+  const at::Tensor hidden = smc::hidden_states(problem_, length_, sweep.particles.tokens);
+  return of_expanded(request, std::move(sweep), hidden, twist);
+}
+
+Batch BatchSource::of_expanded(const Request& request, smc::Sweep sweep, const at::Tensor& hidden,
+                               const twist::Trainable& twist) const {
   Batch batch{.request = request,
               .samples = std::move(sweep.particles),
               .log_phi = std::move(sweep.log_phi),
-              .hidden = {},
+              .hidden = sequences_of(hidden),
               .log_z = std::numeric_limits<double>::quiet_NaN(),
               .revision = problem_.lm.revision()};
   for (const double log_w : batch.samples.log_w)
     batch.weight.push_back(std::exp(log_w - sweep.log_weight_sum));
   batch.samples.cache.reset();
-  batch.hidden = sequences_of(smc::hidden_states(problem_, length_, batch.samples.tokens));
   if (request.needs_log_q) batch.log_q = batch.samples.log_q;
   if (request.needs_value) add_values(batch, twist);
+  return batch;
+}
+
+Batch BatchSource::of_exact(const Request& request, std::vector<std::int64_t> tokens,
+                            const at::Tensor& hidden, const twist::Trainable& twist) const {
+  std::vector<std::int64_t> ids(static_cast<std::size_t>(request.n));
+  std::iota(ids.begin(), ids.end(), std::int64_t{0});
+  Batch batch{.request = request,
+              .samples = smc::Population(length_, std::move(ids)),
+              .log_phi = {},
+              .hidden = sequences_of(hidden),
+              .log_z = std::numeric_limits<double>::quiet_NaN(),
+              .revision = problem_.lm.revision()};
+  batch.samples.tokens = std::move(tokens);
+  rescore(batch, twist);
   return batch;
 }
 

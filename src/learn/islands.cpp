@@ -13,6 +13,8 @@
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/base/strings.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/smc/forced_pass.hpp"
+#include "twistor/smc/proposal.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -62,17 +64,86 @@ void Islands::draw(const Objective& objective, const twist::Trainable& twist, st
                   .batches = {},
                   .terms = {}};
     island.given = conditional_.problems.given(island.observation);
+    mine_.push_back(std::move(island));
+  }
+  const std::unique_ptr<smc::GivenProblem> together =
+      conditional_.problems.together(pairs.observations.tokens, static_cast<std::int64_t>(indices.size()));
+  std::int64_t n_sweeps = 0;
+  for (const Request& request : objective.wants()) {
+    const bool is_exact = request.source == Source::exact;
+    timed(is_exact ? times.positives_s : times.sample_s, [&] {
+      if (is_exact)
+        expand(request, *together, twist, objective.may_resample(), times.sweep);
+      else
+        draw_samples(request, n_sweeps++, *together, twist, times.sweep);
+    });
+  }
+}
+
+std::vector<smc::Sweep> Islands::sweep(const Request& request, const smc::SweepOptions& options,
+                                       const smc::Problem& together, const twist::Trainable& twist,
+                                       const std::function<smc::Island(const Island&)>& island_of,
+                                       smc::SweepCounters& counters) const {
+  const smc::Proposal proposal(together.lm, twist, proposal_kind(request.source));
+  std::vector<smc::Island> islands;
+  for (const Island& island : mine_) islands.push_back(island_of(island));
+  std::vector<smc::Sweep> sweeps = smc::sweep_islands(together, proposal, options, islands);
+  add_counters(counters, sweeps.front().counters);
+  return sweeps;
+}
+
+/// Rerolled samples are drawn one by one anyway, because each keeps another part.
+void Islands::draw_samples(const Request& request, std::int64_t number, const smc::GivenProblem& together,
+                           const twist::Trainable& twist, smc::SweepCounters& counters) {
+  std::vector<smc::Sweep> sweeps;
+  for (std::size_t i = 0; i < mine_.size(); ++i) {
+    Island& island = mine_[i];
     const exact::Source exact = source_of_one(island.sample);
     BatchSource source = source_of(island, exact);
-    std::int64_t n_sweeps = 0;
-    for (const Request& request : objective.wants()) {
-      const bool is_exact = request.source == Source::exact;
-      island.batches.push_back(timed(is_exact ? times.positives_s : times.sample_s, [&] {
-        return is_exact ? source.expand(request, twist, objective.may_resample(), island.seed, times.sweep)
-                        : source.draw(request, n_sweeps++, twist, island.seed, times.sweep);
-      }));
+    if (request.source == Source::reroll) {
+      island.batches.push_back(source.draw(request, number, twist, island.seed, counters));
+      continue;
     }
-    mine_.push_back(std::move(island));
+    if (sweeps.empty())
+      sweeps = sweep(
+          request, source.sweep_options(request), together.problem(), twist,
+          [&](const Island& one) {
+            return smc::Island{
+                .seed = derive_seed(one.seed, Stream::negatives, static_cast<std::uint64_t>(number))};
+          },
+          counters);
+    island.batches.push_back(source.of_sweep(request, std::move(sweeps[i]), twist));
+  }
+}
+
+void Islands::expand(const Request& request, const smc::GivenProblem& together, const twist::Trainable& twist,
+                     bool may_resample, smc::SweepCounters& counters) {
+  std::vector<smc::Sweep> sweeps;
+  if (request.n > 1) {
+    const exact::Source exact = source_of_one(mine_.front().sample);
+    sweeps = sweep(
+        request, source_of(mine_.front(), exact).expand_options(request, may_resample), together.problem(),
+        twist,
+        [](const Island& one) {
+          return smc::Island{.seed = derive_seed(one.seed, Stream::positives, 0), .pinned = one.sample};
+        },
+        counters);
+  }
+  std::vector<std::int64_t> tokens;
+  for (std::size_t i = 0; i < mine_.size(); ++i) {
+    const std::vector<std::int64_t>& one = sweeps.empty() ? mine_[i].sample : sweeps[i].particles.tokens;
+    tokens.insert(tokens.end(), one.begin(), one.end());
+  }
+  const at::Tensor all = smc::hidden_states(together.problem(), length_, tokens);
+  for (std::size_t i = 0; i < mine_.size(); ++i) {
+    Island& island = mine_[i];
+    const exact::Source exact = source_of_one(island.sample);
+    const BatchSource source = source_of(island, exact);
+    const auto begin = static_cast<std::int64_t>(i) * request.n;
+    const at::Tensor hidden = all.slice(0, begin, begin + request.n);
+    island.batches.push_back(sweeps.empty()
+                                 ? source.of_exact(request, island.sample, hidden, twist)
+                                 : source.of_expanded(request, std::move(sweeps[i]), hidden, twist));
   }
 }
 
@@ -86,9 +157,18 @@ void Islands::rescore(const twist::Trainable& twist) {
   }
 }
 
-void Islands::ask(Island& island, const Objective& objective, const twist::Trainable& twist,
-                  std::int64_t update) {
-  island.terms = objective.terms(island.batches, {island.given->problem(), twist, update}, self_);
+std::vector<FixedPointSum> Islands::sums_of_all(const Objective& objective, const twist::Trainable& twist,
+                                                std::int64_t update) const {
+  std::vector<FixedPointSum> sums(static_cast<std::size_t>(objective.n_sums()));
+  if (sums.empty()) return sums;
+  for (const Island& island : mine_)
+    objective.add_sums(island.batches, {island.given->problem(), twist, update}, sums);
+  comm::all_reduce(std::span(sums), world_);
+  return sums;
+}
+
+void Islands::ask(Island& island, const Objective& objective, const Current& current) const {
+  island.terms = objective.terms(island.batches, current, self_);
   if (island.terms.skipped.empty()) return;
   for (auto* const parts : {&island.terms.on_score, &island.terms.on_log_q, &island.terms.on_value})
     parts->assign(island.batches.size(), {});

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "twistor/learn/conditional.hpp"
 #include "twistor/learn/objective.hpp"
 #include "twistor/learn/trainer.hpp"
+#include "twistor/smc/islands.hpp"
 
 namespace twistor::learn {
 
@@ -53,8 +55,9 @@ class Islands {
   template <class Complete>
   [[nodiscard]] Summary terms(const Objective& objective, const twist::Trainable& twist, std::int64_t update,
                               const Complete& complete) {
+    const std::vector<FixedPointSum> sums = sums_of_all(objective, twist, update);
     for (Island& island : mine_) {
-      ask(island, objective, twist, update);
+      ask(island, objective, {island.given->problem(), twist, update, sums});
       complete(island.terms, island.batches);
     }
     return summarise();
@@ -64,8 +67,20 @@ class Islands {
   [[nodiscard]] std::span<const Island> of_shard(std::int64_t s) const;
 
  private:
-  void ask(Island& island, const Objective& objective, const twist::Trainable& twist, std::int64_t update);
+  [[nodiscard]] std::vector<FixedPointSum> sums_of_all(const Objective& objective,
+                                                       const twist::Trainable& twist,
+                                                       std::int64_t update) const;
+  void ask(Island& island, const Objective& objective, const Current& current) const;
   [[nodiscard]] Summary summarise();
+  /// What all islands of this rank draw goes through the model together.
+  [[nodiscard]] std::vector<smc::Sweep> sweep(const Request& request, const smc::SweepOptions& options,
+                                              const smc::Problem& together, const twist::Trainable& twist,
+                                              const std::function<smc::Island(const Island&)>& island_of,
+                                              smc::SweepCounters& counters) const;
+  void draw_samples(const Request& request, std::int64_t number, const smc::GivenProblem& together,
+                    const twist::Trainable& twist, smc::SweepCounters& counters);
+  void expand(const Request& request, const smc::GivenProblem& together, const twist::Trainable& twist,
+              bool may_resample, smc::SweepCounters& counters);
   [[nodiscard]] BatchSource source_of(const Island& island, const exact::Source& exact) const;
 
   Conditional conditional_;

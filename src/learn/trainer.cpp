@@ -120,7 +120,10 @@ void Trainer::update_whole(std::uint64_t seed, UpdateReport& report) {
       timed(report.times.gradient_s, [&] {
         for (Batch& batch : batches) source_.rescore(batch, twist_);
       });
-    Terms terms = objective_->terms(batches, {problem_, twist_, update_}, world_);
+    std::vector<FixedPointSum> sums(static_cast<std::size_t>(objective_->n_sums()));
+    objective_->add_sums(batches, {problem_, twist_, update_}, sums);
+    if (!sums.empty()) comm::all_reduce(std::span(sums), world_);
+    Terms terms = objective_->terms(batches, {problem_, twist_, update_, sums}, world_);
     if (epoch == 0) report.numbers.insert(report.numbers.end(), terms.numbers.begin(), terms.numbers.end());
     report.skipped = std::move(terms.skipped);
     if (!report.skipped.empty()) break;

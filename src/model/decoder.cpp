@@ -15,17 +15,14 @@
 namespace twistor::model {
 namespace {
 
-/// Buffers of one pass.
-struct Workspace {
-  at::Tensor x, normal, qkv, heads, inner, gated;
-  Workspace(const device::Engine& engine, std::int64_t n, const DecoderTraits& t, const LayerWeights& layer)
-      : x(engine.empty({n, t.width})),
-        normal(engine.empty({n, t.width})),
-        qkv(engine.empty({n, layer.qkv.weight.n()})),
-        heads(engine.empty({n, t.n_heads * t.head_size})),
-        inner(engine.empty({n, layer.up.weight.n()})),
-        gated(t.is_gated ? engine.empty({n, t.feed_forward}) : at::Tensor()) {}
-};
+device::PassSizes sizes_of(const DecoderTraits& t, const LayerWeights& layer) {
+  return {t.width,
+          layer.qkv.weight.n(),
+          t.n_heads * t.head_size,
+          layer.up.weight.n(),
+          t.feed_forward,
+          layer.attention_post_norm.is_defined() || layer.mlp_post_norm.is_defined() || t.branch_scale != 1};
+}
 
 class Decoder final : public LanguageModel {
  public:
@@ -38,10 +35,8 @@ class Decoder final : public LanguageModel {
         weights_(std::move(source), options),
         attention_{traits_.n_heads,   traits_.n_kv_heads,
                    traits_.head_size, traits_.position == PositionKind::rotary_interleaved,
-                   traits_.rotaries,  static_cast<float>(traits_.attention_cap)} {
-    TWISTOR_ASSERT(!traits_.is_parallel ||
-                       (!weights_.layers[0].attention_post_norm.is_defined() && traits_.branch_scale == 1),
-                   "what changes the sums of parallel branches needs a buffer of its own");
+                   traits_.rotaries,  static_cast<float>(traits_.attention_cap)},
+        runner_(engine_->make_pass_runner(attention_, sizes_of(traits_, weights_.layers[0]))) {
     if (options.precision == device::Precision::bfloat16) fingerprint_ += ":bfloat16";
   }
 
@@ -113,39 +108,32 @@ class Decoder final : public LanguageModel {
 
   /// Hidden states, (n, D), of rows whose cache slots are reserved.
   at::Tensor pass(std::span<const std::int64_t> tokens, const device::KvRows& rows) const {
-    Workspace work(*engine_, rows.size(), traits_, weights_.layers[0]);
-    embed(tokens, rows, work.x);
-    const auto attention = engine_->begin_attention(attention_, rows);
-    for (const LayerWeights& layer : weights_.layers) {
-      engine_->project(read_by(layer.attention_norm, work), layer.qkv, work.qkv);
-      normalise_heads(layer, work.qkv);
-      if (traits_.is_parallel) engine_->normalise(layer.mlp_norm, work.x, work.normal);
-      attention->run(layer.attention, work.qkv, work.heads);
-      add_to_stream(work.heads, layer.out, layer.attention_post_norm, work);
-      engine_->project(traits_.is_parallel ? work.normal : read_by(layer.mlp_norm, work), layer.up,
-                       work.inner);
-      engine_->activate(traits_.activation, traits_.is_gated, work.inner, work.gated);
-      add_to_stream(work.gated, layer.down, layer.mlp_post_norm, work);
-    }
-    at::Tensor hidden = engine_->empty({rows.size(), traits_.width});
-    engine_->normalise(weights_.final_norm, work.x, hidden);
+    at::Tensor hidden =
+        runner_->run(rows, tokens, [this](device::DecoderPass& pass, device::PassBuffers& work) {
+          pass.embed({&weights_.embedding, static_cast<float>(traits_.embedding_scale),
+                      traits_.position == PositionKind::learned ? &weights_.positions : nullptr},
+                     work.x);
+          for (const LayerWeights& layer : weights_.layers) run_layer(layer, pass, work);
+          engine_->normalise(weights_.final_norm, work.x, work.hidden);
+        });
     TWISTOR_CHECK(engine_->is_finite(hidden), ErrorKind::data, "running the language model",
                   "a hidden state is not finite", "the weights are damaged, or too large for this dtype");
     return hidden;
   }
 
-  void embed(std::span<const std::int64_t> tokens, const device::KvRows& rows, at::Tensor& x) const {
-    engine_->look_up(weights_.embedding, tokens, x, false);
-    if (traits_.embedding_scale != 1) x.mul_(static_cast<float>(traits_.embedding_scale));
-    if (traits_.position != PositionKind::learned) return;
-    std::vector<std::int64_t> positions(tokens.size());
-    for (std::size_t r = 0; r < positions.size(); ++r)
-      positions[r] = rows.position + static_cast<std::int64_t>(r) % rows.n_tokens;
-    engine_->look_up(weights_.positions, positions, x, true);
+  void run_layer(const LayerWeights& layer, device::DecoderPass& pass, device::PassBuffers& work) const {
+    engine_->project(read_by(layer.attention_norm, work), layer.qkv, work.qkv);
+    normalise_heads(layer, work.qkv);
+    if (traits_.is_parallel) engine_->normalise(layer.mlp_norm, work.x, work.normal);
+    pass.attend(layer.attention, work.qkv, work.heads);
+    add_to_stream(work.heads, layer.out, layer.attention_post_norm, work);
+    engine_->project(traits_.is_parallel ? work.normal : read_by(layer.mlp_norm, work), layer.up, work.inner);
+    engine_->activate(traits_.activation, traits_.is_gated, work.inner, work.active);
+    add_to_stream(work.active, layer.down, layer.mlp_post_norm, work);
   }
 
   /// What a branch reads: the stream, normalised where there is a norm before the branch.
-  const at::Tensor& read_by(const device::Norm& norm, Workspace& work) const {
+  const at::Tensor& read_by(const device::Norm& norm, device::PassBuffers& work) const {
     if (!norm.is_defined()) return work.x;
     engine_->normalise(norm, work.x, work.normal);
     return work.normal;
@@ -160,13 +148,12 @@ class Decoder final : public LanguageModel {
 
   /// x += scale y W^T, normalised where the layer has a norm behind the product.
   void add_to_stream(const at::Tensor& y, const device::Linear& w, const device::Norm& post_norm,
-                     Workspace& work) const {
+                     device::PassBuffers& work) const {
     const auto scale = static_cast<float>(traits_.branch_scale);
     if (!post_norm.is_defined() && scale == 1) return engine_->project(y, w, work.x, true);
-    engine_->project(y, w, work.normal);
-    if (post_norm.is_defined()) engine_->normalise(post_norm, work.normal, work.normal);
-    if (scale != 1) work.normal.mul_(scale);
-    engine_->add(work.x, work.normal);
+    engine_->project(y, w, work.branch);
+    if (post_norm.is_defined()) engine_->normalise(post_norm, work.branch, work.branch);
+    engine_->add(work.x, work.branch, scale);
   }
 
   DecoderTraits traits_;
@@ -176,6 +163,7 @@ class Decoder final : public LanguageModel {
   std::shared_ptr<const device::Engine> engine_;
   DecoderWeights weights_;
   device::AttentionShape attention_;
+  std::unique_ptr<device::PassRunner> runner_;
 };
 
 }  // namespace

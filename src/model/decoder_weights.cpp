@@ -17,13 +17,6 @@ std::size_t bytes_of(const device::Engine& engine, const DecoderSource& s, devic
   return total;
 }
 
-device::Table read_table(const device::Engine& engine, const format::TensorInfo& tensor) {
-  return engine.make_table(tensor.shape[0], tensor.shape[1], tensor.type == format::StoredType::bf16,
-                           [&tensor](std::int64_t row, std::span<float> out) {
-                             format::read_rows_f32(tensor, row, row + 1, out);
-                           });
-}
-
 }  // namespace
 
 DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options) : file_(source.file) {
@@ -35,9 +28,14 @@ DecoderWeights::DecoderWeights(DecoderSource source, const LoadOptions& options)
   const auto norm = [&](const NormSource& from) {
     return read_norm(engine, from, source.traits.norm, source.traits.norm_eps);
   };
+  const auto product_norm = [&](const NormSource& from) {
+    device::Norm out = norm(from);
+    out.feeds_product = true;
+    return out;
+  };
   for (const LayerSource& layer : source.layers)
-    layers.push_back({norm(layer.attention_norm),
-                      norm(layer.mlp_norm),
+    layers.push_back({product_norm(layer.attention_norm),
+                      product_norm(layer.mlp_norm),
                       norm(layer.attention_post_norm),
                       norm(layer.mlp_post_norm),
                       norm(layer.q_norm),

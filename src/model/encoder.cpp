@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The encoder: packed weights, and the forward pass over whole texts of different lengths.
+// The encoder: the forward pass over whole texts of different lengths, written once over the engine.
 #include "twistor/model/encoder.hpp"
 
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "encoder_attention.hpp"
 #include "encoder_families.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/device/row_kernels.hpp"
 #include "weight_packer.hpp"
 
 namespace twistor::model {
 namespace {
 
-constexpr std::int64_t rows_at_once = 2048;  // bounds the buffers of many texts
+constexpr std::int64_t least_rows_at_once = 2048;
 constexpr const char* running = "running the encoder";
 
 struct EncoderLayer {
@@ -26,34 +26,36 @@ struct EncoderLayer {
 
 /// Buffers of one pass.
 struct EncoderWorkspace {
-  EncoderWorkspace(std::int64_t n, const EncoderTraits& t)
-      : x(size(n, t.width)),
-        sum(size(n, t.width)),
-        qkv(size(n, 3 * t.width)),
-        heads(size(n, t.width)),
-        inner(size(n, t.feed_forward)) {}
-  static std::size_t size(std::int64_t a, std::int64_t b) { return static_cast<std::size_t>(a * b); }
-  std::vector<float> x, sum, qkv, heads, inner;
+  at::Tensor x, qkv, heads, inner, active;
+  EncoderWorkspace(const device::Engine& engine, std::int64_t n, const EncoderTraits& t)
+      : x(engine.empty({n, t.width})),
+        qkv(engine.empty({n, 3 * t.width})),
+        heads(engine.empty({n, t.width})),
+        inner(engine.empty({n, t.feed_forward})) {}
 };
 
-class PackedEncoder final : public Encoder {
+class EngineEncoder final : public Encoder {
  public:
-  PackedEncoder(EncoderSource source, const LoadOptions& options)
-      : source_(std::move(source)), precision_(options.precision) {
-    const device::Engine& engine = *device::cpu_engine();
+  EngineEncoder(EncoderSource source, const LoadOptions& options)
+      : source_(std::move(source)), precision_(options.precision), engine_(options.used_engine()) {
     std::size_t bytes = 0;
     for (const EncoderLayerSource& layer : source_.layers)
       for (const MatrixSource* matrix : {&layer.qkv, &layer.out, &layer.up, &layer.down})
-        bytes += packed_bytes(engine, *matrix, precision_);
-    WeightPacker packer(weight_memory(options, bytes, private_memory_), options);
+        bytes += packed_bytes(*engine_, *matrix, precision_);
+    std::byte* const memory = weight_memory(options, bytes, private_memory_);
+    WeightPacker packer(memory, options);
+    const auto norm = [&](const NormSource& from) {
+      return read_norm(*engine_, from, NormKind::layer_norm, source_.traits.norm_eps);
+    };
     for (const EncoderLayerSource& layer : source_.layers)
-      layers_.push_back({read_norm(engine, layer.attention_norm), read_norm(engine, layer.output_norm),
-                         packer.linear(layer.qkv), packer.linear(layer.out), packer.linear(layer.up),
-                         packer.linear(layer.down)});
-    if (options.memory.publish) options.memory.publish();
-    embedding_norm_ = read_norm(engine, source_.embedding_norm);
-    for (const format::TensorInfo* tensor : {source_.embedding, source_.positions, source_.types})
+      layers_.push_back({norm(layer.attention_norm), norm(layer.output_norm), packer.linear(layer.qkv),
+                         packer.linear(layer.out), packer.linear(layer.up), packer.linear(layer.down)});
+    if (memory != nullptr && options.memory.publish) options.memory.publish();
+    embedding_norm_ = norm(source_.embedding_norm);
+    for (const format::TensorInfo* tensor : {source_.embedding, source_.types, source_.positions}) {
       check_finite(tensor);
+      tables_.push_back(tensor != nullptr ? read_table(*engine_, *tensor) : device::Table());
+    }
   }
 
   std::int64_t width() const override { return source_.traits.width; }
@@ -73,14 +75,28 @@ class PackedEncoder final : public Encoder {
                        t.max_tokens(), precision_ == device::Precision::float32 ? "float32" : "bfloat16");
   }
 
+  std::shared_ptr<const device::Engine> engine() const override { return engine_; }
+
   void run(const TokenTexts& texts, const Visitor& visit) const override {
-    check(texts);
-    for (std::int64_t begin = 0, end = 0; begin < texts.size(); begin = end) {
-      std::int64_t rows = 0;
-      while (end < texts.size() && (end == begin || rows + texts.length(end) <= rows_at_once))
-        rows += texts.length(end++);
-      pass(texts, begin, end, visit);
-    }
+    const auto d = static_cast<std::size_t>(width());
+    for_passes(texts, [&](std::int64_t first, std::int64_t last, const at::Tensor& x, device::TextPass&) {
+      const at::Tensor host = x.to(at::kCPU);
+      std::span rest(host.const_data_ptr<float>(), static_cast<std::size_t>(host.numel()));
+      for (std::int64_t i = first; i < last; ++i) {
+        const std::size_t size = static_cast<std::size_t>(texts.length(i)) * d;
+        visit(i, rest.first(size));
+        rest = rest.subspan(size);
+      }
+    });
+  }
+
+  at::Tensor pool(const TokenTexts& texts, device::Pooling how) const override {
+    std::vector<at::Tensor> parts;
+    for_passes(texts, [&](std::int64_t, std::int64_t, const at::Tensor& x, const device::TextPass& pass) {
+      parts.push_back(pass.pool(how, x));
+    });
+    if (parts.empty()) return engine_->empty({0, width()}).to(at::kDouble);
+    return parts.size() == 1 ? parts.front() : at::cat(parts);
   }
 
  private:
@@ -117,86 +133,71 @@ class PackedEncoder final : public Encoder {
     }
   }
 
-  void pass(const TokenTexts& texts, std::int64_t first, std::int64_t last, const Visitor& visit) const {
-    const auto begins =
-        std::span(texts.begins)
-            .subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first) + 1);
-    const std::int64_t d = width(), n = begins.back() - begins.front();
-    std::vector<std::int64_t> rows(begins.size());
-    std::ranges::transform(begins, rows.begin(), [&](std::int64_t row) { return row - begins.front(); });
-    EncoderWorkspace work(n, source_.traits);
-    embed(texts, begins, work);
-    for (const EncoderLayer& layer : layers_) {
-      apply(work.x, n, layer.qkv, work.qkv);
-      attend_texts(work.qkv.data(), rows, work.heads.data(),
-                   {source_.traits.n_heads, d / source_.traits.n_heads});
-      work.sum = work.x;
-      apply(work.heads, n, layer.out, work.sum, true);
-      normalise(layer.attention_norm, work.sum, n, work.x);
-      apply(work.x, n, layer.up, work.inner);
-      activate(work.inner, n);
-      work.sum = work.x;
-      apply(work.inner, n, layer.down, work.sum, true);
-      normalise(layer.output_norm, work.sum, n, work.x);
+  /// done(first, last, hidden states of the texts [first, last), their pass), some texts at a time.
+  template <class Done>
+  void for_passes(const TokenTexts& texts, Done done) const {
+    check(texts);
+    const at::AutoDispatchBelowADInplaceOrView no_gradients;  // spares their bookkeeping
+    const std::int64_t at_once = std::max(engine_->rows_at_once(), least_rows_at_once);
+    for (std::int64_t begin = 0, end = 0; begin < texts.size(); begin = end) {
+      std::int64_t rows = 0;
+      while (end < texts.size() && (end == begin || rows + texts.length(end) <= at_once))
+        rows += texts.length(end++);
+      std::vector<std::int64_t> begins;
+      for (std::int64_t i = begin; i <= end; ++i)
+        begins.push_back(texts.begins[static_cast<std::size_t>(i)] -
+                         texts.begins[static_cast<std::size_t>(begin)]);
+      const auto pass = engine_->begin_texts(begins);
+      done(begin, end, hidden_states(texts, begin, rows, *pass), *pass);
     }
-    for (const float value : work.x)
-      TWISTOR_CHECK(std::isfinite(value), ErrorKind::data, running, "a hidden state is not finite",
-                    "the weights are damaged, or too large for this dtype");
-    for (std::int64_t i = first; i < last; ++i)
-      visit(i,
-            std::span(work.x).subspan(static_cast<std::size_t>(rows[static_cast<std::size_t>(i - first)] * d),
-                                      static_cast<std::size_t>(texts.length(i) * d)));
   }
 
-  void embed(const TokenTexts& texts, std::span<const std::int64_t> begins, EncoderWorkspace& work) const {
-    const auto d = static_cast<std::size_t>(width());
-    std::vector<float> part(d);
-    const auto add = [&](const format::TensorInfo* table, std::int64_t row, std::span<float> out) {
-      if (table == nullptr) return;
-      format::read_rows_f32(*table, row, row + 1, part);
-      for (std::size_t i = 0; i < d; ++i) out[i] += part[i];
-    };
-    auto out = std::span(work.sum).begin();
-    for (std::size_t text = 0; text + 1 < begins.size(); ++text) {
-      std::int64_t next_position = source_.traits.padding_id + 1;
-      for (std::int64_t r = begins[text]; r < begins[text + 1]; ++r, out += width()) {
-        const std::int64_t id = texts.ids[static_cast<std::size_t>(r)];
-        const std::int64_t position = id == source_.traits.padding_id ? id : next_position++;
-        const std::span<float> row(out, d);
-        format::read_rows_f32(*source_.embedding, id, id + 1, row);
-        add(source_.types, texts.type_ids[static_cast<std::size_t>(r)], row);
-        add(source_.positions, position, row);
+  at::Tensor hidden_states(const TokenTexts& texts, std::int64_t first, std::int64_t n,
+                           device::TextPass& pass) const {
+    EncoderWorkspace work(*engine_, n, source_.traits);
+    embed(texts, first, n, work.x);
+    for (const EncoderLayer& layer : layers_) {
+      engine_->project(work.x, layer.qkv, work.qkv);
+      pass.attend(source_.traits.n_heads, work.qkv, work.heads);
+      engine_->project(work.heads, layer.out, work.x, true);
+      engine_->normalise(layer.attention_norm, work.x, work.x);
+      engine_->project(work.x, layer.up, work.inner);
+      engine_->activate(source_.traits.activation, false, work.inner, work.active);
+      engine_->project(work.active, layer.down, work.x, true);
+      engine_->normalise(layer.output_norm, work.x, work.x);
+    }
+    TWISTOR_CHECK(engine_->is_finite(work.x), ErrorKind::data, running, "a hidden state is not finite",
+                  "the weights are damaged, or too large for this dtype");
+    return work.x;
+  }
+
+  void embed(const TokenTexts& texts, std::int64_t first, std::int64_t n, at::Tensor& x) const {
+    const std::int64_t begin = texts.begins[static_cast<std::size_t>(first)];
+    const auto ids =
+        std::span(texts.ids).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n));
+    const auto types =
+        std::span(texts.type_ids).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n));
+    std::vector<std::int64_t> positions;
+    for (std::int64_t text = first; static_cast<std::int64_t>(positions.size()) < n; ++text) {
+      std::int64_t next = source_.traits.padding_id + 1;
+      for (std::int64_t j = 0; j < texts.length(text); ++j) {
+        const std::int64_t id = ids[positions.size()];
+        positions.push_back(id == source_.traits.padding_id ? id : next++);
       }
     }
-    normalise(embedding_norm_, work.sum, begins.back() - begins.front(), work.x);
-  }
-
-  void normalise(const device::Norm& norm, const std::vector<float>& x, std::int64_t n,
-                 std::vector<float>& out) const {
-    const std::int64_t d = width();
-    const auto eps = static_cast<float>(source_.traits.norm_eps);
-#pragma omp parallel for schedule(static) if (n * d > 50000)
-    for (std::int64_t r = 0; r < n; ++r)
-      device::rows::layer_norm(x.data() + r * d, norm.weight.const_data_ptr<float>(),
-                               norm.bias.const_data_ptr<float>(), eps, d, out.data() + r * d);
-  }
-
-  void activate(std::vector<float>& inner, std::int64_t n) const {
-    const std::int64_t f = source_.traits.feed_forward;
-#pragma omp parallel for schedule(static) if (n * f > 10000)
-    for (std::int64_t r = 0; r < n; ++r) source_.traits.activation(inner.data() + r * f, f);
-  }
-
-  static void apply(const std::vector<float>& x, std::int64_t n, const device::Linear& w,
-                    std::vector<float>& y, bool accumulate = false) {
-    device::multiply(x, n, w.weight.packed, y, {w.bias.const_data_ptr<float>(), accumulate});
+    engine_->look_up(tables_[0], ids, x, false);
+    if (source_.types != nullptr) engine_->look_up(tables_[1], types, x, true);
+    engine_->look_up(tables_[2], positions, x, true);
+    engine_->normalise(embedding_norm_, x, x);
   }
 
   EncoderSource source_;
   device::Precision precision_;
+  std::shared_ptr<const device::Engine> engine_;
   std::vector<std::byte> private_memory_;
   std::vector<EncoderLayer> layers_;
   device::Norm embedding_norm_;
+  std::vector<device::Table> tables_;  // tokens, types, positions
 };
 
 }  // namespace
@@ -209,7 +210,7 @@ void TokenTexts::add(std::span<const std::int64_t> text_ids, std::span<const std
 }
 
 std::unique_ptr<Encoder> make_encoder(EncoderSource source, const LoadOptions& options) {
-  return std::make_unique<PackedEncoder>(std::move(source), options);
+  return std::make_unique<EngineEncoder>(std::move(source), options);
 }
 
 std::unique_ptr<Encoder> load_encoder(const std::filesystem::path& folder, const LoadOptions& options) {

@@ -10,7 +10,6 @@
 #include "families.hpp"
 #include "tensor_search.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/device/row_kernels.hpp"
 #include "twistor/format/json_file.hpp"
 
 namespace twistor::model {
@@ -34,7 +33,7 @@ struct EncoderFamily {
                    down = "output.dense", output_norm = "output.LayerNorm";
   // The head of a sequence classifier.
   std::string_view dense = "bert.pooler.dense", out = "classifier";
-  Activation head_activation = &device::rows::tanh;
+  ActivationKind head_activation = ActivationKind::tanh;
 };
 
 constexpr std::array encoder_families{
@@ -65,17 +64,17 @@ constexpr std::array encoder_families{
                   .down = "ffn.lin2",
                   .output_norm = "output_layer_norm",
                   .dense = "pre_classifier",
-                  .head_activation = &device::rows::relu},
+                  .head_activation = ActivationKind::relu},
 };
 
 struct EncoderActivation {
   std::string_view name;
-  Activation function;
+  ActivationKind kind;
 };
-constexpr std::array encoder_activations{EncoderActivation{"gelu", &device::rows::gelu_erf},
-                                         EncoderActivation{"gelu_new", &device::rows::gelu_tanh},
-                                         EncoderActivation{"gelu_pytorch_tanh", &device::rows::gelu_tanh},
-                                         EncoderActivation{"relu", &device::rows::relu}};
+constexpr std::array encoder_activations{EncoderActivation{"gelu", ActivationKind::gelu_erf},
+                                         EncoderActivation{"gelu_new", ActivationKind::gelu_tanh},
+                                         EncoderActivation{"gelu_pytorch_tanh", ActivationKind::gelu_tanh},
+                                         EncoderActivation{"relu", ActivationKind::relu}};
 
 template <class Table, class Name>
 std::string names_of(const Table& table, Name name) {
@@ -92,9 +91,9 @@ const EncoderFamily& find_family(const format::JsonView& config) {
             "supported: " + names_of(encoder_families, &EncoderFamily::model_type));
 }
 
-Activation read_activation(const format::JsonView& name) {
+ActivationKind read_activation(const format::JsonView& name) {
   for (const EncoderActivation& activation : encoder_activations)
-    if (activation.name == name.string()) return activation.function;
+    if (activation.name == name.string()) return activation.kind;
   name.fail("the activation \"" + name.string() + "\" is not supported",
             "supported: " + names_of(encoder_activations, &EncoderActivation::name));
 }

@@ -14,9 +14,6 @@
 
 namespace twistor::model {
 
-/// An element-wise function, in place on n values.
-using Activation = void (*)(float* x, std::int64_t n);
-
 struct EncoderTraits {
   std::string family;
   std::int64_t n_layers = 0, width = 0, n_heads = 0, feed_forward = 0;
@@ -25,7 +22,7 @@ struct EncoderTraits {
   /// 2, ...
   std::int64_t padding_id = -1;
   double norm_eps = 1e-12;
-  Activation activation = nullptr;
+  ActivationKind activation = ActivationKind::gelu_erf;
 
   [[nodiscard]] std::int64_t max_tokens() const { return n_positions - (padding_id + 1); }
 };
@@ -50,7 +47,7 @@ struct EncoderSource {
 /// logits = out(activation(dense(hidden of the first token))).
 struct HeadSource {
   MatrixSource dense, out;
-  Activation activation = nullptr;
+  ActivationKind activation = ActivationKind::tanh;
 };
 
 struct ClassifierSource {

@@ -15,6 +15,7 @@
 #include "families.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/device/tensor_vocabulary.hpp"
 #include "twistor/format/json_file.hpp"
 #include "twistor/format/model_folder.hpp"
 #include "twistor/format/quote.hpp"
@@ -93,12 +94,15 @@ std::vector<float> RewardModel::logits(std::span<const std::string> texts, bool 
       tokens.resize((j - begin + 1) * longest, 0);
     }
     const auto cache = body_->make_cache(static_cast<std::int64_t>(end - begin));
-    const at::Tensor hidden = body_->forward(tokens, *cache).contiguous();
-    for (std::size_t j = begin; j < end; ++j) {
-      const auto row = static_cast<std::int64_t>((j - begin) * longest + ids[order[j]].size() - 1);
-      std::copy_n(hidden.const_data_ptr<float>() + row * d, d,
+    std::vector<std::int64_t> rows;
+    for (std::size_t j = begin; j < end; ++j)
+      rows.push_back(static_cast<std::int64_t>((j - begin) * longest + ids[order[j]].size() - 1));
+    const at::Tensor hidden = body_->forward(tokens, *cache).view({-1, d});
+    const std::vector<float> found =
+        device::to_host(hidden.index_select(0, device::to_device(rows, hidden.device())));
+    for (std::size_t j = begin; j < end; ++j)
+      std::copy_n(found.begin() + static_cast<std::ptrdiff_t>(j - begin) * d, d,
                   last.begin() + static_cast<std::ptrdiff_t>(order[j]) * d);
-    }
     begin = end;
   }
   std::vector<float> out(ids.size() * labels_.size());

@@ -2,6 +2,7 @@
 // Pooling and normalisation as sentence-transformers' files say.
 #include "twistor/model/sentence_encoder.hpp"
 
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,17 +25,17 @@ using format::JsonView;
 
 struct NamedPooling {
   std::string_view key, word, name;  // a flag, or the value of pooling_mode since sentence-transformers 5.4
-  PoolingKind kind;
+  device::Pooling kind;
 };
 constexpr std::array poolings{
-    NamedPooling{"pooling_mode_mean_tokens", "mean", "mean", PoolingKind::mean},
-    NamedPooling{"pooling_mode_cls_token", "cls", "first token", PoolingKind::first},
-    NamedPooling{"pooling_mode_max_tokens", "max", "max", PoolingKind::max}};
+    NamedPooling{"pooling_mode_mean_tokens", "mean", "mean", device::Pooling::sum},
+    NamedPooling{"pooling_mode_cls_token", "cls", "first token", device::Pooling::first},
+    NamedPooling{"pooling_mode_max_tokens", "max", "max", device::Pooling::max}};
 
-PoolingKind read_pooling(const fs::path& path, std::int64_t width) {
+device::Pooling read_pooling(const fs::path& path, std::int64_t width) {
   const format::JsonFile file(path);
   const format::JsonView config = file.view();
-  std::vector<PoolingKind> asked;
+  std::vector<device::Pooling> asked;
   const auto ask = [&](const JsonView& place, std::string_view text, auto member) {
     const auto* found = std::ranges::find(poolings, text, member);
     if (found == poolings.end())
@@ -120,25 +121,20 @@ std::string SentenceEncoder::description() const {
 }
 
 std::vector<float> SentenceEncoder::embed(const TokenTexts& texts) const {
-  const auto d = static_cast<std::size_t>(width());
-  std::vector<float> out(static_cast<std::size_t>(texts.size()) * d);
-  std::vector<double> pooled(d);
-  encoder_->run(texts, [&](std::int64_t i, std::span<const float> hidden) {
-    std::copy_n(hidden.begin(), d, pooled.begin());
-    if (pooling_ != PoolingKind::first)
-      for (std::size_t at = d; at < hidden.size(); ++at) {
-        double& value = pooled[at % d];
-        value = pooling_ == PoolingKind::max ? std::max<double>(value, hidden[at]) : value + hidden[at];
-      }
-    double scale = pooling_ == PoolingKind::mean ? 1.0 / static_cast<double>(hidden.size() / d) : 1.0;
+  const std::int64_t d = width();
+  const at::Tensor pooled = encoder_->pool(texts, pooling_).to(at::kCPU);
+  std::vector<float> out(static_cast<std::size_t>(texts.size() * d));
+  for (std::int64_t i = 0; i < texts.size(); ++i) {
+    const double* const row = pooled.const_data_ptr<double>() + i * d;
+    double scale = pooling_ == device::Pooling::sum ? 1.0 / static_cast<double>(texts.length(i)) : 1.0;
     if (is_normalised_) {
       double squares = 0;
-      for (const double value : pooled) squares += value * value;
+      for (std::int64_t c = 0; c < d; ++c) squares += row[c] * row[c];
       scale = 1.0 / std::max(std::sqrt(squares), 1e-12);  // the reference's least length
     }
-    for (std::size_t c = 0; c < d; ++c)
-      out[static_cast<std::size_t>(i) * d + c] = static_cast<float>(pooled[c] * scale);
-  });
+    for (std::int64_t c = 0; c < d; ++c)
+      out[static_cast<std::size_t>(i * d + c)] = static_cast<float>(row[c] * scale);
+  }
   return out;
 }
 

@@ -2,31 +2,24 @@
 // The head of a sequence classifier over its encoder.
 #include "twistor/model/sequence_classifier.hpp"
 
-#include <algorithm>
+#include <ATen/core/Tensor.h>
 
 #include "encoder_families.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/format/model_folder.hpp"
+#include "weight_packer.hpp"
 
 namespace twistor::model {
-namespace {
-
-device::PackedBuffer pack(const format::TensorInfo& weight) {
-  device::PackedBuffer out(weight.shape[0], weight.shape[1], device::Precision::float32);
-  out.matrix().pack_rows(0, format::read_f32(weight));
-  return out;
-}
-
-}  // namespace
 
 SequenceClassifier::SequenceClassifier(const std::filesystem::path& given, const LoadOptions& options) {
   const std::filesystem::path folder = format::find_model_folder(given);
   ClassifierSource source = open_classifier(folder);
-  const MatrixSource::Part dense = source.head.dense.parts[0], out = source.head.out.parts[0];
-  dense_ = pack(*dense.weight);
-  dense_bias_ = format::read_f32(*dense.bias);
-  out_ = pack(*out.weight);
-  out_bias_ = format::read_f32(*out.bias);
+  LoadOptions of_head;
+  of_head.engine = options.used_engine()->for_precision(device::Precision::float32);
+  head_engine_ = of_head.engine;
+  WeightPacker packer(nullptr, of_head);
+  dense_ = packer.linear(source.head.dense);
+  out_ = packer.linear(source.head.out);
   activation_ = source.head.activation;
   labels_ = std::move(source.labels);
   is_multi_label_ = source.is_multi_label;
@@ -36,17 +29,14 @@ SequenceClassifier::SequenceClassifier(const std::filesystem::path& given, const
 }
 
 std::vector<float> SequenceClassifier::logits(const TokenTexts& texts) const {
-  const std::int64_t n = texts.size(), d = encoder_->width();
-  std::vector<float> first(static_cast<std::size_t>(n * d)), inner(first.size()),
-      out(static_cast<std::size_t>(n) * labels_.size());
-  encoder_->run(texts, [&](std::int64_t i, std::span<const float> hidden) {
-    std::copy_n(hidden.begin(), d, first.begin() + i * d);
-  });
-  device::multiply(first, n, dense_.matrix(), inner, {dense_bias_.data()});
-  // By rows: how a row is cut into vectors must not depend on its place in the batch.
-  for (std::int64_t i = 0; i < n; ++i) activation_(inner.data() + i * d, d);
-  device::multiply(inner, n, out_.matrix(), out, {out_bias_.data()});
-  return out;
+  const at::Tensor first = encoder_->pool(texts, device::Pooling::first).to(at::kFloat);
+  const std::int64_t n = texts.size();
+  at::Tensor inner = head_engine_->empty({n, encoder_->width()}), active = head_engine_->empty(inner.sizes()),
+             out = head_engine_->empty({n, static_cast<std::int64_t>(labels_.size())});
+  head_engine_->project(first, dense_, inner);
+  head_engine_->activate(activation_, false, inner, active);
+  head_engine_->project(active, out_, out);
+  return device::to_host(out);
 }
 
 std::vector<float> SequenceClassifier::logits(std::span<const std::string> texts) const {

@@ -77,6 +77,13 @@ device::Norm read_norm(const device::Engine& engine, const NormSource& source, N
   return norm;
 }
 
+device::Table read_table(const device::Engine& engine, const format::TensorInfo& tensor) {
+  return engine.make_table(tensor.shape[0], tensor.shape[1], tensor.type == format::StoredType::bf16,
+                           [&tensor](std::int64_t row, std::span<float> out) {
+                             format::read_rows_f32(tensor, row, row + 1, out);
+                           });
+}
+
 std::size_t packed_bytes(const device::Engine& engine, const MatrixSource& source,
                          device::Precision precision) {
   const Shape shape = shape_of(source);

@@ -12,6 +12,9 @@ namespace twistor::model {
 [[nodiscard]] device::Norm read_norm(const device::Engine& engine, const NormSource& source,
                                      NormKind kind = NormKind::layer_norm, double eps = 0);
 
+/// Views the tensor, which must outlive the table.
+[[nodiscard]] device::Table read_table(const device::Engine& engine, const format::TensorInfo& tensor);
+
 /// Bytes of the allocation that a matrix takes.
 [[nodiscard]] std::size_t packed_bytes(const device::Engine& engine, const MatrixSource& source,
                                        device::Precision precision);

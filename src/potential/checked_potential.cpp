@@ -46,7 +46,7 @@ CheckedPotential::CheckedPotential(std::string name, std::unique_ptr<Potential> 
   check_bound(name_, inner_->log_phi_bound());
 }
 
-std::vector<double> CheckedPotential::log_phi(const Sequences& sequences) const {
+void CheckedPotential::check(const Sequences& sequences) const {
   const std::string doing = doing_with(name_);
   TWISTOR_CHECK(
       sequences.length >= 1 && sequences.tokens.size() % static_cast<std::size_t>(sequences.length) == 0,
@@ -58,11 +58,23 @@ std::vector<double> CheckedPotential::log_phi(const Sequences& sequences) const 
       for (const std::int64_t token : part)
         TWISTOR_CHECK(token >= 0 && token < vocab_size_, ErrorKind::usage, doing,
                       fmt::format("token {} is out of range (expected 0 to {})", token, vocab_size_ - 1));
+}
 
-  auto values = inner_->log_phi(sequences);
+std::vector<double> CheckedPotential::checked(std::vector<double> values, const Sequences& sequences) const {
   check_values(name_, values, static_cast<std::size_t>(sequences.size()), log_phi_bound(),
                [](std::size_t i) { return fmt::format("sequence {}", i); });
   return values;
+}
+
+std::vector<double> CheckedPotential::log_phi(const Sequences& sequences) const {
+  check(sequences);
+  return checked(inner_->log_phi(sequences), sequences);
+}
+
+std::vector<double> CheckedPotential::log_phi_given(const Sequences& sequences,
+                                                    std::span<const std::int64_t> observations) const {
+  check(sequences);
+  return checked(inner_->log_phi_given(sequences, observations), sequences);
 }
 
 std::unique_ptr<Potential> CheckedPotential::given(std::span<const std::int64_t> observation) const {

@@ -116,7 +116,7 @@ model::EndRule TargetContext::end_rule() const {
 
 model::LoadOptions TargetContext::load_options(const PotentialOptions& options) const {
   return {from_name<device::Precision>(options.dtype, "target.dtype"),
-          weight_memory ? weight_memory() : model::WeightMemory{}};
+          weight_memory ? weight_memory() : model::WeightMemory{}, engine};
 }
 
 std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const TargetContext& context) {

@@ -60,7 +60,8 @@ std::vector<std::string> cells_of(const ComparedRow& row, const BesideColumns& b
 std::string plain_table(std::span<const ComparedRow> rows, const BesideColumns& beside) {
   Table table(header(beside));
   for (const ComparedRow& row : rows) table.add_row(cells_of(row, beside));
-  return table.text();
+  constexpr std::size_t terminal_columns = 120;
+  return table.text(terminal_columns);
 }
 
 std::string markdown_line(const std::vector<std::string>& cells) {

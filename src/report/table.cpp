@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+#include <string_view>
 #include <utility>
 
 #include "twistor/base/error.hpp"
@@ -13,7 +13,7 @@
 namespace twistor::report {
 namespace {
 
-constexpr const char* gap = "  ";
+constexpr std::string_view gap = "  ";
 
 std::size_t width_of(const std::string& text) {
   return static_cast<std::size_t>(std::count_if(
@@ -40,18 +40,41 @@ Table& Table::add_rule() {
   return *this;
 }
 
-std::string Table::text() const {
-  std::vector<std::size_t> widths(rows_.front().size());
-  for (const auto& row : rows_) {
-    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width_of(row[c]));
+std::string Table::text(std::size_t widest) const {
+  std::vector<Column> all;
+  for (std::size_t c = 0; c < rows_.front().size(); ++c) {
+    all.push_back({c, 0});
+    for (const auto& row : rows_)
+      if (!row.empty()) all.back().width = std::max(all.back().width, width_of(row[c]));
   }
-  const std::size_t total = std::accumulate(widths.begin(), widths.end(), 2 * (widths.size() - 1));
+  std::string out;
+  std::vector<Column> chosen{all.front()};
+  std::size_t width = all.front().width;
+  for (std::size_t c = 1; c < all.size(); ++c) {
+    if (widest > 0 && chosen.size() > 1 && width + gap.size() + all[c].width > widest) {
+      out += text_of(chosen) + "\n";
+      chosen.resize(1);
+      width = all.front().width;
+    }
+    chosen.push_back(all[c]);
+    width += gap.size() + all[c].width;
+  }
+  return out + text_of(chosen);
+}
+
+std::string Table::text_of(const std::vector<Column>& columns) const {
+  std::size_t total = gap.size() * (columns.size() - 1);
+  for (const Column& column : columns) total += column.width;
   std::string out;
   for (const auto& row : rows_) {
     std::string line = row.empty() ? std::string(total, '-') : std::string();
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      const std::string padding(widths[c] - width_of(row[c]), ' ');
-      line += (c > 0 ? gap : "") + (c == 0 ? row[c] + padding : padding + row[c]);
+    for (const auto& [c, width] : columns) {
+      if (row.empty()) break;
+      const std::string padding(width - width_of(row[c]), ' ');
+      if (c == 0)
+        line = row[c] + padding;
+      else
+        line.append(gap).append(padding).append(row[c]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";

@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "select_rows.hpp"
+#include "twistor/base/error.hpp"
+
 namespace twistor::smc {
 namespace {
 
@@ -17,15 +20,20 @@ constexpr std::int64_t sequences_at_once = 64;  // bounds the cache
 at::Tensor hidden_states(const Problem& problem, std::int64_t length, std::span<const std::int64_t> tokens) {
   const std::int64_t n = static_cast<std::int64_t>(tokens.size()) / length;
   const auto prompt = problem.with_start().start;
-  const std::int64_t d = prompt->hidden.size(1);
+  const std::int64_t d = prompt->hidden.size(1), n_starts = prompt->hidden.size(0);
+  TWISTOR_ASSERT(n % n_starts == 0, "as many sequences continue each start");
+  std::vector<std::int64_t> start_of(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < n; ++i) start_of[static_cast<std::size_t>(i)] = i / (n / n_starts);
   at::Tensor out = at::empty({n, length, d}, prompt->hidden.options());
-  out.select(1, 0).copy_(prompt->hidden.expand({n, d}));
+  out.select(1, 0).copy_(select_rows(prompt->hidden, start_of));
   for (std::int64_t begin = 0; begin < n && length > 1; begin += sequences_at_once) {
     const std::int64_t end = std::min(n, begin + sequences_at_once);
     std::vector<std::int64_t> heads;  // all but the last token of each sequence
     for (std::int64_t i = begin; i < end; ++i)
       heads.insert(heads.end(), tokens.begin() + i * length, tokens.begin() + (i + 1) * length - 1);
-    const auto cache = prompt->fork(end - begin);
+    const auto cache = prompt->cache->fork();
+    cache->select(
+        std::span(start_of).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
     out.slice(0, begin, end).slice(1, 1, length).copy_(problem.lm.forward(heads, *cache));
   }
   return out;

@@ -15,6 +15,7 @@
 #include "twistor/base/reproducible_sum.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "weighing.hpp"
 
 namespace twistor::smc {
 namespace {
@@ -88,14 +89,6 @@ class Sweeper {
     return pinned_ && out_.particles.ids[static_cast<std::size_t>(i)] == out_.pinned_id;
   }
 
-  /// Whether the texts of a node have ended: then the next token is the end token again, psi stays what it
-  /// was, and the step leaves the weights alone.
-  [[nodiscard]] bool has_ended(std::int64_t node) const {
-    const Population& p = out_.particles;
-    const std::int64_t leaf = p.leaf[static_cast<std::size_t>(node)];
-    return leaf >= 0 && end_.is_end(p.history.leaf(leaf).token);
-  }
-
   /// All particles stand at the end of the prompt, which is read once on every rank.
   void start() {
     const StageTimer timer(out_.counters.forward_s);
@@ -117,30 +110,10 @@ class Sweeper {
     p().has_scores = true;
   }
 
-  /// log w_t = log Zq_t - log psi_{t-1}: all of the step's weight but, at T, the last factor phi / psi_T.
   void weigh_by_rows() {
-    const RowScores& rows = p().scores;
-    std::vector<double> log_factor(p().leaf.size());
-    for (std::size_t n = 0; n < log_factor.size(); ++n) {
-      const auto node = static_cast<std::int64_t>(n);
-      log_factor[n] = has_ended(node) ? 0.0 : rows.log_sum_q[n] - rows.log_sum_p0[n] - p().log_psi_of(node);
-    }
-    add_weights(log_factor, p().node);
-  }
-
-  /// Particle i's weight takes the factor of its node or branch, index[i].
-  void add_weights(std::span<const double> log_factor, std::span<const std::int64_t> index) {
-    for (std::size_t i = 0; i < index.size(); ++i)
-      add_weight(static_cast<std::int64_t>(i), log_factor[static_cast<std::size_t>(index[i])]);
-  }
-
-  void add_weight(std::int64_t i, double log_factor) {
-    double& w = p().log_w[static_cast<std::size_t>(i)];
-    if (w == log_zero) return;  // dead stays dead, also where the factor is undefined
-    w += log_factor;
-    TWISTOR_CHECK(!std::isnan(w) && w != -log_zero, ErrorKind::internal, "weighing particles",
-                  fmt::format("the log weight of particle {} is {}", p().ids[static_cast<std::size_t>(i)], w),
-                  "the twist's parameters or the potential are not finite; lower train.learning_rate");
+    const std::vector<double> log_factor = factors_of_rows(p(), end_);
+    for (std::size_t i = 0; i < p().node.size(); ++i)
+      add_weight(p().log_w[i], log_factor[static_cast<std::size_t>(p().node[i])], p().ids[i]);
   }
 
   /// Draws s_t for every particle, and completes the weights where they depend on the token.
@@ -152,11 +125,7 @@ class Sweeper {
       philox_uniforms(options_.seed, Stream::tokens, static_cast<std::uint32_t>(t), p().ids, u);
       drawn = proposal_.branch(p().scores, p().hidden, p().node, u, forced_tokens(t));
     }
-    std::vector<double> log_psi_before(drawn.rows.size());
-    for (std::size_t j = 0; j < drawn.rows.size(); ++j) {
-      log_psi_before[j] = p().log_psi_of(drawn.rows[j]);
-      if (has_ended(drawn.rows[j])) drawn.tokens.log_psi[j] = log_psi_before[j];
-    }
+    const std::vector<double> log_psi_before = carry_log_psi(drawn, p(), end_);
     if (options_.keep_hidden) out_.hidden.select(1, t).copy_(select_rows(p().hidden, p().node));
     p().grow(drawn);
     if (is_last) {
@@ -181,17 +150,14 @@ class Sweeper {
     return forced;
   }
 
-  /// What of the step's weight depends on its token: all of it, or at T the factor phi / psi_T.
   void weigh_tokens(const Branches& drawn, std::span<const double> log_psi_before, bool is_last) {
     if (is_weight_of_row() && !is_last) return;
-    const Draws& d = drawn.tokens;
-    const auto log_factor = [&](std::size_t j, double log_value) {
-      return is_weight_of_row() ? log_value - d.log_psi[j]
-                                : d.log_p0[j] - d.log_q[j] + log_value - log_psi_before[j];
-    };
     for (std::size_t i = 0; i < drawn.of.size(); ++i) {
       const auto j = static_cast<std::size_t>(drawn.of[i]);
-      add_weight(static_cast<std::int64_t>(i), log_factor(j, is_last ? out_.log_phi[i] : d.log_psi[j]));
+      const double log_value = is_last ? out_.log_phi[i] : drawn.tokens.log_psi[j];
+      add_weight(p().log_w[i],
+                 factor_of_token(drawn.tokens, j, log_value, log_psi_before[j], is_weight_of_row()),
+                 p().ids[i]);
     }
   }
 

@@ -24,12 +24,16 @@ inline std::shared_ptr<const device::Engine> make_cuda_engine(device::KernelChoi
 inline const std::shared_ptr<const device::Engine> cuda_engine =
     make_cuda_engine(device::KernelChoice::automatic);
 
-/// "own", "aten", "emulated", "cuda" or "cuda_aten"; nullptr for the last two where they are not asked for.
+/// "own", "aten", "emulated", "recorded" (emulated, with passes recorded), "cuda" or "cuda_aten"; nullptr for
+/// the last two where they are not asked for.
 inline std::shared_ptr<const device::Engine> engine_named(std::string_view name) {
   if (name == "own") return device::cpu_engine();
   if (name == "aten") return device::make_engine(device::Place::cpu, device::KernelChoice::aten, 0);
   if (name == "emulated")
     return device::make_engine(device::Place::emulated, device::KernelChoice::automatic, 0);
+  if (name == "recorded")
+    return device::make_engine(device::Place::emulated, device::KernelChoice::automatic, 0,
+                               {device::Precision::float32, device::GraphUse::on});
   return name == "cuda" ? cuda_engine : make_cuda_engine(device::KernelChoice::aten);
 }
 

@@ -90,16 +90,37 @@ inline std::string read_text(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-}  // namespace detail
+/// The tensors of BERT-base.
+inline std::vector<RandomTensor> bert_base_tensors() {
+  constexpr std::int64_t d = 768, inner = 4 * d, n_layers = 12;
+  constexpr float sd = 0.02F;
+  std::vector<RandomTensor> out;
+  for (const auto& [name, rows] : {std::pair{"word", 30522}, {"position", 512}, {"token_type", 2}})
+    out.push_back({{fmt::format("embeddings.{}_embeddings.weight", name), {rows, d}}, 0, sd});
+  const auto norm = [&](const std::string& name) {
+    out.push_back({{name + ".weight", {d}}, 1, 0});
+    out.push_back({{name + ".bias", {d}}});
+  };
+  const auto linear = [&](const std::string& name, std::int64_t n_out, std::int64_t n_in) {
+    out.push_back({{name + ".weight", {n_out, n_in}}, 0, sd});
+    out.push_back({{name + ".bias", {n_out}}});
+  };
+  norm("embeddings.LayerNorm");
+  for (std::int64_t layer = 0; layer < n_layers; ++layer) {
+    const std::string prefix = fmt::format("encoder.layer.{}.", layer);
+    for (const char* part : {"query", "key", "value"}) linear(prefix + "attention.self." + part, d, d);
+    linear(prefix + "attention.output.dense", d, d);
+    norm(prefix + "attention.output.LayerNorm");
+    linear(prefix + "intermediate.dense", inner, d);
+    linear(prefix + "output.dense", d, inner);
+    norm(prefix + "output.LayerNorm");
+  }
+  return out;
+}
 
-/// Makes `folder` with config.json and model.safetensors (float32, the same bits on every call) unless it
-/// holds a model of that size already, and returns it. sd: of its matrices; that of GPT-2 hardly mixes
-/// tokens. On several ranks let one call it and the others wait. *Local.* Throws Error(io).
-inline std::filesystem::path make_random_gpt2(const std::filesystem::path& folder, std::int64_t V,
-                                              std::int64_t D, std::int64_t layers, std::int64_t heads,
-                                              std::int64_t context, float sd = 0.02F) {
-  const std::vector<detail::RandomTensor> tensors = detail::gpt2_tensors(V, D, layers, context, sd);
-  const std::string config = detail::gpt2_config(V, D, layers, heads, context);
+/// Makes the folder unless it holds that model already.
+inline std::filesystem::path make_model(const std::filesystem::path& folder, const std::string& config,
+                                        std::span<const RandomTensor> tensors) {
   if (std::filesystem::exists(folder / "model.safetensors") &&
       detail::read_text(folder / "config.json") == config)
     return folder;
@@ -120,6 +141,28 @@ inline std::filesystem::path make_random_gpt2(const std::filesystem::path& folde
   std::filesystem::remove_all(folder);
   std::filesystem::rename(partial, folder);
   return folder;
+}
+
+}  // namespace detail
+
+/// Makes `folder` with config.json and model.safetensors (float32, the same bits on every call) unless it
+/// holds a model of that size already, and returns it. sd: of its matrices; that of GPT-2 hardly mixes
+/// tokens. On several ranks let one call it and the others wait. *Local.* Throws Error(io).
+inline std::filesystem::path make_random_gpt2(const std::filesystem::path& folder, std::int64_t V,
+                                              std::int64_t D, std::int64_t layers, std::int64_t heads,
+                                              std::int64_t context, float sd = 0.02F) {
+  return detail::make_model(folder, detail::gpt2_config(V, D, layers, heads, context),
+                            detail::gpt2_tensors(V, D, layers, context, sd));
+}
+
+/// The same with an encoder of BERT-base's sizes.
+inline std::filesystem::path make_random_bert_base(const std::filesystem::path& folder) {
+  return detail::make_model(folder,
+                            R"({"architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu",
+ "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+ "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2}
+)",
+                            detail::bert_base_tensors());
 }
 
 }  // namespace twistor::test

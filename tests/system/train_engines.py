@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from run_twistor import QUICKSTART, SMALL, expect, main, run, succeed
+from run_twistor import QUICKSTART, SMALL, estimates, expect, main, parameters, run, succeed
 
 
 def summary(folder):
@@ -46,6 +46,18 @@ def engines_agree(folder):
     expect_near(folder / "emulated", folder / "few", "GPU kernels, emulated, on 2 ranks")
 
 
+def deterministic_on_any_number_of_ranks(folder):
+    keys = ["--exact.source=none", "--train.positives=weighted", "--train.updates=2", "--train.batch=8", "--smc.particles=8",
+            "--evaluate.repeats=2", "--evaluate.samples=8", "--run.device=emulated", "--run.deterministic=true",
+            "--run.cuda_graphs=on"]
+    results = {}
+    for ranks in (1, 3):
+        done = train(ranks, folder / f"on_{ranks}", *keys)
+        expect("last bits" not in done.err, f"expected no word on last bits, got {done}")
+        results[ranks] = {"sha256": parameters(folder / f"on_{ranks}"), "estimates": estimates(folder / f"on_{ranks}")}
+    expect(results[1] == results[3], f"GPU kernels, deterministic: expected equal bits on 1 and 3 ranks, got {results}")
+
+
 def checkpoints_go_from_one_to_the_other(folder):
     train(1, folder / "whole", f"--exact.path={folder}/exact.h5")
     train(1, folder / "half", "--train.updates=3", f"--exact.path={folder}/exact.h5")
@@ -68,4 +80,4 @@ def refusals(folder):
     expect(done.code == 78 and "emulated" in done.err, f"expected a refusal that names the devices, got {done}")
 
 
-main(engines_agree, checkpoints_go_from_one_to_the_other, refusals)
+main(engines_agree, deterministic_on_any_number_of_ranks, checkpoints_go_from_one_to_the_other, refusals)

@@ -6,7 +6,7 @@ import re
 import signal
 import time
 
-from run_twistor import (QUICKSTART, SMALL, difference, estimates, expect, finish, info, main, metrics, parameters, ranks_of,
+from run_twistor import (QUICKSTART, ROOT, SMALL, TINY, difference, estimates, expect, finish, info, main, metrics, parameters, ranks_of,
                          start, succeed, wait_until)
 
 N_EXACT = 200  # by rejection, at an acceptance of 0.0016
@@ -90,6 +90,25 @@ def evaluation_in_training(folder):
         expect(not where, f"stopped in both evaluations: differs from an uninterrupted run in {where}")
 
 
+def evaluation_of_observations(folder):
+    """Stopped while one of several observations is measured; those that are done are kept, on other ranks too."""
+    keys = [str(ROOT / "configs/paper/infill-2-1_small.cfg"), f"--model.path={TINY}", *SMALL, "--train.observations=8", "--train.positive_batch=8",
+            "--train.checkpoint_every=0", "--evaluate.observations=6", "--evaluate.repeats=400", "--evaluate.base=false",
+            f"--exact.path={folder}/exact.h5"]
+    succeed(2, "train", *keys, f"--run.output={folder}/whole")
+    words = ["train", *keys, f"--run.output={folder}/parts"]
+    interrupted("observations", 2, words, "observation 3 of 6, ", lambda p: os.kill(ranks_of(p)[1], signal.SIGTERM), pause_s=0)
+    expect((folder / "parts/evaluation.partial.h5").exists(), "expected what was found in a file")
+    interrupted("observations again", 0, words, "observation ", lambda p: os.kill(p.pid, signal.SIGINT), pause_s=0.1)
+    done = succeed(3, *words, "--run.ranks_per_population=1", "--run.progress=true")
+    expect("observation 6 of 6, " in done.err and first_amount(done.err, "observation 2 of 6, repeats (SMC lower bound):") in (-1, 400),
+           f"expected the observations that were done to be kept, got {done.err}")
+    expect(not (folder / "parts/evaluation.partial.h5").exists(), "expected nothing to be left of the interruption")
+    for what, read in {"sha256": parameters, "estimates": estimates}.items():
+        where = difference(read(folder / "parts"), read(folder / "whole"), what)
+        expect(not where, f"an evaluation over observations in three parts differs from a whole one in {where}")
+
+
 def exact_samples(folder):
     """Rejection keeps its draws and goes on from them; an enumeration that is cut short leaves nothing."""
     keys = [QUICKSTART, *SMALL, "--exact.source=rejection", f"--exact.count={N_EXACT}", "--train.updates=1", "--train.evaluate=false"]
@@ -136,4 +155,4 @@ def twice(folder):
     expect(done.code == -signal.SIGINT and time.monotonic() - sent < 1, f"expected the second SIGINT to end it at once, got {done}")
 
 
-main(evaluation, base_evaluation, evaluation_in_training, exact_samples, samples, twice)
+main(evaluation, base_evaluation, evaluation_in_training, evaluation_of_observations, exact_samples, samples, twice)

@@ -80,7 +80,9 @@ struct RunConfig {
   Resume resume = Resume::automatic;
   device::Place device = device::Place::cpu;
   device::KernelChoice kernels = device::KernelChoice::automatic;
-  bool progress = true;  ///< the progress line
+  device::GraphUse graphs = device::GraphUse::automatic;
+  bool deterministic = false;  ///< on a GPU: rows have the same bits in every batch
+  bool progress = true;        ///< the progress line
   void visit_keys(const config::Visitor& visit);
 };
 

@@ -15,11 +15,12 @@
 
 #include "twistor/device/kv_store.hpp"
 #include "twistor/device/packed_matrix.hpp"
+#include "twistor/device/pass.hpp"
 
 namespace twistor::device {
 
 enum class NormKind { layer_norm, rms_norm };
-enum class ActivationKind { gelu_tanh, gelu_erf, silu };
+enum class ActivationKind { gelu_tanh, gelu_erf, silu, relu, tanh };
 
 /// A weight matrix (N, K) as its engine keeps it: panels on the CPU engine, else a tensor.
 struct Weight {
@@ -56,49 +57,12 @@ struct Table {
   at::Tensor rows;  ///< (N, D) else
 };
 
-/// Rotary positions: pair i of a head turns by position * frequencies[i] radians.
-struct Rotary {
-  std::vector<double> frequencies;  ///< one a pair; the first 2 size() dimensions of a head turn
-  double magnitude = 1;             ///< factor on cosines and sines (YaRN)
-};
-
-/// What the attentions of all layers share.
-struct AttentionShape {
-  std::int64_t n_heads = 0;
-  std::int64_t n_kv_heads = 0;  ///< fewer than n_heads: grouped heads
-  std::int64_t head_size = 0;
-  bool is_interleaved = false;   ///< pairs are (2i, 2i + 1), else (i, i + pairs)
-  std::vector<Rotary> rotaries;  ///< of which each layer names one
-  float cap = 0;                 ///< scaled scores x become cap tanh(x / cap); 0: they stay
-
-  [[nodiscard]] std::int64_t qkv_width() const { return (n_heads + 2 * n_kv_heads) * head_size; }
-};
-
-inline constexpr std::int64_t no_rotary = -1;
-
-/// What they differ in.
-struct LayerAttention {
-  std::int64_t layer = 0;
-  float scale = 1;
-  std::int64_t window = 0;          ///< positions seen back from the query, itself included; 0: all
-  std::int64_t rotary = no_rotary;  ///< which of the rotary positions turns queries and keys
-};
-
-/// Attention of new tokens over the cache, layer by layer.
-class AttentionPass {
- public:
-  virtual ~AttentionPass() = default;
-  /// Turns queries and keys of `qkv` (rows, qkv_width) to their positions, stores keys and values, and gives
-  /// out = softmax(q k^T scale) v, (rows, n_heads head_size).
-  virtual void run(const LayerAttention& layer, at::Tensor& qkv, at::Tensor& out) = 0;
-};
-
 class VocabularyKernels;
 
 /// Keeps weights and blocks, and computes on rows of float32. All tensors lie on device(). A result named
 /// `out` is written into that tensor or becomes another one, as the engine likes; it may be an argument too.
 /// *Local.*
-class Engine {
+class Engine : public std::enable_shared_from_this<Engine> {
  public:
   virtual ~Engine() = default;
   /// For people: "cpu", "aten on cuda:0".
@@ -109,6 +73,10 @@ class Engine {
   /// Who sums and draws from whole rows of scores; nullptr: scores are worked off in host memory, tile by
   /// tile.
   [[nodiscard]] virtual const VocabularyKernels* vocabulary() const = 0;
+  /// The same device for a model of that precision.
+  [[nodiscard]] virtual std::shared_ptr<const Engine> for_precision(Precision) const {
+    return shared_from_this();
+  }
   /// Rows that one pass should have at the most: bounds its buffers.
   [[nodiscard]] virtual std::int64_t rows_at_once() const = 0;
 
@@ -157,12 +125,17 @@ class Engine {
   virtual void activate(ActivationKind kind, bool is_gated, at::Tensor& x, at::Tensor& out) const = 0;
   /// The first `width` columns of x become cap tanh(x / cap), in place.
   virtual void soft_cap(at::Tensor& x, std::int64_t width, float cap) const = 0;
-  /// x += y, in place.
-  virtual void add(at::Tensor& x, const at::Tensor& y) const = 0;
+  /// x += scale y, in place.
+  virtual void add(at::Tensor& x, const at::Tensor& y, float scale) const = 0;
   /// Each row over its root mean square; rows of zeros stay.
   [[nodiscard]] virtual at::Tensor unit_rms(const at::Tensor& x) const = 0;
   [[nodiscard]] virtual std::unique_ptr<AttentionPass> begin_attention(const AttentionShape& shape,
                                                                        const KvRows& rows) const = 0;
+  /// Owned by one model, for which `body` is the same always.
+  [[nodiscard]] virtual std::unique_ptr<PassRunner> make_pass_runner(const AttentionShape& shape,
+                                                                     const PassSizes& sizes) const;
+  /// begins: (texts + 1) first rows, from 0 on.
+  [[nodiscard]] virtual std::unique_ptr<TextPass> begin_texts(std::span<const std::int64_t> begins) const = 0;
   /// Whether x is finite. An engine that would have to wait for its device says true: what sums the scores
   /// finds out.
   [[nodiscard]] virtual bool is_finite(const at::Tensor& x) const = 0;

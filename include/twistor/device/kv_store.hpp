@@ -18,6 +18,7 @@ struct KvShape {
   std::int64_t head_size = 0;
   Precision precision = Precision::float32;
 
+  bool operator==(const KvShape&) const = default;
   [[nodiscard]] std::int64_t element_bytes() const { return precision == Precision::float32 ? 4 : 2; }
 };
 

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "twistor/base/names.hpp"
+#include "twistor/device/packed_matrix.hpp"
 
 namespace twistor::device {
 
@@ -20,5 +21,20 @@ constexpr auto names_of(KernelChoice) {
   using enum KernelChoice;
   return std::array{Named{automatic, "auto"}, Named{own, "own"}, Named{aten, "aten"}};
 }
+
+/// Whether a GPU's short passes are recorded once and then started as one.
+enum class GraphUse { automatic, on, off };
+constexpr auto names_of(GraphUse) {
+  using enum GraphUse;
+  return std::array{Named{automatic, "auto"}, Named{on, "on"}, Named{off, "off"}};
+}
+
+struct EngineOptions {
+  Precision precision = Precision::float32;  ///< the model's
+  GraphUse graphs = GraphUse::automatic;     ///< automatic: on a GPU, with kernels of our own
+  /// Rows of the model and of heads have the same bits in every batch: products that do not keep them are
+  /// done in tiles of one size. Kernels of our own alone.
+  bool deterministic = false;
+};
 
 }  // namespace twistor::device

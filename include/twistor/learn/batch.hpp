@@ -37,6 +37,9 @@ struct Request {
   bool needs_value = false;  ///< see Batch::value
 };
 
+/// What a sweep of the source draws from.
+[[nodiscard]] smc::ProposalKind proposal_kind(Source source);
+
 /// What a request brings; arrays are this rank's part of it.
 struct Batch {
   Request request;
@@ -108,6 +111,17 @@ class BatchSource {
   /// et al. 2010). Resampled in every step, or never. *Collective over world.*
   [[nodiscard]] Batch expand(const Request& request, const twist::Trainable& twist, bool may_resample,
                              std::uint64_t seed, smc::SweepCounters& counters);
+  /// What draw() of q or p0 and expand() sweep with, but for seeds.
+  [[nodiscard]] smc::SweepOptions sweep_options(const Request& request) const;
+  [[nodiscard]] smc::SweepOptions expand_options(const Request& request, bool may_resample) const;
+  /// What draw() makes of a sweep, and expand() of one around the exact sample: for those who make many
+  /// sweeps at once. hidden: (n, T, D) of its sequences. *Local.*
+  [[nodiscard]] Batch of_sweep(const Request& request, smc::Sweep sweep, const twist::Trainable& twist) const;
+  [[nodiscard]] Batch of_expanded(const Request& request, smc::Sweep sweep, const at::Tensor& hidden,
+                                  const twist::Trainable& twist) const;
+  /// Exact samples that are known with their hidden states, (n, T, D). *Local.*
+  [[nodiscard]] Batch of_exact(const Request& request, std::vector<std::int64_t> tokens,
+                               const at::Tensor& hidden, const twist::Trainable& twist) const;
   /// Makes what depends on the twist, log psi, log_q and value, that of one that has changed. *Local.*
   void rescore(Batch& batch, const twist::Trainable& twist) const;
 

@@ -23,6 +23,8 @@ struct Current {
   const smc::Problem& problem;
   const twist::Twist& twist;
   std::int64_t update = 0;  ///< updates done before this one
+  /// What Objective::add_sums() has added up over all ranks, and over all observations where twists see them.
+  std::span<const FixedPointSum> sums = {};
 };
 
 /// The loss as its derivatives, from which the trainer makes a gradient. Samples carry none. For each batch
@@ -68,6 +70,11 @@ class Objective {
   [[nodiscard]] virtual bool needs_ratio() const { return false; }
   /// Whether it learns a value of states beside psi.
   [[nodiscard]] virtual bool has_value() const { return false; }
+  /// What terms() must know of the whole batch, beyond the samples that it is given: that many sums. Where
+  /// twists see observations, each is asked for its terms by itself, and this is what they share.
+  [[nodiscard]] virtual std::int64_t n_sums() const { return 0; }
+  /// Adds this rank's samples to them. *Local.*
+  virtual void add_sums(std::span<const Batch>, const Current&, std::span<FixedPointSum>) const {}
   /// *Collective over world.* Sums over samples that decide anything run over all ranks and are order-free.
   [[nodiscard]] virtual Terms terms(std::span<const Batch> batches, const Current& current,
                                     const comm::Communicator& world) const = 0;

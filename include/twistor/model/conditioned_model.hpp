@@ -23,8 +23,9 @@ class ObservationEncoder {
   [[nodiscard]] static ObservationEncoder of_classes(std::int64_t n, const LanguageModel& lm);
 
   [[nodiscard]] std::int64_t width() const { return width_; }  // E
-  /// (E), on the model's device. Throws Error(usage) if o is empty, too long or no such class.
-  [[nodiscard]] at::Tensor encode(std::span<const std::int64_t> observation) const;
+  /// (m, E), on the model's device, of m observations of equal length, one after another; in one pass. Throws
+  /// Error(usage) if they are empty, too long or no such class.
+  [[nodiscard]] at::Tensor encode(std::span<const std::int64_t> observations, std::int64_t m) const;
 
  private:
   ObservationEncoder(std::shared_ptr<const LanguageModel> reader, std::int64_t width,
@@ -36,26 +37,29 @@ class ObservationEncoder {
   at::Device device_;
 };
 
-/// A model whose hidden states have E further columns, the same in every row: the observation's encoding.
-/// logits() and feature_size() are the base model's, which reads the same tokens; the columns are for heads
-/// of twists. So whatever moves hidden states and caches about needs no change.
+/// A model whose hidden states have E further columns: the encoding of the observation that a sequence goes
+/// with. logits() and feature_size() are the base model's, which reads the same tokens; the columns are for
+/// heads of twists. So whatever moves hidden states and caches about needs no change.
 class ConditionedModel final : public LanguageModel {
  public:
-  /// encoding: (E). A base model that learns must not change while this is in use: the encoding would not
-  /// follow.
-  ConditionedModel(std::shared_ptr<const LanguageModel> base, at::Tensor encoding);
+  /// encodings: (m, E). A base model that learns must not change while this is in use: the encodings would
+  /// not follow.
+  ConditionedModel(std::shared_ptr<const LanguageModel> base, at::Tensor encodings);
 
   [[nodiscard]] std::int64_t vocab_size() const override { return base_->vocab_size(); }
   [[nodiscard]] std::int64_t hidden_size() const override;
   [[nodiscard]] std::int64_t feature_size() const override { return base_->feature_size(); }
   [[nodiscard]] std::int64_t context_length() const override { return base_->context_length(); }
   [[nodiscard]] at::ScalarType hidden_dtype() const override { return base_->hidden_dtype(); }
-  /// The base model's and the encoding's.
+  /// The base model's and the encodings'.
   [[nodiscard]] std::string fingerprint() const override;
   [[nodiscard]] std::string description() const override { return base_->description(); }
+  /// Of sequences that go with the first observation.
   [[nodiscard]] std::unique_ptr<Cache> make_cache(std::int64_t n) const override {
     return base_->make_cache(n);
   }
+  /// A cache of the base model whose sequence i goes with observation i; on one rank alone.
+  [[nodiscard]] std::unique_ptr<Cache> with_observations(std::unique_ptr<Cache> of_base) const;
   at::Tensor forward(std::span<const std::int64_t> tokens, Cache& cache) const override;
   void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
               at::Tensor& out) const override;
@@ -64,13 +68,15 @@ class ConditionedModel final : public LanguageModel {
   [[nodiscard]] std::shared_ptr<const device::Engine> engine() const override { return base_->engine(); }
   [[nodiscard]] EndRule end_rule() const override { return base_->end_rule(); }
 
-  /// Hidden states of the base model, (..., D), with the encoding beside them, (..., D + E).
-  [[nodiscard]] at::Tensor with_encoding(const at::Tensor& hidden) const;
+  /// Hidden states of the base model, (n, ..., D), with encodings beside them, (n, ..., D + E): those of the
+  /// observations `of`, (n), or of the first in all rows.
+  [[nodiscard]] at::Tensor with_encoding(const at::Tensor& hidden,
+                                         std::span<const std::int64_t> of = {}) const;
 
  private:
   std::shared_ptr<const LanguageModel> base_;
-  at::Tensor encoding_;
-  std::int64_t revision_;  // of the base model that the encoding belongs to
+  at::Tensor encodings_;
+  std::int64_t revision_;  // of the base model that the encodings belong to
 };
 
 }  // namespace twistor::model

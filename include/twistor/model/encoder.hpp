@@ -28,8 +28,8 @@ struct TokenTexts {
   void add(std::span<const std::int64_t> text_ids, std::span<const std::int64_t> text_type_ids);
 };
 
-/// A row of any result depends on its own text alone: the same bits come out in every batch and on any number
-/// of threads, because texts are never padded to one another's length. *Local*, immutable, thread-safe.
+/// A row of any result depends on its own text alone; on engines that keep bits to the bit, in every batch
+/// and on any number of threads. *Local*, immutable, thread-safe.
 class Encoder {
  public:
   virtual ~Encoder() = default;
@@ -46,6 +46,9 @@ class Encoder {
   /// Runs all texts, some at a time, and calls `visit` once for each, in order. Throws Error(usage) on a text
   /// without tokens or with more than max_tokens(), and on a token or type id out of range.
   virtual void run(const TokenTexts& texts, const Visitor& visit) const = 0;
+  /// One vector a text, (n, D) float64 on the engine's device, of its last hidden states; throws likewise.
+  [[nodiscard]] virtual at::Tensor pool(const TokenTexts& texts, device::Pooling how) const = 0;
+  [[nodiscard]] virtual std::shared_ptr<const device::Engine> engine() const = 0;
 };
 
 /// Reads a Hugging Face folder (config.json + safetensors); a task's head in it is ignored. Collective over

@@ -36,7 +36,7 @@ struct LoadOptions {
   /// Makes the precision part of the fingerprint, so that two of one model are two in a JoinedModel.
   bool is_precision_told = false;
   [[nodiscard]] std::shared_ptr<const device::Engine> used_engine() const {
-    return engine != nullptr ? engine : device::cpu_engine();
+    return engine != nullptr ? engine->for_precision(precision) : device::cpu_engine();
   }
 };
 

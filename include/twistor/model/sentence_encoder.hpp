@@ -13,8 +13,6 @@
 
 namespace twistor::model {
 
-enum class PoolingKind { mean, first, max };
-
 /// *Local*, immutable, thread-safe.
 class SentenceEncoder {
  public:
@@ -45,7 +43,7 @@ class SentenceEncoder {
   std::unique_ptr<Encoder> encoder_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::int64_t max_tokens_ = 0;
-  PoolingKind pooling_ = PoolingKind::mean;
+  device::Pooling pooling_ = device::Pooling::sum;  // over the number of tokens: the mean
   bool is_normalised_ = false;
   std::string fingerprint_, space_fingerprint_;
 };

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "twistor/device/packed_matrix.hpp"
+#include "twistor/device/engine.hpp"
 #include "twistor/model/encoder.hpp"
 
 namespace twistor::model {
@@ -41,9 +41,9 @@ class SequenceClassifier {
   std::string fingerprint_;
   std::vector<std::string> labels_;
   bool is_multi_label_ = false;
-  device::PackedBuffer dense_, out_;
-  std::vector<float> dense_bias_, out_bias_;
-  void (*activation_)(float*, std::int64_t) = nullptr;
+  std::shared_ptr<const device::Engine> head_engine_;
+  device::Linear dense_, out_;
+  device::ActivationKind activation_ = device::ActivationKind::tanh;
 };
 
 }  // namespace twistor::model

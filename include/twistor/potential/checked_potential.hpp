@@ -26,10 +26,15 @@ class CheckedPotential final : public Potential {
   [[nodiscard]] std::string description() const override { return inner_->description(); }
   [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
   [[nodiscard]] std::unique_ptr<Potential> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::vector<double> log_phi_given(const Sequences& sequences,
+                                                  std::span<const std::int64_t> observations) const override;
   [[nodiscard]] std::vector<std::int64_t> observation() const override { return inner_->observation(); }
   [[nodiscard]] std::int64_t n_classes() const override { return inner_->n_classes(); }
 
  private:
+  void check(const Sequences& sequences) const;
+  [[nodiscard]] std::vector<double> checked(std::vector<double> values, const Sequences& sequences) const;
+
   std::string name_;
   std::unique_ptr<Potential> inner_;
   std::int64_t vocab_size_;

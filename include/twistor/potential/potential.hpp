@@ -42,6 +42,10 @@ class Potential {
   [[nodiscard]] virtual std::unique_ptr<Potential> given(std::span<const std::int64_t>) const {
     return nullptr;
   }
+  /// log phi of each sequence and its own observation, as given(o_i) gives it; in fewer passes where it can.
+  /// observations: n of equal length, one after another. // (n) float64
+  [[nodiscard]] virtual std::vector<double> log_phi_given(const Sequences& sequences,
+                                                          std::span<const std::int64_t> observations) const;
   /// The o that this is of; empty where there is none.
   [[nodiscard]] virtual std::vector<std::int64_t> observation() const { return {}; }
   /// Classes that such an o may be, of which every s has exactly one; 0 where o is not a class.

@@ -31,6 +31,8 @@ struct TargetContext {
   bool has_special_tokens = true;
   /// Where a potential's own model keeps its weights; empty: in private memory. Asked once for each model.
   std::function<model::WeightMemory()> weight_memory = {};
+  /// Where a potential's own model computes; nullptr: on the CPU's own kernels.
+  std::shared_ptr<const device::Engine> engine = nullptr;
   /// Reads float32 arrays by name from an HDF5 file; HDF5 belongs to a room that this one may not use.
   std::function<std::vector<Array<float>>(const std::filesystem::path& file,
                                           std::span<const std::string> names)>

@@ -46,7 +46,14 @@ class ConditionalProblem {
   /// Columns that an observation takes in hidden states.
   [[nodiscard]] std::int64_t encoding_width() const { return encoder_.width(); }
   /// The problem of an observation, with the model as it is: one that learns makes it out of date.
-  [[nodiscard]] std::unique_ptr<GivenProblem> given(std::span<const std::int64_t> observation) const;
+  [[nodiscard]] std::unique_ptr<GivenProblem> given(std::span<const std::int64_t> observation) const {
+    return together(observation, 1);
+  }
+  /// m problems as one, for sweep_islands() and hidden_states(): the start has a sequence for each
+  /// observation, and of n sequences whose phi is asked the first n / m go with the first observation.
+  /// observations: of equal length, one after another.
+  [[nodiscard]] std::unique_ptr<GivenProblem> together(std::span<const std::int64_t> observations,
+                                                       std::int64_t m) const;
   /// The same, kept as long as this is: the last one as long as it is up to date.
   [[nodiscard]] const Problem& kept(std::span<const std::int64_t> observation) const;
 

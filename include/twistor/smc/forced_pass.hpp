@@ -14,7 +14,7 @@
 namespace twistor::smc {
 
 /// Hidden states before each token of given sequences, (n, T, D): what log q and the twist are read from.
-/// *Local.* tokens: (n * T) row-major.
+/// *Local.* tokens: (n * T) row-major. Where the problem has the starts of m islands, n / m continue each.
 [[nodiscard]] at::Tensor hidden_states(const Problem& problem, std::int64_t length,
                                        std::span<const std::int64_t> tokens);
 

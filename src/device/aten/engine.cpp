@@ -11,8 +11,10 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/native_layer_norm.h>
+#include <ATen/ops/relu.h>
 #include <ATen/ops/rms_norm.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
@@ -22,6 +24,7 @@
 #include "attention.hpp"
 #include "engine.hpp"
 #include "kv_store.hpp"
+#include "texts.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/aten_engine.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
@@ -39,6 +42,8 @@ at::Tensor view_of(std::span<const float> values, at::IntArrayRef sizes) {
 }
 
 }  // namespace
+
+AtenEngine::AtenEngine(at::Device device) : device_(device), idle_(std::make_shared<IdleBlocks>()) {}
 
 const VocabularyKernels* AtenEngine::vocabulary() const {
   return &aten_vocabulary();
@@ -76,7 +81,7 @@ Table AtenEngine::make_table(std::int64_t n, std::int64_t width, bool is_bfloat1
   return table;
 }
 std::unique_ptr<KvStore> AtenEngine::make_kv_store(const KvShape& shape) const {
-  return std::make_unique<AtenKvStore>(shape, device_);
+  return std::make_unique<AtenKvStore>(shape, device_, idle_);
 }
 
 void AtenEngine::look_up(const Table& table, std::span<const std::int64_t> rows, at::Tensor& out,
@@ -129,6 +134,10 @@ at::Tensor activated(ActivationKind kind, const at::Tensor& x) {
       return at::gelu(x, "tanh");
     case ActivationKind::gelu_erf:
       return at::gelu(x, "none");
+    case ActivationKind::relu:
+      return at::relu(x);
+    case ActivationKind::tanh:
+      return at::tanh(x);
     case ActivationKind::silu:
       break;
   }
@@ -145,8 +154,8 @@ void AtenEngine::soft_cap(at::Tensor& x, std::int64_t width, float cap) const {
   x.narrow(1, 0, width).div_(cap).tanh_().mul_(cap);
 }
 
-void AtenEngine::add(at::Tensor& x, const at::Tensor& y) const {
-  x.add_(y);
+void AtenEngine::add(at::Tensor& x, const at::Tensor& y, float scale) const {
+  x.add_(y, scale);
 }
 
 at::Tensor AtenEngine::unit_rms(const at::Tensor& x) const {
@@ -157,6 +166,10 @@ at::Tensor AtenEngine::unit_rms(const at::Tensor& x) const {
 std::unique_ptr<AttentionPass> AtenEngine::begin_attention(const AttentionShape& shape,
                                                            const KvRows& rows) const {
   return begin_aten_attention(shape, rows, device_);
+}
+
+std::unique_ptr<TextPass> AtenEngine::begin_texts(std::span<const std::int64_t> begins) const {
+  return begin_aten_texts(begins, device_);
 }
 
 bool AtenEngine::is_finite(const at::Tensor& x) const {

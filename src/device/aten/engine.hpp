@@ -6,9 +6,11 @@
 
 namespace twistor::device {
 
+class IdleBlocks;
+
 class AtenEngine : public Engine {
  public:
-  explicit AtenEngine(at::Device device) : device_(device) {}
+  explicit AtenEngine(at::Device device);
 
   [[nodiscard]] std::string description() const override { return "aten on " + device_.str(); }
   [[nodiscard]] at::Device device() const override { return device_; }
@@ -36,10 +38,11 @@ class AtenEngine : public Engine {
                        at::Tensor& y) const override;
   void activate(ActivationKind kind, bool is_gated, at::Tensor& x, at::Tensor& out) const override;
   void soft_cap(at::Tensor& x, std::int64_t width, float cap) const override;
-  void add(at::Tensor& x, const at::Tensor& y) const override;
+  void add(at::Tensor& x, const at::Tensor& y, float scale) const override;
   [[nodiscard]] at::Tensor unit_rms(const at::Tensor& x) const override;
   [[nodiscard]] std::unique_ptr<AttentionPass> begin_attention(const AttentionShape& shape,
                                                                const KvRows& rows) const override;
+  [[nodiscard]] std::unique_ptr<TextPass> begin_texts(std::span<const std::int64_t> begins) const override;
   [[nodiscard]] bool is_finite(const at::Tensor& x) const override;
 
   [[nodiscard]] at::Tensor product_at_b(const at::Tensor& a, const at::Tensor& b) const override;
@@ -53,6 +56,7 @@ class AtenEngine : public Engine {
                      bool accumulate) const;
 
   at::Device device_;
+  std::shared_ptr<IdleBlocks> idle_;
 };
 
 }  // namespace twistor::device

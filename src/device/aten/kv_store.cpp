@@ -9,15 +9,49 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "tensors.hpp"
 
 namespace twistor::device {
 
-AtenKvStore::AtenKvStore(const KvShape& shape, at::Device device)
-    : shape_(shape), device_(device), parts_(static_cast<std::size_t>(2 * shape.n_layers)) {}
+std::vector<at::Tensor> IdleBlocks::take(const KvShape& shape) {
+  const std::lock_guard lock(mutex_);
+  // The last that was put: those who take turns get the same ones again.
+  const auto found =
+      std::find_if(idle_.rbegin(), idle_.rend(), [&](const Parts& p) { return p.shape == shape; });
+  if (found == idle_.rend()) return {};
+  std::vector<at::Tensor> out = std::move(found->tensors);
+  idle_.erase(std::next(found).base());
+  return out;
+}
+
+void IdleBlocks::put(const KvShape& shape, std::vector<at::Tensor> parts) {
+  const std::lock_guard lock(mutex_);
+  if (idle_.size() == most) idle_.erase(idle_.begin());
+  idle_.push_back({shape, std::move(parts)});
+}
+
+AtenKvStore::AtenKvStore(const KvShape& shape, at::Device device, std::shared_ptr<IdleBlocks> idle)
+    : shape_(shape),
+      device_(device),
+      idle_(std::move(idle)),
+      parts_(static_cast<std::size_t>(2 * shape.n_layers)) {}
+
+AtenKvStore::~AtenKvStore() {
+  if (capacity_ > 0) idle_->put(shape_, std::move(parts_));
+}
 
 void AtenKvStore::grow() {
+  if (capacity_ == 0) {
+    std::vector<at::Tensor> left = idle_->take(shape_);
+    if (!left.empty()) {
+      parts_ = std::move(left);
+      capacity_ = parts_.front().size(0);
+      return;
+    }
+  }
   constexpr std::int64_t first_bytes = std::int64_t{16} << 20;
   const std::int64_t more = std::max({capacity_, first_bytes / block_bytes(), std::int64_t{1}});
   for (at::Tensor& part : parts_) {  // one after the other, so that only one is there twice

@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "twistor/device/kernels.hpp"
@@ -11,10 +13,31 @@
 
 namespace twistor::device {
 
+/// Memory of stores that are gone, for the next of the same shape: a sweep's cache then lies where the last
+/// one lay, so that what was recorded with it is still good, and grows no more.
+class IdleBlocks {
+ public:
+  /// Empty where there is none.
+  [[nodiscard]] std::vector<at::Tensor> take(const KvShape& shape);
+  void put(const KvShape& shape, std::vector<at::Tensor> parts);
+
+ private:
+  struct Parts {
+    KvShape shape;
+    std::vector<at::Tensor> tensors;
+  };
+  static constexpr std::size_t most = 2;
+  std::mutex mutex_;
+  std::vector<Parts> idle_;
+};
+
 /// Keys and values of each layer lie (capacity, 16, n_kv_heads, head_size).
 class AtenKvStore final : public KvStore {
  public:
-  AtenKvStore(const KvShape& shape, at::Device device);
+  AtenKvStore(const KvShape& shape, at::Device device, std::shared_ptr<IdleBlocks> idle);
+  AtenKvStore(const AtenKvStore&) = delete;
+  AtenKvStore& operator=(const AtenKvStore&) = delete;
+  ~AtenKvStore() override;
 
   [[nodiscard]] const KvShape& shape() const override { return shape_; }
   [[nodiscard]] std::int64_t block_bytes() const override {
@@ -42,6 +65,7 @@ class AtenKvStore final : public KvStore {
 
   KvShape shape_;
   at::Device device_;
+  std::shared_ptr<IdleBlocks> idle_;
   std::int64_t capacity_ = 0;
   std::vector<at::Tensor> parts_;  // keys and values of layer 0, of layer 1, ...
 };

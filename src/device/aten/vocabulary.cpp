@@ -21,6 +21,7 @@
 #include <limits>
 
 #include "twistor/device/tensor_vocabulary.hpp"
+#include "twistor/device/traffic.hpp"
 
 namespace twistor::device {
 namespace {
@@ -122,18 +123,21 @@ at::Tensor scores_at(const at::Tensor& scores, const at::Tensor& row_of, const a
 }
 
 at::Tensor to_device(std::span<const std::int64_t> values, at::Device device) {
+  count_up(static_cast<std::int64_t>(values.size_bytes()));
   return at::from_blob(const_cast<std::int64_t*>(values.data()), {static_cast<std::int64_t>(values.size())},
                        at::kLong)
       .to(device, at::kLong, /*non_blocking=*/false, /*copy=*/true);
 }
 
 at::Tensor to_device(std::span<const double> values, at::Device device) {
+  count_up(static_cast<std::int64_t>(values.size_bytes()));
   return at::from_blob(const_cast<double*>(values.data()), {static_cast<std::int64_t>(values.size())},
                        at::kDouble)
       .to(device, at::kDouble, /*non_blocking=*/false, /*copy=*/true);
 }
 
 std::vector<double> numbers_of(const at::Tensor& x) {
+  count_down(static_cast<std::int64_t>(x.nbytes()));
   const at::Tensor host = x.to(at::kCPU).contiguous();
   const double* const begin = host.const_data_ptr<double>();
   return {begin, begin + host.numel()};

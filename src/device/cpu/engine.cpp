@@ -8,6 +8,7 @@
 
 #include "attention.hpp"
 #include "kv_store.hpp"
+#include "texts.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/engine.hpp"
 #include "twistor/device/isa.hpp"
@@ -125,10 +126,10 @@ class CpuEngine final : public Engine {
       rows::soft_cap(x.mutable_data_ptr<float>() + r * x.stride(0), width, cap);
   }
 
-  void add(at::Tensor& x, const at::Tensor& y) const override {
+  void add(at::Tensor& x, const at::Tensor& y, float scale) const override {
     float* const to = x.mutable_data_ptr<float>();
     const float* const from = y.const_data_ptr<float>();
-    for (std::int64_t i = 0; i < x.numel(); ++i) to[i] += from[i];
+    for (std::int64_t i = 0; i < x.numel(); ++i) to[i] += scale * from[i];
   }
 
   at::Tensor unit_rms(const at::Tensor& x) const override {
@@ -150,6 +151,9 @@ class CpuEngine final : public Engine {
   std::unique_ptr<AttentionPass> begin_attention(const AttentionShape& shape,
                                                  const KvRows& rows) const override {
     return begin_cpu_attention(shape, rows);
+  }
+  std::unique_ptr<TextPass> begin_texts(std::span<const std::int64_t> begins) const override {
+    return begin_cpu_texts(begins);
   }
 
   bool is_finite(const at::Tensor& x) const override {
@@ -205,6 +209,10 @@ class CpuEngine final : public Engine {
         return rows::gelu_erf(x, n);
       case ActivationKind::silu:
         return rows::silu(x, n);
+      case ActivationKind::relu:
+        return rows::relu(x, n);
+      case ActivationKind::tanh:
+        return rows::tanh(x, n);
     }
   }
 };

@@ -1,105 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which tensors the kernels get.
+// Which tensors the kernels of rows and of the vocabulary get.
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-#include <fmt/format.h>
+#include <ATen/ops/constant_pad_nd.h>
 
 #include <utility>
 
 #include "aten/engine.hpp"
-#include "aten/kv_store.hpp"
-#include "aten/tensors.hpp"
-#include "tasks.hpp"
-#include "twistor/base/error.hpp"
+#include "pass.hpp"
+#include "products.hpp"
 #include "twistor/device/kernel_engine.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
 
 namespace twistor::device {
 namespace {
-
-void check(const cuda::Launchers& launchers) {
-  const char* const error = launchers.error();
-  TWISTOR_CHECK(error == nullptr, ErrorKind::internal, "launching a GPU kernel", error,
-                "set run.kernels = aten, and tell us");
-}
-
-at::Tensor numbers(at::IntArrayRef sizes, at::ScalarType type, at::Device device) {
-  return at::empty(sizes, at::TensorOptions().dtype(type).device(device));
-}
-
-cuda::Output output(at::Tensor& out) {
-  return {out.mutable_data_ptr(), out.scalar_type() == at::kBFloat16};
-}
-
-template <class T>
-const T* optional(const at::Tensor& x) {
-  return x.defined() ? x.const_data_ptr<T>() : nullptr;
-}
-
-class KernelAttention final : public AttentionPass {
- public:
-  KernelAttention(const AttentionShape& shape, const KvRows& rows, at::Device device, at::ScalarType out_type,
-                  const cuda::Launchers& launchers)
-      : shape_(shape),
-        rows_(rows),
-        store_(static_cast<AtenKvStore&>(*rows.store)),
-        device_(device),
-        out_type_(out_type),
-        launchers_(launchers),
-        positions_(shape, rows, device),
-        table_(at::from_blob(const_cast<std::int32_t*>(rows.table.data()),
-                             {static_cast<std::int64_t>(rows.table.size())}, at::kInt)
-                   .to(device, at::kInt, /*non_blocking=*/false, /*copy=*/true)) {}
-
-  void run(const LayerAttention& layer, at::Tensor& qkv, at::Tensor& out) override {
-    at::Tensor keys = store_.keys(layer.layer), values = store_.values(layer.layer);
-    const PassPositions::Angles angles = positions_.of(layer);
-    launchers_.store({.qkv = qkv.mutable_data_ptr<float>(),
-                      .n = rows_.size(),
-                      .n_heads = static_cast<int>(shape_.n_heads),
-                      .n_kv_heads = static_cast<int>(shape_.n_kv_heads),
-                      .head_size = static_cast<int>(shape_.head_size),
-                      .slots = positions_.slots.const_data_ptr<std::int64_t>(),
-                      .cosine = optional<float>(angles.cosine),
-                      .sine = optional<float>(angles.sine),
-                      .pairs = static_cast<int>(angles.pairs),
-                      .n_tokens = static_cast<int>(rows_.n_tokens),
-                      .is_interleaved = shape_.is_interleaved,
-                      .keys = output(keys),
-                      .values = output(values)});
-    if (out.scalar_type() != out_type_)
-      out = numbers({rows_.size(), shape_.n_heads * shape_.head_size}, out_type_, device_);
-    const cuda::AttendTask task{.qkv = qkv.const_data_ptr<float>(),
-                                .n = rows_.size(),
-                                .n_heads = static_cast<int>(shape_.n_heads),
-                                .n_kv_heads = static_cast<int>(shape_.n_kv_heads),
-                                .head_size = static_cast<int>(shape_.head_size),
-                                .keys = keys.const_data_ptr(),
-                                .values = values.const_data_ptr(),
-                                .is_bfloat16 = keys.scalar_type() == at::kBFloat16,
-                                .table = table_.const_data_ptr<std::int32_t>(),
-                                .blocks_each = static_cast<int>(rows_.blocks_each),
-                                .n_tokens = static_cast<int>(rows_.n_tokens),
-                                .position = static_cast<int>(rows_.position),
-                                .window = static_cast<int>(layer.window),
-                                .scale = layer.scale,
-                                .cap = shape_.cap,
-                                .out = output(out)};
-    launchers_.attend(task);
-    check(launchers_);
-  }
-
- private:
-  AttentionShape shape_;
-  KvRows rows_;
-  AtenKvStore& store_;
-  at::Device device_;
-  at::ScalarType out_type_;
-  const cuda::Launchers& launchers_;
-  PassPositions positions_;
-  at::Tensor table_;
-};
 
 class KernelVocabulary final : public VocabularyKernels {
  public:
@@ -109,8 +22,8 @@ class KernelVocabulary final : public VocabularyKernels {
     const std::int64_t n = rows.a.size(0), blocks = rows.a.size(1) / score_block;
     const at::Device device = rows.a.device();
     const bool has_sum = rows.b.defined() && rows.draws_from_sum;
-    at::Tensor of_a = numbers({n, blocks}, at::kDouble, device),
-               of_scores = has_sum ? numbers({n, blocks}, at::kDouble, device) : of_a;
+    at::Tensor of_a = cuda::numbers({n, blocks}, at::kDouble, device),
+               of_scores = has_sum ? cuda::numbers({n, blocks}, at::kDouble, device) : of_a;
     launchers_.block_sums({.a = rows.a.const_data_ptr<float>(),
                            .b = has_sum ? rows.b.const_data_ptr<float>() : nullptr,
                            .beta = static_cast<float>(rows.beta),
@@ -120,16 +33,16 @@ class KernelVocabulary final : public VocabularyKernels {
                            .of_scores = has_sum ? of_scores.mutable_data_ptr<double>() : nullptr});
     ScoreSums out{of_scores, row_sums(of_a), {}};
     out.drawn = has_sum ? row_sums(of_scores) : out.of_a;
-    check(launchers_);
+    cuda::check(launchers_);
     return out;
   }
 
   at::Tensor draw(const ScoreRows& rows, const at::Tensor& blocks, const at::Tensor& log_sums,
                   const ScoreDraws& draws) const override {
     const std::int64_t k = draws.row_of.size(0);
-    at::Tensor out = numbers({3, k}, at::kDouble, rows.a.device());
+    at::Tensor out = cuda::numbers({3, k}, at::kDouble, rows.a.device());
     launchers_.draw({.a = rows.a.const_data_ptr<float>(),
-                     .b = optional<float>(rows.b),
+                     .b = cuda::optional<float>(rows.b),
                      .beta = static_cast<float>(rows.beta),
                      .draws_from_sum = rows.b.defined() && rows.draws_from_sum,
                      .sums = blocks.const_data_ptr<double>(),
@@ -137,16 +50,16 @@ class KernelVocabulary final : public VocabularyKernels {
                      .blocks = static_cast<int>(blocks.size(1)),
                      .row_of = draws.row_of.const_data_ptr<std::int64_t>(),
                      .u = draws.u.const_data_ptr<double>(),
-                     .forced = optional<std::int64_t>(draws.forced),
+                     .forced = cuda::optional<std::int64_t>(draws.forced),
                      .k = k,
                      .out = out.mutable_data_ptr<double>()});
-    check(launchers_);
+    cuda::check(launchers_);
     return out;
   }
 
  private:
   [[nodiscard]] at::Tensor row_sums(const at::Tensor& x) const {
-    at::Tensor out = numbers({x.size(0)}, at::kDouble, x.device());
+    at::Tensor out = cuda::numbers({x.size(0)}, at::kDouble, x.device());
     launchers_.row_sums({.x = x.const_data_ptr<double>(),
                          .n = x.size(0),
                          .width = static_cast<int>(x.size(1)),
@@ -159,28 +72,35 @@ class KernelVocabulary final : public VocabularyKernels {
 
 class KernelEngine final : public AtenEngine {
  public:
-  KernelEngine(at::Device device, Precision precision, const cuda::Launchers& launchers)
+  KernelEngine(at::Device device, const EngineOptions& options, const cuda::Launchers& launchers)
       : AtenEngine(device),
-        operands_(precision == Precision::bfloat16 ? at::kBFloat16 : at::kFloat),
+        options_(options),
         launchers_(launchers),
-        vocabulary_(launchers) {}
+        vocabulary_(launchers),
+        products_(launchers, device, options.deterministic) {}
 
   std::string description() const override {
     return device().is_cpu() ? "own kernels, emulated" : "own kernels on " + device().str();
   }
+  bool keeps_bits() const override { return options_.deterministic; }
   const VocabularyKernels* vocabulary() const override { return &vocabulary_; }
+  std::shared_ptr<const Engine> for_precision(Precision precision) const override {
+    if (precision == options_.precision) return shared_from_this();
+    return std::make_shared<const KernelEngine>(
+        device(), EngineOptions{precision, options_.graphs, options_.deterministic}, launchers_);
+  }
 
   void normalise(const Norm& norm, const at::Tensor& x, at::Tensor& out) const override {
-    fit(out, x.sizes(), norm.feeds_product ? operands_ : at::kFloat);
+    fit(out, x.sizes(), norm.feeds_product ? operands() : at::kFloat);
     launchers_.norm({.x = x.const_data_ptr<float>(),
                      .weight = norm.weight.const_data_ptr<float>(),
-                     .bias = optional<float>(norm.bias),
+                     .bias = cuda::optional<float>(norm.bias),
                      .eps = norm.eps,
                      .n = x.size(0),
                      .stride = x.size(1),
                      .d = static_cast<int>(x.size(1)),
-                     .out = output(out)});
-    check(launchers_);
+                     .out = cuda::output(out)});
+    cuda::check(launchers_);
   }
 
   void normalise_runs(const Norm& norm, at::Tensor& x, std::int64_t begin, std::int64_t end) const override {
@@ -194,44 +114,98 @@ class KernelEngine final : public AtenEngine {
                      .runs = static_cast<int>((end - begin) / d),
                      .d = static_cast<int>(d),
                      .out = {first, false}});
-    check(launchers_);
+    cuda::check(launchers_);
   }
 
   void activate(ActivationKind kind, bool is_gated, at::Tensor& x, at::Tensor& out) const override {
     const std::int64_t n = x.size(0), f = is_gated ? x.size(1) / 2 : x.size(1);
-    fit(out, {n, f}, operands_);
+    fit(out, {n, f}, operands());
     launchers_.activate({.x = x.const_data_ptr<float>(),
                          .n = n,
                          .f = f,
                          .kind = static_cast<int>(kind),
                          .is_gated = is_gated,
-                         .out = output(out)});
-    check(launchers_);
+                         .out = cuda::output(out)});
+    cuda::check(launchers_);
+  }
+
+  void add(at::Tensor& x, const at::Tensor& y, float scale) const override {
+    launchers_.add({x.mutable_data_ptr<float>(), y.const_data_ptr<float>(), scale, x.numel()});
+    cuda::check(launchers_);
+  }
+
+  void project(const at::Tensor& x, const Linear& w, at::Tensor& y, bool accumulate) const override {
+    if (!multiply(x, w, 0, w.weight.n(), y, accumulate)) AtenEngine::project(x, w, y, accumulate);
+  }
+  void project_columns(const at::Tensor& x, const Linear& w, std::int64_t v_begin, std::int64_t v_end,
+                       at::Tensor& y) const override {
+    const std::int64_t n = w.weight.n(), all = w.weight.padded.size(0);
+    if (n < all && v_begin == 0 && v_end == n && y.size(1) == all) {  // products of an odd width are slow
+      const Linear padded{{{}, nullptr, w.weight.padded, {}},
+                          w.bias.defined() ? at::constant_pad_nd(w.bias, {0, all - n}) : w.bias};
+      at::Tensor beyond = y.narrow(1, n, all - n);
+      const at::Tensor kept = beyond.clone();
+      if (multiply(x, padded, 0, all, y, false)) {
+        beyond.copy_(kept);
+        return;
+      }
+    }
+    if (!multiply(x, w, v_begin, v_end, y, false)) AtenEngine::project_columns(x, w, v_begin, v_end, y);
   }
 
   std::unique_ptr<AttentionPass> begin_attention(const AttentionShape& shape,
                                                  const KvRows& rows) const override {
-    const cuda::AttendTask task{.head_size = static_cast<int>(shape.head_size),
-                                .is_bfloat16 = rows.store->shape().precision == Precision::bfloat16,
-                                .n_tokens = static_cast<int>(rows.n_tokens),
-                                .position = static_cast<int>(rows.position)};
-    if (!cuda::fits(task)) return AtenEngine::begin_attention(shape, rows);
-    return std::make_unique<KernelAttention>(shape, rows, device(), operands_, launchers_);
+    auto own = cuda::begin_kernel_attention({shape, operands(), device(), launchers_}, rows);
+    return own != nullptr ? std::move(own) : AtenEngine::begin_attention(shape, rows);
+  }
+  std::unique_ptr<PassRunner> make_pass_runner(const AttentionShape& shape,
+                                               const PassSizes& sizes) const override {
+    const bool records =
+        options_.graphs == GraphUse::on || (options_.graphs == GraphUse::automatic && !device().is_cpu());
+    return cuda::make_kernel_runner(*this, {shape, operands(), device(), launchers_}, sizes, records);
   }
 
  private:
+  [[nodiscard]] at::ScalarType operands() const {
+    return options_.precision == Precision::bfloat16 ? at::kBFloat16 : at::kFloat;
+  }
   void fit(at::Tensor& out, at::IntArrayRef sizes, at::ScalarType type) const {
     if (!out.defined() || out.scalar_type() != type || out.sizes() != sizes)
-      out = numbers(sizes, type, device());
+      out = cuda::numbers(sizes, type, device());
   }
 
-  at::ScalarType operands_;
+  bool multiply(const at::Tensor& x, const Linear& w, std::int64_t v_begin, std::int64_t v_end, at::Tensor& y,
+                bool accumulate) const {
+    if (y.stride(1) != 1) return false;
+    const at::Tensor rows = w.weight.dense.narrow(0, v_begin, v_end - v_begin);
+    const at::Tensor operand = x.to(rows.scalar_type()).contiguous();
+    const bool is_done =
+        products_.multiply({.x = operand.const_data_ptr(),
+                            .w = rows.const_data_ptr(),
+                            .is_bfloat16 = rows.scalar_type() == at::kBFloat16,
+                            .bias = w.bias.defined() ? w.bias.const_data_ptr<float>() + v_begin : nullptr,
+                            .n = x.size(0),
+                            .columns = v_end - v_begin,
+                            .k = x.size(1),
+                            .y = y.mutable_data_ptr<float>(),
+                            .ldy = y.stride(0),
+                            .accumulate = accumulate});
+    // A recording has nothing but what goes through the launchers, in memory that stays.
+    if (cuda::is_recording() && (!is_done || !operand.is_same(x)))
+      throw cuda::NotRecordable(is_done ? "a product rounds its operand first" : "a product is LibTorch's");
+    return is_done;
+  }
+
+  EngineOptions options_;
   const cuda::Launchers& launchers_;
   KernelVocabulary vocabulary_;
+  mutable cuda::Products products_;
 };
 
 static_assert(static_cast<int>(ActivationKind::gelu_tanh) == 0 &&
-                  static_cast<int>(ActivationKind::gelu_erf) == 1,
+                  static_cast<int>(ActivationKind::gelu_erf) == 1 &&
+                  static_cast<int>(ActivationKind::silu) == 2 &&
+                  static_cast<int>(ActivationKind::relu) == 3 && static_cast<int>(ActivationKind::tanh) == 4,
               "kernels.cuh counts activations so");
 
 }  // namespace
@@ -242,11 +216,11 @@ const cuda::Launchers* cuda::gpu_launchers() {
 }
 #endif
 
-std::shared_ptr<const Engine> make_kernel_engine(at::Device device, Precision precision) {
+std::shared_ptr<const Engine> make_kernel_engine(at::Device device, const EngineOptions& options) {
   const cuda::Launchers* const launchers =
       device.is_cpu() ? &cuda::emulated_launchers() : cuda::gpu_launchers();
   if (launchers == nullptr) return nullptr;
-  return std::make_shared<const KernelEngine>(device, precision, *launchers);
+  return std::make_shared<const KernelEngine>(device, options, *launchers);
 }
 
 }  // namespace twistor::device

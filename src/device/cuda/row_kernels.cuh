@@ -27,10 +27,30 @@ TWISTOR_KERNEL norm_rows(NormTask t) {
   }
 }
 
+TWISTOR_DEVICE float read(const Input& in, std::int64_t at) {
+  return in.is_bfloat16 ? wide(static_cast<const Bfloat16*>(in.data)[at])
+                        : static_cast<const float*>(in.data)[at];
+}
+
+TWISTOR_KERNEL embed_rows(EmbedTask t) {
+  const std::int64_t row = block_id(), from = t.tokens[row] * t.d;
+  const std::int64_t position = *t.position + row % t.n_tokens;
+  for (int c = thread_id(); c < t.d; c += thread_count()) {
+    const float x = t.scale * read(t.table, from + c);
+    t.out[row * t.d + c] = t.positions.data == nullptr ? x : x + read(t.positions, position * t.d + c);
+  }
+}
+
+TWISTOR_KERNEL add_numbers(AddTask t) {
+  const std::int64_t i = block_id() * thread_count() + thread_id();
+  if (i < t.n) t.x[i] += t.scale * t.y[i];
+}
+
 TWISTOR_DEVICE float activated(int kind, float x) {
   if (kind == 0) return 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
   if (kind == 1) return 0.5f * x * (1.0f + erff(x * 0.7071067812f));
-  return x / (1.0f + expf(-x));
+  if (kind == 2) return x / (1.0f + expf(-x));
+  return kind == 3 ? (x < 0 ? 0.0f : x) : tanhf(x);
 }
 
 /// Neighbouring numbers a thread, read at once where rows are whole pieces.
@@ -112,7 +132,8 @@ TWISTOR_KERNEL attend_head(AttendTask t) {
   const std::int64_t row = block_id() / t.n_heads;
   const int head = static_cast<int>(block_id() % t.n_heads), size = t.head_size,
             kv_head = head / (t.n_heads / t.n_kv_heads);
-  const int position = t.position + static_cast<int>(row % t.n_tokens);
+  const int position =
+      (t.position_at != nullptr ? *t.position_at : t.position) + static_cast<int>(row % t.n_tokens);
   const int begin = t.window > 0 && position + 1 > t.window ? position + 1 - t.window : 0,
             n = position + 1 - begin;
   const std::int32_t* const blocks = t.table + row / t.n_tokens * t.blocks_each;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 namespace twistor::device::cuda {
 
@@ -11,6 +12,52 @@ namespace twistor::device::cuda {
 struct Output {
   void* data = nullptr;
   bool is_bfloat16 = false;
+};
+
+/// A matrix of float32 or bfloat16 that a kernel reads.
+struct Input {
+  const void* data = nullptr;
+  bool is_bfloat16 = false;
+};
+
+/// x = scale table[tokens] + positions[their places].
+struct EmbedTask {
+  const std::int64_t* tokens = nullptr;  ///< (n)
+  std::int64_t n = 0;
+  int d = 0;
+  Input table, positions;  ///< rows of d; positions may be missing
+  float scale = 1;
+  const int* position = nullptr;  ///< of the first new token
+  int n_tokens = 1;
+  float* out = nullptr;
+};
+
+/// x += scale y, n numbers.
+struct AddTask {
+  float* x = nullptr;
+  const float* y = nullptr;
+  float scale = 1;
+  std::int64_t n = 0;
+};
+
+/// Rows from one place of the device's memory to another; pitches: bytes from a row to the next.
+struct CopyTask {
+  void* to = nullptr;
+  std::int64_t to_pitch = 0;
+  const void* from = nullptr;
+  std::int64_t from_pitch = 0;
+  std::int64_t row_bytes = 0, rows = 0;
+};
+
+/// y = x W^T + bias, or y += x W^T + bias: (n, columns) of (n, k) and (columns, k), sums in float32.
+struct ProductTask {
+  const void *x = nullptr, *w = nullptr;
+  bool is_bfloat16 = false;     ///< x and w
+  const float* bias = nullptr;  ///< (columns); may be missing
+  std::int64_t n = 0, columns = 0, k = 0;
+  float* y = nullptr;
+  std::int64_t ldy = 0;
+  bool accumulate = false;
 };
 
 /// Runs of d numbers to runs of unit variance, times weight plus bias. Each of n rows, `stride` numbers
@@ -55,7 +102,8 @@ struct AttendTask {
   bool is_bfloat16 = false;             ///< of keys and values
   const std::int32_t* table = nullptr;  ///< (sequences, blocks_each)
   int blocks_each = 0, n_tokens = 1;    ///< row r is token r % n_tokens of sequence r / n_tokens
-  int position = 0;                     ///< of the first new token
+  int position = 0;                     ///< of the first new token, or no less where position_at has it
+  const int* position_at = nullptr;     ///< may be missing
   int window = 0;                       ///< 0: all
   float scale = 1, cap = 0;
   Output out{};  ///< (n, n_heads head_size)
@@ -92,8 +140,20 @@ struct DrawTask {
   double* out = nullptr;
 };
 
+/// Launches that were recorded, to be done again. Pointers and sizes stay as they were.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void replay() const = 0;
+};
+
 /// Who launches. Nothing waits.
 struct Launchers {
+  void (*embed)(const EmbedTask&);
+  void (*add)(const AddTask&);
+  void (*copy)(const CopyTask&);
+  /// false: it cannot, and has done nothing.
+  bool (*product)(const ProductTask&);
   void (*norm)(const NormTask&);
   void (*activate)(const ActivateTask&);
   void (*store)(const StoreTask&);
@@ -101,6 +161,9 @@ struct Launchers {
   void (*block_sums)(const BlockSumsTask&);
   void (*row_sums)(const RowSumsTask&);
   void (*draw)(const DrawTask&);
+  /// Between these two launches are recorded, not done. nullptr: recording was refused.
+  void (*begin_recording)();
+  std::shared_ptr<const Recording> (*end_recording)();
   /// What went wrong since the last call; nullptr: nothing.
   const char* (*error)();
 };

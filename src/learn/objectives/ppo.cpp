@@ -32,20 +32,32 @@ class Ppo final : public Objective {
   bool may_resample() const override { return false; }
   bool has_value() const override { return true; }
 
+  std::int64_t n_sums() const override { return 3; }
+  /// Of the advantages that there are: their number, sum and squares.
+  void add_sums(std::span<const Batch> batches, const Current& current,
+                std::span<FixedPointSum> sums) const override {
+    if (n_forbidden(batches[0]) > 0) return;  // there is nothing to learn from it
+    const Outcomes outcomes = outcomes_of(batches[0], current.problem.lm.end_rule());
+    for (std::size_t i = 0; i < outcomes.advantage.size(); ++i) {
+      if (outcomes.has_ended[i] != 0) continue;
+      sums[0].add(1);
+      sums[1].add(outcomes.advantage[i]);
+      sums[2].add(outcomes.advantage[i] * outcomes.advantage[i]);
+    }
+  }
+
   Terms terms(std::span<const Batch> batches, const Current& current,
               const comm::Communicator& world) const override {
     const Batch& batch = batches[0];
     Terms out;
-    std::int64_t n_forbidden = 0;
-    for (const double value : batch.log_phi) n_forbidden += std::isinf(value) ? 1 : 0;
-    if (comm::all_reduce_sum(n_forbidden, world) > 0) {
+    if (comm::all_reduce_sum(n_forbidden(batch), world) > 0) {
       out.skipped =
           "phi is 0 for a sample, and log phi is ppo's reward; set a finite target.log_floor, or "
           "train.objective = ctl";
       return out;
     }
     Outcomes outcomes = outcomes_of(batch, current.problem.lm.end_rule());
-    standardise(outcomes, world);
+    standardise(outcomes, current.sums);
     out.loss.emplace();
     out.on_score.emplace_back();
     add_policy(batch, outcomes, out);
@@ -54,6 +66,10 @@ class Ppo final : public Objective {
   }
 
  private:
+  [[nodiscard]] static std::int64_t n_forbidden(const Batch& batch) {
+    return std::ranges::count_if(batch.log_phi, [](double value) { return std::isinf(value); });
+  }
+
   /// Generalised advantages (Schulman et al. 2016) with discount 1, of the policy and the values with which
   /// the samples were drawn.
   [[nodiscard]] Outcomes outcomes_of(const Batch& batch, const model::EndRule& end) const {
@@ -77,16 +93,8 @@ class Ppo final : public Objective {
     return out;
   }
 
-  /// Advantages of mean 0 and variance 1 over all ranks.
-  static void standardise(Outcomes& outcomes, const comm::Communicator& world) {
-    FixedPointSum sums[3];
-    for (std::size_t i = 0; i < outcomes.advantage.size(); ++i) {
-      if (outcomes.has_ended[i] != 0) continue;
-      sums[0].add(1);
-      sums[1].add(outcomes.advantage[i]);
-      sums[2].add(outcomes.advantage[i] * outcomes.advantage[i]);
-    }
-    comm::all_reduce(std::span(sums), world);
+  /// Advantages of mean 0 and variance 1 over the whole batch.
+  static void standardise(Outcomes& outcomes, std::span<const FixedPointSum> sums) {
     const double n = sums[0].value(), mean = sums[1].value() / n,
                  variance = std::max(sums[2].value() / n - mean * mean, 0.0);
     for (double& x : outcomes.advantage) x = (x - mean) / (std::sqrt(variance) + 1e-8);

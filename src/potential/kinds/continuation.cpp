@@ -33,21 +33,29 @@ ContinuationPotential::ContinuationPotential(const model::LanguageModel& lm,
 }
 
 std::vector<double> ContinuationPotential::log_phi(const Sequences& sequences) const {
+  std::vector<std::int64_t> observations;
+  for (std::int64_t i = 0; i < sequences.size(); ++i)
+    observations.insert(observations.end(), observation_.begin(), observation_.end());
+  return log_phi_given(sequences, observations);
+}
+
+std::vector<double> ContinuationPotential::log_phi_given(const Sequences& sequences,
+                                                         std::span<const std::int64_t> observations) const {
   const model::Prefill prompt = model::prefill(lm_, sequences.prompt);
   const std::int64_t n = sequences.size();
   const auto T = static_cast<std::size_t>(sequences.length);
-  const std::size_t c = observation_.size();
+  const std::size_t c = n > 0 ? observations.size() / static_cast<std::size_t>(n) : 0;
   std::vector<double> result;
   result.reserve(static_cast<std::size_t>(n));
   for (std::int64_t begin = 0; begin < n; begin += n_together_) {
     const auto rows = static_cast<std::size_t>(std::min(n_together_, n - begin));
     std::vector<std::int64_t> inputs;  // (rows, T + c - 1): s, and o but for its last token
-    std::vector<std::int64_t> wanted;  // (rows, c)
+    const auto wanted = observations.subspan(static_cast<std::size_t>(begin) * c, rows * c);  // (rows, c)
     for (std::size_t i = 0; i < rows; ++i) {
       const auto s = sequences.tokens.subspan((static_cast<std::size_t>(begin) + i) * T, T);
+      const auto o = wanted.subspan(i * c, c - 1);
       inputs.insert(inputs.end(), s.begin(), s.end());
-      inputs.insert(inputs.end(), observation_.begin(), observation_.end() - 1);
-      wanted.insert(wanted.end(), observation_.begin(), observation_.end());
+      inputs.insert(inputs.end(), o.begin(), o.end());
     }
     const auto cache = prompt.fork(static_cast<std::int64_t>(rows));
     const at::Tensor hidden = lm_.forward(inputs, *cache)

@@ -25,6 +25,8 @@ class ContinuationPotential final : public Potential {
   [[nodiscard]] double log_phi_bound() const override { return 0; }
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] std::unique_ptr<Potential> given(std::span<const std::int64_t> observation) const override;
+  [[nodiscard]] std::vector<double> log_phi_given(const Sequences& sequences,
+                                                  std::span<const std::int64_t> observations) const override;
   [[nodiscard]] std::vector<std::int64_t> observation() const override { return observation_; }
 
  private:

@@ -76,7 +76,8 @@ std::unique_ptr<TextScorer> make_toxicity_bilstm(const PotentialOptions& options
   const auto weights = folder / "model.weights.h5", words = folder / "words.json";
   return std::make_unique<ToxicityBilstm>(
       model::BiLstmClassifier(context.read_arrays(weights, model::BiLstmClassifier::array_names()),
-                              ToxicityBilstm::n_words, "reading the classifier " + weights.string()),
+                              ToxicityBilstm::n_words, "reading the classifier " + weights.string(),
+                              context.engine),
       text::KerasWords::read(words), class_name, rule,
       sha256_hex(sha256_hex(MappedFile(weights).bytes()) + sha256_hex(MappedFile(words).bytes())));
 }

@@ -3,6 +3,7 @@
 // any number of ranks and after a resume, and positives that are samples of sigma.
 #include "twistor/learn/conditional.hpp"
 
+#include <ATen/ops/equal.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,9 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "learn/islands.hpp"
 #include "support/error_of.hpp"
 #include "support/joint_task.hpp"
 #include "support/tiny_learning.hpp"
+#include "twistor/comm/collectives.hpp"
+#include "twistor/model/absorbing.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -91,9 +95,116 @@ TEST_P(Conditionals, GoOnFromASavedStateAsIfNothingHadHappened) {
 
 constexpr Case cases[] = {{"ctl", 128, 128, 16, 1, 0.05}, {"dpg", 16, 64, 16, 4, 0.05},
                           {"rl", 32, 32, 16, 4, 0.05},    {"sixo", 64, 64, 16, 1, 0.08},
-                          {"fudge", 64, 16, 16, 4, 0.05}, {"ppo", 64, 16, 8, 4, 0.04}};
+                          {"fudge", 64, 16, 16, 4, 0.05}, {"ppo", 64, 16, 16, 4, 0.04}};
 INSTANTIATE_TEST_SUITE_P(All, Conditionals, testing::ValuesIn(cases),
                          [](const auto& test) { return std::string(test.param.name); });
+
+/// As Islands::draw(), one island after another.
+std::vector<Batch> batches_of(const Island& island, const Objective& objective,
+                              const twist::Trainable& twist) {
+  const comm::Communicator self = comm::Communicator::self();
+  const exact::Source exact{1, [&](std::int64_t) { return island.sample; }};
+  BatchSource source(island.given->problem(), test::JointTask::T, Shards(1, self), exact, self);
+  std::vector<Batch> out;
+  std::int64_t n_sweeps = 0;
+  smc::SweepCounters counters;
+  for (const Request& request : objective.wants())
+    out.push_back(request.source == Source::exact
+                      ? source.expand(request, twist, objective.may_resample(), island.seed, counters)
+                      : source.draw(request, n_sweeps++, twist, island.seed, counters));
+  return out;
+}
+
+// All islands of a rank go through the model together, which must not show in a single bit.
+TEST(Together, IslandsDrawWhatEachDrawsAlone) {
+  if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "islands know no ranks";
+  const test::JointTask task;
+  const comm::Communicator self = comm::Communicator::self();
+  const auto ending = model::make_end_absorbing(task.lm, {3}, nullptr, 2);
+  const smc::ConditionalProblem ends(ending, nullptr, task.prompt, *task.potential, model::Condition::tokens);
+  constexpr std::int64_t m = 6;
+  for (const smc::ConditionalProblem* const problems : {&task.problems, &ends})
+    for (const std::string name : {"ctl", "rl", "sixo", "fudge", "dpg", "ppo"})
+      for (const std::int64_t n : {1, 5}) {
+        const ObjectiveOptions options{.batch = n * m,
+                                       .positive_batch = n * m,
+                                       .observations = m,
+                                       .positives = name == "ctl" ? Positives::both : Positives::exact};
+        const auto objective = make_objective(name, options.per_observation());
+        const auto twist = twist::make_twist("mlp", {.width = task.lm->feature_size(),
+                                                     .vocab_size = test::JointTask::V,
+                                                     .init_scale = 2.0,
+                                                     .seed = 6,
+                                                     .link = objective->link(),
+                                                     .has_value = objective->has_value(),
+                                                     .condition_width = problems->encoding_width()});
+        const Shards shards(1, self);
+        const Conditional conditional{*problems, task.pairs, m};
+        Islands islands(conditional, test::JointTask::T, shards, self);
+        UpdateTimes times;
+        islands.draw(*objective, *twist, 3, times);
+        ASSERT_EQ(islands.of_shard(0).size(), m);
+        for (const Island& island : islands.of_shard(0)) {
+          const std::vector<Batch> alone = batches_of(island, *objective, *twist);
+          ASSERT_EQ(alone.size(), island.batches.size());
+          for (std::size_t b = 0; b < alone.size(); ++b) {
+            const Batch &x = island.batches[b], &y = alone[b];
+            const std::string where = name + " " + std::to_string(n) + " " + std::to_string(b);
+            EXPECT_EQ(x.samples.ids, y.samples.ids) << where;
+            EXPECT_EQ(x.samples.tokens, y.samples.tokens) << where;
+            EXPECT_EQ(x.samples.log_p0, y.samples.log_p0) << where;
+            EXPECT_EQ(x.samples.log_psi, y.samples.log_psi) << where;
+            EXPECT_EQ(x.samples.log_q, y.samples.log_q) << where;
+            EXPECT_EQ(x.samples.log_w, y.samples.log_w) << where;
+            EXPECT_EQ(x.log_phi, y.log_phi) << where;
+            EXPECT_EQ(x.weight, y.weight) << where;
+            EXPECT_EQ(x.log_q, y.log_q) << where;
+            EXPECT_EQ(x.value, y.value) << where;
+            EXPECT_TRUE(x.log_z == y.log_z || (std::isnan(x.log_z) && std::isnan(y.log_z))) << where;
+            ASSERT_EQ(x.hidden.size(), y.hidden.size());
+            for (std::size_t i = 0; i < x.hidden.size(); ++i)
+              EXPECT_TRUE(at::equal(x.hidden[i], y.hidden[i])) << where;
+          }
+        }
+      }
+}
+
+// One scale for all observations (Zhao et al. 2024 standardise over the batch); one sample of each will do.
+TEST(Ppo, StandardisesAdvantagesOverAllObservations) {
+  const test::JointTask task;
+  const comm::Communicator world = comm::Communicator::world();
+  constexpr std::int64_t m = 12, T = test::JointTask::T;
+  for (const std::int64_t n : {1, 4}) {
+    const ObjectiveOptions options{.batch = n * m, .positive_batch = m, .observations = m};
+    test::JointLearner learner(task, "ppo", options, world, options_of(1, 4));
+    const auto objective = make_objective("ppo", options.per_observation());
+    const Shards shards(4, world);
+    Islands islands(learner.conditional, T, shards, world);
+    UpdateTimes times;
+    islands.draw(*objective, *learner.twist, 3, times);
+    (void)islands.terms(*objective, *learner.twist, 0, [](Terms& terms, std::span<const Batch> batches) {
+      terms.on_value.resize(batches.size());
+      terms.on_log_q.resize(batches.size());
+    });
+    // Nothing has moved yet, so these are - advantage / (m n T).
+    FixedPointSum sums[3];
+    for (std::int64_t s = 0; s < shards.n_local; ++s)
+      for (const Island& island : islands.of_shard(s)) {
+        FixedPointSum of_island;
+        for (const double x : island.terms.on_log_q[0]) {
+          const double advantage = -x * static_cast<double>(m * n * T);
+          sums[0].add(advantage);
+          sums[1].add(advantage * advantage);
+          of_island.add(advantage);
+        }
+        sums[2].add(std::abs(of_island.value()));
+      }
+    comm::all_reduce(std::span(sums), world);
+    EXPECT_NEAR(sums[0].value(), 0, 1e-9);
+    EXPECT_NEAR(sums[1].value(), static_cast<double>(m * n * T), 1e-4);
+    EXPECT_GT(sums[2].value(), 1) << "no observation's own advantages need have mean 0";
+  }
+}
 
 TEST(Positives, OfConditionalSmcAreSamplesOfSigmaOnAverage) {
   if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "one rank is enough";

@@ -73,7 +73,7 @@ TEST_P(SweepsOnEngines, AgreeWithTheCpuKernels) {
       other(engine, which.model, which.form, which.ends);
   const EvenTokens potential;
   SweepOptions options;
-  const bool is_slow = std::string_view(name) == "emulated";
+  const bool is_slow = std::string_view(name) == "emulated" || std::string_view(name) == "recorded";
   options.particles = is_slow ? 12 : 60;
   options.length = is_slow ? 5 : 12;
   options.trigger = which.trigger;
@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      Case{"linear", ProposalKind::twisted, Trigger::ess, true},
                                      Case{"tied_mlp", ProposalKind::tempered, Trigger::every_step, false},
                                      Case{"linear", ProposalKind::base, Trigger::every_step, false}),
-                     test::every_tensor_engine));
+                     testing::Values("aten", "emulated", "recorded", "cuda", "cuda_aten")));
 
 // The traits of their layers, in sweeps that fork and prune. Their random weights are larger than trained
 // ones, and some have seven layers: 3.7e-5 is the largest difference seen.

@@ -77,7 +77,7 @@ TEST(Emulator, SharedMemoryStartsAsNaNInEveryBlock) {
 constexpr std::int64_t n = 5, V = 700, D = 96, heads = 3;
 
 struct Problem {
-  std::shared_ptr<const Engine> engine = make_kernel_engine(at::kCPU, Precision::bfloat16);
+  std::shared_ptr<const Engine> engine = make_kernel_engine(at::kCPU, {Precision::bfloat16, GraphUse::off});
 
   [[nodiscard]] at::Tensor random(at::IntArrayRef sizes, std::uint32_t which) const {
     Philox generator(8, Stream::test, which, 0);

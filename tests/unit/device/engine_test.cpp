@@ -148,12 +148,33 @@ TEST_P(Engines, ProductsAgree) {
 
 TEST_P(Engines, ActivationsAgree) {
   for (const bool is_gated : {false, true})
-    for (const ActivationKind kind :
-         {ActivationKind::gelu_tanh, ActivationKind::gelu_erf, ActivationKind::silu})
+    for (const ActivationKind kind : {ActivationKind::gelu_tanh, ActivationKind::gelu_erf,
+                                      ActivationKind::silu, ActivationKind::relu, ActivationKind::tanh})
       expect_near([&](const Answers& a) { return a.activated(kind, is_gated); });
   for (const bool is_gated : {false, true})
     expect_near([&](const Answers& a) { return a.activated_odd(is_gated); });
   expect_near([](const Answers& a) { return a.capped(); });
+  expect_near([](const Answers& a) {
+    at::Tensor x = a.matrix(rows, D, 1);
+    a.engine->add(x, a.matrix(rows, D, 2), 0.7f);
+    return to_host(x);
+  });
+}
+
+/// Texts of different lengths, and of one length, where nothing is padded.
+TEST_P(Engines, TextsAgree) {
+  for (const std::vector<std::int64_t>& begins :
+       {std::vector<std::int64_t>{0, 1, 5, 7}, std::vector<std::int64_t>{0, 7}}) {
+    expect_near([&](const Answers& a) {
+      at::Tensor out = a.engine->empty({rows, D});
+      a.engine->begin_texts(begins)->attend(3, a.matrix(rows, 3 * D, 4), out);
+      return to_host(out);
+    });
+    for (const Pooling how : {Pooling::sum, Pooling::first, Pooling::max})
+      expect_near([&](const Answers& a) {
+        return to_host(a.engine->begin_texts(begins)->pool(how, a.matrix(rows, D, 5)).to(at::kFloat));
+      });
+  }
 }
 
 TEST_P(Engines, TablesAgree) {

@@ -11,6 +11,7 @@
 #include <numeric>
 
 #include "support/encoder_golden.hpp"
+#include "support/engines.hpp"
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
@@ -223,6 +224,88 @@ TEST_P(EncoderFamilies, RefusesATokenizerOfAnotherModel) {
 
 INSTANTIATE_TEST_SUITE_P(Golden, EncoderFamilies, testing::Values("bert", "roberta", "distilbert"),
                          [](const auto& test) { return test.param; });
+
+class EncodersOnEngines : public testing::TestWithParam<std::tuple<const char*, const char*>> {
+ protected:
+  void SetUp() override {
+    engine = test::engine_named(std::get<1>(GetParam()));
+    if (engine == nullptr) GTEST_SKIP() << "no GPU is asked for";
+  }
+  [[nodiscard]] LoadOptions options(device::Precision precision) const {
+    return {.precision = precision, .memory = {}, .engine = engine};
+  }
+  std::shared_ptr<const device::Engine> engine;
+  const std::string family{std::get<0>(GetParam())};
+};
+
+TEST_P(EncodersOnEngines, AgreeWithTheReferenceToo) {
+  const EncoderGolden golden(family);
+  for (const std::string activation : {"gelu", "gelu_new", "relu"}) {
+    const Copy copy(family);
+    copy.change("config.json", [&](json& config) {
+      config[family == "distilbert" ? "activation" : "hidden_act"] = activation;
+    });
+    const SequenceClassifier classifier(copy.path(), options(device::Precision::float32));
+    EXPECT_EQ(classifier.encoder().engine()->description(), engine->description());
+    EXPECT_LT(relative_difference(all_hidden(classifier.encoder(), golden.texts),
+                                  golden.floats("hidden_" + activation)),
+              tolerance)
+        << activation;
+    EXPECT_LT(relative_difference(classifier.logits(golden.texts), golden.floats("logits_" + activation)),
+              tolerance)
+        << activation;
+  }
+}
+
+TEST_P(EncodersOnEngines, Bfloat16IsAsCloseAsOnTheCpu) {
+  const EncoderGolden golden(family);
+  const auto wide = load_encoder(encoder_goldens / family);
+  const auto narrow = load_encoder(encoder_goldens / family, options(device::Precision::bfloat16));
+  const double difference =
+      relative_difference(all_hidden(*narrow, golden.texts), all_hidden(*wide, golden.texts));
+  EXPECT_LT(difference, 0.02);
+  EXPECT_GT(difference, 1e-4) << "bfloat16 was not used";
+}
+
+/// An engine made for another precision than the encoder's does not round what the encoder keeps.
+TEST_P(EncodersOnEngines, KeepTheirOwnPrecision) {
+  const EncoderGolden golden(family);
+  engine = engine->for_precision(device::Precision::bfloat16);
+  const auto encoder = load_encoder(encoder_goldens / family, options(device::Precision::float32));
+  EXPECT_LT(relative_difference(all_hidden(*encoder, golden.texts), golden.floats("hidden_gelu")), tolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, EncodersOnEngines,
+                         testing::Combine(testing::Values("bert", "roberta", "distilbert"),
+                                          test::every_tensor_engine),
+                         [](const auto& test) {
+                           return std::string(std::get<0>(test.param)) + "_" + std::get<1>(test.param);
+                         });
+
+class PoolingOnEngines : public testing::TestWithParam<const char*> {};
+
+TEST_P(PoolingOnEngines, VectorsAreThoseOfTheCpu) {
+  const auto engine = test::engine_named(GetParam());
+  if (engine == nullptr) GTEST_SKIP() << "no GPU is asked for";
+  const EncoderGolden golden("sentence");
+  for (const char* mode : {"mean", "cls", "max"}) {
+    const Copy copy("sentence");
+    copy.change("1_Pooling/config.json", [&](json& config) {
+      config["pooling_mode_mean_tokens"] = false;
+      config[std::string("pooling_mode_") + mode + (std::string(mode) == "cls" ? "_token" : "_tokens")] =
+          true;
+    });
+    const auto embed = [&](std::shared_ptr<const device::Engine> on) {
+      LoadOptions options;
+      options.engine = std::move(on);
+      return SentenceEncoder(copy.path(), options).embed(golden.texts);
+    };
+    EXPECT_LT(relative_difference(embed(engine), embed(nullptr)), tolerance) << mode;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, PoolingOnEngines, test::every_tensor_engine,
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(SequenceClassifier, TakesLabelsFromTheConfiguration) {
   EXPECT_THAT(SequenceClassifier(encoder_goldens / "bert").labels(),

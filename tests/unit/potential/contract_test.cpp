@@ -127,6 +127,27 @@ TEST_P(PotentialContract, ValuesAreFiniteOrMinusInfinityAndBelowTheBound) {
   EXPECT_GT(highest, log_zero) << "options under which phi is 0 everywhere test nothing";
 }
 
+TEST_P(PotentialContract, SequencesMayHaveTheirOwnObservations) {
+  const Tokens two = {0, 1};
+  if (potential->given(std::span(two).first(1)) == nullptr)
+    GTEST_SKIP() << "phi is no probability of an observation";
+  std::vector<double> of[2];
+  for (std::size_t o = 0; o < 2; ++o) {
+    const auto given = potential->given(std::span(two).subspan(o, 1));
+    for (const Tokens& s : sequences) of[o].push_back(given->log_phi({prompt, s, T}).front());
+  }
+  EXPECT_NE(of[0], of[1]);
+  Tokens flat, observations;
+  std::vector<double> expected;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const std::size_t o = i % 5 < 3 ? 0 : 1;  // neighbours that share one, and others
+    flat.insert(flat.end(), sequences[i].begin(), sequences[i].end());
+    observations.push_back(two[o]);
+    expected.push_back(of[o][i]);
+  }
+  EXPECT_EQ(potential->log_phi_given({prompt, flat, T}, observations), expected);
+}
+
 TEST_P(PotentialContract, AnEmptyBatchIsEmpty) {
   EXPECT_TRUE(values({}).empty());
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "potential/kinds/reward.hpp"
+#include "support/engines.hpp"
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/base/error.hpp"
@@ -49,6 +50,23 @@ TEST(Reward, IsWhatTheReferenceSays) {
     }
   }
 }
+
+class RewardOnEngines : public testing::TestWithParam<const char*> {};
+
+TEST_P(RewardOnEngines, IsWhatTheReferenceSays) {
+  model::LoadOptions options;
+  options.engine = test::engine_named(GetParam());
+  if (options.engine == nullptr) GTEST_SKIP() << "no GPU is asked for";
+  std::ifstream file(golden / "qwen2" / "texts.json");
+  const nlohmann::json expected = nlohmann::json::parse(file);
+  const model::RewardModel reward(golden / "qwen2", options);
+  const std::vector<float> logits = reward.logits(expected["texts"].get<std::vector<std::string>>());
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    EXPECT_NEAR(logits[i], expected["logits"][i / 3][i % 3].get<double>(), 1e-5) << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, RewardOnEngines, test::every_tensor_engine,
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(Reward, IsTheLogitItselfTimesBetaUpToACap) {
   const std::vector<std::string> texts{"the fox ate the hen .", "once"};

@@ -4,8 +4,12 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <span>
+#include <sstream>
+#include <string>
 
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
@@ -107,6 +111,29 @@ TEST(Compare, PrintsTables) {
   const store::Results results = store::load_results(folder.path() / "table.h5");
   EXPECT_EQ(std::get<std::string>(results.arrays.at("label")), "ctl\ndpg\n");
   EXPECT_EQ(std::get<Array<double>>(results.arrays.at("kl_q_sigma.mean")).values, (std::vector{1.0, 0.25}));
+}
+
+// Whatever the numbers: a terminal has 120 columns, and the names of rows stand in each part.
+TEST(Compare, TablesFitTerminals) {
+  ComparedRow row;
+  row.label = "all runs";
+  row.n_runs = 1;
+  for (OverRuns* const x :
+       {&row.kl_q_sigma, &row.kl_sigma_q, &row.lower, &row.upper, &row.log_phi, &row.kl_q_p0}) {
+    x->mean = -1234.5678;
+    x->half_width = 1234.5678;
+  }
+  const std::string text = to_text(std::span(&row, 1), CompareFormat::text);
+  std::size_t widest = 0, n_labels = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    n_labels += line.starts_with("all runs") ? 1 : 0;
+    widest = std::max(widest, line.size() - static_cast<std::size_t>(std::ranges::count(line, '\xC2')));
+  }
+  EXPECT_LE(widest, 120U);
+  EXPECT_EQ(n_labels, 2U);
+  for (const char* const title : {"KL(q || sigma)", "upper bound", "KL(q || p0)"})
+    EXPECT_THAT(text, HasSubstr(title));
 }
 
 TEST(ReadBeside, RefusesRaggedLines) {

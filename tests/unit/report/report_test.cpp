@@ -288,5 +288,19 @@ TEST(Table, AlignsByCharacters) {
   EXPECT_THROW(table.add_row({"too", "short"}), Error);
 }
 
+TEST(Table, GoesOnBelowWhereLinesAreFull) {
+  Table table({"", "first", "second"});
+  table.add_row({"row", "1", "2"});
+  EXPECT_EQ(table.text(18), table.text());
+  EXPECT_EQ(table.text(17),
+            "     first\n"
+            "----------\n"
+            "row      1\n"
+            "\n"
+            "     second\n"
+            "-----------\n"
+            "row       2\n");
+}
+
 }  // namespace
 }  // namespace twistor::report

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks the CUDA runtime that LibTorch's CUDA part has brought along; the program is not linked with it.
+#include "twistor/device/memory.hpp"
+
+#include <dlfcn.h>
+
+#include <cstddef>
+
+namespace twistor::device {
+
+std::optional<DeviceMemory> memory_of(at::Device device) {
+  using Ask = int (*)(std::size_t * free, std::size_t * total);
+  if (device.is_cpu()) return std::nullopt;
+  const auto ask = reinterpret_cast<Ask>(dlsym(RTLD_DEFAULT, "cudaMemGetInfo"));
+  std::size_t free = 0, total = 0;
+  if (ask == nullptr || ask(&free, &total) != 0) return std::nullopt;
+  return DeviceMemory{static_cast<std::int64_t>(free), static_cast<std::int64_t>(total)};
+}
+
+}  // namespace twistor::device

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bounds on memory, from sizes alone.
+#include "twistor/smc/memory.hpp"
+
+#include <fmt/format.h>
+
+#include "twistor/base/log.hpp"
+#include "twistor/device/tensor_vocabulary.hpp"
+
+namespace twistor::smc {
+
+ParticleBytes particle_bytes(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
+                             std::int64_t n_scores) {
+  constexpr std::int64_t growth = 2;    // a store that is full doubles
+  constexpr std::int64_t selected = 2;  // rows, and those that are selected from them
+  const model::CacheUse use = start.cache->use();
+  const std::int64_t block_bytes = use.live_blocks == 0 ? 0 : use.live_bytes / use.live_blocks;
+  // The block that the prompt ends in is copied by all who go on in it.
+  const std::int64_t blocks = (length + model::block_tokens - 1) / model::block_tokens + 1;
+  const std::int64_t columns =
+      (lm.vocab_size() + device::score_block - 1) / device::score_block * device::score_block;
+  return {growth * blocks * block_bytes, selected * n_scores * columns * std::int64_t{sizeof(float)},
+          selected * (lm.hidden_size() + lm.feature_size()) * std::int64_t{sizeof(float)}};
+}
+
+MemoryNotice memory_notice(const ParticleBytes& each, std::int64_t particles,
+                           const device::DeviceMemory& memory) {
+  const auto gb = [](std::int64_t bytes) { return static_cast<double>(bytes) * 1e-9; };
+  const std::int64_t fitting = each.fitting(memory.free_bytes);
+  std::string text = fmt::format(
+      "memory of the GPU: {:.2f} of {:.2f} GB are free; {} particles on this rank take {:.2f} GB at the most "
+      "(each {:.2f} MB of keys and values, {:.2f} MB of scores)",
+      gb(memory.free_bytes), gb(memory.total_bytes), particles, gb(particles * each.all()),
+      gb(each.cache) * 1e3, gb(each.scores) * 1e3);
+  if (particles <= fitting) return {false, std::move(text)};
+  return {true, std::move(text) + fmt::format("; {} surely fit", fitting)};
+}
+
+void say_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
+                std::int64_t particles) {
+  const auto memory = device::memory_of(lm.engine()->device());
+  if (!memory) return;
+  const MemoryNotice notice = memory_notice(particle_bytes(lm, start, length, 2), particles, *memory);
+  (notice.is_warning ? log_warning : log_info)(notice.text);
+}
+
+}  // namespace twistor::smc
