@@ -60,6 +60,7 @@ struct Case {
   Trigger trigger;
   bool ends;
   const char* model = "models/tiny";
+  double tolerance = 2e-5;
 };
 
 class SweepsOnEngines : public testing::TestWithParam<std::tuple<Case, const char*>> {};
@@ -84,17 +85,17 @@ TEST_P(SweepsOnEngines, AgreeWithTheCpuKernels) {
     // What was drawn is scored the same by a pass of its own.
     const ForcedPass again = forced_pass(problem, proposal, options.length, sweep.particles.tokens);
     for (std::size_t i = 0; i < again.log_q.size(); ++i) {
-      EXPECT_NEAR(again.log_q[i], sweep.particles.log_q[i], 2e-5);
-      EXPECT_NEAR(again.log_psi[i], sweep.particles.log_psi[i], 2e-5);
+      EXPECT_NEAR(again.log_q[i], sweep.particles.log_q[i], which.tolerance);
+      EXPECT_NEAR(again.log_psi[i], sweep.particles.log_psi[i], which.tolerance);
     }
     return sweep;
   };
   const Sweep wanted = run(own), got = run(other);
   EXPECT_EQ(got.particles.tokens, wanted.particles.tokens);
   EXPECT_EQ(got.unique_ancestors, wanted.unique_ancestors);
-  EXPECT_NEAR(got.log_z, wanted.log_z, 1e-4);
+  EXPECT_NEAR(got.log_z, wanted.log_z, 5 * which.tolerance);
   for (std::size_t i = 0; i < got.particles.log_p0.size(); ++i)
-    EXPECT_NEAR(got.particles.log_p0[i], wanted.particles.log_p0[i], 2e-5);
+    EXPECT_NEAR(got.particles.log_p0[i], wanted.particles.log_p0[i], which.tolerance);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -105,9 +106,10 @@ INSTANTIATE_TEST_SUITE_P(
                                      Case{"linear", ProposalKind::base, Trigger::every_step, false}),
                      testing::Values("aten", "emulated", "recorded", "cuda", "cuda_aten")));
 
-// The traits of their layers, in sweeps that fork and prune.
+// The traits of their layers, in sweeps that fork and prune. Their random weights are larger than trained
+// ones, and some have seven layers: 3.7e-5 is the largest difference seen.
 Case of_family(const char* golden) {
-  return {"linear", ProposalKind::twisted, Trigger::every_step, false, golden};
+  return {"linear", ProposalKind::twisted, Trigger::every_step, false, golden, 1e-4};
 }
 INSTANTIATE_TEST_SUITE_P(
     Families, SweepsOnEngines,
