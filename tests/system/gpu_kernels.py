@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-MOST_REGISTERS, KERNELS, ARCHITECTURES = 128, 8, ["sm_80", "sm_90", "sm_100"]
+MOST_REGISTERS, KERNELS, ARCHITECTURES = 128, 10, ["sm_80", "sm_90", "sm_100"]
 
 
 def usage_of(architecture):

@@ -158,10 +158,8 @@ TEST(Config, RefusesWhatDoesNotGoTogether) {
       {minimal + "run.output =", "run.output is empty", ""},
       {minimal + "target.text = a\ntarget.ids = 1", "target.text and target.ids are both given", ""},
       {minimal + "target.potential = continuation\ntarget.stop_at_eos = true",
-       "nothing follows a text that has ended", "target.stop_at_eos = false"},
-      {minimal + "target.potential = product\n[factor.a]\npotential = continuation\nids = 1\n[target]\n"
-                 "stop_at_eos = true",
-       "[factor.a]: the potential continuation asks what follows s", "target.stop_at_eos = false"},
+       "the potential continuation asks what follows s, and nothing follows a text that has ended",
+       "target.stop_at_eos = false"},
       {minimal + "target.potential = contains",
        "target.potential = contains needs target.words or target.ids", ""},
       {minimal + "target.potential = tokens", "target.potential = tokens needs target.table", ""},
@@ -173,6 +171,18 @@ TEST(Config, RefusesWhatDoesNotGoTogether) {
     EXPECT_THAT(error.what(), HasSubstr("checking some.cfg: " + bad.problem));
     EXPECT_THAT(error.hint(), HasSubstr(bad.hint));
   }
+}
+
+TEST(Config, FactorsAreCheckedUnderTheirNames) {
+  const Error error = error_of([] {
+    (void)parse_config(
+        minimal +
+            "target.potential = product\ntarget.stop_at_eos = true\nfactor.a.potential = continuation\n",
+        "some.cfg");
+  });
+  EXPECT_EQ(error.kind(), ErrorKind::config);
+  EXPECT_THAT(error.what(),
+              HasSubstr("checking some.cfg, [factor.a]: the potential continuation asks what follows s"));
 }
 
 TEST(Config, PoliciesHaveSectionsWithNamesOfTheirOwn) {
@@ -274,6 +284,8 @@ TEST(Config, TextRoundTripIsExact) {
     if (given != 1) config.prompt.ids.clear();
     if (given != 2) config.prompt.messages = config.prompt.template_arguments = "";
     (random.below(2) == 1 ? config.target.ids.clear() : config.target.text.clear());
+    if (config.target.potential == "continuation" || config.target.potential == "product")
+      config.target.stop_at_eos = false;  // also of factors, which continue texts unless told otherwise
     if (config.target.potential == "product") config.target.factors["factor.a"].weight = random.uniform();
     if (config.target.potential == "contains" && config.target.words.empty()) config.target.words = "w";
     config.evaluate.log_z = random.below(2) == 1 ? "-6.5e-1" : "";
