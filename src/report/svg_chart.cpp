@@ -50,6 +50,11 @@ std::vector<double> log_ticks(double low, double high) {
   return out;
 }
 
+/// Values that are closer than this differ by rounding alone.
+double smallest_span(double low, double high) {
+  return 1e-9 * std::max(std::abs(low), std::abs(high));
+}
+
 Scale y_scale(Extent y) {
   Scale scale{.low = y.low, .high = y.high, .begin = height - bottom, .end = top};
   if (y.low > 0 && y.high > 50 * y.low) {
@@ -58,7 +63,9 @@ Scale y_scale(Extent y) {
     scale.high *= 1.15;
     return scale;
   }
-  const double pad = y.high > y.low ? 0.06 * (y.high - y.low) : std::max(1e-6, 0.1 * std::abs(y.high));
+  const double span = y.high - y.low;
+  const double pad =
+      span > smallest_span(y.low, y.high) ? 0.06 * span : std::max(1e-6, 0.1 * std::abs(y.high));
   scale.low -= pad;
   scale.high += pad;
   return scale;
@@ -135,14 +142,15 @@ std::string csv(const Chart& chart) {
 
 std::vector<double> ticks(double low, double high, int n) {
   const double raw = (high - low) / n;
-  if (!(raw > 0)) return {low};
+  if (!(high - low > smallest_span(low, high))) return {low};
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
   const double steps[] = {1, 2, 5, 10};
   const double step =
       power * *std::ranges::find_if(steps, [&](double s) { return s * power >= raw * 0.999; });
+  const double first = std::ceil(low / step);
   std::vector<double> out;
-  for (double i = std::ceil(low / step); i * step <= high + 1e-9 * step; ++i)
-    out.push_back(i == 0 ? 0.0 : i * step);
+  for (int i = 0; i <= 2 * n && (first + i) * step <= high + 1e-9 * step; ++i)
+    out.push_back(first + i == 0 ? 0.0 : (first + i) * step);
   return out;
 }
 

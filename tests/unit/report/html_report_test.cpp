@@ -43,6 +43,8 @@ TEST(Ticks, AreRoundAndInside) {
               ElementsAre(testing::DoubleNear(0.015, 1e-12), testing::DoubleNear(0.02, 1e-12),
                           testing::DoubleNear(0.025, 1e-12)));
   EXPECT_THAT(ticks(2, 2, 5), ElementsAre(2)) << "of one point";
+  EXPECT_THAT(ticks(16 - 4e-15, 16, 5), ElementsAre(16 - 4e-15)) << "of what differs by rounding";
+  EXPECT_LT(ticks(1e15, 1e15 + 1, 5).size(), 12u);
 }
 
 TEST(SvgChart, DrawsPointsWhereTheyBelong) {
@@ -73,6 +75,21 @@ TEST(SvgChart, LeavesGapsWhereNothingIsKnown) {
   EXPECT_THAT(chart, Not(HasSubstr("y1=\"nan")));
   EXPECT_EQ(svg_chart({.title = "Nothing", .x_title = "x", .y_title = "y", .series = {{"a", {{1, nan}}}}}),
             "");
+}
+
+TEST(SvgChart, DrawsWhatDiffersByRoundingAlone) {
+  const std::string chart =
+      svg_chart({.title = "Flat",
+                 .x_title = "t",
+                 .y_title = "y",
+                 .series = {{"a", {{1, 16}, {2, 16 - 4e-15}, {3, 16}}}, {"b", {{1, 0}}}},
+                 .reference = 16,
+                 .reference_name = "K"});
+  EXPECT_LT(chart.size(), 10000u);
+  const std::string flat = svg_chart(
+      {.title = "Flat", .x_title = "t", .y_title = "y", .series = {{"a", {{1, 16}, {2, 16 - 4e-15}}}}});
+  EXPECT_LT(flat.size(), 10000u);
+  EXPECT_THAT(flat, HasSubstr(">16<"));
 }
 
 TEST(SvgChart, GoesByPowersOfTenWhereValuesSpanThem) {
