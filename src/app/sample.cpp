@@ -137,7 +137,8 @@ int sample(const Invocation& invocation) {
       report::sample_rows(draws.sequences, texts, session.config().sample.from);
   write(session, rows);
   unfinished.remove();
-  if (std::filesystem::exists(session.output("summary.json"))) report::write_html_report(session.output(""));
+  if (std::filesystem::exists(session.output("summary.json")))
+    report::html_file(session.output(""))->finished({});
   print_summary(session, draws, rows, base);
   for (const std::string& warning : report::sample_warnings(
            draws, session.config().sample.particles_of(session.config().smc.sweep.particles)))

@@ -17,6 +17,7 @@
 #include "json_value.hpp"
 #include "run_json.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/log.hpp"
 #include "twistor/report/json_line.hpp"
 
 namespace twistor::report {
@@ -113,7 +114,14 @@ std::string all_numbers(const Json& summary) {
 class HtmlFile final : public Sink {
  public:
   explicit HtmlFile(std::filesystem::path folder) : folder_(std::move(folder)) {}
-  void finished(const Run&) override { write_html_report(folder_); }
+  /// All is saved by now: what is to look at must not make the run a failure.
+  void finished(const Run&) override {
+    try {
+      write_html_report(folder_);
+    } catch (const std::exception& error) {
+      log_warning(fmt::format("report.html was not made, all other files were: {}", error.what()));
+    }
+  }
 
  private:
   std::filesystem::path folder_;

@@ -118,6 +118,14 @@ def shows_what_is_unknown_as_such(folder):
     expect(not any(math.isinf(x) for x in page.values), "expected no number for it")
 
 
+def fails_no_run(folder):
+    """Where the page cannot be written the run is whole all the same."""
+    (folder / "run/report.html").mkdir(parents=True)
+    done = succeed(1, "train", QUICKSTART, *SMALL, f"--run.output={folder}/run")
+    expect("report.html was not made" in done.err, f"expected a warning, got {done}")
+    expect((folder / "run/summary.json").exists() and "log Z" in done.out, f"expected all the rest, got {done}")
+
+
 def refuses_what_is_no_run(folder):
     done = run(0, "report", folder)
     expect(done.code == 66 and "summary.json" in done.err, f"expected 66 without a summary, got {done}")
@@ -130,4 +138,4 @@ def refuses_what_is_no_run(folder):
 
 
 if __name__ == "__main__":
-    main(follows_a_run, shows_what_is_unknown_as_such, refuses_what_is_no_run)
+    main(follows_a_run, shows_what_is_unknown_as_such, fails_no_run, refuses_what_is_no_run)

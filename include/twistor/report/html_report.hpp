@@ -19,7 +19,8 @@ namespace twistor::report {
 /// html_report() as FOLDER/report.html; returns the file. *Local.* Throws Error(io) too.
 std::filesystem::path write_html_report(const std::filesystem::path& folder);
 
-/// report.html, when the run is finished; follows summary_file() among the sinks.
+/// report.html, when the run is finished; follows summary_file() among the sinks. If it cannot be made, the
+/// log says so.
 [[nodiscard]] std::unique_ptr<Sink> html_file(const std::filesystem::path& folder);
 
 }  // namespace twistor::report
