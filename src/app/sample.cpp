@@ -137,8 +137,7 @@ int sample(const Invocation& invocation) {
       report::sample_rows(draws.sequences, texts, session.config().sample.from);
   write(session, rows);
   unfinished.remove();
-  if (std::filesystem::exists(session.output("summary.json")))
-    report::html_file(session.output(""))->finished({});
+  if (std::filesystem::exists(session.output("summary.json"))) report::try_html_report(session.output(""));
   print_summary(session, draws, rows, base);
   for (const std::string& warning : report::sample_warnings(
            draws, session.config().sample.particles_of(session.config().smc.sweep.particles)))

@@ -114,14 +114,7 @@ std::string all_numbers(const Json& summary) {
 class HtmlFile final : public Sink {
  public:
   explicit HtmlFile(std::filesystem::path folder) : folder_(std::move(folder)) {}
-  /// All is saved by now: what is to look at must not make the run a failure.
-  void finished(const Run&) override {
-    try {
-      write_html_report(folder_);
-    } catch (const std::exception& error) {
-      log_warning(fmt::format("report.html was not made, all other files were: {}", error.what()));
-    }
-  }
+  void finished(const Run&) override { try_html_report(folder_); }
 
  private:
   std::filesystem::path folder_;
@@ -156,6 +149,14 @@ std::filesystem::path write_html_report(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "report.html";
   write_text_atomically(file.string(), html_report(folder));
   return file;
+}
+
+void try_html_report(const std::filesystem::path& folder) {
+  try {
+    write_html_report(folder);
+  } catch (const std::exception& error) {
+    log_warning(fmt::format("report.html was not made, all other files were: {}", error.what()));
+  }
 }
 
 std::unique_ptr<Sink> html_file(const std::filesystem::path& folder) {

@@ -19,8 +19,10 @@ namespace twistor::report {
 /// html_report() as FOLDER/report.html; returns the file. *Local.* Throws Error(io) too.
 std::filesystem::path write_html_report(const std::filesystem::path& folder);
 
-/// report.html, when the run is finished; follows summary_file() among the sinks. If it cannot be made, the
-/// log says so.
+/// The same at the end of work that is saved already: if it cannot be made, the log says so. *Local.*
+void try_html_report(const std::filesystem::path& folder);
+
+/// try_html_report() when the run is finished; follows summary_file() among the sinks.
 [[nodiscard]] std::unique_ptr<Sink> html_file(const std::filesystem::path& folder);
 
 }  // namespace twistor::report
