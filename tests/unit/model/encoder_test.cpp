@@ -61,6 +61,18 @@ class Copy {
   test::TemporaryFolder folder_;
 };
 
+/// Hidden states and logits of the recorded texts are the reference's with that activation.
+void expect_reference(const SequenceClassifier& classifier, const EncoderGolden& golden,
+                      const std::string& activation) {
+  EXPECT_LT(relative_difference(all_hidden(classifier.encoder(), golden.texts),
+                                golden.floats("hidden_" + activation)),
+            tolerance)
+      << activation;
+  EXPECT_LT(relative_difference(classifier.logits(golden.texts), golden.floats("logits_" + activation)),
+            tolerance)
+      << activation;
+}
+
 class EncoderFamilies : public testing::TestWithParam<std::string> {
  protected:
   [[nodiscard]] std::string activation_key() const {
@@ -74,13 +86,7 @@ TEST_P(EncoderFamilies, HiddenStatesAndLogitsAgreeWithTheReference) {
     const Copy copy(GetParam());
     copy.change("config.json", [&](json& config) { config[activation_key()] = activation; });
     const SequenceClassifier classifier(copy.path());
-    EXPECT_LT(relative_difference(all_hidden(classifier.encoder(), golden.texts),
-                                  golden.floats("hidden_" + activation)),
-              tolerance)
-        << activation;
-    EXPECT_LT(relative_difference(classifier.logits(golden.texts), golden.floats("logits_" + activation)),
-              tolerance)
-        << activation;
+    expect_reference(classifier, golden, activation);
   }
 }
 
@@ -247,13 +253,7 @@ TEST_P(EncodersOnEngines, AgreeWithTheReferenceToo) {
     });
     const SequenceClassifier classifier(copy.path(), options(device::Precision::float32));
     EXPECT_EQ(classifier.encoder().engine()->description(), engine->description());
-    EXPECT_LT(relative_difference(all_hidden(classifier.encoder(), golden.texts),
-                                  golden.floats("hidden_" + activation)),
-              tolerance)
-        << activation;
-    EXPECT_LT(relative_difference(classifier.logits(golden.texts), golden.floats("logits_" + activation)),
-              tolerance)
-        << activation;
+    expect_reference(classifier, golden, activation);
   }
 }
 
