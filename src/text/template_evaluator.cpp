@@ -135,7 +135,7 @@ List Evaluator::items_of_loop(const Statement& s) {
 Evaluator::Flow Evaluator::run_loop(const Statement& s, std::string& out) {
   const List items = items_of_loop(s);
   for (std::size_t i = 0; i < items.size(); ++i) {
-    step(1);
+    step(8);  // the members of `loop`
     frames_.emplace_back();
     assign(s.names, items[i]);
     frames_.back().insert_or_assign("loop", loop_state(i, items));
