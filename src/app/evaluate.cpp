@@ -7,7 +7,6 @@
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/base/stopwatch.hpp"
-#include "twistor/learn/checkpoint.hpp"
 
 namespace twistor::app {
 
@@ -17,12 +16,7 @@ int evaluate(const Invocation& invocation) {
   session.load_policies(invocation.config_file);
   std::unique_ptr<twist::Trainable> twist;  // none where a policy is what is measured
   store::Checkpoint checkpoint;
-  if (!session.config().smc.draws_from_policy()) {
-    checkpoint = learn::load_checkpoint(twist_file(session), session.world());
-    require_fits(session, checkpoint, Purpose::use);
-    twist = session.make_twist(checkpoint.objective);
-    learn::restore(*twist, checkpoint);
-  }
+  if (!session.config().smc.draws_from_policy()) twist = load_twist(session, checkpoint);
   say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
   const store::ExactSamples exact = session.exact_samples();
   std::optional<estimate::Evaluation> base, result;

@@ -138,6 +138,7 @@ void finish(const Session& session, report::Sinks& sinks, const estimate::Evalua
                                                  : nullptr,
                         .after = &last,
                         .policies = std::move(policies),
+                        .is_computed = session.config().twist.is_computed(),
                         .is_after_policy = session.config().smc.draws_from_policy(),
                         .counters = comm::all_reduce(counters, session.world()),
                         .config_text = to_text(session.config()),

@@ -34,7 +34,7 @@ struct LoadedTwist {
 };
 
 /// *Collective over the world.* With q = p0 there need not be any checkpoint.
-LoadedTwist load_twist(Session& session) {
+LoadedTwist choose_twist(Session& session) {
   const std::string& given = session.config().evaluate.checkpoint;
   auto none = std::make_unique<twist::NoTwist>(session.lm().vocab_size());
   if (session.config().smc.draws_from_policy()) {
@@ -45,7 +45,7 @@ LoadedTwist load_twist(Session& session) {
     return {std::move(none), key};
   }
   const auto file = twist_file(session);
-  const bool is_there = is_on_disk(session, file);
+  const bool is_there = session.config().twist.is_computed() || learn::is_on_disk(file, session.world());
   if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && !is_there) {
     if (session.is_root())
       log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
@@ -55,10 +55,8 @@ LoadedTwist load_twist(Session& session) {
                 fmt::format("there is no checkpoint {}", file.string()),
                 "train first, name a checkpoint with evaluate.checkpoint, or set smc.proposal = base to draw "
                 "without a twist");
-  const store::Checkpoint checkpoint = learn::load_checkpoint(file, session.world());
-  require_fits(session, checkpoint, Purpose::use);
-  auto twist = session.make_twist(checkpoint.objective);
-  learn::restore(*twist, checkpoint);
+  store::Checkpoint checkpoint;
+  auto twist = load_twist(session, checkpoint);
   const std::string key = work_key(session, twist->form(), twist->parameters(), {});
   return {std::move(twist), key};
 }
@@ -121,7 +119,7 @@ void write(const Session& session, const std::vector<report::SampleRow>& rows) {
 int sample(const Invocation& invocation) {
   Session session(invocation.config, invocation.config_file);
   if (session.config().smc.draws_from_policy()) session.load_policies(invocation.config_file);
-  const LoadedTwist loaded = load_twist(session);
+  const LoadedTwist loaded = choose_twist(session);
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   say_cost(session, work_of_sampling(session.config()));
   const estimate::Draws draws = draw(session, *loaded.twist, unfinished);

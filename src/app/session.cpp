@@ -53,6 +53,11 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   make_potential(config_file);
   start_ = std::make_shared<model::Prefill>(model::prefill(*lm_, prompt_.ids));
   if (is_root()) say_what_was_read();
+  if (!config.twist.is_computed() || config.smc.draws_from_policy()) return;
+  computed_ =
+      smc::compute_twist(lm_, base_problem(), config.twist, config.target.length, config.run.seed, world_);
+  twist_lm_ = computed_.lm;
+  if (is_root()) log_info(computed_.description);
 }
 
 void Session::say_what_was_read() const {
@@ -163,12 +168,13 @@ std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objecti
                            .has_value = learned_with->has_value(),
                            .engine = lm_->engine(),
                            .output_matrix = lm_->output_matrix(),
-                           .first_column = body() != nullptr ? lm_->without_end().hidden_size() : 0,
+                           .first_column = twist_lm_ != nullptr ? lm_->without_end().hidden_size() : 0,
                            .condition_width = conditional_ != nullptr ? conditional_->encoding_width() : 0,
                            .body = body_.decoder,
                            .prompt = prompt_.ids,
                            .body_reads_observation = config_.twist.condition == model::Condition::tokens,
-                           .base = &lm_->without_end()});
+                           .base = &lm_->without_end(),
+                           .automaton_values = computed_.values});
   if (!body_.adapter.empty()) twist::start_from(body_.adapter, *twist);
   return twist;
 }

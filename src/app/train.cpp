@@ -18,6 +18,7 @@
 #include "twistor/learn/positives.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
+#include "twistor/smc/computed_twist.hpp"
 
 namespace twistor::app {
 namespace {
@@ -142,14 +143,9 @@ class Training {
   /// False if no evaluation was better than the best for too long.
   bool still_closes() {
     if (earlier_.note(last_)) checkpoint_.save_best(*twist_, trainer_, earlier_);
-    const std::int64_t patience = session_.config().train.course.patience;
-    if (patience == 0 || earlier_.n_worse < patience || earlier_.best->update == last_.update) return true;
-    if (session_.is_root())
-      log_info(
-          fmt::format("learning ends after update {}: no evaluation of the last {} was better than that "
-                      "after update {}",
-                      last_.update, earlier_.n_worse, earlier_.best->update));
-    return false;
+    const std::string end = earlier_.why_it_ends(last_.update, session_.config().train.course.patience);
+    if (!end.empty() && session_.is_root()) log_info(end);
+    return end.empty();
   }
 
   /// The run's result is then the best twist, not the last one.
@@ -181,6 +177,7 @@ int train(const Invocation& invocation) {
   TWISTOR_CHECK(!invocation.config.smc.draws_from_policy(), ErrorKind::config, "reading smc.proposal",
                 "it is policy, and `train` learns a twist from samples of p0 and of the twist itself",
                 "set smc.proposal = twisted; `evaluate` puts policies beside the twist all the same");
+  smc::require_learned(invocation.config.twist);
   const std::int64_t n_shards = invocation.config.train.trainer.n_shards;
   const comm::Communicator world = comm::Communicator::world();
   const std::string idle = learn::idle_ranks_notice(world.size(), n_shards);

@@ -22,7 +22,7 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
   const Resume mode = session_.config().run.resume;
   if (mode == Resume::never) return;
   const std::string doing = "resuming the run in " + session_.config().run.output;
-  const bool is_found = is_on_disk(session_, file_);
+  const bool is_found = learn::is_on_disk(file_, session_.world());
   TWISTOR_CHECK(is_found || mode != Resume::require, ErrorKind::no_input, doing, "there is no checkpoint",
                 "set run.resume = auto to start anew");
   if (!is_found) return;

@@ -4,8 +4,6 @@
 
 #include <string>
 
-#include "twistor/base/atomic_file.hpp"
-#include "twistor/comm/collectives.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/learn/checkpoint.hpp"
 
@@ -34,9 +32,14 @@ std::filesystem::path twist_file(const Session& session) {
                                                                                 : "checkpoint.h5");
 }
 
-bool is_on_disk(const Session& session, const std::filesystem::path& file) {
-  return comm::broadcast_value(
-      std::filesystem::exists(file) || std::filesystem::exists(previous_generation(file)), session.world());
+std::unique_ptr<twist::Trainable> load_twist(Session& session, store::Checkpoint& checkpoint) {
+  if (session.config().twist.is_computed())
+    return session.make_twist("ctl");  // psi_t is whole: it may resample
+  checkpoint = learn::load_checkpoint(twist_file(session), session.world());
+  require_fits(session, checkpoint, Purpose::use);
+  auto twist = session.make_twist(checkpoint.objective);
+  learn::restore(*twist, checkpoint);
+  return twist;
 }
 
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose) {

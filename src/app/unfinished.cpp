@@ -29,7 +29,8 @@ std::string work_key(const Session& session, std::string_view twist_form,
     const std::string_view key = field.key;
     if (key == "model.dtype" || key == "run.seed" || key == "evaluate.repeats" || key == "evaluate.samples" ||
         key == "train.positives" || key == "evaluate.enumerate_q" || key == "sample.count" ||
-        key == "sample.from" || key.starts_with("target.") || key.starts_with("smc."))
+        key == "sample.from" || key.starts_with("target.") || key.starts_with("smc.") ||
+        key.starts_with("twist.ngram_"))
       add_text(fmt::format("{}={}", key, config::format_value(field)));
   }
   sha.add(std::as_bytes(std::span(exact.tokens.values)));

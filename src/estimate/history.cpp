@@ -2,6 +2,8 @@
 // Keeping the best evaluation.
 #include "twistor/estimate/history.hpp"
 
+#include <fmt/format.h>
+
 namespace twistor::estimate {
 namespace {
 
@@ -18,6 +20,13 @@ bool History::note(const Evaluation& e) {
   }
   ++n_worse;
   return false;
+}
+
+std::string History::why_it_ends(std::int64_t update, std::int64_t patience) const {
+  if (patience == 0 || n_worse < patience || best->update == update) return {};
+  return fmt::format(
+      "learning ends after update {}: no evaluation of the last {} was better than that after update {}",
+      update, n_worse, best->update);
 }
 
 std::map<std::string, double> to_numbers(const History& history) {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -101,6 +102,11 @@ store::Checkpoint load_checkpoint(const std::filesystem::path& file, const comm:
   comm::broadcast(bytes, 0, world);
   if (world.rank() != 0) archive = store::read_archive(std::as_bytes(std::span(bytes)), origin, kind);
   return store::checkpoint_from(std::move(archive));
+}
+
+bool is_on_disk(const std::filesystem::path& file, const comm::Communicator& world) {
+  return comm::broadcast_value(
+      std::filesystem::exists(file) || std::filesystem::exists(previous_generation(file)), world);
 }
 
 void save(Trainer& trainer, store::Checkpoint& checkpoint) {

@@ -50,6 +50,17 @@ std::unique_ptr<Potential> TextPotential::given(std::span<const std::int64_t> ob
   return std::make_unique<TextPotential>(std::move(scorer), tokenizer_, scope_, end_);
 }
 
+std::optional<model::TokenAutomaton> TextPotential::automaton(std::span<const std::int64_t> prompt,
+                                                              std::int64_t vocab_size) const {
+  const std::optional<TextAutomaton> found = scorer_->automaton();
+  if (!found) return std::nullopt;
+  std::string before;
+  if (scope_ == TextScope::all)
+    before = text::decode_any(tokenizer_, text::without_front(tokenizer_, prompt));
+  return model::automaton_of_bytes(found->bytes, tokenizer_, vocab_size, before, end_.tokens(),
+                                   found->log_floor);
+}
+
 std::string TextPotential::description() const {
   return scope_ == TextScope::all ? scorer_->description()
                                   : scorer_->description() + ", of the generated text alone";

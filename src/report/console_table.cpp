@@ -75,6 +75,7 @@ std::vector<estimate::NamedEstimate> shown(const estimate::Evaluation& e,
 }
 
 std::string name_of_after(const Run& run) {
+  if (run.is_computed) return "computed";
   return run.after->update == 0 ? "untrained" : fmt::format("after {} updates", run.after->update);
 }
 

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::int64_t max_particles =
     std::numeric_limits<std::int32_t>::max();  // tables of counts are 32 bits wide
-constexpr double lowest = std::numeric_limits<double>::lowest();
+constexpr double lowest_finite = std::numeric_limits<double>::lowest();
 
 // exp(x) for -50 <= x <= 0 within 2 units in the last place, from sums and products alone: the same bits on
 // every processor, where a libm may pick different code. Cody and Waite's reduction, Taylor's series to
@@ -87,7 +87,7 @@ struct Draw {
       const double x = log_w[i] - top;
       const double rounded = std::nearbyint(portable_exp(x > -50.0 ? x : -50.0) * scale);
       const double at_least_1 = rounded > 1.0 ? rounded : 1.0;
-      w[i] = static_cast<std::uint64_t>(static_cast<std::int64_t>(x >= lowest ? at_least_1 : 0.0));
+      w[i] = static_cast<std::uint64_t>(static_cast<std::int64_t>(x >= lowest_finite ? at_least_1 : 0.0));
     }
     for (const std::uint64_t x : w) S += x;
   }

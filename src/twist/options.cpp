@@ -27,6 +27,10 @@ void FormOptions::visit_keys(const config::Visitor& visit) {
   visit(learning(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
                      config::non_negative)),
         &init_scale);
+  visit(key("ngram_order", "form = automaton: order of the n-gram model that stands for p0", {1, 2}),
+        &ngram_order);
+  visit(key("ngram_samples", "form = automaton: texts of p0 that it is fitted to", {1, 1048576}),
+        &ngram_samples);
 }
 
 void validate(const FormOptions& options, const std::string& doing) {
@@ -34,6 +38,13 @@ void validate(const FormOptions& options, const std::string& doing) {
                 fmt::format("twist.adapter names an adapter to start from, and twist.body is {}",
                             name_of(options.body)),
                 "set twist.body = lora, or leave twist.adapter empty");
+  TWISTOR_CHECK(
+      !options.is_computed() || (!options.has_body() && options.condition == model::Condition::none),
+      ErrorKind::config, doing,
+      fmt::format("twist.form = automaton is computed for one target from the tokens alone, and twist.body "
+                  "is {}, twist.condition {}",
+                  name_of(options.body), name_of(options.condition)),
+      "leave twist.body = base and twist.condition = none, or choose a form that learns");
 }
 
 }  // namespace twistor::twist

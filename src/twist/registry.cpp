@@ -10,6 +10,7 @@
 #include <string>
 
 #include "twistor/base/error.hpp"
+#include "twistor/twist/automaton.hpp"
 #include "twistor/twist/body.hpp"
 #include "twistor/twist/head.hpp"
 #include "twistor/twist/ratio.hpp"
@@ -31,10 +32,15 @@ std::unique_ptr<Trainable> make_ratio(std::string_view, const TwistOptions& o) {
   return std::make_unique<RatioTwist>(o);
 }
 
+std::unique_ptr<Trainable> make_automaton(std::string_view, const TwistOptions& o) {
+  return std::make_unique<AutomatonTwist>(o);
+}
+
 const std::vector<Kind>& kinds() {
   static const std::vector<Kind> table = {
       {head_forms(), make_head},
       {ratio_forms(), make_ratio},
+      {automaton_forms(), make_automaton},
   };
   return table;
 }

@@ -23,6 +23,7 @@
 #include "twistor/potential/potential.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/smc/computed_twist.hpp"
 #include "twistor/smc/conditional.hpp"
 #include "twistor/smc/policy.hpp"
 #include "twistor/smc/sampler.hpp"
@@ -133,7 +134,9 @@ class Session {
   std::deque<comm::NodeMemory> weights_;  // one for each model
   std::shared_ptr<const model::LanguageModel> lm_;
   twist::OwnBody body_;
-  std::shared_ptr<const model::LanguageModel> twist_lm_;  // lm_ and body_; nullptr without a body
+  smc::ComputedTwist computed_;
+  // lm_ and what the twist reads beside it, body_ or an automaton; nullptr without either
+  std::shared_ptr<const model::LanguageModel> twist_lm_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   text::Prompt prompt_;
   std::vector<smc::LoadedPolicy> policies_;

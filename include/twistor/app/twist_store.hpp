@@ -17,8 +17,9 @@ namespace twistor::app {
 /// with.
 [[nodiscard]] std::filesystem::path twist_file(const Session& session);
 
-/// Whether there is a checkpoint of that name, or the generation before it. *Collective over the world.*
-[[nodiscard]] bool is_on_disk(const Session& session, const std::filesystem::path& file);
+/// The twist that `evaluate` and `sample` take: the one of twist_file(), whose checkpoint is given too, or
+/// one that is computed. *Collective over the world.*
+[[nodiscard]] std::unique_ptr<twist::Trainable> load_twist(Session& session, store::Checkpoint& checkpoint);
 
 /// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);

@@ -21,6 +21,9 @@ struct History {
   /// Whether `e` is the best so far, by distance_from_target(); then it is `best`, else one more is worse.
   /// One of the best's own update changes nothing: a run that goes on makes it once more. *Local.*
   bool note(const Evaluation& e);
+  /// What to say where learning ends after that update, because no evaluation of the last `patience` was
+  /// better than the best; empty where it goes on. *Local.*
+  [[nodiscard]] std::string why_it_ends(std::int64_t update, std::int64_t patience) const;
 };
 
 /// to_numbers() of each, and back. *Local.*

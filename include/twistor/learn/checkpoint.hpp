@@ -17,6 +17,9 @@ namespace twistor::learn {
 [[nodiscard]] store::Checkpoint load_checkpoint(const std::filesystem::path& file,
                                                 const comm::Communicator& world);
 
+/// Whether there is a checkpoint of that name, or the generation before it. *Collective over world.*
+[[nodiscard]] bool is_on_disk(const std::filesystem::path& file, const comm::Communicator& world);
+
 /// Everything that learning needs to go on. *Local.*
 void save(Trainer& trainer, store::Checkpoint& checkpoint);
 

@@ -30,6 +30,10 @@ class CheckedPotential final : public Potential {
                                                   std::span<const std::int64_t> observations) const override;
   [[nodiscard]] std::vector<std::int64_t> observation() const override { return inner_->observation(); }
   [[nodiscard]] std::int64_t n_classes() const override { return inner_->n_classes(); }
+  [[nodiscard]] std::optional<model::TokenAutomaton> automaton(std::span<const std::int64_t> prompt,
+                                                               std::int64_t vocab_size) const override {
+    return inner_->automaton(prompt, vocab_size);
+  }
 
  private:
   void check(const Sequences& sequences) const;
@@ -52,6 +56,7 @@ class CheckedScorer final : public TextScorer {
   [[nodiscard]] std::unique_ptr<TextScorer> given(std::span<const std::int64_t> observation) const override;
   [[nodiscard]] std::vector<std::int64_t> observation() const override { return inner_->observation(); }
   [[nodiscard]] std::int64_t n_classes() const override { return inner_->n_classes(); }
+  [[nodiscard]] std::optional<TextAutomaton> automaton() const override { return inner_->automaton(); }
 
  private:
   std::string name_;

@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "twistor/model/token_automaton.hpp"
 
 namespace twistor::potential {
 
@@ -50,6 +53,13 @@ class Potential {
   [[nodiscard]] virtual std::vector<std::int64_t> observation() const { return {}; }
   /// Classes that such an o may be, of which every s has exactly one; 0 where o is not a class.
   [[nodiscard]] virtual std::int64_t n_classes() const { return 0; }
+
+  /// phi as an automaton over the generated tokens after that prompt, for twists that are computed; nothing
+  /// where it is none.
+  [[nodiscard]] virtual std::optional<model::TokenAutomaton> automaton(
+      std::span<const std::int64_t> /*prompt*/, std::int64_t /*vocab_size*/) const {
+    return std::nullopt;
+  }
 };
 
 }  // namespace twistor::potential

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,9 +12,16 @@
 #include "twistor/model/end_rule.hpp"
 #include "twistor/potential/option_values.hpp"
 #include "twistor/potential/potential.hpp"
+#include "twistor/text/byte_automaton.hpp"
 #include "twistor/text/tokenizer.hpp"
 
 namespace twistor::potential {
+
+/// phi(text) = 1 where the bytes have a match, else exp(log_floor).
+struct TextAutomaton {
+  text::ByteAutomaton bytes;
+  double log_floor = 0;
+};
 
 /// log phi of texts. *Local*; batched; deterministic; value i depends on text i alone. Texts are bytes that
 /// need not be UTF-8. -inf is legal, NaN and +inf are not.
@@ -33,6 +41,8 @@ class TextScorer {
   }
   [[nodiscard]] virtual std::vector<std::int64_t> observation() const { return {}; }
   [[nodiscard]] virtual std::int64_t n_classes() const { return 0; }
+  /// phi as an automaton, for twists that are computed; nothing where it is none.
+  [[nodiscard]] virtual std::optional<TextAutomaton> automaton() const { return std::nullopt; }
 };
 
 /// Decodes prompt and generation, or the generation alone, and scores the text; each different text of a
@@ -51,6 +61,9 @@ class TextPotential final : public Potential {
   [[nodiscard]] std::unique_ptr<Potential> given(std::span<const std::int64_t> observation) const override;
   [[nodiscard]] std::vector<std::int64_t> observation() const override { return scorer_->observation(); }
   [[nodiscard]] std::int64_t n_classes() const override { return scorer_->n_classes(); }
+  /// The scorer's, lifted to tokens.
+  [[nodiscard]] std::optional<model::TokenAutomaton> automaton(std::span<const std::int64_t> prompt,
+                                                               std::int64_t vocab_size) const override;
 
  private:
   std::unique_ptr<TextScorer> scorer_;

@@ -38,6 +38,7 @@ struct Run {
   /// where learning started from psi = 1.
   const estimate::Evaluation *base = nullptr, *before = nullptr, *after = nullptr;
   std::vector<NamedEvaluation> policies{};  ///< by their sections' names
+  bool is_computed = false;                 ///< the twist of `after` is computed, not learned
   bool is_after_policy = false;             ///< `after` is that of the first policy: there is no twist
   Counters counters{};                      ///< of all ranks
   std::string config_text{}, config_json{};

@@ -32,6 +32,10 @@ struct FormOptions {
   double init_scale = 0;       ///< as TwistOptions
   /// What the head sees beside the prefix: one twist then serves the targets of all observations.
   model::Condition condition = model::Condition::none;
+  std::int64_t ngram_order = 2;      ///< form = automaton: 1 or 2
+  std::int64_t ngram_samples = 256;  ///< form = automaton: texts of p0 that the n-gram model is fitted to
+  /// Whether psi is computed: then there is nothing to learn, and no checkpoint.
+  [[nodiscard]] bool is_computed() const { return form == "automaton"; }
   [[nodiscard]] bool has_body() const { return body != Body::base; }
   void visit_keys(const config::Visitor& visit);
 };

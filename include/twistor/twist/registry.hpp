@@ -13,6 +13,8 @@
 
 namespace twistor::twist {
 
+class AutomatonValues;
+
 /// What a twist is made for, and how it starts.
 struct TwistOptions {
   std::int64_t width = 0;       ///< D, of the language model's hidden states
@@ -37,6 +39,8 @@ struct TwistOptions {
   /// p0 without its end rule, whose hidden states stand in the first columns; must outlive the twist. For
   /// form = ratio.
   const model::LanguageModel* base = nullptr;
+  /// What form = automaton looks up; its columns begin at first_column.
+  std::shared_ptr<const AutomatonValues> automaton_values = nullptr;
 };
 
 /// The twist of that form; the same options give the same parameters. Throws Error(config) on an unknown name

@@ -64,6 +64,11 @@ std::string ContainsPotential::description() const {
                      log_floor_);
 }
 
+std::optional<model::TokenAutomaton> ContainsPotential::automaton(std::span<const std::int64_t>,
+                                                                  std::int64_t vocab_size) const {
+  return model::automaton_of_patterns(patterns_, vocab_size, log_floor_);
+}
+
 std::unique_ptr<Potential> make_contains(const PotentialOptions& options, const TargetContext& context) {
   TWISTOR_CHECK(options.beta > 0, ErrorKind::config, making_contains,
                 fmt::format("target.beta is {} (expected a positive number)", options.beta));

@@ -20,6 +20,8 @@ class ContainsPotential final : public Potential {
   [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
   [[nodiscard]] double log_phi_bound() const override { return 0; }
   [[nodiscard]] std::string description() const override;
+  [[nodiscard]] std::optional<model::TokenAutomaton> automaton(std::span<const std::int64_t> prompt,
+                                                               std::int64_t vocab_size) const override;
   [[nodiscard]] const std::vector<std::vector<std::int64_t>>& patterns() const { return patterns_; }
 
  private:

@@ -48,6 +48,11 @@ std::string RegexScorer::description() const {
   return fmt::format("regex: 1 if {} matches, else exp({})", format::quote(regex_.pattern()), log_floor_);
 }
 
+std::optional<TextAutomaton> RegexScorer::automaton() const {
+  return TextAutomaton{
+      text::ByteAutomaton::of_pattern(regex_.pattern(), "making an automaton of target.pattern"), log_floor_};
+}
+
 std::unique_ptr<TextScorer> make_regex(const PotentialOptions& options, const TargetContext&) {
   TWISTOR_CHECK(options.beta > 0, ErrorKind::config, making_regex,
                 fmt::format("target.beta is {} (expected a positive number)", options.beta));

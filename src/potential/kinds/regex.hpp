@@ -21,6 +21,8 @@ class RegexScorer final : public TextScorer {
   [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
   [[nodiscard]] double log_phi_bound() const override { return 0; }
   [[nodiscard]] std::string description() const override;
+  /// Throws Error(config) on what no automaton can decide.
+  [[nodiscard]] std::optional<TextAutomaton> automaton() const override;
 
  private:
   text::Regex regex_;

@@ -90,6 +90,17 @@ std::string TokenScores::description() const {
                      mode_ == ScoreMode::bag ? "all tokens, added" : "the last token", log_phi_of_.size());
 }
 
+/// One state: a bag weighs every token as it comes, else only the last one counts.
+std::optional<model::TokenAutomaton> TokenScores::automaton(std::span<const std::int64_t>,
+                                                            std::int64_t vocab_size) const {
+  if (static_cast<std::int64_t>(log_phi_of_.size()) != vocab_size) return std::nullopt;
+  model::TokenAutomaton out{.vocab_size = vocab_size, .n_states = 1};
+  out.next.assign(static_cast<std::size_t>(vocab_size), 0);
+  out.log_final = {0};
+  (mode_ == ScoreMode::bag ? out.log_weight : out.log_last) = log_phi_of_;
+  return out;
+}
+
 std::vector<double> read_token_scores(const std::filesystem::path& path, std::int64_t vocab_size) {
   const std::string doing = fmt::format("reading token scores from {}", path.string());
   std::ifstream file(path);

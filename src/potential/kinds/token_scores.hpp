@@ -25,6 +25,8 @@ class TokenScores final : public Potential {
   /// The highest score (bag: times T; without T, +inf unless all scores are at most 0).
   [[nodiscard]] double log_phi_bound() const override { return bound_; }
   [[nodiscard]] std::string description() const override;
+  [[nodiscard]] std::optional<model::TokenAutomaton> automaton(std::span<const std::int64_t> prompt,
+                                                               std::int64_t vocab_size) const override;
 
  private:
   std::vector<double> log_phi_of_;
