@@ -64,4 +64,9 @@ for name in OMP_NUM_THREADS OMP_WAIT_POLICY TWISTOR_CACHE; do
   [[ -z ${!name:-} ]] || options+=(-x "$name")
 done
 
+# Shared memory of ranks that were killed stays until somebody removes it: own segments of an hour ago that no process maps.
+while read -r segment; do
+  grep -qsF "$segment" /proc/[0-9]*/maps || rm -f "$segment"
+done < <(find /dev/shm -maxdepth 1 -name 'vader_segment.*' -user "$EUID" -mmin +60 2>/dev/null)
+
 exec mpirun "${options[@]}" "$repo/launch/rank_env.sh" "$program" "$@"

@@ -120,6 +120,17 @@ for wrong in "-- twistor" "-n 0 -- twistor" "-n x -- twistor" "-n 2" "-n"; do
 done
 run "$mpirun" -n 1 -- "$work/bin/twistor" train
 check "a path to the program is taken as it is" n_calls 1 "<$work/bin/twistor> <train>"
+segments=(/dev/shm/vader_segment."test_$$".{left,young,mapped})
+touch "${segments[@]}" && truncate -s 4096 "${segments[2]}" && touch -d '2 hours ago' "${segments[0]}" "${segments[2]}"
+python3 -c 'import mmap, sys, time; f = open(sys.argv[1], "rb"); m = mmap.mmap(f.fileno(), 0, prot=1); print(flush=True); time.sleep(60)' \
+  "${segments[2]}" > >(head -n 1 >"$work/mapped") &
+holder=$!
+for _ in $(seq 100); do [[ ! -s $work/mapped ]] || break; sleep 0.05; done
+run "$mpirun" -n 1 -- "$work/bin/twistor" train
+check "shared memory that killed ranks left is removed" not test -e "${segments[0]}"
+check "shared memory that may be about to be used stays" test -e "${segments[1]}"
+check "shared memory in use stays" test -e "${segments[2]}"
+kill "$holder" && rm -f "${segments[@]}"
 rm "$work/bin/twistor" "$work/bin/mpirun"
 
 # slurm/common.sh: a preempted job goes back into the queue if work is left, and only then.
