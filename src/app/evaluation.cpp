@@ -155,6 +155,7 @@ void finish(const Session& session, report::Sinks& sinks, const estimate::Evalua
                         .prompt = session.prompt(),
                         .special_tokens = session.whole_prompt().front,
                         .special_tokens_rule = session.whole_prompt().rule,
+                        .decode = [&](std::span<const std::int64_t> ids) { return session.decode(ids); },
                         .positives = positives};
   sinks.finished(run);
 }

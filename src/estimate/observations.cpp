@@ -135,6 +135,7 @@ std::optional<Evaluation> evaluate_observations(const smc::ConditionalProblem& p
     each.sweep.seed = derive_seed(each.sweep.seed, Stream::island, i);
     each.known.exact_log_z = enumerated_log_z(problem, pairs.length, most_enumerated);
     each.enumerate = options.config.enumerate_q && !std::isnan(each.known.exact_log_z);
+    each.trace = false;
     each.steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
       options.each.steering.observe(fmt::format("observation {} of {}, {}", i + 1, pairs.n(), what), done,
                                     wanted);

@@ -98,6 +98,13 @@ std::string html_number(const Json& value, const char* form) {
   return fmt::format("<data value=\"{}\">{}</data>", x, fmt::format(fmt::runtime(form), x));
 }
 
+std::string html_number(double x, const char* form, std::string_view style) {
+  if (!std::isfinite(x))
+    return fmt::format("<span class=\"{}\">{}</span>", style, std::isnan(x) ? "–" : x > 0 ? "∞" : "−∞");
+  return fmt::format("<data class=\"{}\" value=\"{}\">{}</data>", style, x,
+                     fmt::format(fmt::runtime(form), x));
+}
+
 /// Where learning started from psi = 1, base and before are one and the same.
 std::vector<Column> columns_of(const Json& summary) {
   std::vector<Column> columns;

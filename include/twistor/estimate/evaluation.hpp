@@ -15,6 +15,7 @@
 #include "twistor/estimate/findings.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/estimate/statistics.hpp"
+#include "twistor/estimate/sweep_trace.hpp"
 
 namespace twistor::estimate {
 
@@ -66,6 +67,8 @@ struct Evaluation {
   std::vector<double> mean_survivors;  ///< as Sweep::unique_ancestors, likewise
   /// Of |log q while sampling - log q teacher-forced| over the samples of q: 0 unless something is wrong.
   double log_q_error_largest = nan, log_q_error_mean = nan;
+  std::vector<ProposalSample> q;    ///< the samples of q. Lost by to_numbers()
+  std::optional<SweepTrace> trace;  ///< one small sweep. Lost by to_numbers()
   double seconds = 0;
   Counters counters{};  ///< of this rank. Lost by to_numbers()
 

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +51,8 @@ struct Run {
   /// Tokens of the prompt; those that the tokenizer put in front of it, and by which rule of its files.
   std::vector<std::int64_t> prompt{}, special_tokens{};
   std::string special_tokens_rule{};
+  /// The text of tokens; empty without a tokenizer.
+  std::function<std::string(std::span<const std::int64_t>)> decode{};
   /// Where positives of learning came from, and why, if the run decided that.
   std::string positives{};
 };
