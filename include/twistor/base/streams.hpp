@@ -32,6 +32,7 @@ enum class Stream : std::uint16_t {
   reroll = 22,           ///< where exact samples are cut, and what is drawn in the place of the rest
   positive_check = 23,   ///< samples of p0 by which train.positives = auto is decided
   next_pin = 24,         ///< which particle of a conditional sweep the next one is pinned to
+  prompt = 25,           ///< seeds of the prompts of a list
 };
 
 }  // namespace twistor
