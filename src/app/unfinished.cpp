@@ -24,12 +24,15 @@ std::string work_key(const Session& session, std::string_view twist_form,
   add_text(session.lm().fingerprint());
   add_text(session.potential_identity());
   sha.add(std::as_bytes(std::span(session.prompt())));
+  const bool is_list = !session.prompts().empty();
+  if (is_list) add_text(text::digest(session.prompts()));
   Config config = session.config();
   for (const config::Field& field : fields_of(config)) {
     const std::string_view key = field.key;
     if (key == "model.dtype" || key == "run.seed" || key == "evaluate.repeats" || key == "evaluate.samples" ||
         key == "train.positives" || key == "evaluate.enumerate_q" || key == "sample.count" ||
-        key == "sample.from" || key.starts_with("target.") || key.starts_with("smc."))
+        key == "sample.from" || key.starts_with("target.") || key.starts_with("smc.") ||
+        (is_list && (key.starts_with("exact.") || key.starts_with("evaluate."))))
       add_text(fmt::format("{}={}", key, config::format_value(field)));
   }
   sha.add(std::as_bytes(std::span(exact.tokens.values)));

@@ -40,7 +40,9 @@ std::string what_was_asked(const Json& summary) {
   add("model", config_text(summary, "model", "path"));
   add("prompt", prompt);
   add("messages", config_text(summary, "prompt", "messages"));
-  if (prompt.empty()) add("prompt, as tokens", at(summary, {"prompt", "ids"}).dump());
+  add("prompts", config_text(summary, "prompt", "file"));
+  if (const Json& ids = at(summary, {"prompt", "ids"}); prompt.empty() && ids.is_array())
+    add("prompt, as tokens", ids.dump());
   add("potential", config_text(summary, "target", "potential"));
   for (const char* key : {"text", "words", "ids", "pattern", "class", "question", "classifier", "path"})
     add(key, config_text(summary, "target", key));

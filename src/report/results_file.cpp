@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "prompt_columns.hpp"
 #include "twistor/report/sink.hpp"
 #include "twistor/store/results.hpp"
 
@@ -98,6 +99,10 @@ class ResultsFile final : public Sink {
     add_evaluation(results, "after", run.after, run.decode);
     for (const NamedEvaluation& policy : run.policies)
       add_evaluation(results, "policies/" + policy.name, &policy.evaluation, run.decode);
+    for (PromptColumn& column : prompt_columns(run.prompts)) {
+      std::ranges::replace(column.name, '.', '/');
+      results.arrays["prompts/" + column.name] = Array<double>::flat(std::move(column.values));
+    }
     results.counters = run.counters.sums;
     results.counters.insert(run.counters.maxima.begin(), run.counters.maxima.end());
     results.numbers.insert(run.counters.seconds.begin(), run.counters.seconds.end());

@@ -33,6 +33,7 @@ enum class Stream : std::uint16_t {
   positive_check = 23,   ///< samples of p0 by which train.positives = auto is decided
   next_pin = 24,         ///< which particle of a conditional sweep the next one is pinned to
   trace = 25,            ///< seed of the one sweep that is shown particle by particle
+  prompt = 26,           ///< seeds of the prompts of a list
 };
 
 }  // namespace twistor
