@@ -54,8 +54,19 @@ while IFS='=' read -r name value; do
   esac
   [[ -n ${!name:-} ]] || export "$name=$value"
 done < <(grep '^OMPI_' "$repo/launch/openmpi.env")
+if ((several_hosts)); then
+  # A host or a link that is gone is noticed within some 5 s, not after the minutes that TCP takes.
+  export OMPI_MCA_oob_tcp_keepalive_time=${OMPI_MCA_oob_tcp_keepalive_time:-2}
+  export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-1}
+  export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}
+fi
 for name in OMP_NUM_THREADS OMP_WAIT_POLICY TWISTOR_CACHE; do
   [[ -z ${!name:-} ]] || options+=(-x "$name")
 done
+
+# Shared memory of ranks that were killed stays until somebody removes it: own segments of an hour ago that no process maps.
+while read -r segment; do
+  grep -qsF "$segment" /proc/[0-9]*/maps || rm -f "$segment"
+done < <(find /dev/shm -maxdepth 1 -name 'vader_segment.*' -user "$EUID" -mmin +60 2>/dev/null)
 
 exec mpirun "${options[@]}" "$repo/launch/rank_env.sh" "$program" "$@"

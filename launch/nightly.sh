@@ -7,6 +7,7 @@
 #   sanitize   unit tests of all rooms under AddressSanitizer and UndefinedBehaviorSanitizer
 #   thread     tests of comm and learn under ThreadSanitizer
 #   fuzz       every fuzz target, 60 s each
+#   slurm      the batch scripts on a Slurm of two nodes on this machine; as root, or it fails
 #   torture    200 kills of checkpoint writers and 200 of ranks
 #   paper      the paper's tables at small scale, as docs/paper.md has them; tables are in build/nightly/paper
 #
@@ -20,6 +21,11 @@ run_step() {
     sanitize) "$repo/launch/sanitize.sh" ;;
     thread) "$repo/launch/sanitize.sh" --thread ;;
     fuzz) "$repo/launch/fuzz.sh" 60 ;;
+    slurm)
+      # Its test skips itself where there is no Slurm; here that would be a failure.
+      "$repo/launch/setup.sh" --slurm && "$repo/launch/test.sh" -R '^slurm_jobs$' | tee "$logs/slurm.out" &&
+        ! grep -q 'Skipped' "$logs/slurm.out"
+      ;;
     torture) "$repo/launch/torture.sh" 200 ;;
     paper)
       rm -rf "$logs/paper"
@@ -33,10 +39,10 @@ run_step() {
 
 case ${1:-} in -h | --help) print_help; exit 0 ;; esac
 steps=("$@")
-((${#steps[@]})) || steps=(sanitize thread fuzz torture paper)
+((${#steps[@]})) || steps=(sanitize thread fuzz slurm torture paper)
 for step in "${steps[@]}"; do
   case $step in
-    sanitize | thread | fuzz | torture | paper) ;;
+    sanitize | thread | fuzz | slurm | torture | paper) ;;
     *) wrong_argument "there is no step '$step'" ;;
   esac
 done

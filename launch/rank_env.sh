@@ -62,4 +62,7 @@ case ${1:-} in
     exit 64 ;;
 esac
 twistor_rank_env
+# A job may be preempted while its ranks start. The program replaces this as soon as it can stop in order; the batch script sends
+# the signal until it has been heard.
+[[ -z ${SLURM_JOB_ID:-} ]] || trap '' USR1
 exec "$@"

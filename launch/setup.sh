@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs everything that twistor is built with on Debian 12, and nothing twice.
 #
-# usage: launch/setup.sh [--cuda] [--clang] [--dev] [--no-packages]
+# usage: launch/setup.sh [--cuda] [--clang] [--dev] [--slurm] [--no-packages]
 #
 #   --cuda         the CUDA libraries that go with LibTorch as well (3.8 GB more): run.device = cuda needs them
 #   --clang        clang with its sanitizers and libFuzzer as well: continuous integration uses it
 #   --dev          clang, clang-tidy and debuggers as well
+#   --slurm        Slurm and munge as well: a test starts a cluster of its own with them
 #   --no-packages  leave the Debian packages alone (another distribution, a cluster with modules)
 #
 # 1. Debian packages that are missing, through apt-get: as root, or with sudo.
@@ -15,12 +16,13 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-cuda=0 clang=0 dev=0 with_packages=1
+cuda=0 clang=0 dev=0 slurm=0 with_packages=1
 while (($#)); do
   case $1 in
     --cuda) cuda=1 ;;
     --clang) clang=1 ;;
     --dev) clang=1 dev=1 ;;
+    --slurm) slurm=1 ;;
     --no-packages) with_packages=0 ;;
     -h | --help) print_help; exit 0 ;;
     *) wrong_argument "unknown argument '$1'" ;;
@@ -40,6 +42,7 @@ packages=(
 )
 clang_packages=(clang-16 libclang-rt-16-dev)
 dev_packages=(clang-tidy-16 gdb valgrind)
+slurm_packages=(slurm-wlm munge)
 
 torch_packages=(torch==2.11.0 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
 torch_cuda_packages=(
@@ -53,6 +56,7 @@ missing_packages() {
   local wanted=("${packages[@]}") name
   ((!clang)) || wanted+=("${clang_packages[@]}")
   ((!dev)) || wanted+=("${dev_packages[@]}")
+  ((!slurm)) || wanted+=("${slurm_packages[@]}")
   python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)
   for name in "${wanted[@]}"; do
     # Everything else is asked for by package name; any python3 will do.

@@ -7,7 +7,7 @@
 namespace twistor::app {
 namespace {
 
-using config::choice, config::Choice, config::count_from, config::key, config::learning;
+using config::choice, config::Choice, config::count_from, config::input, config::key, config::learning;
 
 constexpr config::Range token_count{1, 1048576};
 
@@ -20,9 +20,10 @@ void ModelConfig::visit_keys(const config::Visitor& visit) {
 }
 
 void PromptConfig::visit_keys(const config::Visitor& visit) {
-  visit(key("text", "prompt as text (this, prompt.ids or prompt.messages is required)"), &text);
+  visit(key("text", "prompt as text (this, prompt.ids, prompt.messages or prompt.file is required)"), &text);
   visit(key("ids", "prompt as token ids"), &ids);
   visit(key("messages", "prompt as messages, JSON, for the model's chat template"), &messages);
+  visit(input("file", "many prompts, JSON Lines"), &file);
   visit(key("template_arguments", "more names for that template, a JSON object"), &template_arguments);
   visit(key("special_tokens", "those that the tokenizer puts in front of a text"), Choice(special_tokens));
 }

@@ -75,7 +75,14 @@ std::int64_t n_exact_without_draws(const Session& session) {
                                 std::filesystem::exists(session.output("exact.h5")));
 }
 
-void say_cost(const Session& session, const std::vector<report::Work>& work) {
+void say_cost(const Session& session, std::vector<report::Work> work) {
+  const auto n_prompts = static_cast<std::int64_t>(session.prompts().size());
+  for (report::Work& part : work) {
+    if (n_prompts == 0) break;
+    part.what += fmt::format(" of each of {} prompts", n_prompts);
+    part.sequences *= n_prompts;
+    part.tokens *= n_prompts;
+  }
   const twist::NoTwist none(session.lm().vocab_size());
   // A program of somebody else may take its time.
   const bool is_phi_timed = session.config().target.potential != "process";

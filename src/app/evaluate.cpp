@@ -13,6 +13,7 @@ namespace twistor::app {
 int evaluate(const Invocation& invocation) {
   const Stopwatch watch;
   Session session(invocation.config, invocation.config_file);
+  if (!session.prompts().empty()) return evaluate_prompts(session);
   session.load_policies(invocation.config_file);
   std::unique_ptr<twist::Trainable> twist;  // none where a policy is what is measured
   store::Checkpoint checkpoint;

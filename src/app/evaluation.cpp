@@ -114,6 +114,7 @@ report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> m
   if (metrics != nullptr) sinks.add(std::move(metrics));
   sinks.add(report::results_file(session.output("results.h5")));
   sinks.add(report::summary_file(session.output("summary.json")));
+  sinks.add(report::prompt_files(session.output("")));
   sinks.add(report::html_file(session.output("")));
   sinks.add(report::console_table());
   return sinks;
@@ -121,8 +122,8 @@ report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> m
 
 void finish(const Session& session, report::Sinks& sinks, const estimate::Evaluation* base,
             const estimate::Evaluation* before, const estimate::Evaluation& after, const Counters& counters,
-            double total_seconds, std::vector<report::NamedEvaluation> policies,
-            const std::string& positives) {
+            double total_seconds, std::vector<report::NamedEvaluation> policies, const std::string& positives,
+            std::vector<report::PromptRow> prompts) {
   std::optional<estimate::Evaluation> of_base, of_before;
   if (base != nullptr) of_base = *base;
   if (before != nullptr && before != base) of_before = *before;
@@ -156,7 +157,10 @@ void finish(const Session& session, report::Sinks& sinks, const estimate::Evalua
                         .prompt = session.prompt(),
                         .special_tokens = session.whole_prompt().front,
                         .special_tokens_rule = session.whole_prompt().rule,
-                        .positives = positives};
+                        .decode = [&](std::span<const std::int64_t> ids) { return session.decode(ids); },
+                        .positives = positives,
+                        .prompts = std::move(prompts),
+                        .prompts_digest = text::digest(session.prompts())};
   sinks.finished(run);
 }
 

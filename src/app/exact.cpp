@@ -25,17 +25,12 @@ exact::Target Session::exact_target() const {
 exact::SetOptions Session::exact_options(const exact::Target& target) const {
   const exact::Options& exact = config_.exact;
   const estimate::Options& e = config_.evaluate;
-  const bool is_none = exact.source == exact::Way::none;  // then no file is looked at either
-  return {.way = exact.source == exact::Way::automatic ? exact::choose_way(target, e.most_enumerated())
-                                                       : exact.source,
-          .count = exact.count,
-          .budget = exact.budget,
-          .enumeration_limit = e.enumeration_limit,
-          .seed = config_.run.seed,
-          .file = is_none              ? std::filesystem::path()
-                  : exact.path.empty() ? output("exact.h5")
-                                       : config::output_path(exact.path),
-          .is_shared = !is_none && !exact.path.empty()};
+  exact::SetOptions out =
+      exact::set_options(exact, target, e.most_enumerated(), e.enumeration_limit, config_.run.seed);
+  if (exact.source == exact::Way::none) return out;  // then no file is looked at either
+  out.file = exact.path.empty() ? output("exact.h5") : config::output_path(exact.path);
+  out.is_shared = !exact.path.empty();
+  return out;
 }
 
 store::ExactSamples Session::exact_samples(

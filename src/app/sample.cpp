@@ -15,7 +15,6 @@
 #include "twistor/comm/collectives.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/exact/sample_set.hpp"
-#include "twistor/learn/checkpoint.hpp"
 #include "twistor/report/html_report.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/sample_file.hpp"
@@ -26,40 +25,6 @@ namespace twistor::app {
 namespace {
 
 constexpr std::int64_t most_base_samples = 64;
-
-/// The twist that populations are steered by, and what unfinished work with it is known by.
-struct LoadedTwist {
-  std::unique_ptr<twist::Twist> twist;
-  std::string work_key;
-};
-
-/// *Collective over the world.* With q = p0 there need not be any checkpoint.
-LoadedTwist choose_twist(Session& session) {
-  const std::string& given = session.config().evaluate.checkpoint;
-  auto none = std::make_unique<twist::NoTwist>(session.lm().vocab_size());
-  if (session.config().smc.draws_from_policy()) {
-    TWISTOR_CHECK(session.policies().size() == 1, ErrorKind::config, "choosing a policy for `sample`",
-                  fmt::format("there are {}", session.policies().size()),
-                  "take the path or the adapter of all but one away, as --policy.path= does");
-    const std::string key = work_key(session, session.policies().front().identity(), {}, {});
-    return {std::move(none), key};
-  }
-  const auto file = twist_file(session);
-  const bool is_there = session.config().twist.is_computed() || learn::is_on_disk(file, session.world());
-  if (session.config().smc.proposal.kind == smc::ProposalKind::base && given.empty() && !is_there) {
-    if (session.is_root())
-      log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
-    return {std::move(none), work_key(session, "none", {}, {})};
-  }
-  TWISTOR_CHECK(is_there, ErrorKind::no_input, "loading the twist for `sample`",
-                fmt::format("there is no checkpoint {}", file.string()),
-                "train first, name a checkpoint with evaluate.checkpoint, or set smc.proposal = base to draw "
-                "without a twist");
-  store::Checkpoint checkpoint;
-  auto twist = load_twist(session, checkpoint);
-  const std::string key = work_key(session, twist->form(), twist->parameters(), {});
-  return {std::move(twist), key};
-}
 
 /// Throws Stopped after a signal; populations that are done are kept.
 estimate::Draws draw(const Session& session, const twist::Twist& twist, const Unfinished& unfinished) {
@@ -119,7 +84,7 @@ void write(const Session& session, const std::vector<report::SampleRow>& rows) {
 int sample(const Invocation& invocation) {
   Session session(invocation.config, invocation.config_file);
   if (session.config().smc.draws_from_policy()) session.load_policies(invocation.config_file);
-  const LoadedTwist loaded = choose_twist(session);
+  const LoadedTwist loaded = load_twist(session, "sample");
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   say_cost(session, work_of_sampling(session.config()));
   const estimate::Draws draws = draw(session, *loaded.twist, unfinished);

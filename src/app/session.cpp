@@ -39,13 +39,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   if (is_root()) lock_ = store::claim_run_folder(folder);
   load_model(config_file);
   stop_if_interrupted("nothing was begun");
-  prompt_ = text::read_prompt(config_.prompt, tokenizer_.get(), lm_->vocab_size(),
-                              config::input_path(config_.model.path, config_file, "model.path"));
-  const std::int64_t total = static_cast<std::int64_t>(prompt_.ids.size()) + config.target.length;
-  TWISTOR_CHECK(total <= lm_->context_length(), ErrorKind::config, "checking the configuration",
-                fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
-                            prompt_.ids.size(), config.target.length, lm_->context_length()),
-                "shorten the prompt or target.length");
+  load_prompts(config_file);
   if (config.target.stop_at_eos)
     lm_ = model::make_end_absorbing(std::move(lm_), config.target.end_token, tokenizer_.get(),
                                     static_cast<std::int64_t>(prompt_.ids.size()));
@@ -54,6 +48,9 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   start_ = std::make_shared<model::Prefill>(model::prefill(*lm_, prompt_.ids));
   if (is_root()) say_what_was_read();
   if (!config.twist.is_computed() || config.smc.draws_from_policy()) return;
+  TWISTOR_CHECK(prompts().empty(), ErrorKind::config, "making the twist",
+                "twist.form = automaton is computed for one prompt, and there is a list",
+                "give one prompt, or learn a twist (twist.form = mlp)");
   computed_ =
       smc::compute_twist(lm_, base_problem(), config.twist, config.target.length, config.run.seed, world_);
   twist_lm_ = computed_.lm;
@@ -72,9 +69,10 @@ void Session::say_what_was_read() const {
   smc::say_memory(*lm_, *start_, config_.target.length,
                   config_.smc.sweep.particles / groups_.group.size() + 1);
   if (body() != nullptr) log_info(twist::describe(config_.twist, *body()));
-  log_info(fmt::format("prompt: {}; target: {}, T = {}", text::describe(prompt_, tokenizer_.get()),
-                       pairs() != nullptr ? potential_identity() : potential().description(),
-                       config_.target.length));
+  log_info(fmt::format(
+      "prompt: {}; target: {}, T = {}",
+      prompts_.empty() ? text::describe(prompt_, tokenizer_.get()) : text::describe(prompts_),
+      pairs() != nullptr ? potential_identity() : potential().description(), config_.target.length));
 }
 
 void Session::load_model(const std::filesystem::path& config_file) {
@@ -88,6 +86,18 @@ void Session::load_model(const std::filesystem::path& config_file) {
   const std::string padded = model::padding_notice(*lm_, *tokenizer_);
   lm_ = model::mask_padded_tokens(std::move(lm_), *tokenizer_);
   if (is_root() && !padded.empty()) log_info(padded);
+}
+
+void Session::load_prompts(const std::filesystem::path& config_file) {
+  const auto model = config::input_path(config_.model.path, config_file, "model.path");
+  if (config_.prompt.file.empty()) {
+    prompt_ = text::read_prompt(config_.prompt, tokenizer_.get(), lm_->vocab_size(), model);
+    return text::require_room(prompt_, config_.target.length, lm_->context_length());
+  }
+  prompts_ = text::read_prompt_list(config::input_path(config_.prompt.file, config_file, "prompt.file"),
+                                    {config_.prompt, config_.target.length, lm_->context_length(),
+                                     tokenizer_.get(), lm_->vocab_size(), model});
+  prompt_ = prompts_.front().prompt;
 }
 
 model::WeightMemory Session::weight_memory() {

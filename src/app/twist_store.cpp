@@ -2,8 +2,13 @@
 // Checkpoints of twists.
 #include "twistor/app/twist_store.hpp"
 
+#include <fmt/format.h>
+
 #include <string>
 
+#include "twistor/app/unfinished.hpp"
+#include "twistor/base/error.hpp"
+#include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/learn/checkpoint.hpp"
 
@@ -49,6 +54,32 @@ void require_fits(const Session& session, const store::Checkpoint& checkpoint, P
                       .target_identity = session.potential_identity(),
                       .prompt = session.prompt()},
                      purpose);
+}
+
+LoadedTwist load_twist(Session& session, std::string_view command) {
+  auto none = std::make_unique<twist::NoTwist>(session.lm().vocab_size());
+  if (session.config().smc.draws_from_policy()) {
+    TWISTOR_CHECK(session.policies().size() == 1, ErrorKind::config, "choosing a policy for `sample`",
+                  fmt::format("there are {}", session.policies().size()),
+                  "take the path or the adapter of all but one away, as --policy.path= does");
+    return {std::move(none), work_key(session, session.policies().front().identity(), {}, {})};
+  }
+  const auto file = twist_file(session);
+  const bool is_there = session.config().twist.is_computed() || learn::is_on_disk(file, session.world());
+  if (session.config().smc.proposal.kind == smc::ProposalKind::base &&
+      session.config().evaluate.checkpoint.empty() && !is_there) {
+    if (session.is_root())
+      log_info("no checkpoint in run.output: drawing from p0 without a twist and weighing by phi");
+    return {std::move(none), work_key(session, "none", {}, {})};
+  }
+  TWISTOR_CHECK(is_there, ErrorKind::no_input, fmt::format("loading the twist for `{}`", command),
+                fmt::format("there is no checkpoint {}", file.string()),
+                "train first, name a checkpoint with evaluate.checkpoint, or set smc.proposal = base to draw "
+                "without a twist");
+  store::Checkpoint checkpoint;
+  auto twist = load_twist(session, checkpoint);
+  std::string key = work_key(session, twist->form(), twist->parameters(), {});
+  return {std::move(twist), std::move(key), true, checkpoint.update};
 }
 
 }  // namespace twistor::app

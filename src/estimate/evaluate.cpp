@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string_view>
+#include <utility>
 
 #include "twistor/estimate/exact_divergences.hpp"
 #include "twistor/estimate/runs.hpp"
@@ -61,7 +62,10 @@ std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Propo
       run_samples(problem, proposal, {options.sweep.length, options.samples, options.sweep.seed, steering},
                   exact, world, found) &&
       enumerated();
-  if (!is_done) {
+  std::optional<SweepTrace> trace;
+  if (is_done && options.trace)
+    trace = trace_sweep(problem, proposal, options.sweep, options.steering.wish, world);
+  if (!is_done || (options.trace && !trace)) {
     save();
     return std::nullopt;
   }
@@ -69,6 +73,7 @@ std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Propo
   known.n_exact = exact.n;
   known.may_cut_support = proposal.may_cut_support();
   Evaluation e = make_evaluation(found, known);
+  e.trace = std::move(trace);
   e.counters.add(counters);
   e.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   return e;

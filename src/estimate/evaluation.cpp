@@ -219,7 +219,7 @@ void share_log_z(std::span<Evaluation* const> evaluations) {
   const std::vector<const Evaluation*> all(evaluations.begin(), evaluations.end());
   const LogZ best = best_log_z(all);
   for (Evaluation* e : evaluations)
-    if (e != nullptr && e->observations == 0) use_log_z(*e, best);
+    if (e != nullptr && !e->is_mean()) use_log_z(*e, best);
 }
 
 Evaluation make_evaluation(const Findings& found, const KnownTarget& known) {
@@ -247,6 +247,7 @@ Evaluation make_evaluation(const Findings& found, const KnownTarget& known) {
   e.mean_founders = mean_of(column(runs, &BoundRun::founders));
   e.mean_ess = mean_by_step(runs, &BoundRun::ess);
   e.mean_survivors = mean_by_step(runs, &BoundRun::survivors);
+  e.q = found.q;
   if (const std::vector<double> errors = column(found.q, &ProposalSample::log_q_error); !errors.empty()) {
     e.log_q_error_largest = *std::ranges::max_element(errors);
     e.log_q_error_mean = mean_of(errors);
@@ -285,6 +286,7 @@ std::map<std::string, double> to_numbers(const Evaluation& e, const std::string&
   });
   add("update", static_cast<double>(e.update));
   if (e.observations > 0) add("observations", static_cast<double>(e.observations));
+  if (e.prompts > 0) add("prompts", static_cast<double>(e.prompts));
   return out;
 }
 
@@ -315,6 +317,45 @@ std::optional<Evaluation> evaluation_from_numbers(const std::map<std::string, do
   });
   e.update = static_cast<std::int64_t>(number("update"));
   e.observations = static_cast<std::int64_t>(number("observations", 0));
+  e.prompts = static_cast<std::int64_t>(number("prompts", 0));
+  return e;
+}
+
+std::vector<double> to_row(const Evaluation& e) {
+  std::vector<double> out{static_cast<double>(e.update), static_cast<double>(e.log_z.method),
+                          static_cast<double>(e.probability.method)};
+  for (const NamedEstimate& x : e.estimates)
+    out.insert(out.end(), {x.value.mean, x.value.se, static_cast<double>(x.value.n), x.range.low,
+                           x.range.high, x.is_exact ? 1.0 : 0.0});
+  for_each_number(e, [&](const char*, double value) { out.push_back(value); });
+  for_each_row(e, [&](const char*, const std::vector<double>& row) {
+    out.push_back(static_cast<double>(row.size()));
+    out.insert(out.end(), row.begin(), row.end());
+  });
+  return out;
+}
+
+Evaluation evaluation_from_row(std::span<const double> row) {
+  std::size_t at = 0;
+  const auto next = [&] {
+    TWISTOR_CHECK(at < row.size(), ErrorKind::data, "reading an evaluation", "it is cut short");
+    return row[at++];
+  };
+  Evaluation e;
+  e.update = static_cast<std::int64_t>(next());
+  e.log_z.method = static_cast<LogZMethod>(next());
+  e.probability.method = static_cast<LogZMethod>(next());
+  for (const Estimator& estimator : estimators) {
+    NamedEstimate& x = e.estimates.emplace_back();
+    x = {estimator.name, estimator.title, estimator.row, {}, {}, {}, false, estimator.column};
+    x.value = {next(), next(), static_cast<std::int64_t>(next())};
+    x.range = {next(), next()};
+    x.is_exact = next() != 0;
+  }
+  for_each_number(e, [&](const char*, double& value) { value = next(); });
+  for_each_row(e, [&](const char*, std::vector<double>& values) {
+    for (double n = next(); n > 0; --n) values.push_back(next());
+  });
   return e;
 }
 

@@ -11,9 +11,16 @@ namespace twistor::estimate {
 namespace {
 
 constexpr std::size_t n_scalars = 7;  // of a repeat, before its two numbers for each step
-constexpr std::size_t n_of_sample = 4, n_sums = 6;
+constexpr std::size_t n_of_sample = 4 + 2 * n_psi_steps, n_sums = 6;
 
 }  // namespace
+
+std::array<std::int64_t, n_psi_steps> psi_steps(std::int64_t T) {
+  std::array<std::int64_t, n_psi_steps> out{};
+  constexpr auto n = static_cast<std::int64_t>(n_psi_steps);
+  for (std::int64_t j = 0; j < n; ++j) out[static_cast<std::size_t>(j)] = ((j + 1) * T + n - 1) / n;
+  return out;
+}
 
 std::vector<double> to_numbers(const BoundRun& r) {
   TWISTOR_ASSERT(r.survivors.size() == r.ess.size(), "as many numbers of survivors as of ESS");
@@ -45,8 +52,11 @@ std::vector<double> to_numbers(const Findings& found) {
     const std::vector<double> numbers = to_numbers(run);
     out.insert(out.end(), numbers.begin(), numbers.end());
   }
-  for (const ProposalSample& s : found.q)
+  for (const ProposalSample& s : found.q) {
     out.insert(out.end(), {s.ratio, s.log_phi, s.kl_q_p0, s.log_q_error});
+    out.insert(out.end(), s.log_psi.begin(), s.log_psi.end());
+    out.insert(out.end(), s.log_future.begin(), s.log_future.end());
+  }
   if (const auto& e = found.exact)
     out.insert(out.end(), {e->f_q, e->g_q, e->log_phi, e->kl_q_p0, e->mass, e->n_sequences});
   out.insert(out.end(), found.g.begin(), found.g.end());
@@ -65,8 +75,11 @@ Findings findings_from_numbers(std::span<const double> x) {
   std::size_t at = 5;
   for (std::size_t i = 0; i < n_repeats; ++i, at += stride)
     out.repeats.push_back(run_from_numbers(x.subspan(at, stride)));
-  for (std::size_t i = 0; i < n_q; ++i, at += n_of_sample)
+  for (std::size_t i = 0; i < n_q; ++i, at += n_of_sample) {
     out.q.push_back({x[at], x[at + 1], x[at + 2], x[at + 3]});
+    std::ranges::copy(x.subspan(at + 4, n_psi_steps), out.q.back().log_psi.begin());
+    std::ranges::copy(x.subspan(at + 4 + n_psi_steps, n_psi_steps), out.q.back().log_future.begin());
+  }
   if (n_exact > 0) {
     out.exact = {x[at], x[at + 1], x[at + 2], x[at + 3], x[at + 4], x[at + 5]};
     at += n_sums;

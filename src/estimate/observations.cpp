@@ -31,6 +31,8 @@ double plain_mean(const std::vector<double>& x) {
 std::vector<double> mean_of_steps(std::span<const Evaluation> evaluations,
                                   std::vector<double> Evaluation::*member) {
   std::vector<double> out((evaluations.front().*member).size());
+  for (const Evaluation& e : evaluations)
+    if ((e.*member).size() != out.size()) return {};  // of prompts that are continued by more or fewer tokens
   for (std::size_t t = 0; t < out.size(); ++t)
     out[t] = plain_mean(each_of(evaluations, [&](const Evaluation& e) { return (e.*member)[t]; }));
   return out;
@@ -50,27 +52,24 @@ LogZ mean_log_z(std::span<const Evaluation> evaluations) {
   return out;
 }
 
-/// Over those observations for which it could be made: all of them, or it is not made.
+/// Over those targets for which it could be made.
 NamedEstimate mean_estimate_of(std::span<const Evaluation> evaluations, std::size_t i) {
   NamedEstimate out = evaluations.front().estimates[i];
   out.is_exact = false;  // a mean over some observations is an estimate
   out.runs.clear();
   out.range = {};
-  const bool is_made =
-      std::ranges::all_of(evaluations, [&](const Evaluation& e) { return e.estimates[i].is_made(); });
-  const auto at = [&](const auto& get) {
-    return each_of(evaluations, [&](const Evaluation& e) { return get(e.estimates[i]); });
-  };
-  const std::vector<double> means = at([](const NamedEstimate& e) { return e.value.mean; });
-  const auto is_nan = [](double x) { return std::isnan(x); };
-  if (!is_made || std::ranges::any_of(means, is_nan)) {
-    out.value = {};
-    return out;
+  std::vector<double> means, low, high;
+  for (const Evaluation& e : evaluations) {
+    const NamedEstimate& one = e.estimates[i];
+    if (!one.is_made() || std::isnan(one.value.mean)) continue;
+    means.push_back(one.value.mean);
+    low.push_back(one.range.low);
+    high.push_back(one.range.high);
   }
-  out.value = mean_estimate(means);
-  out.range = {plain_mean(at([](const NamedEstimate& e) { return e.range.low; })),
-               plain_mean(at([](const NamedEstimate& e) { return e.range.high; }))};
-  out.runs = means;
+  out.value = means.empty() ? Estimate{} : mean_estimate(means);
+  if (means.empty()) return out;
+  out.range = {plain_mean(low), plain_mean(high)};
+  out.runs = std::move(means);
   return out;
 }
 
@@ -85,10 +84,11 @@ double enumerated_log_z(const smc::Problem& problem, std::int64_t T, double most
 
 }  // namespace
 
-Evaluation mean_over_observations(std::span<const Evaluation> all) {
-  TWISTOR_ASSERT(!all.empty(), "a mean over observations has some");
+Evaluation mean_over(std::span<const Evaluation> all, std::int64_t Evaluation::*over) {
+  TWISTOR_ASSERT(!all.empty(), "a mean over targets has some");
   Evaluation out;
-  out.observations = static_cast<std::int64_t>(all.size());
+  out.*over = static_cast<std::int64_t>(all.size());
+  out.update = all.front().update;
   for (std::size_t i = 0; i < all.front().estimates.size(); ++i)
     out.estimates.push_back(mean_estimate_of(all, i));
   out.log_z = mean_log_z(all);
@@ -135,6 +135,7 @@ std::optional<Evaluation> evaluate_observations(const smc::ConditionalProblem& p
     each.sweep.seed = derive_seed(each.sweep.seed, Stream::island, i);
     each.known.exact_log_z = enumerated_log_z(problem, pairs.length, most_enumerated);
     each.enumerate = options.config.enumerate_q && !std::isnan(each.known.exact_log_z);
+    each.trace = false;
     each.steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
       options.each.steering.observe(fmt::format("observation {} of {}, {}", i + 1, pairs.n(), what), done,
                                     wanted);
@@ -146,7 +147,7 @@ std::optional<Evaluation> evaluate_observations(const smc::ConditionalProblem& p
     if (!e) return std::nullopt;
     evaluations.push_back(*std::move(e));
   }
-  return mean_over_observations(evaluations);
+  return mean_over(evaluations, &Evaluation::observations);
 }
 
 std::vector<double> to_numbers(const std::vector<Findings>& found) {

@@ -123,6 +123,17 @@ double row_sum(const std::vector<double>& x, std::int64_t i, std::int64_t length
   return std::accumulate(x.begin() + i * length, x.begin() + (i + 1) * length, 0.0);
 }
 
+/// What psi says of sample i at psi_steps(), and what followed.
+void note_psi(const smc::Population& p, std::int64_t i, double log_phi, ProposalSample& sample) {
+  const std::array<std::int64_t, n_psi_steps> steps = psi_steps(p.T);
+  for (std::size_t j = 0; j < n_psi_steps; ++j) {
+    sample.log_psi[j] = p.log_psi[p.at(i, steps[j] - 1)];
+    sample.log_future[j] = log_phi;
+    for (std::int64_t t = steps[j]; t < p.T; ++t)
+      sample.log_future[j] += p.log_p0[p.at(i, t)] - p.log_q[p.at(i, t)];
+  }
+}
+
 /// Adds the next samples_at_once samples of q. False if a rank wished to stop. *Collective over world.*
 bool measure_q(const smc::Problem& problem, const smc::Proposal& proposal, const SampleOptions& options,
                const comm::Communicator& world, std::vector<ProposalSample>& q) {
@@ -144,6 +155,7 @@ bool measure_q(const smc::Problem& problem, const smc::Proposal& proposal, const
                  log_phi = sweep.log_phi[static_cast<std::size_t>(i)];
     mine.push_back({log_p0 + log_phi - log_q, log_phi, log_q - log_p0,
                     std::abs(log_q - row_sum(forced.log_q, i, options.length))});
+    note_psi(p, i, log_phi, mine.back());
   }
   const auto all = comm::all_gather_v(std::span<const ProposalSample>(mine),
                                       part_of(sweep_options.particles, world).counts, world);

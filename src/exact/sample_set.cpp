@@ -13,6 +13,7 @@
 
 #include "set_facts.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/base/log_space.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/exact/base_sampler.hpp"
@@ -78,7 +79,7 @@ store::ExactSamples reuse(const store::ExactSamples& wanted, const SetOptions& o
 void resume_partial(const store::ExactSamples& wanted, const SetOptions& options, SampleSet& set) {
   const std::string& how = set.samples.n() > 0 ? set.samples.how : wanted.how;
   const std::filesystem::path partial = partial_file(options.file);
-  if (!std::filesystem::exists(partial)) return;
+  if (options.file.empty() || !std::filesystem::exists(partial)) return;
   try {
     const store::ExactSamples& found = set.samples;
     store::ExactSamples begun = store::load_exact_samples(partial);
@@ -143,9 +144,10 @@ void add_by_enumeration(const Target& target, const SetOptions& options, const S
   const std::uint64_t seed = seed_of(out, Way::enumeration).value_or(options.seed);
   const Enumeration all = enumerate(target.lm, target.potential, target.prompt, target.length, enumeration);
   if (!all.is_complete()) return;
+  out.log_z = all.size() > 0 ? all.log_z() : log_zero;
+  if (all.size() == 0 && options.may_be_empty) return;
   TWISTOR_CHECK(all.size() > 0, ErrorKind::data, "enumerating the target", "phi is 0 for every sequence",
                 "the target is empty: check target.words, target.ids or target.text");
-  out.log_z = all.log_z();
   for (std::int64_t i = out.n(); i < options.count; ++i) {
     const std::vector<std::int64_t> s = all.draw(seed, i);
     const double log_phi = target.potential.log_phi({target.prompt, s, out.length})[0];
@@ -170,7 +172,8 @@ bool add_by_rejection(const Target& target, const SetOptions& options, const com
                                  out.length, seed_of(out, Way::rejection).value_or(options.seed));
   auto last_save = Clock::now();
   const auto save = [&] {
-    if (world.rank() == 0) store::write_exact_samples(partial_file(options.file), out);
+    if (world.rank() == 0 && !options.file.empty())
+      store::write_exact_samples(partial_file(options.file), out);
     last_save = Clock::now();
   };
   while (out.n() < options.count && out.n_draws < draws_allowed(options.budget, out.n())) {
@@ -218,6 +221,16 @@ std::optional<FolderLock> wait_for_file(const SetOptions& options, const comm::C
 }
 
 }  // namespace
+
+SetOptions set_options(const Options& exact, const Target& target, double most_enumerated,
+                       std::int64_t enumeration_limit, std::uint64_t seed) {
+  return {.way = exact.source == Way::automatic ? choose_way(target, most_enumerated) : exact.source,
+          .count = exact.count,
+          .budget = exact.budget,
+          .enumeration_limit = enumeration_limit,
+          .seed = seed,
+          .file = {}};
+}
 
 Way choose_way(const Target& target, double most_enumerated) {
   if (!target.joint_sample.empty() && target.is_joint_exact) return Way::joint;
@@ -271,7 +284,7 @@ SampleSet find(const Target& target, const SetOptions& options, const comm::Comm
 bool make(const Target& target, const SetOptions& options, const comm::Communicator& world,
           const Steering& steering, SampleSet& set) {
   const Stopwatch watch;
-  if (options.way != Way::none) {
+  if (options.way != Way::none && !options.file.empty()) {
     std::optional<FolderLock> lock = wait_for_file(options, world, steering);
     if (!lock) return false;
     set = find(target, options, world);  // another run may have made it meanwhile
@@ -285,6 +298,7 @@ bool make(const Target& target, const SetOptions& options, const comm::Communica
       options.way != Way::rejection || add_by_rejection(target, options, world, steering, set.samples);
   share(set.samples, world);
   const bool is_stopped = options.way == Way::enumeration && set.samples.n() < options.count &&
+                          !(options.may_be_empty && set.samples.is_log_z_known()) &&
                           is_interrupted(steering.interrupt);
   if (!is_made || is_stopped) {
     set.lock = {};

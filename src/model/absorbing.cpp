@@ -101,4 +101,12 @@ std::shared_ptr<const LanguageModel> make_end_absorbing(std::shared_ptr<const La
   return std::make_shared<AbsorbingModel>(std::move(lm), EndRule(ends), n_prompt);
 }
 
+std::shared_ptr<const LanguageModel> for_prompt(std::shared_ptr<const LanguageModel> lm,
+                                                std::int64_t n_prompt) {
+  const EndRule rule = lm->end_rule();
+  if (!rule.can_end()) return lm;
+  std::shared_ptr<const LanguageModel> base(lm, &lm->without_end());
+  return std::make_shared<AbsorbingModel>(std::move(base), rule, n_prompt);
+}
+
 }  // namespace twistor::model

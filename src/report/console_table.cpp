@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "prompt_columns.hpp"
 #include "twistor/report/sink.hpp"
 #include "twistor/report/table.hpp"
 
@@ -46,7 +47,8 @@ std::string words_of(const estimate::Evaluation& e, std::int64_t particles) {
   if (e.observations > 0)
     out += fmt::format("means over {} observation{}, ± standard errors over them\n", e.observations,
                        e.observations == 1 ? "" : "s");
-  if (!e.log_z.is_exact() && e.log_z.method != estimate::LogZMethod::none)
+  if (e.prompts > 0) out += fmt::format("means over {} prompts, ± standard errors over them\n", e.prompts);
+  if (e.prompts == 0 && !e.log_z.is_exact() && e.log_z.method != estimate::LogZMethod::none)
     out += fmt::format("log Z, the same for all: {}\n", name_of(e.log_z.method));
   const auto& [low, high] = e.certified_log_z;
   if (!e.log_z.is_exact() && std::isfinite(low))
@@ -136,8 +138,9 @@ class ConsoleTable final : public Sink {
     const std::string tables = run.policies.empty()
                                    ? table_of(run).text()
                                    : proposals_table(run).text() + "\n" + log_z_line(run.after->log_z);
-    fmt::print("\n{}\n{}{} rank(s), {:.1f} s in all. Files: {}; report.html is to look at\n", tables,
-               words_of(*run.after, run.particles), run.n_ranks, run.seconds, run.folder.string());
+    fmt::print("\n{}{}\n{}{} rank(s), {:.1f} s in all. Files: {}; report.html is to look at\n", tables,
+               prompt_summary(run.prompts), words_of(*run.after, run.particles), run.n_ranks, run.seconds,
+               run.folder.string());
   }
 };
 

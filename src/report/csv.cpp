@@ -2,7 +2,15 @@
 // Comma-separated values.
 #include "twistor/report/csv.hpp"
 
+#include <nlohmann/json.hpp>
+
+#include "twistor/format/json.hpp"
+
 namespace twistor::report {
+
+std::string valid_utf8(std::string_view text) {
+  return nlohmann::json::parse(format::json_string(text)).get<std::string>();
+}
 
 std::string csv_line(std::span<const std::string> fields) {
   std::string line;

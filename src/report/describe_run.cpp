@@ -25,8 +25,9 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr std::string_view run_files[] = {
-    "summary.json", "metrics.jsonl", "checkpoint.h5", "checkpoint.previous.h5", "checkpoint.replaced.h5",
-    "best.h5",      "exact.h5",      "results.h5",    "samples.jsonl",          "samples.csv"};
+    "summary.json",           "metrics.jsonl", "checkpoint.h5", "checkpoint.previous.h5",
+    "checkpoint.replaced.h5", "best.h5",       "exact.h5",      "results.h5",
+    "prompts.jsonl",          "prompts.csv",   "samples.jsonl", "samples.csv"};
 
 std::string size_of(const fs::path& path) {
   const auto bytes = static_cast<double>(fs::file_size(path));
@@ -99,8 +100,29 @@ std::string describe_samples(const Lines& lines) {
   return out + fmt::format("prompt: {}\n", prompt.dump()) + bad_lines(lines);
 }
 
+/// A line for each prompt, each sampler an object with "kl".
+std::string describe_prompts(const Lines& lines) {
+  std::string out = fmt::format("evaluations of {} prompts\n", lines.objects.size());
+  for (const auto& [name, value] : lines.objects.front().items()) {
+    if (!value.is_object() || !value.contains("kl")) continue;
+    double sum = 0;
+    std::size_t n = 0;
+    for (const Json& line : lines.objects)
+      if (const double kl = number_of(at(line, {name.c_str(), "kl", "q_sigma", "mean"})); !std::isnan(kl)) {
+        sum += kl;
+        ++n;
+      }
+    if (n > 0)
+      out += fmt::format("{}: KL(q || sigma) {:.4f} on average over {}\n", name, sum / static_cast<double>(n),
+                         n);
+  }
+  return out + bad_lines(lines);
+}
+
 std::string describe_csv(const std::string& text) {
   const std::string header = text.substr(0, text.find('\n'));
+  if (header.starts_with("index,"))
+    return fmt::format("evaluations of {} prompts\ncolumns: {}\n", count_csv_records(text) - 1, header);
   return fmt::format("{} sampled sequences\ncolumns: {}\n", count_csv_records(text) - 1, header);
 }
 
@@ -144,6 +166,7 @@ std::optional<std::string> describe_text_file(const fs::path& path) {
   const std::string text = contents_of(path);
   if (is_csv && first_line(text).find("log_phi") != std::string::npos) return describe_csv(text);
   const Json first = Json::parse(first_line(text), nullptr, false);
+  if (first.is_object() && first.contains("prompt_tokens")) return describe_prompts(read_lines(text));
   if (first.is_object() && first.contains("log_phi")) return describe_samples(read_lines(text));
   if (first.is_object() && first.contains("update")) return describe_metrics(read_lines(text));
   const Json whole = Json::parse(text, nullptr, false);

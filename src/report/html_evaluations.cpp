@@ -98,6 +98,13 @@ std::string html_number(const Json& value, const char* form) {
   return fmt::format("<data value=\"{}\">{}</data>", x, fmt::format(fmt::runtime(form), x));
 }
 
+std::string html_number(double x, const char* form, std::string_view style) {
+  if (!std::isfinite(x))
+    return fmt::format("<span class=\"{}\">{}</span>", style, std::isnan(x) ? "–" : x > 0 ? "∞" : "−∞");
+  return fmt::format("<data class=\"{}\" value=\"{}\">{}</data>", style, x,
+                     fmt::format(fmt::runtime(form), x));
+}
+
 /// Where learning started from psi = 1, base and before are one and the same.
 std::vector<Column> columns_of(const Json& summary) {
   std::vector<Column> columns;
@@ -154,8 +161,9 @@ std::string html_verdict(const Json& summary) {
       fmt::format("<div class=\"verdict {}\" role=\"note\">\n<p><strong>", names[static_cast<int>(trust)]);
   out += std::isnan(number_of(exact)) ? html(log_z) : fmt::format("log Z = {}, exactly", html_number(exact));
   out += fmt::format(".</strong> {}</p>\n", html(words));
-  if (const Json& n = at(summary, {"observations"}); n.is_number())
-    out += fmt::format("<p>All numbers are means over the targets of {} observations.</p>\n", n.dump());
+  for (const char* what : {"observations", "prompts"})
+    if (const Json& n = at(summary, {what}); n.is_number())
+      out += fmt::format("<p>All numbers are means over the targets of {} {}.</p>\n", n.dump(), what);
   out += probability_of(summary);
   const Json &q = at(summary, {"kl", "q_sigma"}), &base = at(summary, {"base", "kl", "q_sigma"});
   if (q.is_object() && base.is_object())

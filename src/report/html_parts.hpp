@@ -2,15 +2,22 @@
 // Parts of report.html, each HTML of its own. Private to the report room.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "twistor/store/results.hpp"
 
 namespace twistor::report {
 
 /// A number of the summary, rounded for people by a format of fmt, and in full for machines; a dash for null.
 [[nodiscard]] std::string html_number(const nlohmann::json& value, const char* form = "{:.4f}");
+
+/// The same with a class of the style; infinities are signs there too.
+[[nodiscard]] std::string html_number(double value, const char* form, std::string_view style);
 
 /// One column of the table: an evaluation under its name.
 struct Column {
@@ -30,6 +37,12 @@ struct Column {
                                           const std::filesystem::path& metrics);
 /// Effective sample size and particles with offspring, by step.
 [[nodiscard]] std::string population_charts(const nlohmann::json& summary);
+/// How log phi is distributed under the base model, the sampler, and the target.
+[[nodiscard]] std::string log_phi_chart(const store::Results& results);
+/// What psi foretold at some steps, against what came of it.
+[[nodiscard]] std::string calibration_chart(const store::Results& results, std::int64_t length);
+/// The lines of one sweep's particles, and its heaviest texts token by token.
+[[nodiscard]] std::string sweep_picture(const store::Results& results);
 /// Seconds by stage.
 [[nodiscard]] std::string cost_charts(const nlohmann::json& summary);
 

@@ -19,6 +19,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/report/json_line.hpp"
+#include "twistor/store/results.hpp"
 
 namespace twistor::report {
 namespace {
@@ -39,7 +40,9 @@ std::string what_was_asked(const Json& summary) {
   add("model", config_text(summary, "model", "path"));
   add("prompt", prompt);
   add("messages", config_text(summary, "prompt", "messages"));
-  if (prompt.empty()) add("prompt, as tokens", at(summary, {"prompt", "ids"}).dump());
+  add("prompts", config_text(summary, "prompt", "file"));
+  if (const Json& ids = at(summary, {"prompt", "ids"}); prompt.empty() && ids.is_array())
+    add("prompt, as tokens", ids.dump());
   add("potential", config_text(summary, "target", "potential"));
   for (const char* key : {"text", "words", "ids", "pattern", "class", "question", "classifier", "path"})
     add(key, config_text(summary, "target", key));
@@ -111,6 +114,17 @@ std::string all_numbers(const Json& summary) {
   return details("Every value of summary.json", fmt::format("<pre id=\"values\">{}</pre>\n", html(text)));
 }
 
+/// What the summary is too short for.
+std::string of_results(const store::Results& results, const Json& summary) {
+  const Json& length = at(summary, {"config", "target", "length"});
+  const std::string charts =
+      log_phi_chart(results) +
+      calibration_chart(results, length.is_number_integer() ? length.get<std::int64_t>() : 0);
+  return section("Potential and twist",
+                 charts.empty() ? charts : "<div class=\"charts\">\n" + charts + "</div>\n") +
+         section("One sweep", sweep_picture(results));
+}
+
 class HtmlFile final : public Sink {
  public:
   explicit HtmlFile(std::filesystem::path folder) : folder_(std::move(folder)) {}
@@ -140,6 +154,8 @@ std::string html_report(const std::filesystem::path& folder) {
   body += section("Learning", learning_charts(summary, folder / "metrics.jsonl"));
   body += section("Populations", population_charts(summary));
   body += section("Texts", texts(folder / "samples.jsonl"));
+  if (const std::filesystem::path file = folder / "results.h5"; std::filesystem::exists(file))
+    body += of_results(store::load_results(file), summary);
   body += section("Cost", cost_charts(summary));
   body += section("All numbers", all_numbers(summary));
   return html_page(title + " – twistor", body);

@@ -18,7 +18,7 @@ constexpr std::string_view style = R"(
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:76rem;padding:1.5rem;background:var(--ground);color:var(--text);
 font:16px/1.5 system-ui,sans-serif}
-h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2.2rem 0 .6rem}
+h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2.2rem 0 .6rem}h3{font-size:1rem;margin:1.4rem 0 .4rem}
 p{margin:.4rem 0;max-width:50rem}
 .soft,figcaption,caption{color:var(--soft)}
 .verdict{border-left:.35rem solid var(--soft);background:var(--box);padding:.8rem 1rem;margin:1rem 0}
@@ -32,13 +32,21 @@ tbody th{font-weight:400;white-space:pre-wrap;overflow-wrap:anywhere}dl{display:
 dt{color:var(--soft)}dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
 small{color:var(--soft)}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,30rem),1fr));gap:1.2rem}
-figure{margin:0;min-width:0}figcaption{font-weight:600;margin-bottom:.3rem}
+figure{margin:0;min-width:0}.medium{max-width:50rem}figcaption{font-weight:600;margin-bottom:.3rem}
 svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font:12px system-ui,sans-serif}
 .grid{stroke:var(--line)}.reference{stroke:var(--soft);stroke-dasharray:2 3}
 polyline{fill:none;stroke-width:2}.dash{stroke-dasharray:6 4}
 .s0{stroke:var(--s0)}.s1{stroke:var(--s1)}.s2{stroke:var(--s2)}.s3{stroke:var(--s3)}.s4{stroke:var(--s4)}
 circle.s0{fill:var(--s0)}circle.s1{fill:var(--s1)}circle.s2{fill:var(--s2)}circle.s3{fill:var(--s3)}circle.s4{fill:var(--s4)}
 .bar{fill:var(--s0)}
+.tree{fill:none;stroke:var(--s0);stroke-width:1.2}.leaf{fill:var(--s1)}
+.tokens{display:flex;flex-wrap:wrap;row-gap:.5rem;margin:.6rem 0 1.1rem}
+.tokens>span{text-align:center;line-height:1.25;border-right:1px solid var(--ground)}
+.tokens i{display:block;font-style:normal;white-space:pre;min-height:1.25em}
+.tokens .n{display:block;font-size:.7rem;padding:0 .25rem;font-variant-numeric:tabular-nums}
+.u0{background:rgba(213,94,0,.5)}.u1{background:rgba(213,94,0,.36)}.u2{background:rgba(213,94,0,.22)}
+.u3{background:rgba(213,94,0,.1)}.u5{background:rgba(0,114,178,.1)}.u6{background:rgba(0,114,178,.22)}
+.u7{background:rgba(0,114,178,.36)}.u8{background:rgba(0,114,178,.5)}
 summary{cursor:pointer;color:var(--soft)}pre{overflow:auto;max-height:24rem;background:var(--box);padding:.6rem;
 font-size:.82rem}
 @media print{body{max-width:none;padding:0}details:not([open]){display:none}.wide{overflow:visible}figure,tr{break-inside:avoid}}

@@ -22,10 +22,6 @@ namespace {
 using estimate::DrawFrom;
 using estimate::WeightedSequence;
 
-std::string valid_utf8(const std::string& text) {
-  return nlohmann::json::parse(format::json_string(text)).get<std::string>();
-}
-
 std::string joined(const std::vector<std::int64_t>& ids) {
   return fmt::format("{}", fmt::join(ids, " "));
 }

@@ -223,6 +223,8 @@ class Sweeper {
     genealogy_.resampled(options_.scheme, next.ancestor_of_id, out_.ess.back());
     out_.unique_ancestors.back() = genealogy_.n_survivors().back();
     layout_ = std::move(placement.after);
+    if (options_.keep_ancestors)
+      out_.resamplings.push_back({resamples_before_draw() ? t : t + 1, next.ancestor_of_id});
     for (std::size_t i = 0; i < p().ids.size(); ++i) {
       const std::int64_t parent = next.ancestor_of_id[static_cast<std::size_t>(p().ids[i])];
       p().log_w[i] = next.log_correction(parent, log_w[static_cast<std::size_t>(parent)], log_sum_);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "twistor/base/error.hpp"
 #include "twistor/format/quote.hpp"
@@ -59,43 +60,62 @@ void validate(const PromptSource& source, const std::string& doing) {
   count(!source.text.empty(), "text");
   count(!source.ids.empty(), "ids");
   count(!source.messages.empty(), "messages");
-  TWISTOR_CHECK(!given.empty() && given.find(" and ") == std::string::npos, ErrorKind::config, doing,
-                fmt::format("expected exactly one of prompt.text, prompt.ids and prompt.messages, got {}",
-                            given.empty() ? "none" : given),
-                "an empty value counts as not given: --prompt.text= --prompt.ids=1,2");
-  TWISTOR_CHECK(source.template_arguments.empty() || !source.messages.empty(), ErrorKind::config, doing,
-                "prompt.template_arguments is set, which only prompt.messages read",
+  count(!source.file.empty(), "file");
+  TWISTOR_CHECK(
+      !given.empty() && given.find(" and ") == std::string::npos, ErrorKind::config, doing,
+      fmt::format("expected exactly one of prompt.text, prompt.ids, prompt.messages and prompt.file, got {}",
+                  given.empty() ? "none" : given),
+      "an empty value counts as not given: --prompt.text= --prompt.ids=1,2");
+  TWISTOR_CHECK(source.template_arguments.empty() || !source.messages.empty() || !source.file.empty(),
+                ErrorKind::config, doing, "prompt.template_arguments is set, which only messages read",
                 "leave it empty, or give messages");
 }
 
 Prompt read_prompt(const PromptSource& source, const Tokenizer* tokenizer, std::int64_t vocab_size,
                    const std::filesystem::path& model) {
+  return PromptReader(tokenizer, vocab_size, model).read(source);
+}
+
+PromptReader::PromptReader(const Tokenizer* tokenizer, std::int64_t vocab_size, std::filesystem::path model)
+    : tokenizer_(tokenizer), vocab_size_(vocab_size), model_(std::move(model)) {}
+
+PromptReader::~PromptReader() = default;
+
+Prompt PromptReader::read(const PromptSource& source) {
   const bool has_messages = !source.messages.empty();
   // Templates write what stands in front of a text themselves.
   const FrontTokens front = has_messages ? FrontTokens::none : source.special_tokens;
   Prompt prompt{.ids = source.ids, .front = {}, .rule = {}, .text = source.text, .chat_template = {}};
   if (prompt.ids.empty()) {
-    TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::config,
+    TWISTOR_CHECK(tokenizer_ != nullptr, ErrorKind::config,
                   has_messages ? "reading prompt.messages" : "reading prompt.text",
                   "the model has no tokenizer", "give prompt.ids instead");
     if (has_messages) {
-      const ChatTemplate chat = load_chat_template(model);
-      prompt.text = chat.render(source.messages, source.template_arguments);
-      prompt.chat_template = chat.where();
+      if (chat_ == nullptr) chat_ = std::make_unique<const ChatTemplate>(load_chat_template(model_));
+      prompt.text = chat_->render(source.messages, source.template_arguments);
+      prompt.chat_template = chat_->where();
     }
-    prompt.ids = encode_text(*tokenizer, prompt.text, front);
-    if (front != FrontTokens::none && has_front(*tokenizer, prompt.ids)) {
-      prompt.front = tokenizer->special_tokens().before;
-      prompt.rule = tokenizer->special_tokens().rule;
+    prompt.ids = encode_text(*tokenizer_, prompt.text, front);
+    if (front != FrontTokens::none && has_front(*tokenizer_, prompt.ids)) {
+      prompt.front = tokenizer_->special_tokens().before;
+      prompt.rule = tokenizer_->special_tokens().rule;
     }
   }
   TWISTOR_CHECK(!prompt.ids.empty(), ErrorKind::config, "reading the prompt", "it has no tokens",
                 "give a longer prompt.text");
   for (const std::int64_t id : prompt.ids)
-    TWISTOR_CHECK(id >= 0 && id < vocab_size, ErrorKind::config, "reading the prompt",
-                  fmt::format("token id {} is out of range (vocabulary {})", id, vocab_size),
+    TWISTOR_CHECK(id >= 0 && id < vocab_size_, ErrorKind::config, "reading the prompt",
+                  fmt::format("token id {} is out of range (vocabulary {})", id, vocab_size_),
                   "correct prompt.ids");
   return prompt;
+}
+
+void require_room(const Prompt& prompt, std::int64_t length, std::int64_t context_length) {
+  const auto n = static_cast<std::int64_t>(prompt.ids.size());
+  TWISTOR_CHECK(n <= context_length - length, ErrorKind::config, "checking the configuration",
+                fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
+                            n, length, context_length),
+                "shorten the prompt or target.length");
 }
 
 std::string describe(const Prompt& prompt, const Tokenizer* tokenizer) {

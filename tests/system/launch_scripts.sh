@@ -120,6 +120,17 @@ for wrong in "-- twistor" "-n 0 -- twistor" "-n x -- twistor" "-n 2" "-n"; do
 done
 run "$mpirun" -n 1 -- "$work/bin/twistor" train
 check "a path to the program is taken as it is" n_calls 1 "<$work/bin/twistor> <train>"
+segments=(/dev/shm/vader_segment."test_$$".{left,young,mapped})
+touch "${segments[@]}" && truncate -s 4096 "${segments[2]}" && touch -d '2 hours ago' "${segments[0]}" "${segments[2]}"
+python3 -c 'import mmap, sys, time; f = open(sys.argv[1], "rb"); m = mmap.mmap(f.fileno(), 0, prot=1); print(flush=True); time.sleep(60)' \
+  "${segments[2]}" > >(head -n 1 >"$work/mapped") &
+holder=$!
+for _ in $(seq 100); do [[ ! -s $work/mapped ]] || break; sleep 0.05; done
+run "$mpirun" -n 1 -- "$work/bin/twistor" train
+check "shared memory that killed ranks left is removed" not test -e "${segments[0]}"
+check "shared memory that may be about to be used stays" test -e "${segments[1]}"
+check "shared memory in use stays" test -e "${segments[2]}"
+kill "$holder" && rm -f "${segments[@]}"
 rm "$work/bin/twistor" "$work/bin/mpirun"
 
 # slurm/common.sh: a preempted job goes back into the queue if work is left, and only then.
@@ -139,7 +150,7 @@ batch_job() { # batch_job SIGNAL: a job that gets this signal once its step is u
   local job
   rm -f "$work/started"
   : >"$CALLS"
-  TWISTOR_HOME=$home STARTED=$work/started SLURM_JOB_ID=17 bash -c '. "$1/slurm/common.sh"; run_and_requeue train x.cfg' bash "$root" &
+  STARTED=$work/started SLURM_JOB_ID=17 home=$home bash -c '. "$1/slurm/common.sh"; run_and_requeue train x.cfg' bash "$root" &
   job=$!
   for _ in $(seq 200); do [[ ! -e $work/started ]] || break; sleep 0.05; done
   kill "-$1" "$job" 2>/dev/null
@@ -158,8 +169,18 @@ check "finished when preempted: 0" exits 0
 ON_SIGNAL=70 run batch_job USR1
 check "failed when preempted: not requeued" n_calls 0 scontrol
 check "failed when preempted: the reason's code" exits 70
+ON_SIGNAL=138 run batch_job USR1
+check "preempted before the step could take it: requeued" n_calls 1 'scontrol <requeue> <17>'
 ON_END=75 run batch_job 0
 check "75 without preemption: not requeued" n_calls 0 scontrol
+TWISTOR_RETRIES=2 ON_END=137 run batch_job 0
+check "a crashed step is tried again as often as allowed" n_calls 3 srun
+check "a crashed step's code stays" exits 137
+TWISTOR_RETRIES=2 ON_END=65 run batch_job 0
+check "a reason that would come again is not tried again" n_calls 1 srun
+SLURM_RESTART_COUNT=3 TWISTOR_MAX_RESTARTS=3 ON_SIGNAL=75 run batch_job USR1
+check "too many restarts: not requeued" n_calls 0 scontrol
+check "too many restarts: said" err_has 'stopped after 3 restarts'
 rm "$work/bin/srun" "$work/bin/scontrol"
 # run.sbatch: which subcommands it takes.
 stand_in srun </dev/null
@@ -168,8 +189,17 @@ ln -s "$root/slurm" "$home/slurm"
 for subcommand in train evaluate sample; do
   sbatch_run "$subcommand" x.cfg --smc.particles=7
   check "run.sbatch $subcommand ends well" exits 0
-  check "run.sbatch $subcommand resumes" n_calls 1 "<build/release/twistor> <$subcommand> <x.cfg> <--smc.particles=7> <--run.resume=auto>"
+  check "run.sbatch $subcommand resumes" n_calls 1 "<$home/build/release/twistor> <$subcommand> <x.cfg> <--smc.particles=7> <--run.resume=auto>"
 done
+TWISTOR_SRUN_MPI=pmi2 TWISTOR_RANK_LOGS=$work/logs sbatch_run train x.cfg
+check "another MPI of srun's, and a log for each rank" n_calls 1 "srun <--mpi=pmi2> .*<--output=$work/logs/job-%j-rank-%t.log>"
+TWISTOR_LAUNCHER=ssh sbatch_run train x.cfg
+check "an unknown launcher is a usage error" exits 64
+TWISTOR_SITE=$work/nowhere sbatch_run train x.cfg
+check "a TWISTOR_SITE that is not there is named" err_has "cannot read $work/nowhere"
+echo 'export TWISTOR_SRUN_MPI=from_site' >"$work/site.sh"
+TWISTOR_SITE=$work/site.sh sbatch_run train x.cfg
+check "TWISTOR_SITE is sourced" n_calls 1 'srun <--mpi=from_site>'
 for wrong in '' x.cfg train score; do
   # shellcheck disable=SC2086  # nothing is one of the wrong ones
   sbatch_run $wrong

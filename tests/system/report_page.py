@@ -2,6 +2,7 @@
 """report.html: made by train, renewed by sample and by report; whole, self-contained, and every number is the summary's."""
 import json
 import math
+import struct
 from html.parser import HTMLParser
 
 from run_twistor import QUICKSTART, SMALL, expect, main, run, succeed
@@ -54,6 +55,22 @@ def leaves(value, way=""):
     return [(way, value)]
 
 
+def arrays(file):
+    """Numbers of the datasets of results.h5 by their names, where the file's map (docs/file-formats.md) says that they lie."""
+    data = file.read_bytes()
+    begin, size = struct.unpack("<QQ", data[16:32])
+    found = {}
+    for line in data[begin:begin + size].decode().splitlines():
+        offset, length, _, name = line.split(" ", 3)
+        if name.startswith("arrays/") and not name.endswith(("log_z_method", "pieces")):
+            form = "q" if name.endswith(("tokens", "ancestors", "resampled_at")) else "d"
+            raw = data[int(offset, 16):int(offset, 16) + int(length, 16)]
+            found[name.removeprefix("arrays/")] = list(struct.unpack(f"<{len(raw) // 8}{form}", raw))
+        elif name.endswith("pieces"):
+            found[name.removeprefix("arrays/")] = json.loads(data[int(offset, 16):int(offset, 16) + int(length, 16)].rstrip(b"\0").decode())
+    return found
+
+
 def look_at(folder, *headings):
     """The page of a run: whole, alone, and with the numbers of its summary."""
     text = (folder / "report.html").read_text(encoding="utf-8")
@@ -74,9 +91,59 @@ def look_at(folder, *headings):
     lines = [json.loads(line) for line in samples.read_text().splitlines()] if samples.exists() else []
     known = {float(x) for _, x in expected + [leaf for line in lines for leaf in leaves(line)]
              if isinstance(x, (int, float)) and not isinstance(x, bool)}
+    for name, values in arrays(folder / "results.h5").items():
+        if not name.endswith("pieces"):
+            known.update(map(float, values))
     strangers = [x for x in page.values if x not in known]
     expect(len(page.values) > 20 and not strangers, f"expected values of the files, got {strangers} among {len(page.values)}")
     return text, page
+
+
+def log_sum(values):
+    top = max(values)
+    return top if math.isinf(top) else top + math.log(sum(math.exp(x - top) for x in values))
+
+
+def shows_one_sweep(text, stored):
+    """The tokens of the heaviest particle with their numbers, the lines of all of them, and psi's bins, worked out from results.h5."""
+    K, T = len(stored["after/sweep/log_phi"]), 4
+    expect(K == 16 and len(stored["after/sweep/tokens"]) == K * T, f"expected a sweep of 16 particles, got {K}")
+    weights = stored["after/sweep/log_weight"]
+    expect(abs(log_sum(weights)) < 1e-9, f"expected shares that add up to 1, got {weights}")
+    best = weights.index(max(weights))
+    pieces = stored["after/sweep/pieces"][best * T:best * T + T]
+    place = text.index(f"particle {best}, log of its share")
+    for t, piece in enumerate(pieces):
+        numbers = [stored[f"after/sweep/{name}"][best * T + t] for name in ("log_increment", "log_psi")]
+        cell = text[text.index("<span><i>", place):][:400].split("</span>\n")[0]
+        expect(f"<i>{piece}</i>" in cell, f"expected {piece!r} in {cell}")
+        expect([float(x.split('"')[0]) for x in cell.split('value="')[1:]] == numbers, f"expected {numbers} in {cell}")
+        place = text.index("<span><i>", place) + 1
+    # What a weight gains after the last resampling makes its share: phi / psi_T alone where that was before the last draw.
+    ancestors, at = stored["after/sweep/ancestors"], stored["after/sweep/resampled_at"]
+    expect(len(ancestors) == K * len(at) and at == sorted(at) and all(0 <= x < K for x in ancestors), f"expected ids, got {ancestors}")
+    if at[-1] == T - 1:
+        since = [phi - psi for phi, psi in zip(stored["after/sweep/log_phi"], stored["after/sweep/log_psi"][T - 1::T])]
+    else:
+        since = [sum(stored["after/sweep/log_increment"][i * T + at[-1] + 1:i * T + T]) for i in range(K)]
+    shares = [x - log_sum(since) for x in since]
+    expect(all(abs(x - y) < 1e-6 for x, y in zip(shares, weights)), f"expected {shares}, got {weights}")
+    founders = set()
+    for line in range(K):
+        for g in reversed(range(len(at))):
+            line = ancestors[g * K + line]
+        founders.add(line)
+    expect(f"{len(founders)} of the {K} founders" in text.replace("\n", " "), f"expected {len(founders)} founders")
+    expect(text.count('class="leaf"') == K, "expected a disc for each particle")
+    # The bins of psi's calibration.
+    psi, future = stored["after/q/log_psi"], stored["after/q/log_future"]
+    expect(len(psi) == len(future) == 4 * 40, f"expected four steps of 40 samples, got {len(psi)}")
+    expect(future[3::4] == stored["after/q/log_phi"], "expected that nothing follows the last step but phi")
+    pairs = sorted((psi[i], i) for i in range(0, len(psi), 4))
+    shift = log_sum(future[0::4]) - log_sum(psi[0::4])
+    n = len(pairs) // 10
+    mean = log_sum([x for x, _ in pairs[:n]]) + shift - math.log(n)
+    expect(f"<th scope=\"row\">1</th><td>{n}</td><td>{mean:.4f}</td>" in text, f"expected a first bin of {n} at {mean:.4f}")
 
 
 def follows_a_run(folder):
@@ -84,11 +151,15 @@ def follows_a_run(folder):
     run_folder = folder / "run"
     keys = [*SMALL, "--train.epochs=2", f"--run.output={run_folder}", f"--prompt.text={PROMPT}"]
     succeed(2, "train", QUICKSTART, *keys)
-    text, page = look_at(run_folder, "Learning", "Populations", "Cost")
+    text, page = look_at(run_folder, "Learning", "Populations", "Cost", "Potential and twist", "One sweep")
+    shows_one_sweep(text, arrays(run_folder / "results.h5"))
     expect("Texts" not in page.headings, "expected no texts before any were drawn")
     expect("log Z = " in text and "exactly" in text, "expected the verdict with the exact log Z")
-    for figure in ["Bounds of log Z", "Divergences between sampler and target", "Loss", "Effective sample size, by step of the sweep"]:
+    for figure in ["Bounds of log Z", "Divergences between sampler and target", "Loss", "Effective sample size, by step of the sweep", "Distribution of log φ",
+                   "Calibration of ψ", "Genealogy of one sweep"]:
         expect(f"<figcaption>{figure}</figcaption>" in text, f"expected the figure {figure}")
+    succeed(1, "train", QUICKSTART, *keys, f"--run.output={folder}/alone")
+    expect(arrays(folder / "alone/results.h5") == arrays(run_folder / "results.h5"), "expected the same arrays on one rank")
     succeed(1, "sample", QUICKSTART, *keys, "--sample.count=5")
     drawn, _ = look_at(run_folder, "Texts")
     for line in (run_folder / "samples.jsonl").read_text().splitlines():

@@ -20,7 +20,8 @@ namespace twistor::app {
 /// Exact samples that come without draws of the base model; -1 if rejection makes them. *Local.*
 [[nodiscard]] std::int64_t n_exact_without_draws(const Session& session);
 
-/// Measures the speed of this job and logs report::cost_text() on rank 0. *Collective over the world.*
-void say_cost(const Session& session, const std::vector<report::Work>& work);
+/// Measures the speed of this job, on the first of many prompts, and logs report::cost_text() on rank 0.
+/// *Collective over the world.*
+void say_cost(const Session& session, std::vector<report::Work> work);
 
 }  // namespace twistor::app

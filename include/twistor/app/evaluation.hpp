@@ -28,6 +28,10 @@ void forget_base(const Session& session);
 [[nodiscard]] std::vector<report::NamedEvaluation> evaluate_policies(const Session& session,
                                                                      const store::ExactSamples& exact);
 
+/// `evaluate` over the prompts of prompt.file. Returns the exit code. *Collective over the world.* Throws
+/// Stopped after a signal; what is done is kept.
+[[nodiscard]] int evaluate_prompts(Session& session);
+
 /// Everybody who is told, on rank 0; nobody elsewhere. `metrics` joins those who are told at the end.
 /// *Local.*
 [[nodiscard]] report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> metrics = {});
@@ -37,6 +41,6 @@ void forget_base(const Session& session);
 void finish(const Session& session, report::Sinks& sinks, const estimate::Evaluation* base,
             const estimate::Evaluation* before, const estimate::Evaluation& after, const Counters& counters,
             double total_seconds, std::vector<report::NamedEvaluation> policies = {},
-            const std::string& positives = {});
+            const std::string& positives = {}, std::vector<report::PromptRow> prompts = {});
 
 }  // namespace twistor::app

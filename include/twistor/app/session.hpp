@@ -28,7 +28,7 @@
 #include "twistor/smc/policy.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
-#include "twistor/text/prompt.hpp"
+#include "twistor/text/prompt_list.hpp"
 #include "twistor/text/tokenizer.hpp"
 #include "twistor/twist/load_body.hpp"
 #include "twistor/twist/trainable.hpp"
@@ -53,6 +53,13 @@ class Session {
   [[nodiscard]] const std::vector<std::int64_t>& prompt() const { return prompt_.ids; }
   /// The same with what the tokenizer put in front.
   [[nodiscard]] const text::Prompt& whole_prompt() const { return prompt_; }
+  /// Those of prompt.file, of which prompt() is the first; else empty.
+  [[nodiscard]] const std::vector<text::ListedPrompt>& prompts() const { return prompts_; }
+  /// p0, and what the twist sees of it, for prompts as long as the first: see smc::PromptedProblem.
+  [[nodiscard]] const std::shared_ptr<const model::LanguageModel>& shared_lm() const { return lm_; }
+  [[nodiscard]] const std::shared_ptr<const model::LanguageModel>& twist_lm() const {
+    return twist_lm_ != nullptr ? twist_lm_ : lm_;
+  }
   [[nodiscard]] const potential::Potential& potential() const { return *target_.potential; }
   /// What the potential is, with a digest of all that defines it: different for different targets.
   [[nodiscard]] const std::string& potential_identity() const { return target_.identity; }
@@ -118,6 +125,7 @@ class Session {
 
  private:
   void load_model(const std::filesystem::path& config_file);
+  void load_prompts(const std::filesystem::path& config_file);
   void say_what_was_read() const;
   /// For one model, that of the next call of load_language_model() or the like: shared by the node's ranks.
   model::WeightMemory weight_memory();
@@ -139,6 +147,7 @@ class Session {
   std::shared_ptr<const model::LanguageModel> twist_lm_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   text::Prompt prompt_;
+  std::vector<text::ListedPrompt> prompts_;
   std::vector<smc::LoadedPolicy> policies_;
   exact::RunTarget target_;
   std::unique_ptr<smc::ConditionalProblem> conditional_;

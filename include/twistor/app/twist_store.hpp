@@ -21,6 +21,16 @@ namespace twistor::app {
 /// one that is computed. *Collective over the world.*
 [[nodiscard]] std::unique_ptr<twist::Trainable> load_twist(Session& session, store::Checkpoint& checkpoint);
 
+/// The twist that populations are steered by, and what unfinished work with it is known by.
+struct LoadedTwist {
+  std::unique_ptr<twist::Twist> twist;
+  std::string work_key;
+  bool is_learned = false;  ///< else psi = 1
+  std::int64_t update = 0;  ///< that it has seen
+};
+/// For `command`. With q = p0 there need not be any checkpoint. *Collective over the world.*
+[[nodiscard]] LoadedTwist load_twist(Session& session, std::string_view command);
+
 /// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);
 

@@ -32,7 +32,9 @@ enum class Stream : std::uint16_t {
   reroll = 22,           ///< where exact samples are cut, and what is drawn in the place of the rest
   positive_check = 23,   ///< samples of p0 by which train.positives = auto is decided
   next_pin = 24,         ///< which particle of a conditional sweep the next one is pinned to
-  ngram = 25,            ///< seed of the samples that an n-gram model is fitted to
+  trace = 25,            ///< seed of the one sweep that is shown particle by particle
+  prompt = 26,           ///< seeds of the prompts of a list
+  ngram = 27,            ///< seed of the samples that an n-gram model is fitted to
 };
 
 }  // namespace twistor

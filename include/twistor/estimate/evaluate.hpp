@@ -19,6 +19,7 @@ struct EvaluationOptions {
   smc::SweepOptions sweep;      ///< with the run's seed
   std::int64_t repeats = 10;    ///< of each estimator of log Z
   std::int64_t samples = 1000;  ///< of q, and of sigma
+  bool trace = true;            ///< of one more, small sweep: Evaluation::trace
   KnownTarget known{};          ///< its n_exact is exact.n in the end
   bool enumerate = false;       ///< go through all V^T sequences of q too; needs known.exact_log_z
   Steering steering{};          ///< looked at in every step of a sweep and between pieces of work

@@ -15,6 +15,7 @@
 #include "twistor/estimate/findings.hpp"
 #include "twistor/estimate/log_z.hpp"
 #include "twistor/estimate/statistics.hpp"
+#include "twistor/estimate/sweep_trace.hpp"
 
 namespace twistor::estimate {
 
@@ -51,6 +52,7 @@ struct Evaluation {
   KnownTarget known{};      ///< of what it holds, exact_log_z alone survives to_numbers()
   /// All that follows are means over the targets of so many observations; 0: there is one target.
   std::int64_t observations = 0;
+  std::int64_t prompts = 0;              ///< the same over so many prompts
   LogZ log_z{};                          ///< that divergences are made with; see use_log_z()
   std::vector<NamedEstimate> estimates;  ///< every one of the list, in its order
   /// Mean over the SMC lower runs of the single-run estimate of Var(log Z_hat); NaN where it is none.
@@ -66,9 +68,12 @@ struct Evaluation {
   std::vector<double> mean_survivors;  ///< as Sweep::unique_ancestors, likewise
   /// Of |log q while sampling - log q teacher-forced| over the samples of q: 0 unless something is wrong.
   double log_q_error_largest = nan, log_q_error_mean = nan;
+  std::vector<ProposalSample> q;    ///< the samples of q. Lost by to_numbers()
+  std::optional<SweepTrace> trace;  ///< one small sweep. Lost by to_numbers()
   double seconds = 0;
   Counters counters{};  ///< of this rank. Lost by to_numbers()
 
+  [[nodiscard]] bool is_mean() const { return observations + prompts > 0; }
   /// The estimate of that name. Throws Error(internal) if there is none.
   [[nodiscard]] const Estimate& operator[](std::string_view name) const { return find(name).value; }
   [[nodiscard]] const NamedEstimate& find(std::string_view name) const;
@@ -76,6 +81,11 @@ struct Evaluation {
 
 /// All estimates from whole findings, with the log Z that follows from them alone. *Local.*
 [[nodiscard]] Evaluation make_evaluation(const Findings& found, const KnownTarget& known);
+
+/// An evaluation without its runs and counters as numbers, NaN included, for files of unfinished work and for
+/// other ranks; and back. *Local.* Throws Error(data) if their number is not what they say.
+[[nodiscard]] std::vector<double> to_row(const Evaluation& e);
+[[nodiscard]] Evaluation evaluation_from_row(std::span<const double> row);
 
 /// How far a sampler is from the target, for telling which of several twists of one run is the best: the mean
 /// distance of the closer pair of bounds of log Z (which is the sum of both divergences on the extended

@@ -2,6 +2,7 @@
 // What runs of the estimators give, before anything is averaged: it can be kept, and work goes on from it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -25,12 +26,19 @@ struct BoundRun {
   friend bool operator==(const BoundRun& a, const BoundRun& b);  ///< NaN equals NaN
 };
 
+/// Steps at which psi is held against what follows: a quarter, half, three quarters, and all of T. // (4)
+inline constexpr std::size_t n_psi_steps = 4;
+[[nodiscard]] std::array<std::int64_t, n_psi_steps> psi_steps(std::int64_t T);
+
 /// What one sample s of q gives.
 struct ProposalSample {
   double ratio = 0;  ///< log p0 phi / q
   double log_phi = 0;
   double kl_q_p0 = 0;      ///< log q / p0
   double log_q_error = 0;  ///< |log q while sampling - log q of the same tokens by the teacher-forced pass|
+  std::array<double, n_psi_steps> log_psi{};  ///< log psi_t(s_{1:t}) at psi_steps()
+  /// log of phi(s) p0(s_{t+1:T}) / q(s_{t+1:T}) there, whose mean given s_{1:t} is psi*_t(s_{1:t}).
+  std::array<double, n_psi_steps> log_future{};
   friend bool operator==(const ProposalSample&, const ProposalSample&) = default;
 };
 

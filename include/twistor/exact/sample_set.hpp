@@ -45,11 +45,17 @@ struct SetOptions {
   std::int64_t budget = 1'000'000;              ///< most sequences that rejection draws
   std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T
   std::uint64_t seed = 1;                       ///< the run's
-  std::filesystem::path file;                   ///< where the set is, or will be
+  std::filesystem::path file;                   ///< where the set is, or will be; empty: in memory alone
   /// Whether the file serves all runs on one target, whatever their seeds; who needs more samples extends it.
   /// Another must be what this run would make, so that results do not depend on what was in the folder.
   bool is_shared = false;
+  /// Where enumeration finds that phi is 0 everywhere: log Z = -inf and no samples, in the place of an error.
+  bool may_be_empty = false;
 };
+
+/// As the keys exact.* have them, without a file. *Local.*
+[[nodiscard]] SetOptions set_options(const Options& exact, const Target& target, double most_enumerated,
+                                     std::int64_t enumeration_limit, std::uint64_t seed);
 
 /// Samples of p0 to compare with, and their phi: the same on every rank, whatever the number of ranks.
 struct BaseDraws {

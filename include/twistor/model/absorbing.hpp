@@ -63,4 +63,8 @@ class AbsorbingModel final : public LanguageModel {
                                                                       const text::Tokenizer* tokenizer,
                                                                       std::int64_t n_prompt);
 
+/// `lm` for prompts of n_prompt tokens: itself where texts never end. *Local*, no copy of weights.
+[[nodiscard]] std::shared_ptr<const LanguageModel> for_prompt(std::shared_ptr<const LanguageModel> lm,
+                                                              std::int64_t n_prompt);
+
 }  // namespace twistor::model

@@ -9,6 +9,9 @@
 
 namespace twistor::report {
 
+/// The text with U+FFFD in place of bytes that are not UTF-8. *Local.*
+[[nodiscard]] std::string valid_utf8(std::string_view text);
+
 /// One record with its line end ("\n"). Fields with commas, quotes or line ends are put in quotes. *Local.*
 [[nodiscard]] std::string csv_line(std::span<const std::string> fields);
 

@@ -12,8 +12,9 @@ namespace twistor::report {
 
 /// A page of its own, without script or anything from outside: what was asked, whether to trust the result,
 /// the table of evaluations, curves, texts, costs, and every number of the summary. It is made of what lies
-/// in the folder, so that it can be made anew at any time: summary.json, and metrics.jsonl and samples.jsonl
-/// if they are there. *Local.* Throws Error(no_input) without a summary, Error(data) if it is none.
+/// in the folder, so that it can be made anew at any time: summary.json, and metrics.jsonl, samples.jsonl and
+/// results.h5 if they are there. *Local.* Throws Error(no_input) without a summary, Error(data) if it is
+/// none.
 [[nodiscard]] std::string html_report(const std::filesystem::path& folder);
 
 /// html_report() as FOLDER/report.html; returns the file. *Local.* Throws Error(io) too.

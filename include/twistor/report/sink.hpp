@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +34,18 @@ struct NamedEvaluation {
   estimate::Evaluation evaluation;
 };
 
+/// What was found about one of many prompts. Nothing in it depends on time or ranks, but for the seconds of
+/// evaluations, which no file of prompts has.
+struct PromptRow {
+  std::string id;                   ///< empty: it has none
+  std::optional<std::string> text;  ///< none where it was given as tokens and there is no tokenizer
+  std::vector<std::int64_t> ids{};
+  std::int64_t length = 0;                     ///< T
+  std::vector<NamedEvaluation> evaluations{};  ///< by sampler, the same ones in every row
+  std::int64_t n_exact = 0, n_draws = 0;       ///< exact samples, and draws of p0 that they took
+  std::int64_t n_sequences = 0;                ///< that were drawn or scored to measure
+};
+
 /// All that a finished run has found.
 struct Run {
   /// The evaluations; `base` (of the base model) and `before` (learning) may be null, and one and the same
@@ -50,8 +64,14 @@ struct Run {
   /// Tokens of the prompt; those that the tokenizer put in front of it, and by which rule of its files.
   std::vector<std::int64_t> prompt{}, special_tokens{};
   std::string special_tokens_rule{};
+  /// The text of tokens; empty without a tokenizer.
+  std::function<std::string(std::span<const std::int64_t>)> decode{};
   /// Where positives of learning came from, and why, if the run decided that.
   std::string positives{};
+  /// Where there are many prompts: each by itself, in the order of the file, and the file's digest. The
+  /// evaluations are then means over them.
+  std::vector<PromptRow> prompts{};
+  std::string prompts_digest{};
 };
 
 /// Told as a run goes on, by one rank. All does nothing here, so that a sink says only what it is for.
@@ -89,12 +109,14 @@ class Sinks final : public Sink {
 [[nodiscard]] std::unique_ptr<Sink> results_file(const std::filesystem::path& file);
 /// summary.json, when the run is finished.
 [[nodiscard]] std::unique_ptr<Sink> summary_file(const std::filesystem::path& file);
+/// prompts.jsonl and prompts.csv, a line for each prompt, when a run over many is finished.
+[[nodiscard]] std::unique_ptr<Sink> prompt_files(const std::filesystem::path& folder);
 /// The evaluations side by side on stdout, when the run is finished.
 [[nodiscard]] std::unique_ptr<Sink> console_table();
 
-/// Gives summary.json and results.h5 of an earlier evaluation in `folder` a second name, summary.N.json and
-/// results.N.h5 with the first N that is free, before others replace them. One rank calls it. *Local.* Throws
-/// Error(io).
+/// Gives summary.json, results.h5 and the files of prompts of an earlier evaluation in `folder` a second
+/// name, summary.N.json, results.N.h5 and so on with the first N that is free, and takes the latter away,
+/// before others replace them. One rank calls it. *Local.* Throws Error(io).
 void keep_earlier_results(const std::filesystem::path& folder);
 
 }  // namespace twistor::report

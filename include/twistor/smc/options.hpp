@@ -80,7 +80,8 @@ struct SweepOptions {
   std::uint64_t seed = 1;
   std::int64_t n_shards =
       0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)
-  bool keep_hidden = false;  ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
+  bool keep_hidden = false;     ///< keep the hidden state before each token, (k, T, D); needs Trigger::never
+  bool keep_ancestors = false;  ///< of every resampling, for Sweep::resamplings
   /// Asked before every token but the first: whether this rank would stop. The ranks agree by one reduction
   /// more for each step, which learning does without; so all of them give one, or none does.
   Interrupt wish{};

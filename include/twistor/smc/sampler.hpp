@@ -52,6 +52,12 @@ struct SweepCounters {
   }
 };
 
+/// Who follows whom.
+struct Resampling {
+  std::int64_t n_drawn = 0;                  ///< tokens that the particles had by then
+  std::vector<std::int64_t> ancestor_of_id;  ///< (K)
+};
+
 /// One finished sweep. Arrays over particles are this rank's shard.
 struct Sweep {
   explicit Sweep(Population start) : particles(std::move(start)) {}
@@ -66,6 +72,7 @@ struct Sweep {
   std::vector<double> ess;
   std::vector<std::int64_t> unique_ancestors;  ///< with offspring, as `ess`; K where nothing is resampled
   std::int64_t n_founders = 0;                 ///< founders with descendants at the end
+  std::vector<Resampling> resamplings;         ///< of the whole population, in order, if asked for
   double log_z_variance = 0;                   ///< genealogical estimate; NaN for K = 1
   std::int64_t pinned_id = -1;                 ///< where the pinned path ended
   at::Tensor hidden;                           ///< (k, T, D) if asked for

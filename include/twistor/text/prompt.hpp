@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@
 
 namespace twistor::text {
 
+class ChatTemplate;
+
 /// What a prompt is given as.
 struct PromptSource {
   std::string text{};
@@ -21,9 +24,10 @@ struct PromptSource {
   std::string messages{};                               ///< JSON, as ChatTemplate::render() takes it
   std::string template_arguments{};                     ///< the same
   FrontTokens special_tokens = FrontTokens::automatic;  ///< of `text`; templates write their own
+  std::string file{};                                   ///< of many prompts, see prompt_list.hpp
 };
 
-/// Throws Error(config) unless exactly one of text, ids and messages is given.
+/// Throws Error(config) unless exactly one of text, ids, messages and file is given.
 void validate(const PromptSource& source, const std::string& doing);
 
 struct Prompt {
@@ -39,6 +43,25 @@ struct Prompt {
 /// below vocab_size, or if there is no tokenizer or template where it is needed.
 [[nodiscard]] Prompt read_prompt(const PromptSource& source, const Tokenizer* tokenizer,
                                  std::int64_t vocab_size, const std::filesystem::path& model);
+
+/// The same for many prompts of one model, whose chat template is read once, when the first messages come.
+/// References must outlive it.
+class PromptReader {
+ public:
+  PromptReader(const Tokenizer* tokenizer, std::int64_t vocab_size, std::filesystem::path model);
+  ~PromptReader();
+  /// *Local.* Throws as read_prompt().
+  [[nodiscard]] Prompt read(const PromptSource& source);
+
+ private:
+  const Tokenizer* tokenizer_;
+  std::int64_t vocab_size_;
+  std::filesystem::path model_;
+  std::unique_ptr<const ChatTemplate> chat_;
+};
+
+/// Throws Error(config) unless the prompt and `length` tokens after it fit into the context. *Local.*
+void require_room(const Prompt& prompt, std::int64_t length, std::int64_t context_length);
 
 /// "3 tokens, the first is <s> (id 1), by ... (1,7,11)"; of a long prompt the first ids alone. *Local.*
 [[nodiscard]] std::string describe(const Prompt& prompt, const Tokenizer* tokenizer);

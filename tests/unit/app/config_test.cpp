@@ -145,16 +145,18 @@ TEST(Config, RefusesBadTextsNamingLineKeyAndWhatIsAllowed) {
 TEST(Config, RefusesWhatDoesNotGoTogether) {
   const BadText table[] = {
       {"prompt.ids = 1", "model.path is missing", "models/tiny"},
-      {"model.path = m", "expected exactly one of prompt.text, prompt.ids and prompt.messages, got none", ""},
+      {"model.path = m",
+       "expected exactly one of prompt.text, prompt.ids, prompt.messages and prompt.file, got none", ""},
       {minimal + "prompt.text = a",
-       "expected exactly one of prompt.text, prompt.ids and prompt.messages, got prompt.text and prompt.ids",
+       "expected exactly one of prompt.text, prompt.ids, prompt.messages and prompt.file, got prompt.text "
+       "and prompt.ids",
        ""},
       {minimal + "prompt.messages = [1]",
-       "expected exactly one of prompt.text, prompt.ids and prompt.messages, got prompt.ids and "
+       "expected exactly one of prompt.text, prompt.ids, prompt.messages and prompt.file, got prompt.ids and "
        "prompt.messages",
        ""},
       {minimal + "prompt.template_arguments = {}",
-       "prompt.template_arguments is set, which only prompt.messages read", ""},
+       "prompt.template_arguments is set, which only messages read", ""},
       {minimal + "run.output =", "run.output is empty", ""},
       {minimal + "target.text = a\ntarget.ids = 1", "target.text and target.ids are both given", ""},
       {minimal + "target.potential = continuation\ntarget.stop_at_eos = true",
@@ -279,10 +281,12 @@ TEST(Config, TextRoundTripIsExact) {
     if (random.below(2) == 1) config.policies["policy.B-1"];
     for (const config::Field& field : fields_of(config)) randomize(field, random);
     if (config.smc.draws_from_policy()) config.smc.sweep.trigger = smc::Trigger::never;
-    const std::uint64_t given = random.below(3);
+    const std::uint64_t given = random.below(4);
     if (given != 0) config.prompt.text.clear();
     if (given != 1) config.prompt.ids.clear();
-    if (given != 2) config.prompt.messages = config.prompt.template_arguments = "";
+    if (given != 2) config.prompt.messages.clear();
+    if (given != 3) config.prompt.file.clear();
+    if (given < 2) config.prompt.template_arguments.clear();  // texts and ids have no template
     (random.below(2) == 1 ? config.target.ids.clear() : config.target.text.clear());
     if (config.target.potential == "continuation" || config.target.potential == "product")
       config.target.stop_at_eos = false;  // also of factors, which continue texts unless told otherwise

@@ -38,7 +38,7 @@ Evaluation evaluation(double z, double f, double g) {
 
 TEST(MeanOverObservations, HasMeansAndErrorsOverThem) {
   const std::vector<Evaluation> each{evaluation(-1, -1.3, -0.9), evaluation(-3, -3.5, -2.4)};
-  const Evaluation e = mean_over_observations(each);
+  const Evaluation e = mean_over(each, &Evaluation::observations);
   EXPECT_EQ(e.observations, 2);
   // KL(q || sigma) = 0.3 and 0.5, KL(sigma || q) = 0.1 and 0.6.
   EXPECT_NEAR(e["kl.q_sigma"].mean, 0.4, 1e-12);
@@ -58,7 +58,8 @@ TEST(MeanOverObservations, HasMeansAndErrorsOverThem) {
 
 TEST(MeanOverObservations, IsNotMadeAnewWithAnotherLogZ) {
   const std::vector<Evaluation> each{evaluation(-1, -1.3, -0.9), evaluation(-3, -3.5, -2.4)};
-  Evaluation a = mean_over_observations(each), b = mean_over_observations(std::span(each).first(1));
+  Evaluation a = mean_over(each, &Evaluation::observations),
+             b = mean_over(std::span(each).first(1), &Evaluation::observations);
   share_log_z({&a, &b});
   EXPECT_NEAR(a["kl.q_sigma"].mean, 0.4, 1e-12);
   EXPECT_NEAR(b["kl.q_sigma"].mean, 0.3, 1e-12);
@@ -67,12 +68,37 @@ TEST(MeanOverObservations, IsNotMadeAnewWithAnotherLogZ) {
 TEST(MeanOverObservations, SaysSoWhereLogZDoesNotComeFromTheSame) {
   std::vector<Evaluation> each{evaluation(-1, -1.3, -0.9), evaluation(-3, -3.5, -2.4)};
   each[1].log_z.method = LogZMethod::smc_midpoint;
-  EXPECT_EQ(mean_over_observations(each).log_z.method, LogZMethod::mixed);
+  EXPECT_EQ(mean_over(each, &Evaluation::observations).log_z.method, LogZMethod::mixed);
+}
+
+TEST(MeanOverPrompts, IsOverThoseForWhichAnEstimateCouldBeMade) {
+  std::vector<Evaluation> each{evaluation(-1, -1.3, -0.9), evaluation(-3, -3.5, -2.4)};
+  for (NamedEstimate& x : each[1].estimates)
+    if (x.name == "kl.sigma_q") x.value = {};
+  each[1].mean_ess.pop_back();  // continued by fewer tokens
+  const Evaluation e = mean_over(each, &Evaluation::prompts);
+  EXPECT_EQ(e.prompts, 2);
+  EXPECT_EQ(e.observations, 0);
+  EXPECT_EQ(e["kl.sigma_q"].n, 1);
+  EXPECT_NEAR(e["kl.sigma_q"].mean, 0.1, 1e-12);
+  EXPECT_EQ(e["kl.q_sigma"].n, 2);
+  EXPECT_TRUE(e.mean_ess.empty());
+}
+
+TEST(EvaluationRow, ComesBackWithAllThatIsNotKnown) {
+  Evaluation e = evaluation(-1, -1.3, -0.9);
+  e.update = 7;
+  const std::vector<double> row = to_row(e);
+  const Evaluation back = evaluation_from_row(row);
+  EXPECT_EQ(to_numbers(back, "x"), to_numbers(e, "x"));
+  EXPECT_EQ(back.log_z.method, LogZMethod::exact);
+  EXPECT_EQ(back.update, 7);
+  EXPECT_ANY_THROW((void)evaluation_from_row(std::span(row).first(row.size() - 1)));
 }
 
 TEST(MeanOverObservations, TravelsInCheckpoints) {
   const std::vector<Evaluation> each{evaluation(-1, -1.3, -0.9), evaluation(-3, -3.5, -2.4)};
-  const auto back = evaluation_from_numbers(to_numbers(mean_over_observations(each), "x"), "x");
+  const auto back = evaluation_from_numbers(to_numbers(mean_over(each, &Evaluation::observations), "x"), "x");
   ASSERT_TRUE(back.has_value());
   EXPECT_EQ(back->observations, 2);
   EXPECT_NEAR((*back)["kl.q_sigma"].se, 0.1, 1e-12);

@@ -93,10 +93,12 @@ TEST_F(SinkFiles, ResultsHaveRunsNumbersAndCounters) {
   const store::Results results = store::load_results(folder.path() / "results.h5");
   std::vector<std::string> arrays;
   for (const auto& [name, array] : results.arrays) arrays.push_back(name);
-  EXPECT_THAT(arrays,
-              ElementsAre("after/ess_per_step", "after/log_z_method", "after/sis_lower", "after/smc_lower",
-                          "after/unique_ancestors", "before/ess_per_step", "before/log_z_method",
-                          "before/sis_lower", "before/smc_lower", "before/unique_ancestors"));
+  std::vector<std::string> expected;
+  for (const std::string when : {"after/", "before/"})
+    for (const char* name : {"ess_per_step", "log_z_method", "q/log_future", "q/log_phi", "q/log_psi",
+                             "q/log_weight", "sis_lower", "smc_lower", "unique_ancestors"})
+      expected.push_back(when + name);
+  EXPECT_EQ(arrays, expected);
   EXPECT_EQ(std::get<std::string>(results.arrays.at("after/log_z_method")), "mean of Z_hat");
   for (const auto& [name, number] : results.numbers) EXPECT_FALSE(std::isnan(number)) << name;
   EXPECT_EQ(std::get<Array<double>>(results.arrays.at("after/smc_lower")).values,
@@ -107,6 +109,46 @@ TEST_F(SinkFiles, ResultsHaveRunsNumbersAndCounters) {
   EXPECT_EQ(results.counters,
             (std::map<std::string, std::int64_t>{{"live_blocks_peak", 7}, {"resamplings", 3}}));
   EXPECT_EQ(results.config_text, run().config_text);
+}
+
+/// Two particles of two tokens; the second one follows the first after one.
+estimate::SweepTrace tiny_trace() {
+  estimate::SweepTrace out;
+  out.K = out.T = 2;
+  out.tokens = {7, 8, 7, 9};
+  out.log_psi = {0.5, 1, 0.5, 2};
+  out.log_increment = {0.25, -1, 0.25, -2};
+  out.log_phi = {0, -3};
+  out.log_weight = {std::log(0.75), std::log(0.25)};
+  out.resamplings = {{1, {0, 0}}};
+  return out;
+}
+
+TEST_F(SinkFiles, ResultsHaveTheSweepToLookAt) {
+  estimate::Evaluation traced = after;
+  traced.trace = tiny_trace();
+  report::Run run = this->run();
+  run.after = &traced;
+  // As tokenizers that take the blank in front of the first word away; token 9 is no text of its own.
+  run.decode = [](std::span<const std::int64_t> ids) {
+    std::string text;
+    for (const std::int64_t id : ids)
+      text += id == 9 ? "\xC3" : (text.empty() ? "w" : " w") + std::to_string(id);
+    return text;
+  };
+  results_file(folder.path() / "results.h5")->finished(run);
+  const store::Results results = store::load_results(folder.path() / "results.h5");
+  const auto ids = [&](const char* name) {
+    return std::get<Array<std::int64_t>>(results.arrays.at(std::string("after/sweep/") + name));
+  };
+  EXPECT_EQ(ids("tokens").shape, (std::vector<std::int64_t>{2, 2}));
+  EXPECT_THAT(ids("resampled_at").values, ElementsAre(1));
+  EXPECT_THAT(ids("ancestors").values, ElementsAre(0, 0));
+  EXPECT_EQ(std::get<std::string>(results.arrays.at("after/sweep/pieces")),
+            "[\"w7\",\" w8\",\"w7\",\"\xEF\xBF\xBD\"]");
+  run.decode = nullptr;
+  results_file(folder.path() / "results.h5")->finished(run);
+  EXPECT_FALSE(store::load_results(folder.path() / "results.h5").arrays.contains("after/sweep/pieces"));
 }
 
 TEST_F(SinkFiles, MetricsHaveALineForEachUpdateAndEvaluation) {
