@@ -15,51 +15,39 @@
 namespace twistor::app {
 namespace {
 
-/// Work of `n` sequences of T tokens.
-report::Work sequences(std::string what, std::int64_t n, const Config& config) {
-  return {std::move(what), n, n * config.target.length};
-}
-
-/// So many evaluations, with the exact samples that there are or will be.
-report::Work evaluations(std::int64_t n, std::int64_t n_exact, const Config& config) {
+/// So many evaluations, with the exact samples that there are or will be; those that rejection draws.
+std::vector<report::Work> evaluations(std::int64_t n, std::int64_t n_exact, const Config& config) {
+  std::vector<report::Work> work;
+  if (n_exact < 0) work.push_back(report::work_of_rejection(config.exact.budget, config.target.length));
   std::int64_t each =
       config.evaluate.n_sequences(config.smc.sweep.particles, n_exact < 0 ? config.exact.count : n_exact);
   if (config.twist.condition != model::Condition::none) each *= config.evaluate.observations;
-  return sequences(fmt::format("{} evaluation{}", n, n > 1 ? "s" : ""), n * each, config);
-}
-
-void add_rejection(const Config& config, std::int64_t n_exact, std::vector<report::Work>& work) {
-  if (n_exact >= 0) return;
-  work.push_back(sequences(fmt::format("exact samples (rejection, at most {} draws)", config.exact.budget),
-                           config.exact.budget, config));
-  work.back().is_limit = true;
+  work.push_back(report::work_of_evaluations(n, each, config.target.length));
+  return work;
 }
 
 }  // namespace
 
 std::vector<report::Work> work_of_evaluation(const Config& config, std::int64_t n_exact) {
-  std::vector<report::Work> work;
-  add_rejection(config, n_exact, work);
   const std::int64_t n_policies =
       std::ranges::count_if(config.policies, [](const auto& policy) { return policy.second.is_given(); });
-  const std::int64_t n =
-      (config.evaluate.base ? 1 : 0) + (config.smc.draws_from_policy() ? 0 : 1) + n_policies;
-  work.push_back(evaluations(n, n_exact, config));
-  return work;
+  return evaluations((config.evaluate.base ? 1 : 0) + (config.smc.draws_from_policy() ? 0 : 1) + n_policies,
+                     n_exact, config);
 }
 
 std::vector<report::Work> work_of_training(const Config& config, std::int64_t first_update,
                                            std::int64_t n_exact) {
-  std::vector<report::Work> work;
-  add_rejection(config, n_exact, work);
   const TrainConfig& train = config.train;
   const std::int64_t updates = std::max<std::int64_t>(0, train.updates - first_update);
-  if (updates > 0)
-    work.push_back(sequences(fmt::format("learning ({} updates)", updates),
-                             updates * learn::samples_of_update(train.objective, train.samples), config));
   const bool is_base_apart = train.course.evaluate && config.evaluate.base && config.twist.init_scale != 0;
   const std::int64_t n = train.course.n_evaluations(train.updates, first_update);
-  work.push_back(evaluations(n + (is_base_apart && first_update == 0 ? 1 : 0), n_exact, config));
+  std::vector<report::Work> work =
+      evaluations(n + (is_base_apart && first_update == 0 ? 1 : 0), n_exact, config);
+  if (updates > 0)
+    work.insert(work.end() - 1,
+                report::work_of(fmt::format("learning ({} updates)", updates),
+                                updates * learn::samples_of_update(train.objective, train.samples),
+                                config.target.length));
   return work;
 }
 
@@ -67,7 +55,8 @@ std::vector<report::Work> work_of_sampling(const Config& config) {
   const std::int64_t n = config.sample.from == estimate::DrawFrom::draws
                              ? config.sample.count * config.smc.sweep.particles
                              : config.sample.count;
-  return {sequences(fmt::format("sampling ({} sequences)", config.sample.count), n, config)};
+  return {
+      report::work_of(fmt::format("sampling ({} sequences)", config.sample.count), n, config.target.length)};
 }
 
 std::int64_t n_exact_without_draws(const Session& session) {
@@ -76,13 +65,8 @@ std::int64_t n_exact_without_draws(const Session& session) {
 }
 
 void say_cost(const Session& session, std::vector<report::Work> work) {
-  const auto n_prompts = static_cast<std::int64_t>(session.prompts().size());
-  for (report::Work& part : work) {
-    if (n_prompts == 0) break;
-    part.what += fmt::format(" of each of {} prompts", n_prompts);
-    part.sequences *= n_prompts;
-    part.tokens *= n_prompts;
-  }
+  if (!session.prompts().empty())
+    report::repeat_for_prompts(work, static_cast<std::int64_t>(session.prompts().size()));
   const twist::NoTwist none(session.lm().vocab_size());
   // A program of somebody else may take its time.
   const bool is_phi_timed = session.config().target.potential != "process";

@@ -22,6 +22,28 @@ std::string grouped(std::int64_t n) {
 
 }  // namespace
 
+Work work_of(std::string what, std::int64_t n, std::int64_t length) {
+  return {std::move(what), n, n * length};
+}
+
+Work work_of_rejection(std::int64_t budget, std::int64_t length) {
+  Work work = work_of(fmt::format("exact samples (rejection, at most {} draws)", budget), budget, length);
+  work.is_limit = true;
+  return work;
+}
+
+Work work_of_evaluations(std::int64_t n, std::int64_t sequences_each, std::int64_t length) {
+  return work_of(fmt::format("{} evaluation{}", n, n == 1 ? "" : "s"), n * sequences_each, length);
+}
+
+void repeat_for_prompts(std::vector<Work>& work, std::int64_t n_prompts) {
+  for (Work& part : work) {
+    part.what += fmt::format(" of each of {} prompts", n_prompts);
+    part.sequences *= n_prompts;
+    part.tokens *= n_prompts;
+  }
+}
+
 std::string cost_text(const std::vector<Work>& work, double tokens_per_s, std::optional<double> phi_s) {
   std::string out = "estimated work:";
   for (const Work& part : work) {

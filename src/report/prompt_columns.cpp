@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <tuple>
 
 #include "twistor/format/quote.hpp"
 #include "twistor/report/table.hpp"
@@ -48,11 +49,23 @@ std::string number(double x) {
   return std::isnan(x) ? "-" : fmt::format("{:.4f}", x);
 }
 
+/// Where no run has met the event, their estimate of Z is 0: without it the mean would be that of the prompts
+/// whose event is not rare.
+double probability_or_zero(const estimate::Evaluation& e) {
+  return std::isnan(e.probability.value) && e.known.is_event && !e.known.may_cut_support
+             ? 0
+             : e.probability.value;
+}
+
+double gap(const estimate::Evaluation& e) {
+  return e["log_z.smc_upper"].mean - e["log_z.smc_lower"].mean;
+}
+
 Table means_table(const std::vector<PromptRow>& rows) {
   Table table({"mean over prompts", "mean", "± SE", "95 % interval (Student t)", "prompts", "largest"});
   for (std::size_t s = 0; s < rows.front().evaluations.size(); ++s) {
     const NamedEvaluation& first = rows.front().evaluations[s];
-    const auto add = [&](const std::string& title, const auto& get) {
+    const auto add = [&](const std::string& title, const auto& get, double least = -INFINITY) {
       std::vector<double> values;
       for (const PromptRow& row : rows) values.push_back(get(row.evaluations[s].evaluation));
       const estimate::Estimate mean = mean_over_known(values);
@@ -60,17 +73,18 @@ Table means_table(const std::vector<PromptRow>& rows) {
       const double half = estimate::half_width_95(mean);
       const auto largest =
           std::ranges::max(values, {}, [](double x) { return std::isnan(x) ? -INFINITY : x; });
-      table.add_row(
-          {fmt::format("{}: {}", first.name, title), number(mean.mean), number(mean.se),
-           std::isnan(half) ? "-" : fmt::format("{:.4f} to {:.4f}", mean.mean - half, mean.mean + half),
-           fmt::format("{} of {}", mean.n, rows.size()), number(largest)});
+      table.add_row({fmt::format("{}: {}", first.name, title), number(mean.mean), number(mean.se),
+                     std::isnan(half) ? "-"
+                                      : fmt::format("{:.4f} to {:.4f}", std::max(least, mean.mean - half),
+                                                    mean.mean + half),
+                     fmt::format("{} of {}", mean.n, rows.size()), number(largest)});
     };
     using E = const estimate::Evaluation&;
     add("log Z", [](E e) { return e.log_z.value; });
-    add("P(event)", [](E e) { return e.probability.value; });
+    add("P(event)", probability_or_zero, 0);
     for (const char* name : {"kl.q_sigma", "kl.sigma_q"})
       add(std::string(first.evaluation.find(name).title), [&](E e) { return e[name].mean; });
-    add("gap of the SMC bounds", [](E e) { return e["log_z.smc_upper"].mean - e["log_z.smc_lower"].mean; });
+    add("gap of the SMC bounds", gap);
   }
   return table;
 }
@@ -119,15 +133,19 @@ std::vector<PromptColumn> prompt_columns(const std::vector<PromptRow>& rows) {
 std::string prompt_summary(const std::vector<PromptRow>& rows) {
   if (rows.empty()) return {};
   constexpr std::size_t most_shown = 3;
-  std::vector<std::pair<double, std::size_t>> worst;  // by minus the distance, then place
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    if (const double d = distance(rows[i].evaluations.back().evaluation); !std::isnan(d))
-      worst.emplace_back(-d, i);
+  std::vector<std::tuple<double, double, std::size_t>> worst;  // minus the distance, minus the gap, place
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const estimate::Evaluation& e = rows[i].evaluations.back().evaluation;
+    const double d = distance(e), between = std::isnan(gap(e)) ? 0 : gap(e);
+    if (!std::isnan(d)) worst.emplace_back(-d, -between, i);
+  }
   std::ranges::sort(worst);
   std::string out = "\n" + means_table(rows).text();
   if (rows.size() > 1 && !worst.empty()) out += "\nfarthest from the target, nats:\n";
-  for (std::size_t i = 0; rows.size() > 1 && i < std::min(most_shown, worst.size()); ++i)
-    out += fmt::format("  {:.4f}  {}\n", -worst[i].first, title_of(rows[worst[i].second], worst[i].second));
+  for (std::size_t i = 0; rows.size() > 1 && i < std::min(most_shown, worst.size()); ++i) {
+    const auto [minus_distance, minus_gap, place] = worst[i];
+    out += fmt::format("  {:.4f}  {}\n", -minus_distance, title_of(rows[place], place));
+  }
   return out;
 }
 

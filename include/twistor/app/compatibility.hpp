@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "twistor/app/config.hpp"
+#include "twistor/learn/compatibility.hpp"
 #include "twistor/store/checkpoint.hpp"
 
 namespace twistor::app {
@@ -20,8 +21,7 @@ struct Expectation {
   std::vector<std::int64_t> prompt;  ///< (L), tokens of s0
 };
 
-/// What for: going on needs every key that learning depends on, using the twist those of model and target.
-enum class Purpose { go_on_learning, use };
+using learn::Purpose;
 
 /// Prompts are the same if their tokens are, however they were given. *Local.* Throws Error(config) that
 /// names everything that differs, with both values, or says why the stored configuration cannot be read.

@@ -18,6 +18,18 @@ struct Work {
   bool is_limit = false;       ///< stops early, as soon as there is enough
 };
 
+/// `n` sequences of `length` tokens.
+[[nodiscard]] Work work_of(std::string what, std::int64_t n, std::int64_t length);
+
+/// At most so many draws until there are enough exact samples.
+[[nodiscard]] Work work_of_rejection(std::int64_t budget, std::int64_t length);
+
+/// `n` evaluations of so many sequences each.
+[[nodiscard]] Work work_of_evaluations(std::int64_t n, std::int64_t sequences_each, std::int64_t length);
+
+/// The same for each of n prompts.
+void repeat_for_prompts(std::vector<Work>& work, std::int64_t n_prompts);
+
 /// "estimated work: learning (200 updates) 153,600 tokens, 2 min; ..."; `phi_s` seconds for phi of a
 /// sequence, if it was timed. *Local.*
 [[nodiscard]] std::string cost_text(const std::vector<Work>& work, double tokens_per_s,
