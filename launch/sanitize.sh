@@ -30,7 +30,7 @@ if ((${#rooms[@]} == 0)); then
     *) for folder in tests/unit/*/; do rooms+=("$(basename "$folder")"); done ;;
   esac
 fi
-targets=() pattern=''
+targets=()
 for room in "${rooms[@]}"; do
   has_tests=0
   for kind in unit mpi; do
@@ -38,10 +38,11 @@ for room in "${rooms[@]}"; do
     compgen -G "tests/$kind/$room/*.cpp" >/dev/null || continue
     has_tests=1
     targets+=("${kind}_$room")
-    pattern+="${pattern:+|}${kind}_$room(_np[23])?"
   done
   ((has_tests)) || wrong_argument "there are no tests of a room '$room' to run"
 done
+
+pattern=$(IFS='|' && printf '%s' "${targets[*]}")
 
 folder=build/$preset
 run=()
@@ -63,4 +64,4 @@ case $preset in
     launch/build.sh "$preset" "${targets[@]}"
     ;;
 esac
-exec "${run[@]}" ctest --test-dir "$folder" --output-on-failure --no-tests=error --parallel "$(n_cores)" -R "^($pattern)\$"
+exec "${run[@]}" ctest --test-dir "$folder" --output-on-failure --no-tests=error --parallel "$(n_cores)" -R "^($pattern)(_np[23])?\$"

@@ -52,9 +52,8 @@ std::string number(double x) {
 /// Where no run has met the event, their estimate of Z is 0: without it the mean would be that of the prompts
 /// whose event is not rare.
 double probability_or_zero(const estimate::Evaluation& e) {
-  return std::isnan(e.probability.value) && e.known.is_event && !e.known.may_cut_support
-             ? 0
-             : e.probability.value;
+  const bool has_vanished = e["log_z.smc_lower"].mean == -INFINITY;
+  return std::isnan(e.probability.value) && has_vanished ? 0 : e.probability.value;
 }
 
 double gap(const estimate::Evaluation& e) {
@@ -81,7 +80,10 @@ Table means_table(const std::vector<PromptRow>& rows) {
     };
     using E = const estimate::Evaluation&;
     add("log Z", [](E e) { return e.log_z.value; });
-    add("P(event)", probability_or_zero, 0);
+    const bool tells_event = std::ranges::any_of(rows, [&](const PromptRow& row) {
+      return !std::isnan(row.evaluations[s].evaluation.probability.value);
+    });
+    if (tells_event) add("P(event)", probability_or_zero, 0);
     for (const char* name : {"kl.q_sigma", "kl.sigma_q"})
       add(std::string(first.evaluation.find(name).title), [&](E e) { return e[name].mean; });
     add("gap of the SMC bounds", gap);
