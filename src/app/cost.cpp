@@ -53,7 +53,7 @@ std::vector<report::Work> work_of_training(const Config& config, std::int64_t fi
 
 std::vector<report::Work> work_of_sampling(const Config& config) {
   const std::int64_t n = config.sample.from == estimate::DrawFrom::draws
-                             ? config.sample.count * config.smc.sweep.particles
+                             ? config.sample.count * config.smc.sweep.particles * (1 + config.sample.moves)
                              : config.sample.count;
   return {
       report::work_of(fmt::format("sampling ({} sequences)", config.sample.count), n, config.target.length)};

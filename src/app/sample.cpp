@@ -29,7 +29,8 @@ constexpr std::int64_t most_base_samples = 64;
 /// Throws Stopped after a signal; populations that are done are kept.
 estimate::Draws draw(const Session& session, const twist::Twist& twist, const Unfinished& unfinished) {
   const Config& config = session.config();
-  estimate::DrawOptions options{session.sweep_options(), config.sample.count, config.sample.from};
+  estimate::DrawOptions options{session.sweep_options(), config.sample.count, config.sample.from,
+                                config.sample.moves};
   // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
   if (twist.form() == "none") options.sweep.trigger = smc::Trigger::never;
   report::ProgressLine progress(session.progress());
@@ -55,7 +56,8 @@ void print_summary(const Session& session, const estimate::Draws& draws,
   report::SampleSummary summary{
       .base_log_phi = base.log_phi,
       .draws = draws,
-      .particles = session.config().sample.particles_of(session.config().smc.sweep.particles)};
+      .particles = session.config().sample.particles_of(session.config().smc.sweep.particles),
+      .n_moves = session.config().sample.moves * static_cast<std::int64_t>(draws.sequences.size())};
   for (const report::SampleRow& row : rows) summary.keys.push_back(key_of(session, row.sequence.tokens));
   const auto T = static_cast<std::size_t>(session.config().target.length);
   for (std::size_t i = 0; i < base.log_phi.size(); ++i)

@@ -15,7 +15,7 @@ std::string work_key(const Session& session, std::string_view twist_form,
                      std::span<const twist::Parameter> parameters, const store::ExactSamples& exact) {
   Sha256 sha;
   const auto add_text = [&](std::string_view text) { sha.add(fmt::format("{}:{}\n", text.size(), text)); };
-  add_text("numbers of version 3");  // of what is kept
+  add_text("numbers of version 4");  // of what is kept
   add_text(twist_form);
   for (const twist::Parameter& p : parameters) {
     add_text(p.name);
@@ -31,8 +31,8 @@ std::string work_key(const Session& session, std::string_view twist_form,
     const std::string_view key = field.key;
     if (key == "model.dtype" || key == "run.seed" || key == "evaluate.repeats" || key == "evaluate.samples" ||
         key == "train.positives" || key == "evaluate.enumerate_q" || key == "sample.count" ||
-        key == "sample.from" || key.starts_with("target.") || key.starts_with("smc.") ||
-        key.starts_with("twist.ngram_") ||
+        key == "sample.from" || key == "sample.moves" || key.starts_with("target.") ||
+        key.starts_with("smc.") || key.starts_with("twist.ngram_") ||
         (is_list && (key.starts_with("exact.") || key.starts_with("evaluate."))))
       add_text(fmt::format("{}={}", key, config::format_value(field)));
   }

@@ -71,15 +71,61 @@ Packed pack(const smc::Sweep& sweep, std::int64_t population) {
   return out;
 }
 
-/// The one that its weight chooses, with the population's weight as its own.
-WeightedSequence choose(const std::vector<WeightedSequence>& particles, double log_z, std::uint64_t seed) {
+/// The one that its weight chooses after so many moves, with the weight of its first population as its own.
+WeightedSequence choose(const std::vector<WeightedSequence>& particles, double log_z, std::uint64_t seed,
+                        std::int64_t n_moves) {
   std::vector<double> log_w;
   for (const WeightedSequence& s : particles) log_w.push_back(s.log_weight);
   const auto population = static_cast<std::uint64_t>(particles.front().population);
-  WeightedSequence chosen =
-      particles[weighted_choice(log_w, Philox(seed, Stream::sample_choice, 0, population).uniform())];
+  Philox random(seed, Stream::sample_choice, static_cast<std::uint32_t>(n_moves), population);
+  WeightedSequence chosen = particles[weighted_choice(log_w, random.uniform())];
   chosen.log_weight = log_z;
   return chosen;
+}
+
+/// What one population gives.
+struct Drawn {
+  PopulationFacts facts;
+  std::vector<WeightedSequence> sequences;
+};
+
+/// Moves a draw on by conditional sweeps; false if one was cut short. *Collective over comm.*
+bool move(const smc::Problem& problem, const smc::Proposal& proposal, const DrawOptions& options,
+          smc::SweepOptions sweep_options, const comm::Communicator& comm, Drawn& drawn) {
+  WeightedSequence& s = drawn.sequences.front();
+  const std::uint64_t seed = derive_seed(options.sweep.seed, Stream::move,
+                                         first_population + static_cast<std::uint64_t>(s.population));
+  for (std::int64_t m = 1; m <= options.moves; ++m) {
+    sweep_options.seed = derive_seed(seed, Stream::move, static_cast<std::uint64_t>(m));
+    const smc::Sweep sweep = smc::sweep(problem, proposal, sweep_options, comm, s.tokens);
+    if (!sweep.is_complete) return false;
+    WeightedSequence next = choose(gather(pack(sweep, s.population), options.sweep.length, comm),
+                                   s.log_weight, options.sweep.seed, m);
+    drawn.facts.n_new += next.tokens == s.tokens ? 0 : 1;
+    s = std::move(next);
+  }
+  return true;
+}
+
+/// Population i; nothing if a sweep was cut short. The same on every rank. *Collective over comm.*
+std::optional<Drawn> draw_population(const smc::Problem& problem, const smc::Proposal& proposal,
+                                     const DrawOptions& options, std::int64_t i, const Interrupt& wish,
+                                     const comm::Communicator& comm) {
+  const std::int64_t K = options.sweep.particles;
+  const bool is_whole = options.from == DrawFrom::population;
+  smc::SweepOptions sweep_options = options.sweep;
+  if (is_whole) sweep_options.particles = std::min(K, options.count - i * K);
+  sweep_options.seed =
+      derive_seed(options.sweep.seed, Stream::repeat, first_population + static_cast<std::uint64_t>(i));
+  sweep_options.wish = wish;
+  const smc::Sweep sweep = smc::sweep(problem, proposal, sweep_options, comm);
+  if (!sweep.is_complete) return std::nullopt;
+  Drawn out{{i, sweep.log_z, sweep.final_ess}, gather(pack(sweep, i), options.sweep.length, comm)};
+  if (is_whole) return out;
+  if (sweep.log_z == log_zero) return Drawn{out.facts, {}};
+  out.sequences = {choose(out.sequences, sweep.log_z, options.sweep.seed, 0)};
+  if (!move(problem, proposal, options, sweep_options, comm, out)) return std::nullopt;
+  return out;
 }
 
 }  // namespace
@@ -119,12 +165,19 @@ double Draws::mean_final_ess() const {
   return mean;
 }
 
+std::int64_t Draws::n_new() const {
+  std::int64_t n = 0;
+  for (const PopulationFacts& p : populations) n += p.n_new;
+  return n;
+}
+
 // How many populations and sequences, T, and then these. Ids and tokens are exact in doubles.
 std::vector<double> to_numbers(const Draws& draws) {
   const std::size_t T = draws.sequences.empty() ? 0 : draws.sequences.front().tokens.size();
   std::vector<double> out{static_cast<double>(draws.populations.size()),
                           static_cast<double>(draws.sequences.size()), static_cast<double>(T)};
-  for (const PopulationFacts& p : draws.populations) out.insert(out.end(), {p.log_z, p.final_ess});
+  for (const PopulationFacts& p : draws.populations)
+    out.insert(out.end(), {p.log_z, p.final_ess, static_cast<double>(p.n_new)});
   for (const WeightedSequence& s : draws.sequences) {
     out.insert(out.end(), {static_cast<double>(s.population), static_cast<double>(s.id), s.log_p0, s.log_q,
                            s.log_phi, s.log_weight});
@@ -140,11 +193,11 @@ Draws draws_from_numbers(std::span<const double> x) {
                 "remove samples.partial.h5");
   const auto n_populations = static_cast<std::size_t>(x[0]), n = static_cast<std::size_t>(x[1]),
              T = static_cast<std::size_t>(x[2]);
-  TWISTOR_CHECK(x.size() == 3 + 2 * n_populations + n * (6 + T), ErrorKind::data, "resuming a sampling",
+  TWISTOR_CHECK(x.size() == 3 + 3 * n_populations + n * (6 + T), ErrorKind::data, "resuming a sampling",
                 "what was kept of it has another size", "remove samples.partial.h5");
   auto at = x.begin() + 3;
-  for (std::size_t i = 0; i < n_populations; ++i, at += 2)
-    out.populations.push_back({static_cast<std::int64_t>(i), at[0], at[1]});
+  for (std::size_t i = 0; i < n_populations; ++i, at += 3)
+    out.populations.push_back({static_cast<std::int64_t>(i), at[0], at[1], static_cast<std::int64_t>(at[2])});
   for (std::size_t i = 0; i < n; ++i) {
     WeightedSequence s{
         static_cast<std::int64_t>(at[0]), static_cast<std::int64_t>(at[1]), {}, at[2], at[3], at[4], at[5]};
@@ -158,31 +211,21 @@ Draws draws_from_numbers(std::span<const double> x) {
 Draws draw_sequences(const smc::Problem& problem, const smc::Proposal& proposal, const DrawOptions& options,
                      const comm::Communicator& world, const comm::Groups& groups, Draws found,
                      const Steering& steering) {
-  const std::int64_t K = options.sweep.particles, n = options.n_populations();
-  const bool is_whole = options.from == DrawFrom::population, is_leader = groups.group.rank() == 0;
+  TWISTOR_CHECK(options.moves == 0 || options.from == DrawFrom::draws, ErrorKind::config, "drawing sequences",
+                "sample.moves goes with single draws, and sample.from is population",
+                "set sample.from = draws, or sample.moves = 0");
+  const std::int64_t n = options.n_populations();
   Packed mine;  // of the group, on its first rank
   std::vector<PopulationFacts> my_populations;
   for (std::int64_t first = found.n_done(); first < n; first += groups.n_groups) {
     steering.observe("samples", first, n);
     const std::int64_t i = first + groups.group_index;
-    std::optional<smc::Sweep> sweep;  // the last round may leave some groups without work
-    if (i < n) {
-      smc::SweepOptions sweep_options = options.sweep;
-      if (is_whole) sweep_options.particles = std::min(K, options.count - i * K);
-      sweep_options.seed =
-          derive_seed(options.sweep.seed, Stream::repeat, first_population + static_cast<std::uint64_t>(i));
-      sweep_options.wish = steering.wish;
-      sweep.emplace(smc::sweep(problem, proposal, sweep_options, groups.group));
-    }
+    std::optional<Drawn> drawn;  // the last round may leave some groups without work
+    if (i < n) drawn = draw_population(problem, proposal, options, i, steering.wish, groups.group);
     if (is_interrupted(steering.interrupt)) break;
-    if (!sweep) continue;
-    const auto particles = gather(pack(*sweep, i), options.sweep.length, groups.group);
-    if (!is_leader) continue;
-    my_populations.push_back({i, sweep->log_z, sweep->final_ess});
-    if (is_whole)
-      for (const WeightedSequence& s : particles) mine.add(s);
-    else if (sweep->log_z != log_zero)
-      mine.add(choose(particles, sweep->log_z, options.sweep.seed));
+    if (!drawn || groups.group.rank() != 0) continue;
+    my_populations.push_back(drawn->facts);
+    for (const WeightedSequence& s : drawn->sequences) mine.add(s);
   }
   std::ranges::move(gather(mine, options.sweep.length, world), std::back_inserter(found.sequences));
   const auto populations = comm::all_gather(std::span<const PopulationFacts>(my_populations), world);

@@ -10,6 +10,8 @@ void SampleOptions::visit_keys(const config::Visitor& visit) {
   visit(key("count", "sequences to draw", count_from(1)), &count);
   visit(key("from", "one particle of each of count populations, or all particles with weights"),
         Choice(from));
+  visit(key("moves", "conditional sweeps by which each draw moves on (particle Gibbs)", {0, 1000000}),
+        &moves);
   visit(key("unique", "write repeated texts once, with their number"), &unique);
   visit(key("top", "write only so many, the best by log phi (draws) or weight (population); 0: all",
             count_from(0)),

@@ -45,6 +45,11 @@ std::string sample_table(const std::vector<SampleRow>& rows, const SampleSummary
   table.add_row({"populations", "-", std::to_string(summary.draws.n_done())});
   table.add_row({"mean ESS at the end", "-",
                  fmt::format("{:.1f} of {}", summary.draws.mean_final_ess(), summary.particles)});
+  if (summary.n_moves > 0)
+    table.add_row({"moves to another text", "-",
+                   fmt::format("{} of {} ({:.0f} %)", summary.draws.n_new(), summary.n_moves,
+                               100.0 * static_cast<double>(summary.draws.n_new()) /
+                                   static_cast<double>(summary.n_moves))});
   return table.text();
 }
 

@@ -35,6 +35,7 @@ enum class Stream : std::uint16_t {
   trace = 25,            ///< seed of the one sweep that is shown particle by particle
   prompt = 26,           ///< seeds of the prompts of a list
   ngram = 27,            ///< seed of the samples that an n-gram model is fitted to
+  move = 28,             ///< seeds of the conditional sweeps by which a draw moves on
 };
 
 }  // namespace twistor

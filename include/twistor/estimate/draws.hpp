@@ -38,12 +38,17 @@ struct DrawOptions {
   smc::SweepOptions sweep;  ///< seed: the run's; every population derives its own
   std::int64_t count = 1;   ///< sequences wanted; the last whole population is as small as it takes
   DrawFrom from = DrawFrom::draws;
+  /// Of each draw: so many conditional sweeps around it, after each of which the final weights choose anew
+  /// (particle Gibbs, Andrieu et al. 2010). They leave sigma as it is, so draws come closer to it, and
+  /// log_weight stays proper. For draws alone.
+  std::int64_t moves = 0;
   [[nodiscard]] std::int64_t n_populations() const;
 };
 
 struct PopulationFacts {
   std::int64_t population = 0;
   double log_z = 0, final_ess = 0;
+  std::int64_t n_new = 0;  ///< moves that ended in another sequence
 };
 
 /// The same on every rank.
@@ -55,6 +60,7 @@ struct Draws {
   /// Populations whose weights all vanished: no draw comes from them.
   [[nodiscard]] std::int64_t n_dead() const;
   [[nodiscard]] double mean_final_ess() const;  ///< over populations
+  [[nodiscard]] std::int64_t n_new() const;     ///< moves that ended in another sequence
 };
 
 /// Throws Error(data) that says what to do if every population is dead. *Local.*
@@ -67,7 +73,7 @@ void require_some(const Draws& draws);
 
 /// Adds to `found` the populations that it lacks. Groups take turns; the result depends neither on them nor
 /// on ranks nor on where the work was interrupted. A sweep that was cut short is thrown away. *Collective
-/// over world*, of which groups are parts.
+/// over world*, of which groups are parts. Throws Error(config) where whole populations should move.
 [[nodiscard]] Draws draw_sequences(const smc::Problem& problem, const smc::Proposal& proposal,
                                    const DrawOptions& options, const comm::Communicator& world,
                                    const comm::Groups& groups, Draws found = {},

@@ -25,8 +25,9 @@ constexpr auto names_of(SampleFormat) {
 struct SampleOptions {
   std::int64_t count = 100;  ///< sequences to draw
   estimate::DrawFrom from = estimate::DrawFrom::draws;
-  bool unique = false;   ///< repeated texts once, with their number
-  std::int64_t top = 0;  ///< only so many of the best; 0: all
+  std::int64_t moves = 0;  ///< of each draw, by conditional sweeps
+  bool unique = false;     ///< repeated texts once, with their number
+  std::int64_t top = 0;    ///< only so many of the best; 0: all
   SampleFormat format = SampleFormat::jsonl;
   std::string path;  ///< empty: samples.jsonl or samples.csv in the run's folder
   /// Of the largest population, where the sampler may have K.

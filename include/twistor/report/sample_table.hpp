@@ -16,6 +16,7 @@ struct SampleSummary {
   const std::vector<double>& base_log_phi;  ///< of samples of the base model
   const estimate::Draws& draws;
   std::int64_t particles = 1;                    ///< K of the largest population
+  std::int64_t n_moves = 0;                      ///< of all draws together
   std::vector<std::string> keys{}, base_keys{};  ///< of the rows; of the base model's samples
 };
 

@@ -76,18 +76,53 @@ TEST(DrawSequences, FollowSigmaUnlikeAChoiceWithoutWeights) {
   EXPECT_NEAR(log_sum_exp(log_ratio) - std::log(static_cast<double>(n)), problem.exact.log_z(), 0.02);
 }
 
+// With two particles a draw is far from sigma. A move leaves sigma as it is and tends to it, so after some
+// the draws have its law; one that chose wrongly would tend to another.
+TEST(DrawSequences, MovesBringThemToSigma) {
+  if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "one rank is enough";
+  const TabularProblem problem;
+  const smc::Proposal proposal(problem.lm, problem.rough_twist, smc::ProposalKind::twisted);
+  const comm::Communicator self = comm::Communicator::self();
+  const comm::Groups groups = comm::make_groups(self, 0);
+  const std::int64_t n = 4000;
+  for (const std::int64_t moves : {0, 30}) {
+    DrawOptions o = options(n, 2, DrawFrom::draws);
+    o.moves = moves;
+    const Draws draws = draw_sequences(problem.problem(), proposal, o, self, groups);
+    std::vector<test::Tokens> drawn;
+    for (const WeightedSequence& s : draws.sequences) drawn.push_back(s.tokens);
+    const auto [statistic, n_bins] = chi_square(problem, drawn);
+    const double limit = n_bins + 6 * std::sqrt(2.0 * n_bins);
+    EXPECT_EQ(statistic<limit, moves> 0) << statistic << " of " << n_bins << " bins after " << moves;
+    EXPECT_EQ(draws.n_new() > 0, moves > 0);
+    EXPECT_LT(draws.n_new(), n * std::max<std::int64_t>(1, moves));
+  }
+}
+
+TEST(DrawSequences, WholePopulationsDoNotMove) {
+  const TabularProblem problem;
+  const smc::Proposal proposal(problem.lm, problem.rough_twist, smc::ProposalKind::twisted);
+  const comm::Communicator world = comm::Communicator::world();
+  DrawOptions o = options(4, 2, DrawFrom::population);
+  o.moves = 1;
+  EXPECT_THROW((void)draw_sequences(problem.problem(), proposal, o, world, comm::make_groups(world, 0)),
+               Error);
+}
+
 TEST(DrawSequences, DoNotDependOnRanksOrGroups) {
   const TabularProblem problem;
   const smc::Proposal proposal(problem.lm, problem.rough_twist, smc::ProposalKind::twisted);
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
   for (const DrawFrom from : {DrawFrom::draws, DrawFrom::population}) {
-    const DrawOptions o = options(16, 7, from);
+    DrawOptions o = options(16, 7, from);
+    o.moves = from == DrawFrom::draws ? 3 : 0;
     const Draws alone = draw_sequences(problem.problem(), proposal, o, self, comm::make_groups(self, 0));
     for (const int ranks_per_population : {0, 1}) {
       const Draws together = draw_sequences(problem.problem(), proposal, o, world,
                                             comm::make_groups(world, ranks_per_population));
       ASSERT_EQ(together.sequences.size(), 16u);
       EXPECT_EQ(together.mean_final_ess(), alone.mean_final_ess());
+      EXPECT_EQ(together.n_new(), alone.n_new());
       EXPECT_EQ(together.n_done(), from == DrawFrom::draws ? 16 : 3);
       for (std::size_t i = 0; i < 16; ++i) {
         const WeightedSequence &a = together.sequences[i], &b = alone.sequences[i];
@@ -102,7 +137,8 @@ TEST(DrawSequences, GoOnWhereTheyWereStopped) {
   const TabularProblem problem;
   const smc::Proposal proposal(problem.lm, problem.rough_twist, smc::ProposalKind::twisted);
   const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
-  const DrawOptions o = options(11, 7, DrawFrom::draws);
+  DrawOptions o = options(11, 7, DrawFrom::draws);
+  o.moves = 2;
   const Draws whole = draw_sequences(problem.problem(), proposal, o, self, comm::make_groups(self, 0));
   int n_asked = 0;
   Steering steering;
@@ -113,6 +149,7 @@ TEST(DrawSequences, GoOnWhereTheyWereStopped) {
   const Draws rest = draw_sequences(problem.problem(), proposal, o, world, comm::make_groups(world, 0), part);
   ASSERT_EQ(rest.n_done(), 11);
   EXPECT_EQ(rest.mean_final_ess(), whole.mean_final_ess());
+  EXPECT_EQ(rest.n_new(), whole.n_new());
   ASSERT_EQ(rest.sequences.size(), whole.sequences.size());
   for (std::size_t i = 0; i < whole.sequences.size(); ++i) {
     EXPECT_EQ(rest.sequences[i].tokens, whole.sequences[i].tokens);

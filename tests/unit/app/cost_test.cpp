@@ -61,6 +61,8 @@ TEST(Cost, OfSamplingIsOnePopulationForEachDraw) {
   Config config = small();
   config.sample.count = 7;
   EXPECT_EQ(work_of_sampling(config)[0].sequences, 7 * 8);
+  config.sample.moves = 2;
+  EXPECT_EQ(work_of_sampling(config)[0].sequences, 3 * 7 * 8);
   config.sample.from = estimate::DrawFrom::population;
   EXPECT_EQ(work_of_sampling(config)[0].sequences, 7);
 }

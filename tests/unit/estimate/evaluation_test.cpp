@@ -287,13 +287,14 @@ TEST(Findings, TravelAsNumbers) {
 
 TEST(Draws, TravelAsNumbers) {
   Draws draws;
-  draws.populations = {{0, -1.5, 3}, {1, -2.5, 4}};
+  draws.populations = {{0, -1.5, 3, 2}, {1, -2.5, 4}};
   draws.sequences = {{0, 5, {1, 2, 3}, -1, -2, -3, -4}, {1, 0, {4, 5, 6}, -5, -6, -7, -8}};
   const std::vector<double> numbers = to_numbers(draws);
   const Draws back = draws_from_numbers(numbers);
   EXPECT_EQ(to_numbers(back), numbers);
   EXPECT_EQ(back.sequences[1].tokens, (std::vector<std::int64_t>{4, 5, 6}));
   EXPECT_EQ(back.populations[1].population, 1);
+  EXPECT_EQ(back.n_new(), 2);
   EXPECT_EQ(draws_from_numbers({}).n_done(), 0);
   EXPECT_THROW((void)draws_from_numbers(std::span(numbers).first(2)), Error);
   EXPECT_THROW((void)draws_from_numbers(std::span(numbers).first(9)), Error);
