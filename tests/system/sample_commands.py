@@ -55,6 +55,14 @@ def draws_follow_sigma(folder):
         print(f"{name}: chi square {statistic:.1f} with {bins} bins, limit {limit:.1f}")
         expect(bins > 10, f"expected more bins than {bins}")
         expect((statistic < limit) == (name == "draws"), f"expected {name} on the other side of {limit}, got {statistic}")
+    moved, said = sample(folder, 2, "--sample.count=1000", "--smc.particles=2", "--sample.moves=20")
+    still, _ = sample(folder, 2, "--sample.count=1000", "--smc.particles=2")
+    for name, mine in [("moved", moved), ("not moved", still)]:
+        statistic, bins = chi_square(mine, rows, log_z)
+        limit = bins + 7 * math.sqrt(2 * bins)
+        print(f"{name}: chi square {statistic:.1f} with {bins} bins, limit {limit:.1f}")
+        expect((statistic < limit) == (name == "moved"), f"expected two particles, {name}, on the other side of {limit}, got {statistic}")
+    expect("moves to another text" in said.out and "of 20000" in said.out, f"expected how many moves there were, got {said}")
     for words in ["mean log phi", "distinct texts", "of 1000", "of 64", "mean ESS at the end", "of 256"]:
         expect(words in done.out, f"expected '{words}' in the summary, got {done}")
     expect("without a twist" in done.err and "degenerate" not in done.err, f"expected no warning, got {done}")
