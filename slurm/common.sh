@@ -54,7 +54,7 @@ start_step() {
 
 # hand_on SIGNAL STEP: until the step has ended, for a launcher that is still starting its ranks drops it.
 hand_on() {
-  while kill "-$1" "$2" 2>/dev/null; do sleep 5; done
+  while kill "-$1" "$2" 2>/dev/null; do sleep 1; done
 }
 
 # run_step ARGUMENTS...: one step from start to end; hands signals on; returns its exit code.
