@@ -14,7 +14,8 @@
 namespace twistor::report {
 namespace {
 
-constexpr double width = 560, height = 300, left = 62, right = 14, top = 26, bottom = 40;
+constexpr double chart_width = 560, chart_height = 300, chart_left = 62, chart_right = 14, chart_top = 26,
+                 chart_bottom = 40;
 constexpr std::size_t n_colours = 5;  // of the page's style
 
 /// From values to places on the page.
@@ -56,7 +57,7 @@ double smallest_span(double low, double high) {
 }
 
 Scale y_scale(Extent y) {
-  Scale scale{.low = y.low, .high = y.high, .begin = height - bottom, .end = top};
+  Scale scale{.low = y.low, .high = y.high, .begin = chart_height - chart_bottom, .end = chart_top};
   if (y.low > 0 && y.high > 50 * y.low) {
     scale.is_log = true;
     scale.low /= 1.15;
@@ -79,13 +80,13 @@ std::string label(double x, double y, std::string_view text, std::string_view wh
 std::string axes(const Chart& chart, const Scale& x, const Scale& y) {
   std::string out;
   for (const double at : y.is_log ? log_ticks(y.low, y.high) : ticks(y.low, y.high, 5)) {
-    out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n", left,
-                       width - right, y(at), y(at));
-    out += label(left - 6, y(at) + 4, fmt::format("{:.4g}", at), "end");
+    out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n", chart_left,
+                       chart_width - chart_right, y(at), y(at));
+    out += label(chart_left - 6, y(at) + 4, fmt::format("{:.4g}", at), "end");
   }
   for (const double at : ticks(x.low, x.high, 6))
-    out += label(x(at), height - bottom + 18, fmt::format("{:.6g}", at), "middle");
-  out += label((left + width - right) / 2, height - 6, chart.x_title, "middle");
+    out += label(x(at), chart_height - chart_bottom + 18, fmt::format("{:.6g}", at), "middle");
+  out += label((chart_left + chart_width - chart_right) / 2, chart_height - 6, chart.x_title, "middle");
   return out + label(4, 14, chart.y_title, "start");
 }
 
@@ -166,17 +167,18 @@ std::string svg_chart(const Chart& chart) {
   const bool has_reference = !chart.reference_name.empty() && std::isfinite(chart.reference);
   if (has_reference) ys.add(chart.reference);
   if (xs.low == xs.high) xs = {xs.low - 0.5, xs.high + 0.5};
-  const Scale x{.low = xs.low, .high = xs.high, .begin = left, .end = width - right}, y = y_scale(ys);
+  const Scale x{.low = xs.low, .high = xs.high, .begin = chart_left, .end = chart_width - chart_right},
+      y = y_scale(ys);
   std::string out = fmt::format(
       "<figure><figcaption>{}</figcaption>\n{}<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}: {} "
       "over "
       "{}\">\n",
-      html(chart.title), legend(chart), width, height, html(chart.title), html(chart.y_title),
+      html(chart.title), legend(chart), chart_width, chart_height, html(chart.title), html(chart.y_title),
       html(chart.x_title));
   out += axes(chart, x, y);
   if (has_reference)
-    out += fmt::format("<line class=\"reference\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n", left,
-                       width - right, y(chart.reference), y(chart.reference));
+    out += fmt::format("<line class=\"reference\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n",
+                       chart_left, chart_width - chart_right, y(chart.reference), y(chart.reference));
   for (std::size_t i = 0; i < chart.series.size(); ++i) out += line(chart.series[i], i % n_colours, x, y);
   return out + "</svg>\n" + csv(chart) + "</figure>\n";
 }
@@ -190,10 +192,10 @@ std::string svg_bars(std::string_view title, std::vector<std::pair<std::string, 
   const double total = row * static_cast<double>(bars.size());
   std::string out = fmt::format(
       "<figure><figcaption>{}</figcaption>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n",
-      html(title), width, total, html(title));
+      html(title), chart_width, total, html(title));
   double y = 0;
   for (const auto& [name, value] : bars) {
-    const double length = std::max(1.0, value / bars.front().second * (width - names - numbers));
+    const double length = std::max(1.0, value / bars.front().second * (chart_width - names - numbers));
     out += label(names - 8, y + 16, name, "end");
     out += fmt::format("<rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\"/>\n", names,
                        y + 5, length, row - 10);
