@@ -18,9 +18,10 @@ int run(const Invocation& invocation) {
   constexpr Entry table[] = {{"train", train},       {"evaluate", evaluate}, {"sample", sample},
                              {"tokenize", tokenize}, {"score", score},       {"score-text", score_text},
                              {"compare", compare},   {"report", report},     {"info", info}};
-  TWISTOR_CHECK(invocation.config.prompt.file.empty() || invocation.command != "train", ErrorKind::config,
-                "reading prompt.file", fmt::format("`{}` is for one prompt", invocation.command),
-                "give prompt.text, prompt.ids or prompt.messages; `evaluate` and `sample` take many prompts");
+  TWISTOR_CHECK(invocation.config.prompt.file.empty() || invocation.command != "score-text",
+                ErrorKind::config, "reading prompt.file",
+                fmt::format("`{}` is for one prompt", invocation.command),
+                "give prompt.text, prompt.ids or prompt.messages");
   for (const Entry& entry : table) {
     if (entry.name != invocation.command) continue;
     try {
