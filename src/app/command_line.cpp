@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "twistor/base/error.hpp"
+#include "twistor/config/command_docs.hpp"
 #include "twistor/config/make_key.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/store/version.hpp"
@@ -57,6 +58,8 @@ const std::vector<Description>& descriptions() {
        "make report.html of finished runs anew; of several, put them into one page or table"},
       {"watch", "RUN [--once]", "follow a run while it goes on: its course, and the time left"},
       {"info", "PATH", "describe a model, a run's folder or any file of a run"},
+      {"completion", "bash", "print what completes words in bash: source <(twistor completion bash)"},
+      {"man", "", "print the manual page: twistor man | man -l -"},
   };
   return table;
 }
@@ -110,6 +113,15 @@ const Description* find_description(std::string_view name) {
   const auto found = std::ranges::find(descriptions(), name, &Description::name);
   return found == descriptions().end() ? nullptr : &*found;
 }
+
+constexpr std::string_view manual_end = R"(.SH EXIT STATUS
+0: no work is left. 64: wrong words; 65: a damaged file; 66: a file that is not there; 70: a mistake in twistor;
+74: reading or writing failed; 75: a signal ended the run, and the same command resumes it; 78: the configuration.
+.SH ENVIRONMENT
+TWISTOR_CACHE: where models are looked for. TWISTOR_ISA: avx2, avx512 or avx512_bf16, in place of the best.
+.SH SEE ALSO
+configs/reference.cfg explains every key; README.md and docs/ of the sources.
+)";
 
 constexpr const char* reading = "reading the command line";
 
@@ -245,6 +257,38 @@ std::vector<config::Override> read_own_options(const Arguments& arguments, Invoc
   return keys;
 }
 
+/// For completion and the manual page.
+config::ProgramDocs docs_of_program() {
+  Config defaults;
+  Invocation scratch;
+  const config::Fields fields = fields_of(defaults);
+  config::ProgramDocs docs{.name = "twistor",
+                           .version = store::program_name(),
+                           .summary = "twisted Sequential Monte Carlo for language models",
+                           .epilogue = std::string(manual_end)};
+  for (const config::Field& field : fields) docs.keys.push_back(config::command_option(field, false));
+  for (const Description& one : descriptions()) {
+    docs.commands.push_back(
+        {std::string(one.name), std::string(one.arguments), std::string(one.summary), {}, {}});
+    config::CommandDocs& command = docs.commands.back();
+    if (takes_text(one.name)) command.options.push_back({"text", "a text", {}, {}});
+    for (const config::Field& option : own_options(one.name, scratch))
+      command.options.push_back(config::command_option(option, true));
+    for (const config::Field& field : fields)
+      if (reads(one, field)) command.keys.push_back(field.key);
+  }
+  return docs;
+}
+
+/// What `completion` and `man` print.
+std::string docs_for(std::span<const std::string> words) {
+  if (words[0] == "man" && words.size() == 1) return config::man_page(docs_of_program());
+  TWISTOR_CHECK(words[0] == "completion" && words.size() == 2 && words[1] == "bash", ErrorKind::usage,
+                reading, fmt::format("expected `completion bash` or `man`, got `{}`", fmt::join(words, " ")),
+                "source <(twistor completion bash); twistor man | man -l -");
+  return config::bash_completion(docs_of_program());
+}
+
 /// What options cannot know of one another.
 void require_complete(const Invocation& invocation) {
   const std::string hint = fmt::format("twistor {} --help", invocation.command);
@@ -269,6 +313,7 @@ CommandLine read_command_line(std::span<const std::string> words) {
                 usage());
 
   const Arguments arguments = split_arguments(words.subspan(1), *command);
+  if (!arguments.is_help && (words[0] == "completion" || words[0] == "man")) return {docs_for(words), {}};
   if (arguments.is_help) return {help_of(*command), {}};
   const bool takes_many = command->name == "compare" || command->name == "report";
   TWISTOR_CHECK(
