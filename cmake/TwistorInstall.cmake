@@ -18,8 +18,9 @@ foreach(target IN LISTS targets)
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
 endforeach()
 
-# The program finds LibTorch where the build found it.
-set_target_properties(twistor PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+# The program finds LibTorch beside itself, where packages put it, or else where the build found it.
+file(RELATIVE_PATH from_program_to_libraries ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR}/twistor)
+set_target_properties(twistor PROPERTIES INSTALL_RPATH "$ORIGIN/${from_program_to_libraries}" INSTALL_RPATH_USE_LINK_PATH ON)
 install(TARGETS twistor ${targets} EXPORT twistor_targets)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/twistor TYPE INCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE TYPE DOC)
