@@ -49,7 +49,9 @@ const std::vector<Description>& descriptions() {
       {"score", "MODEL (--text S | --ids I,J,...) [OPTIONS]",
        "print the log-probability of every token as JSON"},
       {"compare", "RUN... [OPTIONS]", "put finished runs into one table, means over seeds"},
-      {"report", "RUN...", "make report.html of finished runs anew, one in each folder"},
+      {"report", "RUN... [OPTIONS]",
+       "make report.html of finished runs anew; of several, put them into one page or table"},
+      {"watch", "RUN [--once]", "follow a run while it goes on: its course, and the time left"},
       {"info", "PATH", "describe a model, a run's folder or any file of a run"},
   };
   return table;
@@ -68,6 +70,7 @@ std::vector<config::Field> own_options(std::string_view command, Invocation& inv
         &invocation.is_special);
     add(key("messages", "in place of a text, for the model's chat template"), &invocation.messages);
   }
+  if (command == "watch") add(key("once", "show what there is, and end"), &invocation.is_once);
   if (command == "score-text") {
     add(key("file", "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\""),
         &invocation.texts_file);
@@ -81,13 +84,16 @@ std::vector<config::Field> own_options(std::string_view command, Invocation& inv
         Choice(invocation.special_tokens));
     add(key("padded-tokens", "rows of the vocabulary that no token has"), Choice(invocation.padded_tokens));
   }
-  if (command == "compare") {
+  const bool is_report = command == "report";
+  if (command == "compare" || is_report) {
     add(key("by", "the one key that tells rows apart, train.objective for instance; else all that differ"),
         &invocation.by);
-    add(key("format", "of the table"), Choice(invocation.format));
+    add(key("format", "of the table"), Choice(is_report ? invocation.page_format : invocation.format));
     add(key("beside", "a CSV file of further columns: lines \"label,cell,...\", titles first"),
         &invocation.beside);
-    add(key("output", "write the numbers to this HDF5 file too"), &invocation.output);
+    add(key("output", is_report ? "write the table of several runs to this file; of html: comparison.html"
+                                : "write the numbers to this HDF5 file too"),
+        &invocation.output);
   }
   return fields;
 }

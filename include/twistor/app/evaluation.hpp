@@ -32,9 +32,8 @@ void forget_base(const Session& session);
 /// Stopped after a signal; what is done is kept.
 [[nodiscard]] int evaluate_prompts(Session& session);
 
-/// Everybody who is told, on rank 0; nobody elsewhere. `metrics` joins those who are told at the end.
-/// *Local.*
-[[nodiscard]] report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> metrics = {});
+/// report::sinks_of_run() on rank 0; nobody elsewhere. `session` must outlive them. *Local.*
+[[nodiscard]] report::Sinks make_sinks(const Session& session, std::optional<std::int64_t> updates_done = {});
 
 /// Tells the sinks that the run is finished. Evaluations may be null as those of report::Run; `counters` are
 /// this rank's; `positives` as report::Run's. *Collective over the world.*
