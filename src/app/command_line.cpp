@@ -35,7 +35,7 @@ const std::vector<Description>& descriptions() {
       {"evaluate",
        configured,
        "bounds of log Z and KL divergences of a checkpoint, and of policies",
-       {"model", "prompt", "target", "twist", "smc", "policy", "evaluate", "exact", "run"}},
+       {"model", "prompt", "target", "twist", "smc", "policy", "evaluate", "sweep", "exact", "run"}},
       {"sample",
        configured,
        "draw sequences of the target, with their weights",
