@@ -19,9 +19,9 @@ int run(const Invocation& invocation) {
                              {"tokenize", tokenize}, {"score", score},       {"score-text", score_text},
                              {"compare", compare},   {"report", report},     {"watch", watch},
                              {"info", info}};
-  TWISTOR_CHECK(invocation.config.prompt.file.empty() || invocation.command == "evaluate", ErrorKind::config,
+  TWISTOR_CHECK(invocation.config.prompt.file.empty() || invocation.command != "train", ErrorKind::config,
                 "reading prompt.file", fmt::format("`{}` is for one prompt", invocation.command),
-                "give prompt.text, prompt.ids or prompt.messages; `evaluate` takes many prompts");
+                "give prompt.text, prompt.ids or prompt.messages; `evaluate` and `sample` take many prompts");
   for (const Entry& entry : table) {
     if (entry.name != invocation.command) continue;
     try {

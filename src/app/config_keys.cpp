@@ -75,6 +75,7 @@ config::Fields fields_of(Config& config) {
   for (auto& [section, policy] : config.policies) fields.add(section, policy);
   fields.add("train", config.train);
   fields.add("evaluate", config.evaluate);
+  fields.add("sweep", config.sweep);
   fields.add("exact", config.exact);
   fields.add("sample", config.sample);
   fields.add("run", config.run);

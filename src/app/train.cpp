@@ -55,8 +55,12 @@ class Training {
     learn();
     take_best();
     forget_base(session_);
-    finish(session_, log_.sinks(), base(), earlier_.first ? &*earlier_.first : nullptr, last_,
-           log_.counters(), watch_.seconds(), {}, positives_.why);
+    finish(session_, log_.sinks(),
+           {.base = earlier_.base,
+            .before = earlier_.first,
+            .is_base_before = starts_from_base(),
+            .twists = {{"twist", last_}}},
+           {.counters = log_.counters(), .seconds = watch_.seconds(), .positives = positives_.why});
     return 0;
   }
 
@@ -117,10 +121,6 @@ class Training {
   /// Learning that starts from psi = 1 has evaluated the base model before its first update.
   [[nodiscard]] bool starts_from_base() const {
     return session_.config().twist.init_scale == 0 && session_.config().train.course.start.empty();
-  }
-  [[nodiscard]] const estimate::Evaluation* base() const {
-    const std::optional<estimate::Evaluation>& found = starts_from_base() ? earlier_.first : earlier_.base;
-    return found ? &*found : nullptr;
   }
 
   /// Whether learning goes on. Throws Stopped after a signal.

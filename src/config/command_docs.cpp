@@ -11,6 +11,16 @@
 namespace twistor::config {
 namespace {
 
+/// A bool is a flag where `is_flag_alone`.
+CommandOption documented(const Field& field, bool is_flag_alone) {
+  CommandOption out{field.key, std::string(field.about.meaning), {}, {}};
+  out.is_flag = is_flag_alone && std::holds_alternative<bool*>(field.value);
+  if (out.is_flag) return out;
+  out.value = format_value(field);
+  for (const std::string_view choice : choices(field)) out.choices.emplace_back(choice);
+  return out;
+}
+
 /// "--name" of a flag, "--name=" of anything else.
 std::string option_word(const CommandOption& option) {
   return "--" + option.name + (option.is_flag ? "" : "=");
@@ -20,7 +30,7 @@ std::string option_word(const CommandOption& option) {
 std::string words_of(const CommandDocs& command) {
   std::string out;
   for (const CommandOption& option : command.options) out += " " + option_word(option);
-  for (const std::string& key : command.keys) out += " --" + key + "=";
+  for (const CommandOption& key : command.keys) out += " " + option_word(key);
   return out + " --help";
 }
 
@@ -67,14 +77,12 @@ std::string roff_option(const CommandOption& option) {
 
 }  // namespace
 
-CommandOption command_option(const Field& field, bool is_flag_alone) {
-  CommandOption out{field.key, std::string(field.about.meaning), {}, format_value(field)};
-  for (const std::string_view choice : choices(field)) out.choices.emplace_back(choice);
-  out.is_flag = is_flag_alone && std::holds_alternative<bool*>(field.value);
-  if (out.is_flag) {
-    out.choices.clear();
-    out.value.clear();
-  }
+CommandDocs command_docs(std::string_view name, std::string_view arguments, std::string_view summary,
+                         std::span<const OptionGroup> groups) {
+  CommandDocs out{std::string(name), std::string(arguments), std::string(summary)};
+  for (const OptionGroup& group : groups)
+    for (const Field& field : group.fields)
+      (group.has_flags ? out.options : out.keys).push_back(documented(field, group.has_flags));
   return out;
 }
 
@@ -135,8 +143,8 @@ std::string man_page(const ProgramDocs& program) {
         fmt::format(".SS {} {}\n{}.\n", roff(command.name), roff(command.arguments), roff(command.summary));
     for (const CommandOption& option : command.options) out += roff_option(option);
     std::vector<std::string> sections;
-    for (const std::string& key : command.keys) {
-      const std::string section = key.substr(0, key.rfind('.'));
+    for (const CommandOption& key : command.keys) {
+      const std::string section = key.name.substr(0, key.name.rfind('.'));
       if (sections.empty() || sections.back() != section) sections.push_back(section);
     }
     if (!sections.empty())

@@ -22,6 +22,7 @@ Sinks sinks_of_run(const std::filesystem::path& folder, SinkOptions options) {
   sinks.add(results_file(folder / "results.h5"));
   sinks.add(summary_file(folder / "summary.json"));
   sinks.add(prompt_files(folder));
+  sinks.add(grid_files(folder));
   sinks.add(html_file(folder));
   sinks.add(console_table());
   return sinks;

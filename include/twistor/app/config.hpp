@@ -96,6 +96,7 @@ struct Config {
   smc::Policies policies{{"policy", {}}};
   TrainConfig train;
   estimate::Options evaluate;
+  estimate::GridOptions sweep;
   exact::Options exact;
   report::SampleOptions sample;
   RunConfig run;

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/config/fields.hpp"
+#include "twistor/config/arguments.hpp"
 
 namespace twistor::config {
 
@@ -19,14 +19,14 @@ struct CommandOption {
   std::string value;                 ///< its default as text; empty: none
   bool is_flag = false;              ///< has no value
 };
-/// From a key or an option of a command; a bool is a flag where `is_flag_alone`.
-[[nodiscard]] CommandOption command_option(const Field& field, bool is_flag_alone);
-
 struct CommandDocs {
   std::string name, arguments, summary;
-  std::vector<CommandOption> options;  ///< of its own
-  std::vector<std::string> keys;       ///< names of the configuration's keys that it reads
+  std::vector<CommandOption> options{};  ///< of its own
+  std::vector<CommandOption> keys{};     ///< of the configuration, that it reads
 };
+/// From the groups of its --help: those that have flags are options of its own. *Local.*
+[[nodiscard]] CommandDocs command_docs(std::string_view name, std::string_view arguments,
+                                       std::string_view summary, std::span<const OptionGroup> groups);
 
 /// All that a program says of itself.
 struct ProgramDocs {

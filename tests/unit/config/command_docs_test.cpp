@@ -33,11 +33,12 @@ ProgramDocs docs_of_test() {
   static Settings settings;
   Fields fields;
   fields.add("run", settings);
-  ProgramDocs docs{"prog", "prog 1.0", "does it", ".SH END\n", {}, {}};
-  for (const Field& field : fields) docs.keys.push_back(command_option(field, false));
-  docs.commands = {
-      {"paint", "FILE", "paint a picture", {command_option(fields[0], true)}, {"run.count", "run.kind"}},
-      {"print", "FILE", "print it", {}, {}}};
+  const std::vector<OptionGroup> groups{{"Options", {fields[0]}, true}, {"[run]", {fields[1], fields[2]}}};
+  const std::vector<OptionGroup> all{{"[run]", {fields[0], fields[1], fields[2]}}};
+  ProgramDocs docs{"prog", "prog 1.0", "does it", ".SH END\n"};
+  docs.commands = {command_docs("paint", "FILE", "paint a picture", groups),
+                   command_docs("print", "FILE", "print it", {})};
+  docs.keys = command_docs("", "", "", all).keys;
   return docs;
 }
 
