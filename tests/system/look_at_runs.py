@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """watch and report: a run followed while it goes on, several runs in one page and in tables whose numbers are worked out here again."""
 import csv
+import fcntl
 import io
 import json
+import os
+import pty
+import re
 import signal
 import statistics
+import struct
+import subprocess
+import termios
+import time
 
 from report_page import Page
-from run_twistor import QUICKSTART, SMALL, expect, finish, main, run, start, succeed, wait_until
+from run_twistor import QUICKSTART, SMALL, TWISTOR, expect, finish, main, run, start, succeed, wait_until
 
 T_OF_1 = 12.706204736432095  # Student's t, 0.975, one degree of freedom
 LONG = [*SMALL, "--train.updates=100000", "--train.checkpoint_every=0", "--train.evaluate=false"]
@@ -32,6 +40,32 @@ def watch_follows_a_run(folder):
     summary = json.loads((folder / "ended/summary.json").read_text())
     shown = next(line for line in done.out.splitlines() if line.startswith("log Z, SMC lower bound"))
     expect(f"{summary['log_z']['smc_lower']['mean']:.4f}" in shown and "▁" in shown, f"expected the last bound and its course, got {shown}")
+
+
+def a_terminal_shows_one_picture(folder):
+    """It is drawn anew in place, cut to the terminal's width."""
+    output = folder / "run"
+    train = start(2, "train", QUICKSTART, *LONG, f"--run.output={output}")
+    expect(wait_until(lambda: (output / "metrics.jsonl").exists() and (output / "metrics.jsonl").stat().st_size > 5000), "expected updates")
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 60, 0, 0))
+    watch = subprocess.Popen([TWISTOR, "watch", str(output)], stdin=subprocess.DEVNULL, stdout=its, cwd="/tmp")
+    os.close(its)
+    time.sleep(2.5)
+    train.send_signal(signal.SIGINT)
+    finish(train)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # the other end is closed: it has ended
+        pass
+    os.close(ours)
+    expect(watch.wait(30) == 75, "expected 75 of a run that was stopped")
+    pictures = re.split(r"\x1b\[\d+A\x1b\[J", shown.decode())
+    expect(len(pictures) > 2, f"expected pictures one over the other, got {shown[-2000:]}")
+    expect(all("loss " in picture and "of 100000, " in picture for picture in pictures), f"expected whole pictures, got {pictures[-1]}")
+    expect(max(map(len, "".join(pictures).splitlines())) <= 60, f"expected lines of 60 characters at most, got {pictures[-1]}")
 
 
 def half_width(values):
@@ -81,4 +115,4 @@ def reports_of_several_runs(folder):
 
 
 if __name__ == "__main__":
-    main(watch_follows_a_run, reports_of_several_runs)
+    main(watch_follows_a_run, a_terminal_shows_one_picture, reports_of_several_runs)
