@@ -17,7 +17,8 @@ int run(const Invocation& invocation) {
   };
   constexpr Entry table[] = {{"train", train},       {"evaluate", evaluate}, {"sample", sample},
                              {"tokenize", tokenize}, {"score", score},       {"score-text", score_text},
-                             {"compare", compare},   {"report", report},     {"info", info}};
+                             {"compare", compare},   {"report", report},     {"watch", watch},
+                             {"info", info}};
   TWISTOR_CHECK(invocation.config.prompt.file.empty() || invocation.command != "score-text",
                 ErrorKind::config, "reading prompt.file",
                 fmt::format("`{}` is for one prompt", invocation.command),

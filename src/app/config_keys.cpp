@@ -61,6 +61,7 @@ void RunConfig::visit_keys(const config::Visitor& visit) {
   visit(key("cuda_graphs", "record short passes on a GPU as graphs"), Choice(graphs));
   visit(key("deterministic", "the same bits on any number of ranks on a GPU too"), &deterministic);
   visit(key("progress", "show a progress line"), &progress);
+  visit(key("tensorboard", "write files of events for TensorBoard too"), &tensorboard);
 }
 
 config::Fields fields_of(Config& config) {

@@ -11,7 +11,6 @@
 #include "twistor/comm/environment.hpp"
 #include "twistor/estimate/evaluate.hpp"
 #include "twistor/estimate/observations.hpp"
-#include "twistor/report/html_report.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/store/version.hpp"
 
@@ -143,17 +142,13 @@ void forget_base(const Session& session) {
   Unfinished(session, "base.partial.h5", {}).remove();
 }
 
-report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> metrics) {
-  report::Sinks sinks;
-  if (!session.is_root()) return sinks;
-  if (metrics != nullptr) sinks.add(std::move(metrics));
-  sinks.add(report::results_file(session.output("results.h5")));
-  sinks.add(report::summary_file(session.output("summary.json")));
-  sinks.add(report::prompt_files(session.output("")));
-  sinks.add(report::grid_files(session.output("")));
-  sinks.add(report::html_file(session.output("")));
-  sinks.add(report::console_table());
-  return sinks;
+report::Sinks make_sinks(const Session& session, std::optional<std::int64_t> updates_done) {
+  if (!session.is_root()) return {};
+  const Config& config = session.config();
+  report::SinkOptions options{updates_done, to_text(config)};
+  if (config.run.tensorboard)
+    options.events = {to_json(config), config.run.output, [&](auto ids) { return session.decode(ids); }};
+  return report::sinks_of_run(session.output(""), std::move(options));
 }
 
 void finish(const Session& session, report::Sinks& sinks, report::Columns columns, report::Run run) {

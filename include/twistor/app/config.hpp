@@ -83,6 +83,7 @@ struct RunConfig {
   device::GraphUse graphs = device::GraphUse::automatic;
   bool deterministic = false;  ///< on a GPU: rows have the same bits in every batch
   bool progress = true;        ///< the progress line
+  bool tensorboard = false;    ///< files of events in run.output/tensorboard
   void visit_keys(const config::Visitor& visit);
 };
 

@@ -53,9 +53,8 @@ void forget_base(const Session& session);
 [[nodiscard]] int evaluate_grid(const Session& session, std::span<const LoadedTwist> twists,
                                 const Stopwatch& watch);
 
-/// Everybody who is told, on rank 0; nobody elsewhere. `metrics` joins those who are told at the end.
-/// *Local.*
-[[nodiscard]] report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> metrics = {});
+/// report::sinks_of_run() on rank 0; nobody elsewhere. `session` must outlive them. *Local.*
+[[nodiscard]] report::Sinks make_sinks(const Session& session, std::optional<std::int64_t> updates_done = {});
 
 /// Tells the sinks that the run is finished; `rest` has what a session does not know, its counters are this
 /// rank's. *Collective over the world.*

@@ -126,8 +126,30 @@ class Sinks final : public Sink {
 [[nodiscard]] std::unique_ptr<Sink> prompt_files(const std::filesystem::path& folder);
 /// sweep.jsonl and sweep.csv, a line for each K and seed, when a run over several is finished.
 [[nodiscard]] std::unique_ptr<Sink> grid_files(const std::filesystem::path& folder);
+/// What TensorBoard is told beside updates and evaluations.
+struct EventOptions {
+  std::string config_json{};  ///< an object of objects, for its page of hyperparameters
+  std::string name{};         ///< of the run there
+  std::function<std::string(std::span<const std::int64_t>)> decode{};  ///< as Run's
+  /// Of learning: 0, and earlier files of events are removed; else readers forget what those say of later
+  /// updates. None: what is there stays.
+  std::optional<std::int64_t> updates_done{};
+};
+/// A file of events that TensorBoard reads, events.out.tfevents.*, in the folder: scalars of all that
+/// metrics.jsonl has, distributions of log phi and log weights, the heaviest texts of a small sweep.
+[[nodiscard]] std::unique_ptr<Sink> event_files(const std::filesystem::path& folder, EventOptions options);
 /// The evaluations side by side on stdout, when the run is finished.
 [[nodiscard]] std::unique_ptr<Sink> console_table();
+
+/// What sinks_of_run() needs beside the folder.
+struct SinkOptions {
+  /// In learning: the updates of an earlier run that it goes on from. Else there are no metrics.
+  std::optional<std::int64_t> updates_done{};
+  std::string config_text{};             ///< for config.cfg, which learning writes at its start
+  std::optional<EventOptions> events{};  ///< none: TensorBoard is told nothing
+};
+/// All of them for a run that writes into `folder`. *Local.* Throws Error(io).
+[[nodiscard]] Sinks sinks_of_run(const std::filesystem::path& folder, SinkOptions options);
 
 /// Gives summary.json, results.h5 and the files of prompts and sweeps of an earlier evaluation in `folder` a
 /// second name, summary.N.json, results.N.h5 and so on with the first N that is free, and takes the latter
