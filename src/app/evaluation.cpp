@@ -9,6 +9,7 @@
 #include "twistor/app/unfinished.hpp"
 #include "twistor/comm/counters.hpp"
 #include "twistor/comm/environment.hpp"
+#include "twistor/comm/job_place.hpp"
 #include "twistor/estimate/evaluate.hpp"
 #include "twistor/estimate/observations.hpp"
 #include "twistor/report/progress.hpp"
@@ -165,6 +166,9 @@ void finish(const Session& session, report::Sinks& sinks, report::Columns column
                   {"compiler", __VERSION__}};
   run.particles = session.config().smc.sweep.particles;
   run.n_ranks = session.world().size();
+  comm::JobPlace place = comm::job_place(session.world());
+  run.job = std::move(place.id);
+  run.hosts = std::move(place.hosts);
   run.folder = session.output("");
   run.prompt = session.prompt();
   run.special_tokens = session.whole_prompt().front;

@@ -35,10 +35,10 @@ std::vector<estimate::Sampler> samplers_of(const Session& session, std::span<con
 }
 
 /// Throws Stopped after a signal; evaluations that are done are kept.
-std::vector<std::vector<estimate::Evaluation>> run(const Session& session, const estimate::Grid& grid,
-                                                   std::span<const estimate::Sampler> samplers,
-                                                   const store::ExactSamples& exact,
-                                                   const Unfinished& unfinished, Counters& counters) {
+std::vector<std::vector<estimate::Evaluation>> run_grid(const Session& session, const estimate::Grid& grid,
+                                                        std::span<const estimate::Sampler> samplers,
+                                                        const store::ExactSamples& exact,
+                                                        const Unfinished& unfinished, Counters& counters) {
   report::ProgressLine progress(session.progress());
   const estimate::GridWork work{
       evaluation_options(session, exact, session.steering(progress)),
@@ -71,7 +71,7 @@ int evaluate_grid(const Session& session, std::span<const LoadedTwist> twists, c
   for (const smc::LoadedPolicy& policy : session.policies()) key += policy.identity();
   const Unfinished unfinished(session, "sweep.partial.h5", key);
   report::Run rest;
-  const auto found = run(session, grid, samplers, exact, unfinished, rest.counters);
+  const auto found = run_grid(session, grid, samplers, exact, unfinished, rest.counters);
   rest.grid = report::grid_rows(grid, samplers, found);
   rest.seconds = watch.seconds();
   const std::size_t n_twists = !twists.empty() && twists.front().learned != nullptr ? twists.size() : 0;

@@ -18,9 +18,10 @@ namespace twistor::app {
 namespace {
 
 /// Throws Stopped after a signal; prompts that are done are kept.
-std::vector<estimate::PromptFindings> run(const Session& session, std::span<const estimate::PromptTask> tasks,
-                                          std::span<const estimate::PromptSampler> samplers,
-                                          const Unfinished& unfinished, Counters& counters) {
+std::vector<estimate::PromptFindings> run_prompts(const Session& session,
+                                                  std::span<const estimate::PromptTask> tasks,
+                                                  std::span<const estimate::PromptSampler> samplers,
+                                                  const Unfinished& unfinished, Counters& counters) {
   const Config& config = session.config();
   report::ProgressLine progress(session.progress());
   estimate::PromptsOptions options{
@@ -92,8 +93,10 @@ int evaluate_prompts(const Session& session, std::span<const LoadedTwist> twists
   say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
   const Unfinished unfinished(session, "prompts.partial.h5", key);
   const std::vector<estimate::PromptTask> tasks = prompt_tasks(session);
-  const auto found = run(session, tasks, samplers, unfinished, rest.counters);
+  const auto found = run_prompts(session, tasks, samplers, unfinished, rest.counters);
   rest.prompts = report::prompt_rows(tasks, samplers, found);
+  rest.forecasts =
+      report::forecasts_of(rest.prompts, session.config().evaluate.forecast, session.config().run.seed);
   rest.seconds += watch.seconds();
   const std::size_t n_twists = twists.front().learned != nullptr ? twists.size() : 0;
   report::Columns columns = report::columns_of(report::means_of(rest.prompts), n_twists, 0);

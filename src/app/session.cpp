@@ -7,6 +7,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/threads.hpp"
+#include "twistor/comm/job_place.hpp"
 #include "twistor/comm/signals.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/device/choose.hpp"
@@ -34,6 +35,9 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
       engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(),
                                   {config.model.dtype, config.run.graphs, config.run.deterministic})) {
   comm::watch_signals();
+  if (const comm::JobPlace place = comm::job_place(world_);
+      is_root() && (place.hosts.size() > 1 || !place.id.empty()))
+    log_info(comm::describe(place));
   const std::filesystem::path folder = config::output_path(config_.run.output);
   store::make_run_folder(folder);
   if (is_root()) lock_ = store::claim_run_folder(folder);

@@ -217,8 +217,7 @@ Estimate power_law(std::span<const double> x, const std::vector<std::vector<doub
   double squares = 0;
   for (const double slope : slopes) squares += (slope - mean) * (slope - mean);
   out.se = std::sqrt(squares * (n - 1) / n);
-  if (!std::isfinite(out.se)) out.se = nan;
-  return out;
+  return std::isfinite(out.se) ? out : Estimate{};
 }
 
 }  // namespace twistor::estimate

@@ -38,6 +38,9 @@ void Options::visit_keys(const config::Visitor& visit) {
   visit(key("enumeration_limit", "enumerate = auto: most sequences", {1, 4294967296.0}), &enumeration_limit);
   visit(key("enumerate_q", "where the target is enumerated, q too, which makes divergences exact"),
         &enumerate_q);
+  visit(key("forecast", "many prompts: the largest P(event) among so many, by the tail of those, 0: none",
+            count_from(0)),
+        &forecast);
   visit(key("log_z", "log Z where it is known from elsewhere, overrides what the run finds"), &log_z);
 }
 

@@ -144,8 +144,8 @@ class ConsoleTable final : public Sink {
                                    ? table_of(run).text()
                                    : proposals_table(run).text() + "\n" + log_z_line(run.after->log_z);
     fmt::print("\n{}{}\n{}{} rank(s), {:.1f} s in all. Files: {}; report.html is to look at\n", tables,
-               prompt_summary(run.prompts), words_of(*run.after, run.particles), run.n_ranks, run.seconds,
-               run.folder.string());
+               prompt_summary(run.prompts) + forecast_lines(run.forecasts),
+               words_of(*run.after, run.particles), run.n_ranks, run.seconds, run.folder.string());
   }
 };
 

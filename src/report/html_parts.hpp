@@ -32,6 +32,9 @@ struct Column {
 /// All evaluations side by side.
 [[nodiscard]] std::string html_evaluations(const nlohmann::json& summary);
 
+/// Means over seeds for each K of sweep.*. Empty without any.
+[[nodiscard]] std::string html_grid(const nlohmann::json& summary);
+
 /// Bounds, divergences and losses over updates, by metrics.jsonl. Empty without any.
 [[nodiscard]] std::string learning_charts(const nlohmann::json& summary,
                                           const std::filesystem::path& metrics);

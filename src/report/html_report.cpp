@@ -151,6 +151,7 @@ std::string html_report(const std::filesystem::path& folder) {
   body += html_verdict(summary);
   body += section("What was asked", what_was_asked(summary));
   body += section("Evaluations", html_evaluations(summary));
+  body += section("Several K and seeds", html_grid(summary));
   body += section("Learning", learning_charts(summary, folder / "metrics.jsonl"));
   body += section("Populations", population_charts(summary));
   body += section("Texts", texts(folder / "samples.jsonl"));

@@ -94,4 +94,17 @@ std::string prompt_summary(const std::vector<PromptRow>& rows) {
   return out;
 }
 
+std::string forecast_lines(const std::vector<NamedForecast>& forecasts) {
+  std::string out;
+  for (const NamedForecast& f : forecasts) {
+    out += fmt::format("{}: largest P(event) among {} prompts ", f.name, f.n);
+    out += f.fit.n_fitted == 0
+               ? std::string("unknown: too few of the prompts have met the event\n")
+               : fmt::format("{:.3g}, 95 % interval {:.3g} to {:.3g}, from the {} largest of {}\n",
+                             f.largest.value, f.largest.range.low, f.largest.range.high, f.fit.n_fitted,
+                             f.fit.n_prompts);
+  }
+  return out;
+}
+
 }  // namespace twistor::report

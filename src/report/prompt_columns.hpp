@@ -16,4 +16,7 @@ namespace twistor::report {
 /// is farthest from the target, as text for people. Empty without prompts. *Local.*
 [[nodiscard]] std::string prompt_summary(const std::vector<PromptRow>& rows);
 
+/// A line for each forecast. *Local.*
+[[nodiscard]] std::string forecast_lines(const std::vector<NamedForecast>& forecasts);
+
 }  // namespace twistor::report

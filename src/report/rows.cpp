@@ -2,7 +2,10 @@
 // Findings with names.
 #include "twistor/report/rows.hpp"
 
+#include <cmath>
 #include <cstddef>
+
+#include "evaluation_columns.hpp"
 
 namespace twistor::report {
 namespace {
@@ -33,6 +36,24 @@ std::vector<PromptRow> prompt_rows(std::span<const estimate::PromptTask> tasks,
                     found[i].n_sequences});
   }
   return rows;
+}
+
+std::vector<NamedForecast> forecasts_of(const std::vector<PromptRow>& rows, std::int64_t n,
+                                        std::uint64_t seed) {
+  std::vector<NamedForecast> out;
+  for (std::size_t s = 0; n > 0 && s < rows.front().evaluations.size(); ++s) {
+    std::vector<double> probabilities;
+    bool tells_event = false;
+    for (const PromptRow& row : rows) {
+      const estimate::Evaluation& e = row.evaluations[s].evaluation;
+      tells_event |= !std::isnan(e.probability.value);
+      if (const double p = probability_or_zero(e); !std::isnan(p)) probabilities.push_back(p);
+    }
+    if (!tells_event) continue;
+    out.push_back({rows.front().evaluations[s].name, n, estimate::fit_tail(probabilities),
+                   estimate::forecast_largest(probabilities, static_cast<double>(n), seed)});
+  }
+  return out;
 }
 
 std::vector<GridRow> grid_rows(const estimate::Grid& grid, std::span<const estimate::Sampler> samplers,

@@ -29,6 +29,22 @@ void add_named(JsonLine& json, std::string_view name, const std::vector<NamedEva
   json.add(name, all);
 }
 
+JsonLine forecasts(const std::vector<NamedForecast>& all) {
+  JsonLine json;
+  for (const NamedForecast& f : all)
+    json.add(f.name, JsonLine()
+                         .add("prompts", f.n)
+                         .add("largest", f.largest.value)
+                         .add("low", f.largest.range.low)
+                         .add("high", f.largest.range.high)
+                         .add("level", f.largest.level)
+                         .add("fitted", f.fit.n_fitted)
+                         .add("of", f.fit.n_prompts)
+                         .add("threshold", f.fit.threshold)
+                         .add("mean_excess", f.fit.mean_excess));
+  return json;
+}
+
 /// All kinds beside one another; integers in the order of their names, then seconds.
 JsonLine counts(const Counters& counters) {
   std::map<std::string, std::int64_t> integers = counters.sums;
@@ -68,13 +84,18 @@ class SummaryFile final : public Sink {
     if (!run.after_name.empty()) summary.add("checkpoint", run.after_name);
     add_named(summary, "checkpoints", run.checkpoints);
     add_named(summary, "policies", run.policies);
+    if (!run.forecasts.empty()) summary.add("forecast", forecasts(run.forecasts));
     if (!run.grid.empty()) summary.add("sweep", grid_json(run.grid));
     summary.add("prompt", prompt_of(run));
     if (!run.positives.empty()) summary.add("positives", run.positives);
     summary.add_json("config", run.config_json);
     JsonLine versions;
     for (const auto& [name, version] : run.versions) versions.add(name, version);
-    summary.add("counters", counts(run.counters)).add("ranks", run.n_ranks).add("versions", versions);
+    JsonLine hosts;
+    for (const auto& [host, n_ranks] : run.hosts) hosts.add(host, n_ranks);
+    summary.add("counters", counts(run.counters)).add("ranks", run.n_ranks);
+    if (!run.job.empty()) summary.add("job", run.job);
+    summary.add("hosts", hosts).add("versions", versions);
     write_text_atomically(file_.string(), indented(summary.text()) + "\n");
   }
 

@@ -49,7 +49,9 @@ def ranks_do_not_show(folder):
     table = list(csv.DictReader((folder / "1.1/sweep.csv").open()))
     expect([float(line["twist.log_z.smc_lower.mean"]) for line in table[3:]] == lower, "expected the same in both files")
     expect("at 6 pairs of K and seed" in succeed(0, "info", folder / "1.1/sweep.jsonl").out, "expected info to know the file")
-    expect("means over 3 seeds" in (folder / "1.1/report.html").read_text(), "expected the page to say what is averaged")
+    page = (folder / "1.1/report.html").read_text()
+    expect("means over 3 seeds" in page and "Several K and seeds" in page, "expected the page to say what is averaged, and a table")
+    expect(f'value="{told["mean"]}"' in page, "expected its numbers in full")
 
 
 def a_row_is_an_evaluation(folder):

@@ -70,7 +70,8 @@ struct GridWork {
 /// The exponent b of y ~ x^b, by least squares through log x and the log of y's mean over seeds, with the
 /// standard error of the jackknife over seeds, whose number is Estimate::n. `y`: // [point][seed]. Points
 /// whose mean is not above 0 are left out; seeds for which a y is not finite, too. n = 0 if fewer than two
-/// points are left. *Local.* Sizes may be given in any order.
+/// points are left, or without some seed a mean is not above 0: then noise is as large as y. *Local.* Sizes
+/// may be given in any order.
 [[nodiscard]] Estimate power_law(std::span<const double> x, const std::vector<std::vector<double>>& y);
 
 }  // namespace twistor::estimate

@@ -34,6 +34,7 @@ struct Options {
   Enumerate enumerate = Enumerate::automatic;
   std::int64_t enumeration_limit = 20'000'000;  ///< most sequences V^T for enumerate = auto
   bool enumerate_q = true;                      ///< q too, where the target is enumerated
+  std::int64_t forecast = 0;                    ///< of many prompts: largest_among() so many; 0: none
   std::string log_z;                            ///< a number that is known from elsewhere; empty: none
   /// Sequences V^T up to which the target is enumerated.
   [[nodiscard]] double most_enumerated() const;

@@ -20,6 +20,11 @@ namespace twistor::report {
                                                  std::span<const estimate::PromptSampler> samplers,
                                                  const std::vector<estimate::PromptFindings>& found);
 
+/// The largest P(event) among n prompts for each sampler for which that of some is known; none for n = 0.
+/// *Local.*
+[[nodiscard]] std::vector<NamedForecast> forecasts_of(const std::vector<PromptRow>& rows, std::int64_t n,
+                                                      std::uint64_t seed);
+
 /// A row for each point of the grid, likewise. *Local.*
 [[nodiscard]] std::vector<GridRow> grid_rows(const estimate::Grid& grid,
                                              std::span<const estimate::Sampler> samplers,

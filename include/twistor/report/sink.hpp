@@ -14,6 +14,7 @@
 
 #include "twistor/base/counters.hpp"
 #include "twistor/estimate/evaluation.hpp"
+#include "twistor/estimate/tail.hpp"
 
 namespace twistor::report {
 
@@ -53,6 +54,14 @@ struct GridRow {
   std::vector<NamedEvaluation> evaluations{};  ///< by sampler, the same ones in every row
 };
 
+/// The largest P(event) among so many prompts, by one sampler.
+struct NamedForecast {
+  std::string name;
+  std::int64_t n = 0;  ///< prompts
+  estimate::TailFit fit{};
+  estimate::Forecast largest{};
+};
+
 /// All that a finished run has found.
 struct Run {
   /// The evaluations; `base` (of the base model) and `before` (learning) may be null, and one and the same
@@ -69,7 +78,9 @@ struct Run {
   std::vector<std::pair<std::string, std::string>> versions{};  ///< of this program and what it uses
   std::int64_t particles = 0;                                   ///< K
   std::int64_t n_ranks = 1;
-  double seconds = 0;  ///< in all
+  std::string job{};                                          ///< id of the batch system's; empty: none
+  std::vector<std::pair<std::string, std::int64_t>> hosts{};  ///< ranks by host
+  double seconds = 0;                                         ///< in all
   std::filesystem::path folder{};
   /// Tokens of the prompt; those that the tokenizer put in front of it, and by which rule of its files.
   std::vector<std::int64_t> prompt{}, special_tokens{};
@@ -82,6 +93,7 @@ struct Run {
   /// evaluations are then means over them.
   std::vector<PromptRow> prompts{};
   std::string prompts_digest{};
+  std::vector<NamedForecast> forecasts{};
   /// Where there are several K or seeds: each by itself, by K and then seed. `base`, `after` and
   /// `checkpoints` are then means over seeds at the last K.
   std::vector<GridRow> grid{};

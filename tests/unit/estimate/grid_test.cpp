@@ -86,6 +86,8 @@ TEST(PowerLaw, LeavesOutWhatHasNoLogarithm) {
   EXPECT_EQ(b.n, 2);
   EXPECT_NEAR(b.mean, -1, 1e-12);
   EXPECT_EQ(power_law(x, {{-1}, {1}, {-1}}).n, 0);
+  EXPECT_EQ(power_law(x, {{4, 4}, {2, 2}, {3, -1}}).n, 0)
+      << "without the first seed the last mean is below 0";
   EXPECT_EQ(power_law(x, {{NAN}, {NAN}, {NAN}}).n, 0);
 }
 

@@ -14,6 +14,7 @@
 #include "support/temporary_folder.hpp"
 #include "twistor/report/columns.hpp"
 #include "twistor/report/describe.hpp"
+#include "twistor/report/rows.hpp"
 #include "twistor/store/results.hpp"
 
 namespace twistor::report {
@@ -54,6 +55,32 @@ TEST(PromptSummary, CountsPromptsWithoutTheEventAsZero) {
   EXPECT_THAT(line.substr(0, line.find('\n')), HasSubstr("2 of 2"));
   EXPECT_EQ(probability_or_zero(evaluation(-INFINITY)), 0);
   EXPECT_NEAR(probability_or_zero(evaluation(-1)), p, 1e-12);
+}
+
+TEST(Forecasts, AreOverPromptsWhoseEventIsTold) {
+  std::vector<PromptRow> rows;
+  for (int i = 0; i < 20; ++i) rows.push_back(prompt_row(i < 8 ? -1.0 - i : -INFINITY));
+  EXPECT_TRUE(forecasts_of(rows, 0, 1).empty());
+  const std::vector<NamedForecast> all = forecasts_of(rows, 1000, 1);
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].fit.n_prompts, 20) << "those without the event count";
+  EXPECT_EQ(all[0].fit.n_fitted, 5);
+  EXPECT_GT(all[0].largest.value, std::exp(-1) * std::cosh(0.5)) << "above the largest that was seen";
+  EXPECT_THAT(forecast_lines(all), HasSubstr("base: largest P(event) among 1000 prompts 0."));
+  EXPECT_THAT(forecast_lines(all), HasSubstr("from the 5 largest of 20\n"));
+  rows.resize(5);
+  EXPECT_THAT(forecast_lines(forecasts_of(rows, 1000, 1)), HasSubstr("unknown"));
+  const estimate::Evaluation mean = evaluation(-1);
+  const test::TemporaryFolder folder;
+  report::Run run;
+  run.after = &mean;
+  run.config_json = "{}";
+  run.forecasts = all;
+  summary_file(folder.path() / "summary.json")->finished(run);
+  std::ifstream in(folder.path() / "summary.json");
+  const auto json = nlohmann::json::parse(in);
+  EXPECT_EQ(json["forecast"]["base"]["prompts"], 1000);
+  EXPECT_EQ(json["forecast"]["base"]["largest"].get<double>(), all[0].largest.value);
 }
 
 /// K = 4 and 16, two seeds: gaps 1 and 3, then 0.25 and 0.75.

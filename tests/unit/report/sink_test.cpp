@@ -53,6 +53,8 @@ class SinkFiles : public testing::Test {
     out.versions = {{"twistor", "x"}};
     out.particles = 8;
     out.n_ranks = 2;
+    out.job = "17";
+    out.hosts = {{"n1", 1}, {"n2", 1}};
     out.seconds = 10;
     out.folder = "runs/x/";
     return out;
@@ -85,6 +87,8 @@ TEST_F(SinkFiles, SummaryHasEveryEstimateAndNullForThoseThatCouldNotBeMade) {
             (nlohmann::json{{"resamplings", 3}, {"live_blocks_peak", 7}, {"forward_s", 0.5}}));
   EXPECT_EQ(json["config"]["smc"]["particles"], 8);
   EXPECT_EQ(json["ranks"], 2);
+  EXPECT_EQ(json["job"], "17");
+  EXPECT_EQ(json["hosts"], (nlohmann::json{{"n1", 1}, {"n2", 1}}));
   EXPECT_FALSE(json.contains("base"));
 }
 
