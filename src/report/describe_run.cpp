@@ -58,7 +58,7 @@ std::string describe_summary(const Json& json) {
   out += fmt::format("KL(q || sigma): {}\n", estimate(at(json, {"kl", "q_sigma"})));
   out += fmt::format("KL(sigma || q): {}\n", estimate(at(json, {"kl", "sigma_q"})));
   out += fmt::format("ESS at the end: {:.1f} of {}\n", number_of(at(json, {"ess", "final"})),
-                     at(json, {"config", "smc", "particles"}).dump());
+                     std::isnan(particles_of(json)) ? "null" : fmt::format("{}", particles_of(json)));
   if (at(json, {"before"}).is_object())
     out += fmt::format("before learning: {}\n", verdict_of(at(json, {"before"})));
   if (at(json, {"ranks"}).is_number()) out += fmt::format("ranks: {}\n", at(json, {"ranks"}).dump());

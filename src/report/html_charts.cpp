@@ -73,7 +73,7 @@ std::string population_charts(const Json& summary) {
   Chart ess{.title = "Effective sample size, by step of the sweep",
             .x_title = "step t",
             .y_title = "particles",
-            .reference = number_of(at(summary, {"config", "smc", "particles"})),
+            .reference = particles_of(summary),
             .reference_name = "K"};
   Chart ancestors{
       .title = "Particles with offspring, by step of the sweep", .x_title = "step t", .y_title = "particles"};

@@ -52,7 +52,7 @@ std::pair<Trust, std::string> trust_in(const Json& summary) {
   constexpr double tight = 0.1, loose = 1, few = 0.1;
   const Bounds bounds = best_bounds(summary);
   const double ess = number_of(at(summary, {"ess", "final"}));
-  const double particles = number_of(at(summary, {"config", "smc", "particles"}));
+  const double particles = particles_of(summary);
   if (number_of(at(summary, {"log_q_error", "largest"})) > 1e-3)
     return {Trust::bad, "log q while sampling and afterwards differ: something is wrong with the model."};
   if (std::isnan(bounds.high))

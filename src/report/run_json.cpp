@@ -89,4 +89,10 @@ std::string verdict_of(const Json& summary) {
   return fmt::format("log Z lies between {:.4f} and {:.4f}, {:.4f} nats apart", b.low, b.high, b.gap());
 }
 
+double particles_of(const Json& summary) {
+  const Json& means = at(summary, {"sweep", "means"});
+  if (means.is_array() && !means.empty()) return number_of(at(means.back(), {"particles"}));
+  return number_of(at(summary, {"config", "smc", "particles"}));
+}
+
 }  // namespace twistor::report

@@ -48,4 +48,8 @@ struct Bounds {
 /// How well log Z is known: what the run itself says, or else what follows from its bounds.
 [[nodiscard]] std::string verdict_of(const nlohmann::json& evaluation);
 
+/// K of the evaluation that the summary reports: that of smc.particles, or the last of a sweep. NaN if it
+/// has none.
+[[nodiscard]] double particles_of(const nlohmann::json& summary);
+
 }  // namespace twistor::report

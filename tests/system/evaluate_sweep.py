@@ -58,6 +58,8 @@ def a_row_is_an_evaluation(folder):
     """With one seed each row has what `evaluate` finds at that K."""
     keys = ["evaluate", *SHORT, f"--evaluate.checkpoint={learned(folder)}"]
     succeed(2, *keys, "--sweep.particles=8 24", f"--run.output={folder}/sweep")
+    said = succeed(0, "info", folder / "sweep/summary.json").out
+    expect(" of 24\n" in said, f"expected the last K in the place of smc.particles, got {said}")
     for row, K in zip(rows(folder / "sweep"), (8, 24)):
         succeed(1, *keys, f"--smc.particles={K}", f"--run.output={folder}/{K}")
         one = json.loads((folder / str(K) / "summary.json").read_text(), parse_float=str)
