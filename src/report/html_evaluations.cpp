@@ -60,7 +60,11 @@ std::pair<Trust, std::string> trust_in(const Json& summary) {
         Trust::fair,
         "There are no exact samples, so there is no upper bound: whether the sampler misses a part of the "
         "target cannot be seen from this run."};
-  std::string text = fmt::format("The tighter pair of bounds of log Z is {:.4f} nats apart: ", bounds.gap());
+  std::string text =
+      bounds.gap() < 0
+          ? fmt::format("The tighter bounds of log Z cross by {:.4f} nats, with an error of {:.4f}: ",
+                        -bounds.gap(), bounds.se)
+          : fmt::format("The tighter bounds of log Z are {:.4f} nats apart: ", bounds.gap());
   const Trust trust = bounds.width() < tight   ? Trust::good
                       : bounds.width() < loose ? Trust::fair
                                                : Trust::bad;
