@@ -15,9 +15,10 @@ int run(const Invocation& invocation) {
     std::string_view name;
     int (*run)(const Invocation&);
   };
-  constexpr Entry table[] = {{"train", train},       {"evaluate", evaluate}, {"sample", sample},
-                             {"tokenize", tokenize}, {"score", score},       {"score-text", score_text},
-                             {"compare", compare},   {"report", report},     {"info", info}};
+  constexpr Entry table[] = {
+      {"train", train},       {"distill", distill}, {"evaluate", evaluate},     {"sample", sample},
+      {"tokenize", tokenize}, {"score", score},     {"score-text", score_text}, {"compare", compare},
+      {"report", report},     {"info", info}};
   TWISTOR_CHECK(invocation.config.prompt.file.empty() || invocation.command == "evaluate", ErrorKind::config,
                 "reading prompt.file", fmt::format("`{}` is for one prompt", invocation.command),
                 "give prompt.text, prompt.ids or prompt.messages; `evaluate` takes many prompts");
