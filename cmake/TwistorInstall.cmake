@@ -18,11 +18,20 @@ foreach(target IN LISTS targets)
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
 endforeach()
 
-# The program finds LibTorch where the build found it.
-set_target_properties(twistor PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+# The program finds LibTorch beside itself, where packages put it, or else where the build found it.
+file(RELATIVE_PATH from_program_to_libraries ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR}/twistor)
+set_target_properties(twistor PROPERTIES INSTALL_RPATH "$ORIGIN/${from_program_to_libraries}" INSTALL_RPATH_USE_LINK_PATH ON)
 install(TARGETS twistor ${targets} EXPORT twistor_targets)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/twistor TYPE INCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE TYPE DOC)
+# Completion for bash and the manual page, as the program itself prints them.
+set(words ${PROJECT_BINARY_DIR}/words)
+install(CODE "
+  file(MAKE_DIRECTORY \"${words}\")
+  execute_process(COMMAND \"$<TARGET_FILE:twistor>\" completion bash OUTPUT_FILE \"${words}/twistor\" COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND \"$<TARGET_FILE:twistor>\" man OUTPUT_FILE \"${words}/twistor.1\" COMMAND_ERROR_IS_FATAL ANY)")
+install(FILES ${words}/twistor DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${words}/twistor.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(EXPORT twistor_targets NAMESPACE twistor:: FILE twistor-targets.cmake DESTINATION ${package_folder})
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/twistor-config.cmake.in ${PROJECT_BINARY_DIR}/twistor-config.cmake

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Subcommands, their arguments and --help, by Boost.Program_options.
+// Subcommands, their arguments and --help.
 #include "twistor/app/command_line.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/program_options.hpp>
-#include <sstream>
 
 #include "twistor/base/error.hpp"
+#include "twistor/config/arguments.hpp"
+#include "twistor/config/command_docs.hpp"
 #include "twistor/config/make_key.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
-
-namespace po = boost::program_options;
 
 struct Description {
   std::string_view name;
@@ -43,7 +41,7 @@ const std::vector<Description>& descriptions() {
       {"evaluate",
        configured,
        "bounds of log Z and KL divergences of a checkpoint, and of policies",
-       {"model", "prompt", "target", "twist", "smc", "policy", "evaluate", "exact", "run"}},
+       {"model", "prompt", "target", "twist", "smc", "policy", "evaluate", "sweep", "exact", "run"}},
       {"sample",
        configured,
        "draw sequences of the target, with their weights",
@@ -57,8 +55,12 @@ const std::vector<Description>& descriptions() {
       {"score", "MODEL (--text S | --ids I,J,...) [OPTIONS]",
        "print the log-probability of every token as JSON"},
       {"compare", "RUN... [OPTIONS]", "put finished runs into one table, means over seeds"},
-      {"report", "RUN...", "make report.html of finished runs anew, one in each folder"},
+      {"report", "RUN... [OPTIONS]",
+       "make report.html of finished runs anew; of several, put them into one page or table"},
+      {"watch", "RUN [--once]", "follow a run while it goes on: its course, and the time left"},
       {"info", "PATH", "describe a model, a run's folder or any file of a run"},
+      {"completion", "bash", "print what completes words in bash: source <(twistor completion bash)"},
+      {"man", "", "print the manual page: twistor man | man -l -"},
   };
   return table;
 }
@@ -76,6 +78,7 @@ std::vector<config::Field> own_options(std::string_view command, Invocation& inv
         &invocation.is_special);
     add(key("messages", "in place of a text, for the model's chat template"), &invocation.messages);
   }
+  if (command == "watch") add(key("once", "show what there is, and end"), &invocation.is_once);
   if (command == "score-text") {
     add(key("file", "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\""),
         &invocation.texts_file);
@@ -89,13 +92,16 @@ std::vector<config::Field> own_options(std::string_view command, Invocation& inv
         Choice(invocation.special_tokens));
     add(key("padded-tokens", "rows of the vocabulary that no token has"), Choice(invocation.padded_tokens));
   }
-  if (command == "compare") {
+  const bool is_report = command == "report";
+  if (command == "compare" || is_report) {
     add(key("by", "the one key that tells rows apart, train.objective for instance; else all that differ"),
         &invocation.by);
-    add(key("format", "of the table"), Choice(invocation.format));
+    add(key("format", "of the table"), Choice(is_report ? invocation.page_format : invocation.format));
     add(key("beside", "a CSV file of further columns: lines \"label,cell,...\", titles first"),
         &invocation.beside);
-    add(key("output", "write the numbers to this HDF5 file too"), &invocation.output);
+    add(key("output", is_report ? "write the table of several runs to this file; of html: comparison.html"
+                                : "write the numbers to this HDF5 file too"),
+        &invocation.output);
   }
   return fields;
 }
@@ -108,6 +114,15 @@ const Description* find_description(std::string_view name) {
   const auto found = std::ranges::find(descriptions(), name, &Description::name);
   return found == descriptions().end() ? nullptr : &*found;
 }
+
+constexpr std::string_view manual_end = R"(.SH EXIT STATUS
+0: no work is left. 64: wrong words; 65: a damaged file; 66: a file that is not there; 70: a mistake in twistor;
+74: reading or writing failed; 75: a signal ended the run, and the same command resumes it; 78: the configuration.
+.SH ENVIRONMENT
+TWISTOR_CACHE: where models are looked for. TWISTOR_ISA: avx2, avx512 or avx512_bf16, in place of the best.
+.SH SEE ALSO
+configs/reference.cfg explains every key; README.md and docs/ of the sources.
+)";
 
 constexpr const char* reading = "reading the command line";
 
@@ -126,105 +141,69 @@ bool reads(const Description& command, const config::Field& field) {
       command.keys, [&](std::string_view name) { return name == field.key || name == field.section(); });
 }
 
-void add_field(po::options_description& options, const config::Field& field, bool is_flag_alone = false) {
-  std::string meaning(field.about.meaning);
-  const std::vector<std::string_view> choices = config::choices(field);
-  if (choices.size() > 1) meaning += fmt::format(": {}", fmt::join(choices, ", "));
-  if (is_flag_alone && std::holds_alternative<bool*>(field.value)) {
-    options.add_options()(field.key.c_str(), meaning.c_str());
-    return;
+/// The options of a command, and the keys of a configuration by sections: those that the command reads, for
+/// --help, or all. A configuration serves several commands, so keys that one does not read are no mistake.
+class CommandOptions {
+ public:
+  CommandOptions(const Description& command, bool with_all_keys, Config defaults = {})
+      : defaults_(std::move(defaults)) {
+    std::vector<config::Field> own = own_options(command.name, scratch_);
+    const bool takes_many = command.name == "score-text";
+    if (takes_text(command.name))
+      own.insert(
+          own.begin(),
+          {"text", config::key("text", takes_many ? "a text; may be given more than once" : "the text"),
+           &text_});
+    groups_.push_back({"Options", std::move(own), true});
+    if (!command.is_configured()) return;
+    const config::Fields fields = fields_of(defaults_);
+    for (const std::string_view section : fields.sections()) {
+      config::OptionGroup& group = groups_.emplace_back(fmt::format("[{}]", section));
+      for (const config::Field& field : fields)
+        if (field.section() == section && (with_all_keys || reads(command, field)))
+          group.fields.push_back(field);
+    }
   }
-  const std::string value = config::format_value(field);
-  if (!value.empty()) meaning += fmt::format(" [{}]", value);
-  options.add_options()(field.key.c_str(), po::value<std::string>(), meaning.c_str());
-}
+  CommandOptions(const CommandOptions&) = delete;
+  CommandOptions& operator=(const CommandOptions&) = delete;
 
-/// The options of the command, and keys of the configuration by sections: those that it reads, for --help, or
-/// all. A configuration serves several commands, so keys that this one does not read are no mistake.
-po::options_description make_options(const Description& command, bool with_all_keys, Config defaults = {}) {
-  constexpr unsigned width = 110;
-  po::options_description options(width), own("Options", width);
-  Invocation scratch;
-  if (takes_text(command.name))
-    own.add_options()("text", po::value<std::string>(),
-                      command.name == "score-text" ? "a text; may be given more than once" : "the text");
-  for (const config::Field& field : own_options(command.name, scratch)) add_field(own, field, true);
-  own.add_options()("help", "print this");
-  options.add(own);
-  if (!command.is_configured()) return options;
-  const config::Fields fields = fields_of(defaults);
-  for (const std::string_view section : fields.sections()) {
-    po::options_description group(fmt::format("[{}]", section), width);
-    for (const config::Field& field : fields)
-      if (field.section() == section && (with_all_keys || reads(command, field))) add_field(group, field);
-    if (!group.options().empty()) options.add(group);
-  }
-  return options;
-}
+  [[nodiscard]] std::span<const config::OptionGroup> groups() const { return groups_; }
 
-std::string help_of(const Description& command) {
-  std::ostringstream text;
-  text << fmt::format("usage: twistor {} {}\n\n{}.\n", command.name, command.arguments, command.summary);
-  if (command.is_configured())
-    text << "The keys that it reads; configs/reference.cfg explains them. Of two with one key the last "
-            "counts.\n";
-  text << make_options(command, false);
-  return text.str();
-}
-
-// What follows the command, sorted.
-struct Arguments {
-  std::vector<std::string> files;
-  std::vector<config::Override> settings;  // "--section.key=value", "--key=value": keys as written
-  bool is_help = false;
+ private:
+  Config defaults_;  // what the groups' values point into, with scratch_ and text_
+  Invocation scratch_;
+  std::string text_;
+  std::vector<config::OptionGroup> groups_;
 };
 
-Arguments split_arguments(std::span<const std::string> words, const Description& command) {
+std::string help_of(const Description& command) {
+  std::string text =
+      fmt::format("usage: twistor {} {}\n\n{}.\n", command.name, command.arguments, command.summary);
+  if (command.is_configured())
+    text +=
+        "The keys that it reads; configs/reference.cfg explains them. Of two with one key the last counts.\n";
+  return text + config::describe_options(CommandOptions(command, false).groups());
+}
+
+config::Arguments split_arguments(std::span<const std::string> words, const Description& command) {
   std::vector<config::Override> named;  // "--policy.a.path" asks for the section [policy.a]
   for (const std::string& word : words)
     if (word.starts_with("--")) named.push_back({word.substr(2, word.find('=') - 2), {}});
   Config any;
   add_named_sections(any, {}, named);
-  const po::options_description options = make_options(command, true, any);
-  // Boost refuses "--key=" but takes an empty word as the value of "--key".
-  std::vector<std::string> split;
-  for (const std::string& word : words) {
-    const bool is_empty_value =
-        word.size() > 3 && word.starts_with("--") && word.find('=') == word.size() - 1;
-    split.push_back(is_empty_value ? word.substr(0, word.size() - 1) : word);
-    if (is_empty_value) split.emplace_back();
-  }
-  using style = po::command_line_style::style_t;
-  Arguments arguments;
-  try {
-    const auto parsed = po::command_line_parser(split)
-                            .options(options)
-                            .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
-                            .allow_unregistered()
-                            .run();
-    for (const auto& option : parsed.options) {
-      if (option.position_key >= 0) {
-        arguments.files.insert(arguments.files.end(), option.value.begin(), option.value.end());
-      } else if (option.string_key == "help") {
-        arguments.is_help = true;
-      } else {
-        const bool is_key = command.is_configured() && option.string_key.find('.') != std::string::npos;
-        TWISTOR_CHECK(!option.unregistered || is_key, ErrorKind::usage, reading,
-                      fmt::format("unknown option --{}", option.string_key),
-                      fmt::format("twistor {} --help lists the options", command.name));
-        if (is_key) (void)fields_of(any).require(option.string_key, reading);
-        arguments.settings.push_back(
-            {option.string_key, option.value.empty() ? std::string("true") : option.value.front()});
-      }
-    }
-  } catch (const po::error& error) {
-    throw Error(ErrorKind::usage, reading, error.what(), fmt::format("twistor {} --help", command.name));
+  config::Arguments arguments =
+      config::read_arguments(words, CommandOptions(command, true, any).groups(), std::string(command.name));
+  for (const std::string& key : arguments.unknown) {
+    if (command.is_configured() && key.find('.') != std::string::npos)
+      (void)fields_of(any).require(key, reading);  // names the nearest
+    throw Error(ErrorKind::usage, reading, fmt::format("unknown option --{}", key),
+                fmt::format("twistor {} --help lists the options", command.name));
   }
   return arguments;
 }
 
 /// Sets the command's own options; returns the settings of the configuration's keys.
-std::vector<config::Override> read_own_options(const Arguments& arguments, Invocation& invocation) {
+std::vector<config::Override> read_own_options(const config::Arguments& arguments, Invocation& invocation) {
   const std::vector<config::Field> fields = own_options(invocation.command, invocation);
   std::vector<config::Override> keys;
   for (const config::Override& setting : arguments.settings) {
@@ -241,6 +220,21 @@ std::vector<config::Override> read_own_options(const Arguments& arguments, Invoc
     }
   }
   return keys;
+}
+
+/// What `completion` and `man` print.
+std::string docs_for(std::span<const std::string> words) {
+  config::ProgramDocs docs{"twistor", store::program_name(),
+                           "twisted Sequential Monte Carlo for language models", std::string(manual_end)};
+  for (const Description& one : descriptions())
+    docs.commands.push_back(
+        config::command_docs(one.name, one.arguments, one.summary, CommandOptions(one, false).groups()));
+  docs.keys = config::command_docs({}, {}, {}, CommandOptions(descriptions().front(), true).groups()).keys;
+  if (words[0] == "man" && words.size() == 1) return config::man_page(docs);
+  TWISTOR_CHECK(words[0] == "completion" && words.size() == 2 && words[1] == "bash", ErrorKind::usage,
+                reading, fmt::format("expected `completion bash` or `man`, got `{}`", fmt::join(words, " ")),
+                "source <(twistor completion bash); twistor man | man -l -");
+  return config::bash_completion(docs);
 }
 
 /// What options cannot know of one another.
@@ -266,7 +260,8 @@ CommandLine read_command_line(std::span<const std::string> words) {
   TWISTOR_CHECK(command != nullptr, ErrorKind::usage, reading, fmt::format("unknown command '{}'", words[0]),
                 usage());
 
-  const Arguments arguments = split_arguments(words.subspan(1), *command);
+  const config::Arguments arguments = split_arguments(words.subspan(1), *command);
+  if (!arguments.is_help && (words[0] == "completion" || words[0] == "man")) return {docs_for(words), {}};
   if (arguments.is_help) return {help_of(*command), {}};
   const bool takes_many = command->name == "compare" || command->name == "report";
   TWISTOR_CHECK(

@@ -10,14 +10,12 @@
 namespace twistor::app {
 
 int compare(const Invocation& invocation) {
-  std::vector<report::RunSummary> runs;
-  for (const std::filesystem::path& folder : invocation.paths) runs.push_back(report::read_summary(folder));
-  const std::vector<report::ComparedRow> rows = report::compare(runs, invocation.by);
-  const report::BesideColumns beside = invocation.beside.empty()
-                                           ? report::BesideColumns{}
-                                           : report::read_beside(config::output_path(invocation.beside));
-  if (!invocation.output.empty()) report::write_comparison(config::output_path(invocation.output), rows);
-  fmt::print("{}", report::to_text(rows, invocation.format, beside));
+  const auto path = [](const std::string& given) {
+    return given.empty() ? std::filesystem::path{} : config::output_path(given);
+  };
+  fmt::print("{}",
+             report::comparison_of(invocation.paths, {invocation.by, invocation.format,
+                                                      path(invocation.beside), path(invocation.output)}));
   return 0;
 }
 

@@ -24,7 +24,7 @@ void validate(const Config& config, const std::string& name) {
   twist::validate(config.twist, doing);
   smc::validate(config.smc.proposal, config.smc.sweep, config.policies, doing);
   exact::validate(config.exact, config.target.beta, doing);
-  (void)config.evaluate.given_log_z();
+  estimate::validate(config.evaluate, config.sweep, doing);
 }
 
 }  // namespace

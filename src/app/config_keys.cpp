@@ -61,6 +61,7 @@ void RunConfig::visit_keys(const config::Visitor& visit) {
   visit(key("cuda_graphs", "record short passes on a GPU as graphs"), Choice(graphs));
   visit(key("deterministic", "the same bits on any number of ranks on a GPU too"), &deterministic);
   visit(key("progress", "show a progress line"), &progress);
+  visit(key("tensorboard", "write files of events for TensorBoard too"), &tensorboard);
 }
 
 config::Fields fields_of(Config& config) {
@@ -74,6 +75,7 @@ config::Fields fields_of(Config& config) {
   for (auto& [section, policy] : config.policies) fields.add(section, policy);
   fields.add("train", config.train);
   fields.add("evaluate", config.evaluate);
+  fields.add("sweep", config.sweep);
   fields.add("exact", config.exact);
   fields.add("sample", config.sample);
   fields.add("run", config.run);

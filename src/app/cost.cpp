@@ -15,10 +15,15 @@
 namespace twistor::app {
 namespace {
 
-/// So many evaluations, with the exact samples that there are or will be; those that rejection draws.
+/// Of exact samples that there are or will be: those that rejection draws.
+std::vector<report::Work> rejection(std::int64_t n_exact, const Config& config) {
+  if (n_exact >= 0) return {};
+  return {report::work_of_rejection(config.exact.budget, config.target.length)};
+}
+
+/// So many evaluations.
 std::vector<report::Work> evaluations(std::int64_t n, std::int64_t n_exact, const Config& config) {
-  std::vector<report::Work> work;
-  if (n_exact < 0) work.push_back(report::work_of_rejection(config.exact.budget, config.target.length));
+  std::vector<report::Work> work = rejection(n_exact, config);
   std::int64_t each =
       config.evaluate.n_sequences(config.smc.sweep.particles, n_exact < 0 ? config.exact.count : n_exact);
   if (config.twist.condition != model::Condition::none) each *= config.evaluate.observations;
@@ -31,8 +36,21 @@ std::vector<report::Work> evaluations(std::int64_t n, std::int64_t n_exact, cons
 std::vector<report::Work> work_of_evaluation(const Config& config, std::int64_t n_exact) {
   const std::int64_t n_policies =
       std::ranges::count_if(config.policies, [](const auto& policy) { return policy.second.is_given(); });
-  return evaluations((config.evaluate.base ? 1 : 0) + (config.smc.draws_from_policy() ? 0 : 1) + n_policies,
-                     n_exact, config);
+  const auto n_twists = std::max<std::int64_t>(1, std::ssize(config.evaluate.named_checkpoints()));
+  return evaluations(
+      (config.evaluate.base ? 1 : 0) + (config.smc.draws_from_policy() ? 0 : n_twists) + n_policies, n_exact,
+      config);
+}
+
+std::vector<report::Work> work_of_grid(const Config& config, const estimate::Grid& grid,
+                                       std::size_t n_samplers, std::int64_t n_exact) {
+  std::vector<report::Work> work = rejection(n_exact, config);
+  const auto n = static_cast<std::int64_t>(n_samplers);
+  const std::int64_t each =
+      estimate::n_sequences(grid, config.evaluate, n_exact < 0 ? config.exact.count : n_exact);
+  work.push_back(
+      report::work_of(fmt::format("{} evaluations", n * grid.size()), n * each, config.target.length));
+  return work;
 }
 
 std::vector<report::Work> work_of_training(const Config& config, std::int64_t first_update,

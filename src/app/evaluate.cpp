@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `twistor evaluate`: the estimators on the twist of a checkpoint.
-#include <optional>
-
+// `twistor evaluate`: the estimators on the twists of checkpoints, and on policies.
 #include "twistor/app/commands.hpp"
 #include "twistor/app/cost.hpp"
 #include "twistor/app/evaluation.hpp"
-#include "twistor/app/twist_store.hpp"
-#include "twistor/base/stopwatch.hpp"
 
 namespace twistor::app {
 
@@ -15,26 +11,25 @@ int evaluate(const Invocation& invocation) {
   Session session(invocation.config, invocation.config_file);
   if (!session.prompts().empty()) return evaluate_prompts(session);
   session.load_policies(invocation.config_file);
-  std::unique_ptr<twist::Trainable> twist;  // none where a policy is what is measured
-  store::Checkpoint checkpoint;
-  if (!session.config().smc.draws_from_policy()) twist = load_twist(session, checkpoint);
+  std::vector<LoadedTwist> twists;  // none where policies are what is measured
+  if (!session.config().smc.draws_from_policy()) twists = load_twists(session, "evaluate");
+  if (session.config().sweep.is_given()) return evaluate_grid(session, twists, watch);
   say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
   const store::ExactSamples exact = session.exact_samples();
-  std::optional<estimate::Evaluation> base, result;
-  if (session.config().evaluate.base) base = evaluate_base(session, exact);
-  if (twist != nullptr) result = evaluate_twist(session, *twist, checkpoint.update, exact);
-  std::vector<report::NamedEvaluation> policies = evaluate_policies(session, exact);
+  const bool has_twist = !twists.empty() && twists.front().learned != nullptr;
+  report::Columns columns;
+  if (session.config().evaluate.base || (!has_twist && session.policies().empty()))
+    columns.base =
+        evaluate_base(session, exact, has_twist ? std::optional(twists.front().trigger) : std::nullopt);
+  columns.twists = evaluate_twists(session, twists, exact);
+  columns.policies = evaluate_policies(session, exact);
   forget_base(session);
-  Counters mine;
-  for (const auto* const one : {&base, &result})
-    if (*one) mine.add((*one)->counters);
-  for (const report::NamedEvaluation& policy : policies) mine.add(policy.evaluation.counters);
-  const auto before = estimate::evaluation_from_numbers(checkpoint.numbers, "before");
-  if (session.is_root()) report::keep_earlier_results(session.output(""));
-  report::Sinks sinks = make_sinks(session);
-  const estimate::Evaluation after = result ? *result : policies.front().evaluation;
-  finish(session, sinks, base ? &*base : nullptr, before ? &*before : nullptr, after, mine, watch.seconds(),
-         std::move(policies));
+  if (twists.size() == 1) columns.before = twists.front().before;
+  report::Run run{.seconds = watch.seconds()};
+  if (columns.base) run.counters.add(columns.base->counters);
+  for (const auto* const list : {&columns.twists, &columns.policies})
+    for (const report::NamedEvaluation& one : *list) run.counters.add(one.evaluation.counters);
+  finish_evaluation(session, std::move(columns), std::move(run));
   return 0;
 }
 

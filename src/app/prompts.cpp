@@ -8,23 +8,20 @@
 
 #include "twistor/app/cost.hpp"
 #include "twistor/app/evaluation.hpp"
-#include "twistor/app/twist_store.hpp"
+#include "twistor/app/prompts.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/base/stopwatch.hpp"
-#include "twistor/estimate/observations.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/report/rows.hpp"
 
 namespace twistor::app {
 namespace {
 
 /// Throws Stopped after a signal; prompts that are done are kept.
-std::vector<estimate::PromptFindings> run(const Session& session,
+std::vector<estimate::PromptFindings> run(const Session& session, std::span<const estimate::PromptTask> tasks,
                                           std::span<const estimate::PromptSampler> samplers,
                                           const Unfinished& unfinished, Counters& counters) {
   const Config& config = session.config();
-  std::vector<estimate::PromptTask> tasks;
-  for (const text::ListedPrompt& p : session.prompts()) tasks.push_back({p.prompt.ids, p.length, p.key});
   report::ProgressLine progress(session.progress());
   estimate::PromptsOptions options{
       .each = estimate::options_of(config.evaluate, session.sweep_options(),
@@ -45,27 +42,22 @@ std::vector<estimate::PromptFindings> run(const Session& session,
   return *all;
 }
 
-std::vector<report::PromptRow> rows_of(const Session& session,
-                                       std::span<const estimate::PromptSampler> samplers,
-                                       const std::vector<estimate::PromptFindings>& found) {
-  std::vector<report::PromptRow> rows;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    const text::ListedPrompt& p = session.prompts()[i];
-    report::PromptRow& row = rows.emplace_back();
-    row = {p.id, {}, p.prompt.ids, p.length, {}, found[i].n_exact, found[i].n_draws, found[i].n_sequences};
+}  // namespace
+
+std::vector<estimate::PromptTask> prompt_tasks(const Session& session) {
+  std::vector<estimate::PromptTask> tasks;
+  for (const text::ListedPrompt& p : session.prompts()) {
+    tasks.push_back({p.prompt.ids, p.length, p.key, p.id});
     if (session.tokenizer() != nullptr)
-      row.text = p.prompt.text.empty() ? session.decode(p.prompt.ids) : p.prompt.text;
-    for (std::size_t s = 0; s < samplers.size(); ++s)
-      row.evaluations.push_back({samplers[s].name, found[i].evaluations[s]});
+      tasks.back().text = p.prompt.text.empty() ? session.decode(p.prompt.ids) : p.prompt.text;
   }
-  return rows;
+  return tasks;
 }
 
-/// What speaks of one target does not go with many. Throws Error(config).
 void require_prompts_alone(const Session& session) {
   const Config& config = session.config();
   const auto refuse = [&](bool is_given, const char* key, const char* hint) {
-    TWISTOR_CHECK(!is_given, ErrorKind::config, "evaluating the prompts of prompt.file",
+    TWISTOR_CHECK(!is_given, ErrorKind::config, "reading prompt.file",
                   fmt::format("{} goes with one prompt, and there are {}", key, session.prompts().size()),
                   hint);
   };
@@ -75,34 +67,34 @@ void require_prompts_alone(const Session& session) {
   refuse(config.twist.condition != model::Condition::none, "twist.condition", "set twist.condition = none");
   refuse(!session.observation().empty(), "a continuation that is drawn", "set target.text or target.ids");
   refuse(!config.exact.path.empty(), "exact.path", "leave it empty: each prompt's exact samples are its own");
+  refuse(config.sweep.is_given(), "sweep.*", "leave it empty, or give one prompt");
   refuse(!config.evaluate.log_z.empty(), "evaluate.log_z", "leave it empty: each prompt has its own log Z");
 }
-
-}  // namespace
 
 int evaluate_prompts(Session& session) {
   const Stopwatch watch;
   require_prompts_alone(session);
-  const LoadedTwist loaded = load_twist(session, "evaluate");
+  const std::vector<LoadedTwist> twists = load_twists(session, "evaluate");
   const twist::NoTwist none(session.lm().vocab_size());
   std::vector<estimate::PromptSampler> samplers;
-  if (session.config().evaluate.base || !loaded.is_learned)
-    samplers.push_back({"base", session.shared_lm(), none});
-  if (loaded.is_learned) samplers.push_back({"twist", session.twist_lm(), *loaded.twist, loaded.update});
-  say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
-  const Unfinished unfinished(session, "prompts.partial.h5", loaded.work_key);
-  Counters counters;
-  const std::vector<estimate::PromptFindings> found = run(session, samplers, unfinished, counters);
-  std::vector<estimate::Evaluation> means;
-  for (std::size_t s = 0; s < samplers.size(); ++s) {
-    std::vector<estimate::Evaluation> each;
-    for (const estimate::PromptFindings& one : found) each.push_back(one.evaluations[s]);
-    means.push_back(estimate::mean_over(each, &estimate::Evaluation::prompts));
+  std::string key;
+  if (session.config().evaluate.base || twists.front().learned == nullptr)
+    samplers.push_back({"base", session.shared_lm(), none, 0, twists.front().trigger});
+  for (const LoadedTwist& one : twists) {
+    key += one.work_key;
+    if (one.learned != nullptr)
+      samplers.push_back({one.name, session.twist_lm(), *one.twist, one.update, one.trigger});
   }
-  if (session.is_root()) report::keep_earlier_results(session.output(""));
-  report::Sinks sinks = make_sinks(session);
-  finish(session, sinks, means.size() > 1 ? &means.front() : nullptr, nullptr, means.back(), counters,
-         watch.seconds(), {}, {}, rows_of(session, samplers, found));
+  say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
+  const Unfinished unfinished(session, "prompts.partial.h5", key);
+  report::Run rest;
+  const std::vector<estimate::PromptTask> tasks = prompt_tasks(session);
+  const auto found = run(session, tasks, samplers, unfinished, rest.counters);
+  rest.prompts = report::prompt_rows(tasks, samplers, found);
+  rest.seconds = watch.seconds();
+  const std::size_t n_twists = twists.front().learned != nullptr ? twists.size() : 0;
+  report::Columns columns = report::columns_of(report::means_of(rest.prompts), n_twists, 0);
+  finish_evaluation(session, std::move(columns), std::move(rest));
   unfinished.remove();
   return 0;
 }

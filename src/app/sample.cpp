@@ -7,6 +7,7 @@
 
 #include "twistor/app/commands.hpp"
 #include "twistor/app/cost.hpp"
+#include "twistor/app/prompts.hpp"
 #include "twistor/app/twist_store.hpp"
 #include "twistor/app/unfinished.hpp"
 #include "twistor/base/atomic_file.hpp"
@@ -14,9 +15,11 @@
 #include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/config/paths.hpp"
+#include "twistor/estimate/prompt_draws.hpp"
 #include "twistor/exact/sample_set.hpp"
 #include "twistor/report/html_report.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/report/rows.hpp"
 #include "twistor/report/sample_file.hpp"
 #include "twistor/report/sample_table.hpp"
 #include "twistor/text/decode.hpp"
@@ -73,18 +76,57 @@ report::SampleHead head_of(const Session& session) {
   return head;
 }
 
-void write(const Session& session, const std::vector<report::SampleRow>& rows) {
+void write(const Session& session, std::vector<report::SampleGroup> groups) {
   const report::SampleOptions& options = session.config().sample;
   const auto file = options.path.empty() ? session.output(fmt::format("samples.{}", name_of(options.format)))
                                          : config::output_path(options.path);
-  const std::size_t n = report::write_samples(file, rows, head_of(session), options);
+  const std::size_t n = report::write_samples(file, std::move(groups), options);
   log_info(fmt::format("{} lines written to {}", n, file.string()));
+}
+
+/// `sample` over the prompts of prompt.file.
+int sample_prompts(Session& session) {
+  require_prompts_alone(session);
+  const LoadedTwist loaded = load_twist(session, "sample");
+  const Config& config = session.config();
+  const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
+  say_cost(session, work_of_sampling(config));
+  report::ProgressLine progress(session.progress());
+  estimate::PromptDrawOptions options{
+      {session.sweep_options(), config.sample.count, config.sample.from, config.sample.moves},
+      config.smc.proposal,
+      session.steering(progress),
+      [&](const estimate::Pieces& found) { unfinished.save(estimate::to_numbers(found)); }};
+  // As of one prompt.
+  if (loaded.learned == nullptr) options.each.sweep.trigger = smc::Trigger::never;
+  const estimate::PromptSampler sampler{
+      "twist", loaded.learned != nullptr ? session.twist_lm() : session.shared_lm(), *loaded.twist};
+  const std::vector<estimate::PromptTask> tasks = prompt_tasks(session);
+  estimate::Pieces found = estimate::pieces_from_numbers(unfinished.load());
+  const auto draws = estimate::draw_prompts(tasks, sampler, session.potential(), options, session.world(),
+                                            session.groups(), found);
+  progress.finish();
+  if (!draws)
+    session.stop(
+        fmt::format("samples for {} of {} prompts are kept; run again to go on", found.size(), tasks.size()));
+  estimate::require_some(*draws);
+  if (!session.is_root()) return 0;
+  std::function<std::string(std::span<const std::int64_t>)> decode;
+  if (session.tokenizer() != nullptr) decode = [&](auto ids) { return session.decode(ids); };
+  const std::vector<report::SampleGroup> groups = report::sample_groups(tasks, *draws, config.sample, decode);
+  write(session, groups);
+  unfinished.remove();
+  fmt::print("\n{}", report::prompt_sample_table(groups, *draws,
+                                                 config.sample.particles_of(config.smc.sweep.particles)));
+  for (const std::string& warning : report::prompt_sample_warnings(groups, *draws)) log_warning(warning);
+  return 0;
 }
 
 }  // namespace
 
 int sample(const Invocation& invocation) {
   Session session(invocation.config, invocation.config_file);
+  if (!session.prompts().empty()) return sample_prompts(session);
   if (session.config().smc.draws_from_policy()) session.load_policies(invocation.config_file);
   const LoadedTwist loaded = load_twist(session, "sample");
   const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
@@ -100,7 +142,7 @@ int sample(const Invocation& invocation) {
     for (const estimate::WeightedSequence& s : draws.sequences) texts.push_back(session.decode(s.tokens));
   const std::vector<report::SampleRow> rows =
       report::sample_rows(draws.sequences, texts, session.config().sample.from);
-  write(session, rows);
+  write(session, {{rows, head_of(session)}});
   unfinished.remove();
   if (std::filesystem::exists(session.output("summary.json"))) report::try_html_report(session.output(""));
   print_summary(session, draws, rows, base);

@@ -61,8 +61,13 @@ class Training {
     learn();
     take_best();
     forget_base(session_);
-    finish(session_, log_.sinks(), base(), earlier_.first ? &*earlier_.first : nullptr, last_,
-           log_.counters(), watch_.seconds(), rounds(), positives_.why);
+    finish(session_, log_.sinks(),
+           {.base = earlier_.base,
+            .before = earlier_.first,
+            .is_base_before = starts_from_base(),
+            .twists = {{"twist", last_}},
+            .policies = rounds()},
+           {.counters = log_.counters(), .seconds = watch_.seconds(), .positives = positives_.why});
     return 0;
   }
 
@@ -123,10 +128,6 @@ class Training {
   /// Learning that starts from psi = 1 has evaluated the base model before its first update.
   [[nodiscard]] bool starts_from_base() const {
     return session_.config().twist.starts_at_one() && session_.config().train.course.start.empty();
-  }
-  [[nodiscard]] const estimate::Evaluation* base() const {
-    const std::optional<estimate::Evaluation>& found = starts_from_base() ? earlier_.first : earlier_.base;
-    return found ? &*found : nullptr;
   }
 
   /// A row each.

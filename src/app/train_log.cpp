@@ -9,11 +9,7 @@ namespace twistor::app {
 
 TrainLog::TrainLog(const Session& session, std::int64_t n_updates) : session_(session) {
   counters_.sums["skipped_updates"] = 0;  // said also by a run that finds nothing left to learn
-  sinks_ =
-      make_sinks(session_, session_.is_root()
-                               ? report::json_lines(session_.output("metrics.jsonl"),
-                                                    n_updates > 0 ? std::optional(n_updates) : std::nullopt)
-                               : nullptr);
+  sinks_ = make_sinks(session_, n_updates);
 }
 
 void TrainLog::updated(const learn::UpdateReport& report, std::int64_t n_updates, double seconds) {

@@ -24,16 +24,16 @@ std::string work_key(const Session& session, std::string_view twist_form,
   add_text(session.lm().fingerprint());
   add_text(session.potential_identity());
   sha.add(std::as_bytes(std::span(session.prompt())));
-  const bool is_list = !session.prompts().empty();
-  if (is_list) add_text(text::digest(session.prompts()));
+  if (!session.prompts().empty()) add_text(text::digest(session.prompts()));
   Config config = session.config();
+  const bool is_many = !session.prompts().empty() || config.sweep.is_given();
   for (const config::Field& field : fields_of(config)) {
     const std::string_view key = field.key;
     if (key == "model.dtype" || key == "run.seed" || key == "evaluate.repeats" || key == "evaluate.samples" ||
         key == "train.positives" || key == "evaluate.enumerate_q" || key == "sample.count" ||
         key == "sample.from" || key == "sample.moves" || key.starts_with("target.") ||
         key.starts_with("smc.") || key.starts_with("twist.ngram_") ||
-        (is_list && (key.starts_with("exact.") || key.starts_with("evaluate."))))
+        (is_many && (key.starts_with("exact.") || key.starts_with("evaluate.") || key.starts_with("sweep."))))
       add_text(fmt::format("{}={}", key, config::format_value(field)));
   }
   sha.add(std::as_bytes(std::span(exact.tokens.values)));

@@ -10,6 +10,8 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <span>
@@ -60,6 +62,19 @@ std::optional<FolderLock> FolderLock::of_file(const std::filesystem::path& file)
   lock.path_ = file.string() + ".lock";
   if (!lock.take("locking " + file.string()).empty()) return std::nullopt;
   return lock;
+}
+
+std::string FolderLock::holder_of(const std::filesystem::path& folder) {
+  const Descriptor file(::open((folder / ".lock").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return {};
+  std::string text = text_of(file.get());
+  int process = 0;
+  std::array<char, 256> host{}, here{};
+  if (std::sscanf(text.c_str(), "process %d on %255s since", &process, host.data()) != 2) return text;
+  const bool is_here =
+      ::gethostname(here.data(), here.size() - 1) == 0 && std::string_view(host.data()) == here.data();
+  const bool has_ended = is_here && ::kill(process, 0) != 0 && errno == ESRCH;
+  return has_ended ? std::string() : text;
 }
 
 std::string FolderLock::take(const std::string& doing) {

@@ -101,6 +101,19 @@ bool read_number(std::string_view text, Number& out) {
   return true;
 }
 
+// Adds 7, or 3 4 5 6 for "3..6". False if the word is neither.
+bool read_integers(std::string_view word, std::vector<std::int64_t>& out) {
+  constexpr std::int64_t most = 1'000'000;  // of one range
+  const std::size_t dots = word.find("..");
+  std::int64_t first = 0;
+  if (!read_number(word.substr(0, dots), first) || first < 0) return false;
+  std::int64_t last = first;
+  if (dots != std::string_view::npos && !read_number(word.substr(dots + 2), last)) return false;
+  if (last < first || last - first >= most) return false;
+  for (std::int64_t i = first; i <= last; ++i) out.push_back(i);
+  return true;
+}
+
 std::string read(std::string_view text, ValueSyntax, std::vector<std::int64_t>& out) {
   constexpr std::string_view separators = ", \t";
   std::vector<std::int64_t> ids;
@@ -108,9 +121,7 @@ std::string read(std::string_view text, ValueSyntax, std::vector<std::int64_t>& 
   bool is_element_due = false;  // after a comma
   while (!rest.empty()) {
     const std::string_view word = rest.substr(0, rest.find_first_of(separators));
-    std::int64_t id = 0;
-    if (!read_number(word, id) || id < 0) return fmt::format("'{}' in it", word);
-    ids.push_back(id);
+    if (!read_integers(word, ids)) return fmt::format("'{}' in it", word);
     rest = trim(rest.substr(word.size()), blanks);
     is_element_due = rest.starts_with(',');
     if (is_element_due) rest = trim(rest.substr(1), blanks);
@@ -139,6 +150,11 @@ bool is_inside(const Range& range, double x) {
          (range.is_high_allowed ? x <= range.high : x < range.high);
 }
 
+// Of a list: whether its numbers are more than ids.
+bool has_range(const Key& about) {
+  return about.range.high > about.range.low;
+}
+
 // What is wrong with a value that could be read; empty if nothing is.
 template <class T>
 std::string violation(const Field& field, const T& value) {
@@ -147,6 +163,10 @@ std::string violation(const Field& field, const T& value) {
     if (!known.empty() && std::ranges::find(known, value) == known.end()) return fmt::format("'{}'", value);
   } else if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, double>) {
     if (!is_inside(field.about.range, static_cast<double>(value))) return fmt::format("{}", value);
+  } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+    for (const std::int64_t x : value)
+      if (has_range(field.about) && !is_inside(field.about.range, static_cast<double>(x)))
+        return fmt::format("{} in it", x);
   }
   return {};
 }
@@ -208,7 +228,9 @@ std::string expectation(const Field& field) {
     if constexpr (std::is_same_v<T, std::uint64_t*>) return "an integer, at least 0 and below 2^64";
     if constexpr (std::is_same_v<T, double*>) return number_expectation(range, "a number");
     if constexpr (std::is_same_v<T, std::vector<std::int64_t>*>)
-      return "token ids, separated by commas or blanks";
+      return has_range(field.about) ? number_expectation(range, "integers") +
+                                          ", separated by commas or blanks; 1..4 stands for 1 2 3 4"
+                                    : "token ids, separated by commas or blanks";
     const std::vector<std::string_view> known = choices(field);
     if (known.empty()) return "a text";
     return fmt::format("{}{}", known.size() > 1 ? "one of: " : "", fmt::join(known, ", "));

@@ -287,6 +287,7 @@ std::map<std::string, double> to_numbers(const Evaluation& e, const std::string&
   add("update", static_cast<double>(e.update));
   if (e.observations > 0) add("observations", static_cast<double>(e.observations));
   if (e.prompts > 0) add("prompts", static_cast<double>(e.prompts));
+  if (e.seeds > 0) add("seeds", static_cast<double>(e.seeds));
   return out;
 }
 
@@ -318,6 +319,7 @@ std::optional<Evaluation> evaluation_from_numbers(const std::map<std::string, do
   e.update = static_cast<std::int64_t>(number("update"));
   e.observations = static_cast<std::int64_t>(number("observations", 0));
   e.prompts = static_cast<std::int64_t>(number("prompts", 0));
+  e.seeds = static_cast<std::int64_t>(number("seeds", 0));
   return e;
 }
 

@@ -98,6 +98,7 @@ class PromptWork {
     EvaluationOptions each = options_.each;
     each.sweep.seed = seed_;
     each.sweep.length = task_.length;
+    each.sweep.trigger = sampler.trigger.value_or(each.sweep.trigger);
     const bool is_event = each.known.is_event;
     each.known = known_from(samples, options_.exact.count, potential_.log_phi_bound(), std::nullopt);
     each.known.is_event = is_event;

@@ -41,6 +41,7 @@ ObjectiveOptions ObjectiveOptions::per_observation() const {
 void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
   visit(learning(key("batch", "negative samples per update", samples)), &batch);
   visit(learning(key("positives", "where positive samples come from")), config::Choice(positives));
+  visit(learning(key("negatives", "ctl: where psi falls")), config::Choice(negatives));
   visit(learning(key("positive_batch", "positive samples per update", samples)), &positive_batch);
   visit(learning(key("observations", "conditional twists: observations per update", samples)), &observations);
   visit(learning(key("inner_epochs", "steps of Adam on each batch, 0: 4 for ppo, else 1", {0, 1000000})),

@@ -132,19 +132,81 @@ Keys keys_of(std::span<const RunSummary> runs) {
   return out;
 }
 
-ComparedRow row_of(std::span<const RunSummary* const> runs, std::string label, double log_z) {
-  const auto shifted = [&](const estimate::Estimate& e, double sign) {
+using Runs = std::vector<const RunSummary*>;
+
+/// Every measure by what `of` makes of the function that reads it from a run.
+Measures measures(double log_z, const auto& of) {
+  const auto shifted = [log_z](const estimate::Estimate& e, double sign) {
     return estimate::Estimate{sign * (log_z - e.mean), e.se, e.n};
   };
-  ComparedRow row{
-      .label = std::move(label), .n_runs = static_cast<std::int64_t>(runs.size()), .log_z = log_z};
-  row.kl_q_sigma = over_runs(runs, [&](const RunSummary& run) { return shifted(run.f_q, 1); });
-  row.kl_sigma_q = over_runs(runs, [&](const RunSummary& run) { return shifted(run.g_q, -1); });
-  row.lower = over_runs(runs, [](const RunSummary& run) { return run.lower; });
-  row.upper = over_runs(runs, [](const RunSummary& run) { return run.upper; });
-  row.log_phi = over_runs(runs, [](const RunSummary& run) { return run.log_phi; });
-  row.kl_q_p0 = over_runs(runs, [](const RunSummary& run) { return run.kl_q_p0; });
+  return {.kl_q_sigma = of([&](const RunSummary& run) { return shifted(run.f_q, 1); }),
+          .kl_sigma_q = of([&](const RunSummary& run) { return shifted(run.g_q, -1); }),
+          .lower = of([](const RunSummary& run) { return run.lower; }),
+          .upper = of([](const RunSummary& run) { return run.upper; }),
+          .log_phi = of([](const RunSummary& run) { return run.log_phi; }),
+          .kl_q_p0 = of([](const RunSummary& run) { return run.kl_q_p0; })};
+}
+
+ComparedRow row_of(const Runs& runs, std::string label, double log_z) {
+  ComparedRow row{measures(log_z, [&](const auto& value) { return over_runs(runs, value); }),
+                  std::move(label), static_cast<std::int64_t>(runs.size()), log_z};
+  for (const RunSummary* run : runs) row.folders.push_back(run->folder);
   return row;
+}
+
+/// Runs of both rows that have one seed; a seed that a row has twice tells nothing apart.
+std::vector<std::pair<const RunSummary*, const RunSummary*>> pairs_by_seed(const Runs& a, const Runs& b) {
+  std::map<std::string, std::pair<Runs, Runs>> by_seed;
+  for (const RunSummary* run : a) by_seed[value_of(*run, "run.seed")].first.push_back(run);
+  for (const RunSummary* run : b) by_seed[value_of(*run, "run.seed")].second.push_back(run);
+  std::vector<std::pair<const RunSummary*, const RunSummary*>> out;
+  for (const auto& [seed, runs] : by_seed)
+    if (runs.first.size() == 1 && runs.second.size() == 1)
+      out.emplace_back(runs.first.front(), runs.second.front());
+  return out;
+}
+
+/// Of means that do not depend on one another, by Welch's degrees of freedom where runs tell how they spread.
+OverRuns unpaired(const Runs& a, const Runs& b, const auto& value_of) {
+  const auto summary = [&](const Runs& runs) {
+    std::vector<double> values;
+    estimate::Estimate last;
+    for (const RunSummary* run : runs)
+      if (const estimate::Estimate e = value_of(*run); e.n > 0 && std::isfinite(e.mean)) {
+        values.push_back(e.mean);
+        last = e;
+      }
+    if (values.size() > 1) return estimate::mean_estimate(values);
+    return estimate::Estimate{last.mean, last.se, static_cast<std::int64_t>(values.size())};
+  };
+  const estimate::Estimate x = summary(a), y = summary(b);
+  if (x.n == 0 || y.n == 0) return {};
+  const double u = x.se * x.se, v = y.se * y.se;
+  double quantile = 1.959963984540054;
+  if (x.n > 1 && y.n > 1 && u + v > 0) {
+    const auto dof = [](double part, std::int64_t n) { return part * part / static_cast<double>(n - 1); };
+    quantile = estimate::student_t_quantile(0.975, (u + v) * (u + v) / (dof(u, x.n) + dof(v, y.n)));
+  }
+  return {y.mean - x.mean, quantile * std::sqrt(u + v)};
+}
+
+/// How the runs b differ from a.
+void set_difference(ComparedRow& row, const Runs& a, const Runs& b) {
+  const auto pairs = pairs_by_seed(a, b);
+  const bool is_paired = pairs.size() > 1;
+  row.n_pairs = is_paired ? static_cast<std::int64_t>(pairs.size()) : 0;
+  row.difference = measures(row.log_z, [&](const auto& value) -> OverRuns {
+    if (!is_paired) return unpaired(a, b, value);
+    std::vector<double> differences;
+    for (const auto& [first, second] : pairs) {
+      const estimate::Estimate x = value(*first), y = value(*second);
+      if (x.n > 0 && y.n > 0 && std::isfinite(x.mean) && std::isfinite(y.mean))
+        differences.push_back(y.mean - x.mean);
+    }
+    if (differences.size() < 2) return {};
+    const estimate::Estimate mean = estimate::mean_estimate(differences);
+    return {mean.mean, estimate::half_width_95(mean)};
+  });
 }
 
 }  // namespace
@@ -168,7 +230,7 @@ std::vector<ComparedRow> compare(std::span<const RunSummary> runs, const std::st
                   "name a key of the configuration, train.objective for instance");
     naming = {by};
   }
-  std::map<std::string, std::vector<const RunSummary*>> by_target, by_row;
+  std::map<std::string, Runs> by_target, by_row;
   std::vector<std::string> order;
   for (const RunSummary& run : runs) {
     by_target[values_of(run, keys.of_target)].push_back(&run);
@@ -185,8 +247,11 @@ std::vector<ComparedRow> compare(std::span<const RunSummary> runs, const std::st
                       fmt::format("{} and {} would share a row, and differ in {}", members.front()->folder,
                                   run->folder, key),
                       "leave out one of them, or --by");
-    rows.push_back(
-        row_of(members, label, common_log_z(by_target.at(values_of(*members.front(), keys.of_target)))));
+    const std::string target = values_of(*members.front(), keys.of_target);
+    rows.push_back(row_of(members, label, common_log_z(by_target.at(target))));
+    const auto& first = by_row.at(order.front());
+    if (rows.size() > 1 && target == values_of(*first.front(), keys.of_target))
+      set_difference(rows.back(), first, members);
   }
   return rows;
 }

@@ -6,65 +6,75 @@
 #include <fstream>
 #include <utility>
 
+#include "compare_parts.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/strings.hpp"
-#include "twistor/report/compare.hpp"
 #include "twistor/report/csv.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/table.hpp"
 #include "twistor/store/results.hpp"
 
 namespace twistor::report {
-namespace {
 
-struct Column {
-  const char* name;   // in files
-  const char* title;  // for people
-  OverRuns ComparedRow::*value;
-};
-constexpr Column measures[] = {{"kl_q_sigma", "KL(q || sigma)", &ComparedRow::kl_q_sigma},
-                               {"kl_sigma_q", "KL(sigma || q)", &ComparedRow::kl_sigma_q},
-                               {"smc_lower", "lower bound", &ComparedRow::lower},
-                               {"smc_upper", "upper bound", &ComparedRow::upper},
-                               {"log_phi", "E log phi", &ComparedRow::log_phi},
-                               {"kl_q_p0", "KL(q || p0)", &ComparedRow::kl_q_p0}};
-
-std::string shown(const OverRuns& x) {
+std::string interval_text(const OverRuns& x) {
   if (std::isnan(x.mean)) return "–";
   if (std::isnan(x.half_width)) return fmt::format("{:.4f}", x.mean);
   return fmt::format("{:.4f} ± {:.4f}", x.mean, x.half_width);
 }
 
-std::vector<std::string> header(const BesideColumns& beside) {
-  std::vector<std::string> out{"", "runs"};
-  for (const Column& column : measures) out.emplace_back(column.title);
+std::vector<std::string> measure_titles(const std::string& of_labels, const std::string& of_counts) {
+  std::vector<std::string> out{of_labels, of_counts};
+  for (const Measure& measure : measures_shown) out.emplace_back(measure.title);
+  return out;
+}
+
+std::vector<std::string> measure_cells(const std::string& label, std::int64_t count, const Measures& values) {
+  std::vector<std::string> out{label, fmt::format("{}", count)};
+  for (const Measure& measure : measures_shown) out.push_back(interval_text(values.*measure.value));
+  return out;
+}
+
+std::vector<std::string> difference_titles(std::span<const ComparedRow> rows) {
+  return measure_titles("minus " + rows.front().label, "pairs");
+}
+
+std::vector<std::vector<std::string>> difference_cells(std::span<const ComparedRow> rows) {
+  std::vector<std::vector<std::string>> out;
+  for (const ComparedRow& row : rows.subspan(1))
+    out.push_back(measure_cells(row.label, row.n_pairs, row.difference));
+  return out;
+}
+
+namespace {
+
+using Cells = std::vector<std::string>;
+
+Cells header(const BesideColumns& beside) {
+  Cells out = measure_titles("", "runs");
   out.insert(out.end(), beside.titles.begin(), beside.titles.end());
   return out;
 }
 
-std::vector<std::string> beside_of(const BesideColumns& beside, const std::string& label,
-                                   const char* otherwise) {
+Cells beside_of(const BesideColumns& beside, const std::string& label, const char* otherwise) {
   const auto found = beside.cells.find(label);
-  return found == beside.cells.end() ? std::vector<std::string>(beside.titles.size(), otherwise)
-                                     : found->second;
+  return found == beside.cells.end() ? Cells(beside.titles.size(), otherwise) : found->second;
 }
 
-std::vector<std::string> cells_of(const ComparedRow& row, const BesideColumns& beside) {
-  std::vector<std::string> out{row.label, fmt::format("{}", row.n_runs)};
-  for (const Column& column : measures) out.push_back(shown(row.*column.value));
-  const std::vector<std::string> more = beside_of(beside, row.label, "–");
+Cells cells_of(const ComparedRow& row, const BesideColumns& beside) {
+  Cells out = measure_cells(row.label, row.n_runs, row);
+  const Cells more = beside_of(beside, row.label, "–");
   out.insert(out.end(), more.begin(), more.end());
   return out;
 }
 
-std::string plain_table(std::span<const ComparedRow> rows, const BesideColumns& beside) {
-  Table table(header(beside));
-  for (const ComparedRow& row : rows) table.add_row(cells_of(row, beside));
+std::string plain_table(const Cells& titles, const std::vector<Cells>& rows) {
+  Table table(titles);
+  for (const Cells& row : rows) table.add_row(row);
   constexpr std::size_t terminal_columns = 120;
   return table.text(terminal_columns);
 }
 
-std::string markdown_line(const std::vector<std::string>& cells) {
+std::string markdown_line(const Cells& cells) {
   std::string out = "|";
   for (const std::string& cell : cells) {
     out += ' ';
@@ -74,31 +84,83 @@ std::string markdown_line(const std::vector<std::string>& cells) {
   return out + "\n";
 }
 
-std::string markdown(std::span<const ComparedRow> rows, const BesideColumns& beside) {
-  const std::vector<std::string> titles = header(beside);
+std::string markdown_table(const Cells& titles, const std::vector<Cells>& rows) {
   std::string out = markdown_line(titles) + "|---|";
   for (std::size_t i = 1; i < titles.size(); ++i) out += "---:|";
   out += "\n";
-  for (const ComparedRow& row : rows) out += markdown_line(cells_of(row, beside));
+  for (const Cells& row : rows) out += markdown_line(row);
   return out;
+}
+
+/// Characters that mean something to LaTeX, and those that its default fonts lack.
+std::string latex(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto is_here = [&](std::string_view what) { return text.substr(i).starts_with(what); };
+    if (is_here("±") || is_here("–")) {
+      out += is_here("±") ? "$\\pm$" : "--";
+      i += std::string_view(is_here("±") ? "±" : "–").size() - 1;
+    } else if (std::string_view("&%$#_{}").find(text[i]) != std::string_view::npos) {
+      out += {'\\', text[i]};
+    } else if (text[i] == '\\' || text[i] == '~' || text[i] == '^') {
+      out += text[i] == '\\'  ? "\\textbackslash{}"
+             : text[i] == '~' ? "\\textasciitilde{}"
+                              : "\\textasciicircum{}";
+    } else if (text[i] == '|' || text[i] == '<' || text[i] == '>') {
+      out += text[i] == '|' ? "\\textbar{}" : text[i] == '<' ? "\\textless{}" : "\\textgreater{}";
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+std::string latex_table(const Cells& titles, const std::vector<Cells>& rows) {
+  const auto line = [](const Cells& cells) {
+    std::string out = cells.front().empty() ? "{}" : latex(cells.front());
+    for (std::size_t i = 1; i < cells.size(); ++i) out += " & " + latex(cells[i]);
+    return out + " \\\\\n";
+  };
+  std::string out = fmt::format("\\begin{{tabular}}{{l{}}}\n\\hline\n", std::string(titles.size() - 1, 'r'));
+  out += line(titles) + "\\hline\n";
+  for (const Cells& row : rows) out += line(row);
+  return out + "\\hline\n\\end{tabular}\n";
+}
+
+/// The table and, where there is more than one row, the differences, each made by `table`.
+std::string both_tables(std::span<const ComparedRow> rows, const BesideColumns& beside, const auto& table) {
+  std::vector<Cells> all;
+  for (const ComparedRow& row : rows) all.push_back(cells_of(row, beside));
+  const std::string out = table(header(beside), all);
+  if (rows.size() < 2) return out;
+  return out + "\n" + table(difference_titles(rows), difference_cells(rows));
 }
 
 std::string csv(std::span<const ComparedRow> rows, const BesideColumns& beside) {
   std::vector<std::string> titles{"label", "runs", "log_z"};
-  for (const Column& column : measures)
+  for (const Measure& measure : measures_shown)
     titles.insert(titles.end(),
-                  {fmt::format("{}.mean", column.name), fmt::format("{}.half_width_95", column.name)});
+                  {fmt::format("{}.mean", measure.name), fmt::format("{}.half_width_95", measure.name)});
   titles.insert(titles.end(), beside.titles.begin(), beside.titles.end());
+  titles.emplace_back("pairs");
+  for (const Measure& measure : measures_shown)
+    titles.insert(titles.end(), {fmt::format("{}.difference", measure.name),
+                                 fmt::format("{}.difference_half_width_95", measure.name)});
   std::string out = csv_line(titles);
   const auto number = [](double x) { return std::isnan(x) ? std::string{} : plain_number(x); };
   for (const ComparedRow& row : rows) {
     std::vector<std::string> cells{row.label, fmt::format("{}", row.n_runs), number(row.log_z)};
-    for (const Column& column : measures) {
-      const OverRuns& x = row.*column.value;
+    for (const Measure& measure : measures_shown) {
+      const OverRuns& x = row.*measure.value;
       cells.insert(cells.end(), {number(x.mean), number(x.half_width)});
     }
     const std::vector<std::string> more = beside_of(beside, row.label, "");
     cells.insert(cells.end(), more.begin(), more.end());
+    cells.push_back(fmt::format("{}", row.n_pairs));
+    for (const Measure& measure : measures_shown) {
+      const OverRuns& x = row.difference.*measure.value;
+      cells.insert(cells.end(), {number(x.mean), number(x.half_width)});
+    }
     out += csv_line(cells);
   }
   return out;
@@ -109,10 +171,16 @@ std::string json_text(std::span<const ComparedRow> rows) {
   for (const ComparedRow& row : rows) {
     JsonLine line;
     line.add("label", row.label).add("runs", row.n_runs).add("log_z", row.log_z);
-    for (const Column& column : measures) {
-      const OverRuns& x = row.*column.value;
-      line.add(column.name, JsonLine().add("mean", x.mean).add("half_width_95", x.half_width));
+    for (const Measure& measure : measures_shown) {
+      const OverRuns& x = row.*measure.value;
+      line.add(measure.name, JsonLine().add("mean", x.mean).add("half_width_95", x.half_width));
     }
+    JsonLine differences;
+    for (const Measure& measure : measures_shown) {
+      const OverRuns& x = row.difference.*measure.value;
+      differences.add(measure.name, JsonLine().add("mean", x.mean).add("half_width_95", x.half_width));
+    }
+    line.add("pairs", row.n_pairs).add("difference", differences);
     out += (out.size() > 1 ? "," : "") + line.text();
   }
   return indented(out + "]") + "\n";
@@ -148,15 +216,29 @@ BesideColumns read_beside(const std::filesystem::path& file) {
 std::string to_text(std::span<const ComparedRow> rows, CompareFormat format, const BesideColumns& beside) {
   switch (format) {
     case CompareFormat::text:
-      return plain_table(rows, beside);
+      return both_tables(rows, beside, plain_table);
     case CompareFormat::markdown:
-      return markdown(rows, beside);
+    case CompareFormat::md:
+      return both_tables(rows, beside, markdown_table);
+    case CompareFormat::latex:
+      return both_tables(rows, beside, latex_table);
     case CompareFormat::csv:
       return csv(rows, beside);
     case CompareFormat::json:
       return json_text(rows);
+    case CompareFormat::html:
+      return comparison_page(rows, beside);
   }
   return {};
+}
+
+std::string comparison_of(std::span<const std::filesystem::path> folders, const CompareOptions& options) {
+  std::vector<RunSummary> runs;
+  for (const std::filesystem::path& folder : folders) runs.push_back(read_summary(folder));
+  const std::vector<ComparedRow> rows = compare(runs, options.by);
+  const BesideColumns beside = options.beside.empty() ? BesideColumns{} : read_beside(options.beside);
+  if (!options.archive.empty()) write_comparison(options.archive, rows);
+  return to_text(rows, options.format, beside);
 }
 
 void write_comparison(const std::filesystem::path& file, std::span<const ComparedRow> rows) {
@@ -172,14 +254,14 @@ void write_comparison(const std::filesystem::path& file, std::span<const Compare
   results.arrays.emplace("label", labels);
   results.arrays.emplace("runs", Array<std::int64_t>::flat(n_runs));
   results.arrays.emplace("log_z", Array<double>::flat(log_z));
-  for (const Column& column : measures) {
+  for (const Measure& measure : measures_shown) {
     std::vector<double> means, half_widths;
     for (const ComparedRow& row : rows) {
-      means.push_back((row.*column.value).mean);
-      half_widths.push_back((row.*column.value).half_width);
+      means.push_back((row.*measure.value).mean);
+      half_widths.push_back((row.*measure.value).half_width);
     }
-    results.arrays.emplace(fmt::format("{}.mean", column.name), Array<double>::flat(means));
-    results.arrays.emplace(fmt::format("{}.half_width_95", column.name), Array<double>::flat(half_widths));
+    results.arrays.emplace(fmt::format("{}.mean", measure.name), Array<double>::flat(means));
+    results.arrays.emplace(fmt::format("{}.half_width_95", measure.name), Array<double>::flat(half_widths));
   }
   store::write_results(file, results, {.generations = 1});
 }

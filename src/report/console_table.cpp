@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "grid_table.hpp"
 #include "prompt_columns.hpp"
 #include "twistor/report/sink.hpp"
 #include "twistor/report/table.hpp"
@@ -48,7 +49,7 @@ std::string words_of(const estimate::Evaluation& e, std::int64_t particles) {
     out += fmt::format("means over {} observation{}, ± standard errors over them\n", e.observations,
                        e.observations == 1 ? "" : "s");
   if (e.prompts > 0) out += fmt::format("means over {} prompts, ± standard errors over them\n", e.prompts);
-  if (e.prompts == 0 && !e.log_z.is_exact() && e.log_z.method != estimate::LogZMethod::none)
+  if (e.prompts == 0 && e.seeds < 2 && !e.log_z.is_exact() && e.log_z.method != estimate::LogZMethod::none)
     out += fmt::format("log Z, the same for all: {}\n", name_of(e.log_z.method));
   const auto& [low, high] = e.certified_log_z;
   if (!e.log_z.is_exact() && std::isfinite(low))
@@ -77,6 +78,7 @@ std::vector<estimate::NamedEstimate> shown(const estimate::Evaluation& e,
 }
 
 std::string name_of_after(const Run& run) {
+  if (!run.after_name.empty()) return run.after_name;
   if (run.is_computed) return "computed";
   return run.after->update == 0 ? "untrained" : fmt::format("after {} updates", run.after->update);
 }
@@ -93,6 +95,7 @@ Table table_of(const Run& run) {
   column("base model", run.base);
   if (run.before != run.base) column("before learning", run.before);
   column(name_of_after(run), run.after);
+  for (const NamedEvaluation& checkpoint : run.checkpoints) column(checkpoint.name, &checkpoint.evaluation);
   Table table(header);
   const auto add = [&](std::string_view title, auto value) {
     std::vector<std::string> cells{std::string(title)};
@@ -108,7 +111,7 @@ Table table_of(const Run& run) {
   return table;
 }
 
-/// One row for each proposal: base model, twist, policies.
+/// One row for each proposal: base model, twists, policies.
 Table proposals_table(const Run& run) {
   std::vector<std::string> header{"q"};
   for (const estimate::NamedEstimate& e : shown(*run.after, &estimate::NamedEstimate::column))
@@ -124,6 +127,7 @@ Table proposals_table(const Run& run) {
   };
   row("base model", run.base);
   if (!run.is_after_policy) row(name_of_after(run), run.after);
+  for (const NamedEvaluation& checkpoint : run.checkpoints) row(checkpoint.name, &checkpoint.evaluation);
   for (const NamedEvaluation& policy : run.policies) row(policy.name, &policy.evaluation);
   return table;
 }
@@ -135,7 +139,8 @@ std::string log_z_line(const estimate::LogZ& z) {
 class ConsoleTable final : public Sink {
  public:
   void finished(const Run& run) override {
-    const std::string tables = run.policies.empty()
+    const std::string tables = !run.grid.empty() ? grid_table(run.grid)
+                               : run.policies.empty()
                                    ? table_of(run).text()
                                    : proposals_table(run).text() + "\n" + log_z_line(run.after->log_z);
     fmt::print("\n{}{}\n{}{} rank(s), {:.1f} s in all. Files: {}; report.html is to look at\n", tables,

@@ -27,7 +27,8 @@ using Json = nlohmann::json;
 constexpr std::string_view run_files[] = {
     "summary.json",           "metrics.jsonl", "checkpoint.h5", "checkpoint.previous.h5",
     "checkpoint.replaced.h5", "best.h5",       "exact.h5",      "results.h5",
-    "prompts.jsonl",          "prompts.csv",   "samples.jsonl", "samples.csv"};
+    "prompts.jsonl",          "prompts.csv",   "sweep.jsonl",   "sweep.csv",
+    "samples.jsonl",          "samples.csv"};
 
 std::string size_of(const fs::path& path) {
   const auto bytes = static_cast<double>(fs::file_size(path));
@@ -96,13 +97,20 @@ std::string describe_samples(const Lines& lines) {
   }
   std::string out = fmt::format("{} sampled sequences, {} distinct\n", lines.objects.size(), texts.size());
   out += fmt::format("mean log phi, weighted: {:.4f}\n", sum / total);
+  if (const Json& last = at(lines.objects.back(), {"prompt_index"}); last.is_number_integer())
+    return out + fmt::format("prompts: {}\n", last.get<std::int64_t>() + 1) + bad_lines(lines);
   const Json& prompt = at(lines.objects.front(), {"prompt"});
   return out + fmt::format("prompt: {}\n", prompt.dump()) + bad_lines(lines);
 }
 
-/// A line for each prompt, each sampler an object with "kl".
-std::string describe_prompts(const Lines& lines) {
-  std::string out = fmt::format("evaluations of {} prompts\n", lines.objects.size());
+std::string what_rows_are(bool is_grid, std::size_t n) {
+  return is_grid ? fmt::format("at {} pairs of K and seed", n) : fmt::format("of {} prompts", n);
+}
+
+/// A line for each prompt, or K and seed; each sampler an object with "kl".
+std::string describe_rows(const Lines& lines) {
+  std::string out = fmt::format("evaluations {}\n",
+                                what_rows_are(lines.objects.front().contains("seed"), lines.objects.size()));
   for (const auto& [name, value] : lines.objects.front().items()) {
     if (!value.is_object() || !value.contains("kl")) continue;
     double sum = 0;
@@ -121,8 +129,10 @@ std::string describe_prompts(const Lines& lines) {
 
 std::string describe_csv(const std::string& text) {
   const std::string header = text.substr(0, text.find('\n'));
-  if (header.starts_with("index,"))
-    return fmt::format("evaluations of {} prompts\ncolumns: {}\n", count_csv_records(text) - 1, header);
+  const bool is_grid = header.starts_with("particles,");
+  if (is_grid || header.starts_with("index,"))
+    return fmt::format("evaluations {}\ncolumns: {}\n",
+                       what_rows_are(is_grid, static_cast<std::size_t>(count_csv_records(text) - 1)), header);
   return fmt::format("{} sampled sequences\ncolumns: {}\n", count_csv_records(text) - 1, header);
 }
 
@@ -166,7 +176,8 @@ std::optional<std::string> describe_text_file(const fs::path& path) {
   const std::string text = contents_of(path);
   if (is_csv && first_line(text).find("log_phi") != std::string::npos) return describe_csv(text);
   const Json first = Json::parse(first_line(text), nullptr, false);
-  if (first.is_object() && first.contains("prompt_tokens")) return describe_prompts(read_lines(text));
+  if (first.is_object() && (first.contains("prompt_tokens") || first.contains("seed")))
+    return describe_rows(read_lines(text));
   if (first.is_object() && first.contains("log_phi")) return describe_samples(read_lines(text));
   if (first.is_object() && first.contains("update")) return describe_metrics(read_lines(text));
   const Json whole = Json::parse(text, nullptr, false);

@@ -29,13 +29,14 @@ void keep_earlier_results(const std::filesystem::path& folder) {
   while (std::filesystem::exists(summary(n)) || std::filesystem::exists(results(n))) ++n;
   keep(folder / "summary.json", summary(n));
   keep(folder / "results.h5", results(n));
-  // An evaluation of one prompt replaces none, so they must not stay beside it.
-  for (const char* end : {"jsonl", "csv"}) {
-    const std::filesystem::path file = folder / fmt::format("prompts.{}", end);
-    keep(file, folder / fmt::format("prompts.{}.{}", n, end));
-    std::error_code ignored;
-    std::filesystem::remove(file, ignored);
-  }
+  // An evaluation of one prompt, K and seed replaces none, so they must not stay beside it.
+  for (const char* name : {"prompts", "sweep"})
+    for (const char* end : {"jsonl", "csv"}) {
+      const std::filesystem::path file = folder / fmt::format("{}.{}", name, end);
+      keep(file, folder / fmt::format("{}.{}.{}", name, n, end));
+      std::error_code ignored;
+      std::filesystem::remove(file, ignored);
+    }
 }
 
 }  // namespace twistor::report

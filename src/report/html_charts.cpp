@@ -9,58 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "course.hpp"
 #include "html_parts.hpp"
 #include "html_text.hpp"
 #include "json_value.hpp"
 #include "run_json.hpp"
-#include "svg_chart.hpp"
 
 namespace twistor::report {
 namespace {
 
 using Json = nlohmann::json;
-
-/// The evaluations and updates of metrics.jsonl as lines over updates.
-class Course {
- public:
-  explicit Course(const std::filesystem::path& file) {
-    if (!std::filesystem::exists(file)) return;
-    for (Json& line : read_lines(contents_of(file)).objects)
-      (at(line, {"event"}) == "evaluation" ? evaluations_ : updates_).push_back(std::move(line));
-  }
-
-  /// A number of the evaluations.
-  [[nodiscard]] Series evaluated(std::string name, const char* key, bool is_dashed = false) const {
-    Series series{std::move(name), {}, is_dashed};
-    for (const Json& line : evaluations_)
-      series.points.emplace_back(number_of(at(line, {"update"})), number_of(at(line, {key})));
-    return series;
-  }
-
-  /// A number of the updates; means of neighbours where there are more than a picture can show.
-  [[nodiscard]] Series updated(std::string name, const char* key) const {
-    constexpr std::size_t most = 300;
-    const std::size_t stride = (updates_.size() + most - 1) / most;
-    Series series{std::move(name)};
-    for (std::size_t begin = 0; begin < updates_.size(); begin += stride) {
-      double x = 0, y = 0, n = 0;
-      for (std::size_t i = begin; i < std::min(begin + stride, updates_.size()); ++i) {
-        const double value = number_of(at(updates_[i], {key}));
-        if (!std::isfinite(value)) continue;
-        x += number_of(at(updates_[i], {"update"}));
-        y += value;
-        ++n;
-      }
-      if (n > 0) series.points.emplace_back(x / n, y / n);
-    }
-    return series;
-  }
-
-  [[nodiscard]] bool has_curve() const { return evaluations_.size() > 1; }
-
- private:
-  std::vector<Json> evaluations_, updates_;
-};
 
 /// A list of numbers by step, from 1.
 Series by_step(std::string name, const Json& values, bool is_dashed = false) {
@@ -86,7 +44,7 @@ std::string learning_charts(const Json& summary, const std::filesystem::path& me
   const Course course(metrics);
   std::string out;
   const Json& z = at(summary, {"log_z", "estimate"});
-  if (course.has_curve()) {
+  if (course.evaluations().size() > 1) {
     out += svg_chart({.title = "Bounds of log Z",
                       .x_title = "updates",
                       .y_title = "nats",

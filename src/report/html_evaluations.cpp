@@ -114,9 +114,13 @@ std::vector<Column> columns_of(const Json& summary) {
   if (before.is_object() && !is_one) columns.push_back({"before learning", &before});
   const bool is_policy = at(summary, {"config", "smc", "proposal"}) == "policy";
   if (!is_policy)
-    columns.push_back({fmt::format("after {} updates", at(summary, {"updates"}).dump()), &summary});
-  if (const Json& policies = at(summary, {"policies"}); policies.is_object())
-    for (const auto& [name, evaluation] : policies.items()) columns.push_back({html(name), &evaluation});
+    columns.push_back({at(summary, {"checkpoint"}).is_string()
+                           ? html(text_of(at(summary, {"checkpoint"})))
+                           : fmt::format("after {} updates", at(summary, {"updates"}).dump()),
+                       &summary});
+  for (const char* group : {"checkpoints", "policies"})
+    if (const Json& others = at(summary, {group}); others.is_object())
+      for (const auto& [name, evaluation] : others.items()) columns.push_back({html(name), &evaluation});
   return columns;
 }
 
@@ -164,6 +168,9 @@ std::string html_verdict(const Json& summary) {
   for (const char* what : {"observations", "prompts"})
     if (const Json& n = at(summary, {what}); n.is_number())
       out += fmt::format("<p>All numbers are means over the targets of {} {}.</p>\n", n.dump(), what);
+  if (const double n_seeds = number_of(at(summary, {"seeds"})); n_seeds > 1)
+    out += fmt::format("<p>All numbers are means over {:.0f} seeds, at the last K of sweep.particles.</p>\n",
+                       n_seeds);
   out += probability_of(summary);
   const Json &q = at(summary, {"kl", "q_sigma"}), &base = at(summary, {"base", "kl", "q_sigma"});
   if (q.is_object() && base.is_object())

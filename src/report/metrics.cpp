@@ -2,14 +2,9 @@
 // Appending to, and cutting back, a file of JSON lines.
 #include "twistor/report/metrics.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <utility>
 
 namespace twistor::report {
 namespace {
@@ -37,23 +32,15 @@ std::string kept_lines(const std::filesystem::path& path, std::int64_t last_upda
 
 }  // namespace
 
-MetricsWriter::MetricsWriter(std::filesystem::path path, std::optional<std::int64_t> keep_until_update)
-    : path_(std::move(path)) {
-  const std::string kept = keep_until_update ? kept_lines(path_, *keep_until_update) : std::string();
-  write_text_atomically(path_.string(), kept);
-  descriptor_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-  if (!descriptor_) throw_io_error("opening " + path_.string(), "cannot append", errno);
+MetricsWriter::MetricsWriter(const std::filesystem::path& path,
+                             std::optional<std::int64_t> keep_until_update) {
+  const std::string kept = keep_until_update ? kept_lines(path, *keep_until_update) : std::string();
+  write_text_atomically(path.string(), kept);
+  file_ = AppendFile(path);
 }
 
 void MetricsWriter::write(const JsonLine& line) {
-  const std::string text = line.text() + "\n";
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const ssize_t n = ::write(descriptor_.get(), rest.data(), rest.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw_io_error("writing " + path_.string(), "cannot append a line", errno);
-    rest.remove_prefix(static_cast<std::size_t>(n));
-  }
+  file_.append(line.text() + "\n");
 }
 
 }  // namespace twistor::report

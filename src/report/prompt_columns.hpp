@@ -5,18 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "twistor/report/sink.hpp"
+#include "evaluation_columns.hpp"
 
 namespace twistor::report {
 
-/// One number of every prompt; NaN where it is not known.
-struct PromptColumn {
-  std::string name;  ///< "twist.kl.q_sigma.mean", "length"
-  std::vector<double> values;
-};
-
-/// Those of all samplers, in a fixed order. *Local.*
-[[nodiscard]] std::vector<PromptColumn> prompt_columns(const std::vector<PromptRow>& rows);
+/// Sizes, the numbers of all samplers and costs, in a fixed order. *Local.*
+[[nodiscard]] std::vector<NumberColumn> prompt_columns(const std::vector<PromptRow>& rows);
 
 /// Means over the prompts with Student's t intervals, and the prompts on which the sampler that was asked for
 /// is farthest from the target, as text for people. Empty without prompts. *Local.*

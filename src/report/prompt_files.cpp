@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // prompts.jsonl and prompts.csv as a sink.
-#include <cmath>
 #include <cstddef>
 #include <span>
 
@@ -43,17 +42,13 @@ std::string prompts_to_jsonl(const std::vector<PromptRow>& rows) {
 }
 
 std::string prompts_to_csv(const std::vector<PromptRow>& rows) {
-  const std::vector<PromptColumn> columns = prompt_columns(rows);
+  const std::vector<NumberColumn> columns = prompt_columns(rows);
   std::vector<std::string> names{"index", "id", "prompt"};
-  for (const PromptColumn& column : columns) names.push_back(column.name);
+  for (const NumberColumn& column : columns) names.push_back(column.name);
   std::string out = csv_line(names);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    std::vector<std::string> fields{std::to_string(i), valid_utf8(rows[i].id),
-                                    valid_utf8(rows[i].text.value_or(""))};
-    for (const PromptColumn& column : columns)
-      fields.push_back(std::isnan(column.values[i]) ? "" : plain_number(column.values[i]));
-    out += csv_line(fields);
-  }
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    out += csv_record({std::to_string(i), valid_utf8(rows[i].id), valid_utf8(rows[i].text.value_or(""))},
+                      columns, i);
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "grid_table.hpp"
 #include "prompt_columns.hpp"
 #include "twistor/report/sink.hpp"
 #include "twistor/store/results.hpp"
@@ -87,6 +88,13 @@ void add_evaluation(store::Results& results, const std::string& prefix, const es
   results.numbers.merge(estimate::to_numbers(*e, prefix));
 }
 
+void add_columns(store::Results& results, const std::string& prefix, std::vector<NumberColumn> columns) {
+  for (NumberColumn& column : columns) {
+    std::ranges::replace(column.name, '.', '/');
+    results.arrays[prefix + column.name] = Array<double>::flat(std::move(column.values));
+  }
+}
+
 class ResultsFile final : public Sink {
  public:
   explicit ResultsFile(std::filesystem::path file) : file_(std::move(file)) {}
@@ -99,10 +107,10 @@ class ResultsFile final : public Sink {
     add_evaluation(results, "after", run.after, run.decode);
     for (const NamedEvaluation& policy : run.policies)
       add_evaluation(results, "policies/" + policy.name, &policy.evaluation, run.decode);
-    for (PromptColumn& column : prompt_columns(run.prompts)) {
-      std::ranges::replace(column.name, '.', '/');
-      results.arrays["prompts/" + column.name] = Array<double>::flat(std::move(column.values));
-    }
+    for (const NamedEvaluation& checkpoint : run.checkpoints)
+      add_evaluation(results, "checkpoints/" + checkpoint.name, &checkpoint.evaluation, run.decode);
+    add_columns(results, "prompts/", prompt_columns(run.prompts));
+    add_columns(results, "sweep/", grid_columns(run.grid));
     results.counters = run.counters.sums;
     results.counters.insert(run.counters.maxima.begin(), run.counters.maxima.end());
     results.numbers.insert(run.counters.seconds.begin(), run.counters.seconds.end());

@@ -26,6 +26,37 @@ std::string joined(const std::vector<std::int64_t>& ids) {
   return fmt::format("{}", fmt::join(ids, " "));
 }
 
+/// Names of the columns.
+std::string csv_head(const SampleHead& head) {
+  std::vector<std::string> names;
+  if (head.prompt_index) names = {"prompt_index", "prompt_id"};
+  names.emplace_back("prompt");
+  if (head.prompt_text) names.emplace_back("text");
+  for (const char* name : {"ids", "log_phi", "log_p0", "log_q", "log_weight", "weight"})
+    names.emplace_back(name);
+  if (head.has_count) names.emplace_back("count");
+  names.insert(names.end(), {"population", "id"});
+  return csv_line(names);
+}
+
+std::string csv_rows(const std::vector<SampleRow>& rows, const SampleHead& head) {
+  std::string out;
+  for (const SampleRow& row : rows) {
+    const WeightedSequence& s = row.sequence;
+    std::vector<std::string> fields;
+    if (head.prompt_index) fields = {std::to_string(*head.prompt_index), valid_utf8(head.prompt_id)};
+    fields.push_back(head.prompt_text ? valid_utf8(*head.prompt_text) : joined(head.prompt_ids));
+    if (head.prompt_text) fields.push_back(valid_utf8(row.text));
+    fields.push_back(joined(s.tokens));
+    for (const double x : {s.log_phi, s.log_p0, s.log_q, s.log_weight, row.weight})
+      fields.push_back(plain_number(x));
+    if (head.has_count) fields.push_back(std::to_string(row.count));
+    fields.insert(fields.end(), {std::to_string(s.population), std::to_string(s.id)});
+    out += csv_line(fields);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<SampleRow> sample_rows(const std::vector<WeightedSequence>& sequences,
@@ -76,6 +107,9 @@ std::string to_jsonl(const std::vector<SampleRow>& rows, const SampleHead& head)
   for (const SampleRow& row : rows) {
     const WeightedSequence& s = row.sequence;
     JsonLine line;
+    if (head.prompt_index) line.add("prompt_index", *head.prompt_index);
+    if (head.prompt_index && head.prompt_id.empty()) line.add_json("prompt_id", "null");
+    if (head.prompt_index && !head.prompt_id.empty()) line.add("prompt_id", head.prompt_id);
     if (head.prompt_text)
       line.add("prompt", *head.prompt_text).add("text", row.text);
     else
@@ -93,35 +127,22 @@ std::string to_jsonl(const std::vector<SampleRow>& rows, const SampleHead& head)
 }
 
 std::string to_csv(const std::vector<SampleRow>& rows, const SampleHead& head) {
-  std::vector<std::string> names{"prompt"};
-  if (head.prompt_text) names.emplace_back("text");
-  for (const char* name : {"ids", "log_phi", "log_p0", "log_q", "log_weight", "weight"})
-    names.emplace_back(name);
-  if (head.has_count) names.emplace_back("count");
-  names.insert(names.end(), {"population", "id"});
-  std::string out = csv_line(names);
-  for (const SampleRow& row : rows) {
-    const WeightedSequence& s = row.sequence;
-    std::vector<std::string> fields{head.prompt_text ? valid_utf8(*head.prompt_text)
-                                                     : joined(head.prompt_ids)};
-    if (head.prompt_text) fields.push_back(valid_utf8(row.text));
-    fields.push_back(joined(s.tokens));
-    for (const double x : {s.log_phi, s.log_p0, s.log_q, s.log_weight, row.weight})
-      fields.push_back(plain_number(x));
-    if (head.has_count) fields.push_back(std::to_string(row.count));
-    fields.insert(fields.end(), {std::to_string(s.population), std::to_string(s.id)});
-    out += csv_line(fields);
-  }
-  return out;
+  return csv_head(head) + csv_rows(rows, head);
 }
 
-std::size_t write_samples(const std::filesystem::path& file, std::vector<SampleRow> rows,
-                          const SampleHead& head, const SampleOptions& options) {
-  if (options.unique) rows = merge_repeats(rows);
-  if (options.top > 0) rows = best_rows(std::move(rows), options.top, options.from);
-  write_text_atomically(file.string(),
-                        options.format == SampleFormat::csv ? to_csv(rows, head) : to_jsonl(rows, head));
-  return rows.size();
+std::size_t write_samples(const std::filesystem::path& file, std::vector<SampleGroup> groups,
+                          const SampleOptions& options) {
+  const bool is_csv = options.format == SampleFormat::csv;
+  std::string text = is_csv && !groups.empty() ? csv_head(groups.front().head) : std::string();
+  std::size_t n = 0;
+  for (auto& [rows, head] : groups) {
+    if (options.unique) rows = merge_repeats(rows);
+    if (options.top > 0) rows = best_rows(std::move(rows), options.top, options.from);
+    text += is_csv ? csv_rows(rows, head) : to_jsonl(rows, head);
+    n += rows.size();
+  }
+  write_text_atomically(file.string(), text);
+  return n;
 }
 
 }  // namespace twistor::report

@@ -53,6 +53,53 @@ std::string sample_table(const std::vector<SampleRow>& rows, const SampleSummary
   return table.text();
 }
 
+std::string prompt_sample_table(const std::vector<SampleGroup>& groups,
+                                const std::vector<estimate::Draws>& draws, std::int64_t particles) {
+  std::size_t n_lines = 0, n_distinct = 0;
+  std::vector<double> mean_phi, ess;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    std::set<std::vector<std::int64_t>> distinct;
+    std::vector<double> log_phi, log_w;
+    for (const SampleRow& row : groups[i].rows) {
+      distinct.insert(row.sequence.tokens);
+      log_phi.push_back(row.sequence.log_phi);
+      log_w.push_back(std::log(row.weight));
+    }
+    n_lines += groups[i].rows.size();
+    n_distinct += distinct.size();
+    ess.push_back(draws[i].mean_final_ess());
+    if (log_phi.empty() || log_sum_exp(log_w) == log_zero) continue;
+    if (const double mean = estimate::weighted_mean_estimate(log_phi, log_w).mean; std::isfinite(mean))
+      mean_phi.push_back(mean);
+  }
+  Table table({"", "drawn for sigma"});
+  table.add_row({"prompts", std::to_string(groups.size())});
+  table.add_row({"sequences", std::to_string(n_lines)});
+  table.add_row({"distinct within their prompts", std::to_string(n_distinct)});
+  if (!mean_phi.empty())
+    table.add_row({"mean log phi, over prompts",
+                   fmt::format("{:.4f} (of {})", estimate::mean_estimate(mean_phi).mean, mean_phi.size())});
+  table.add_row({"mean ESS at the end, over prompts",
+                 fmt::format("{:.1f} of {}", estimate::mean_estimate(ess).mean, particles)});
+  table.add_row({"lowest mean ESS of a prompt", fmt::format("{:.1f}", std::ranges::min(ess))});
+  return table.text();
+}
+
+std::vector<std::string> prompt_sample_warnings(const std::vector<SampleGroup>& groups,
+                                                const std::vector<estimate::Draws>& draws) {
+  const auto n_empty = std::ranges::count_if(groups, [](const auto& group) { return group.rows.empty(); });
+  std::int64_t n_dead = 0, n_done = 0;
+  for (const estimate::Draws& one : draws) {
+    n_dead += one.n_dead();
+    n_done += one.n_done();
+  }
+  if (n_dead == 0) return {};
+  return {fmt::format(
+      "in {} of {} populations phi was 0 for every particle; no draw comes from them, and none at all "
+      "for {} of {} prompts: train the twist longer, raise smc.particles or set a target.log_floor",
+      n_dead, n_done, n_empty, groups.size())};
+}
+
 std::vector<std::string> sample_warnings(const estimate::Draws& draws, std::int64_t particles) {
   std::vector<std::string> out;
   if (draws.n_dead() > 0)

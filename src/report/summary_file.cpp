@@ -3,6 +3,7 @@
 #include <map>
 #include <span>
 
+#include "grid_table.hpp"
 #include "json_evaluation.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/sink.hpp"
@@ -14,6 +15,18 @@ namespace {
 void add_evaluation(JsonLine& json, const estimate::Evaluation& e) {
   add_estimates(json, e);
   json.add("seconds", e.seconds);
+}
+
+/// An object of them under one name, if there are any.
+void add_named(JsonLine& json, std::string_view name, const std::vector<NamedEvaluation>& evaluations) {
+  if (evaluations.empty()) return;
+  JsonLine all;
+  for (const NamedEvaluation& one : evaluations) {
+    JsonLine nested;
+    add_evaluation(nested, one.evaluation);
+    all.add(one.name, nested);
+  }
+  json.add(name, all);
 }
 
 /// All kinds beside one another; integers in the order of their names, then seconds.
@@ -51,15 +64,11 @@ class SummaryFile final : public Sink {
       add_evaluation(nested, *e);
       summary.add(name, nested);
     }
-    if (!run.policies.empty()) {
-      JsonLine policies;
-      for (const NamedEvaluation& policy : run.policies) {
-        JsonLine nested;
-        add_evaluation(nested, policy.evaluation);
-        policies.add(policy.name, nested);
-      }
-      summary.add("policies", policies);
-    }
+    if (run.after->seeds > 0) summary.add("seeds", run.after->seeds);
+    if (!run.after_name.empty()) summary.add("checkpoint", run.after_name);
+    add_named(summary, "checkpoints", run.checkpoints);
+    add_named(summary, "policies", run.policies);
+    if (!run.grid.empty()) summary.add("sweep", grid_json(run.grid));
     summary.add("prompt", prompt_of(run));
     if (!run.positives.empty()) summary.add("positives", run.positives);
     summary.add_json("config", run.config_json);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""evaluate over many prompts: rows in the order of the file, the same bytes on any number of ranks, under any grouping and after an
+"""evaluate and sample over many prompts: rows in the order of the file, the same bytes on any number of ranks, under any grouping and after an
 interruption; keyed by id; the means of the rows; bad lines are refused by file and line."""
 import csv
 import json
@@ -117,7 +117,53 @@ def refusals(folder):
     refused(["evaluate.log_z", "one prompt"], "--evaluate.log_z=-3", code=78)
     refused(["exact.path", "one prompt"], f"--exact.path={folder}/exact.h5", code=78)
     refused(["no checkpoint"], "--smc.proposal=twisted", code=66)
-    for command in ("train", "sample"):
-        refused(["is for one prompt"], code=78, command=command)
+    refused(["is for one prompt"], code=78, command="train")
+    refused(["sweep.*", "one prompt"], "--sweep.seeds=1 2", code=78)
+    (folder / "never.jsonl").write_text('{"prompt": "the", "length": 1}\n')
+    refused(["phi was 0 for every particle"], f"--prompt.file={folder}/never.jsonl", "--target.words=the the", command="sample")
 
-main(ranks_do_not_show, one_prompt_alone_is_the_same, a_learned_twist, interrupted, refusals)
+
+def draws(folder):
+    """Lines by prompt: the same bytes whoever drew them, those of a prompt alone, and of an uninterrupted run."""
+    keys = ["sample", CONFIG, *FEW, "--sample.count=12", "--target.log_floor=-3"]
+    for case, more in enumerate(([], ["--sample.from=population", "--sample.format=csv"], ["--sample.unique=true", "--sample.moves=1"])):
+        seen = []
+        for ranks, group in ((1, 1), (2, 1), (2, 0), (3, 1), (4, 2), (5, 1)):
+            out = folder / f"{case}.{ranks}.{group}"
+            done = succeed(ranks, *keys, *more, f"--run.ranks_per_population={group}", f"--run.output={out}")
+            seen.append(((out / f"samples.{'csv' if case == 1 else 'jsonl'}").read_bytes(), done.out))
+        expect(all(one == seen[0] for one in seen), f"expected equal files and summaries on any number of ranks with {more}")
+    lines = [json.loads(line) for line in (folder / "0.1.1/samples.jsonl").read_text().splitlines()]
+    expect([line["prompt_id"] for line in lines] == [name for name in ("fox", "dog", "short", "tokens") for _ in range(12)], "expected 12 lines for each")
+    expect([len(line["ids"]) for line in lines[::12]] == [4, 4, 2, 4], "expected the lengths of the file")
+    for i in range(4):
+        expect(math.isclose(sum(line["weight"] for line in lines[12 * i:12 * i + 12]), 1), "expected weights that add up to 1 for each prompt")
+    table = list(csv.DictReader((folder / "1.1.1/samples.csv").open()))
+    expect(len(table) == 48 and table[0]["prompt_id"] == "fox" and table[-1]["prompt_index"] == "3", "expected the same in a table")
+    second = json.loads((ROOT / "configs/prompts.jsonl").read_text().splitlines()[1])
+    succeed(1, *keys, write(folder / "one.jsonl", [second]), f"--run.output={folder}/one")
+    alone = [json.loads(line) for line in (folder / "one/samples.jsonl").read_text().splitlines()]
+    expect([{**line, "prompt_index": 1} for line in alone] == lines[12:24], "expected the lines of a prompt not to depend on the others")
+    expect("48 sampled sequences" in succeed(0, "info", folder / "0.1.1/samples.jsonl").out, "expected info to know the file")
+    # Where no population meets the event there is no line, and a warning says so.
+    done = succeed(1, *keys, "--target.log_floor=-inf", "--smc.particles=1", "--target.words=the", "--sample.count=6", f"--run.output={folder}/rare")
+    expect("phi was 0 for every particle" in done.err and "prompts" in done.err, f"expected a warning, got {done}")
+
+
+def draws_interrupted(folder):
+    lines = [{"id": f"p{i}", "prompt": "once upon a time there was a kind fox . one day the fox met a hen .", "length": 4} for i in range(60)]
+    keys = ["sample", CONFIG, *FEW, "--smc.particles=64", "--sample.count=60", "--target.log_floor=-3", write(folder / "many.jsonl", lines)]
+    succeed(2, *keys, f"--run.output={folder}/whole", limit_s=120)
+    cut = folder / "cut"
+    process = start(2, *keys, f"--run.output={cut}")
+    wait_until(lambda: (cut / "samples.partial.h5").exists() or process.poll() is not None)
+    for pid in ranks_of(process):
+        os.kill(pid, signal.SIGTERM)
+    done = finish(process)
+    expect(done.code == 75 and "of 60 prompts are kept" in done.err, f"expected an interruption, got {done}")
+    succeed(1, *keys, f"--run.output={cut}", limit_s=120)
+    expect((folder / "whole/samples.jsonl").read_bytes() == (cut / "samples.jsonl").read_bytes(), "expected the file of an uninterrupted run")
+    expect(not (cut / "samples.partial.h5").exists(), "expected nothing unfinished")
+
+
+main(ranks_do_not_show, one_prompt_alone_is_the_same, a_learned_twist, interrupted, refusals, draws, draws_interrupted)

@@ -37,14 +37,16 @@ struct Invocation {
   model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
   std::string adapter;  ///< PEFT folder added to the model
 
+  bool is_once = false;  ///< watch: shows what there is, and ends
+
   // score-text
   std::string texts_file;
   bool is_json = false;
 
-  // compare
-  report::CompareFormat format = report::CompareFormat::text;
+  // compare, report
+  report::CompareFormat format = report::CompareFormat::text, page_format = report::CompareFormat::html;
   std::string by;              ///< the key that tells rows apart
-  std::string beside, output;  ///< a file of further columns; an archive to write
+  std::string beside, output;  ///< a file of further columns; an archive or a table to write
 };
 
 /// Either something to print (--help, --version), or a command to run.

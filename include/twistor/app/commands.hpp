@@ -28,8 +28,10 @@ namespace twistor::app {
 [[nodiscard]] int score_text(const Invocation& invocation);
 /// Prints the table of invocation.paths. *Local.*
 [[nodiscard]] int compare(const Invocation& invocation);
-/// Writes report.html into each of invocation.paths and prints where. *Local.*
+/// Writes report.html into each of invocation.paths and prints where, and the table of several. *Local.*
 [[nodiscard]] int report(const Invocation& invocation);
+/// Shows the run in its path until it ends; exit_work_left if that was not its end. *Local.*
+[[nodiscard]] int watch(const Invocation& invocation);
 /// Prints describe() of its path. *Local.*
 [[nodiscard]] int info(const Invocation& invocation);
 /// What a model, a run's folder or any file of a run is: lines for people, most of them "name: value". A

@@ -83,6 +83,7 @@ struct RunConfig {
   device::GraphUse graphs = device::GraphUse::automatic;
   bool deterministic = false;  ///< on a GPU: rows have the same bits in every batch
   bool progress = true;        ///< the progress line
+  bool tensorboard = false;    ///< files of events in run.output/tensorboard
   void visit_keys(const config::Visitor& visit);
 };
 
@@ -95,6 +96,7 @@ struct Config {
   smc::Policies policies{{"policy", {}}};
   TrainConfig train;
   estimate::Options evaluate;
+  estimate::GridOptions sweep;
   exact::Options exact;
   report::SampleOptions sample;
   RunConfig run;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "twistor/app/session.hpp"
+#include "twistor/estimate/grid.hpp"
 #include "twistor/report/cost.hpp"
 
 namespace twistor::app {
@@ -15,6 +16,9 @@ namespace twistor::app {
 [[nodiscard]] std::vector<report::Work> work_of_training(const Config& config, std::int64_t first_update,
                                                          std::int64_t n_exact);
 [[nodiscard]] std::vector<report::Work> work_of_evaluation(const Config& config, std::int64_t n_exact);
+/// Of so many samplers on a grid.
+[[nodiscard]] std::vector<report::Work> work_of_grid(const Config& config, const estimate::Grid& grid,
+                                                     std::size_t n_samplers, std::int64_t n_exact);
 [[nodiscard]] std::vector<report::Work> work_of_sampling(const Config& config);
 
 /// Exact samples that come without draws of the base model; -1 if rejection makes them. *Local.*

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measuring a twist, and whom a run tells what it finds.
+// Measuring twists, and whom a run tells what it finds.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "twistor/app/session.hpp"
-#include "twistor/base/counters.hpp"
+#include "twistor/app/twist_store.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/estimate/evaluation.hpp"
+#include "twistor/estimate/grid.hpp"
+#include "twistor/report/columns.hpp"
 #include "twistor/report/sink.hpp"
 
 namespace twistor::app {
@@ -17,30 +22,41 @@ namespace twistor::app {
 /// *Collective over the world.* Throws Stopped after a signal; what is done is kept.
 [[nodiscard]] estimate::Evaluation evaluate_twist(const Session& session, const twist::Trainable& twist,
                                                   std::int64_t update, const store::ExactSamples& exact);
+/// The same of each of several, by name. Work that was interrupted goes on with the twist that it was at.
+[[nodiscard]] std::vector<report::NamedEvaluation> evaluate_twists(const Session& session,
+                                                                   std::span<const LoadedTwist> twists,
+                                                                   const store::ExactSamples& exact);
 
 /// The same of the base model: psi = 1 and q = p0, what one has without learning at the same K. What it finds
 /// is kept in run.output until forget_base(), so that a run that is interrupted later need not do it again.
-/// *Collective over the world.* Throws Stopped after a signal.
-[[nodiscard]] estimate::Evaluation evaluate_base(const Session& session, const store::ExactSamples& exact);
+/// `trigger`: the session's, unless it is that of the first of several twists. *Collective over the world.*
+/// Throws Stopped after a signal.
+[[nodiscard]] estimate::Evaluation evaluate_base(const Session& session, const store::ExactSamples& exact,
+                                                 std::optional<smc::Trigger> trigger = std::nullopt);
 void forget_base(const Session& session);
 
 /// The same of every policy, by the name of its section. *Collective over the world.*
 [[nodiscard]] std::vector<report::NamedEvaluation> evaluate_policies(const Session& session,
                                                                      const store::ExactSamples& exact);
 
-/// `evaluate` over the prompts of prompt.file. Returns the exit code. *Collective over the world.* Throws
-/// Stopped after a signal; what is done is kept.
+/// As the configuration asks for it. *Local.*
+[[nodiscard]] estimate::EvaluationOptions evaluation_options(const Session& session,
+                                                             const store::ExactSamples& exact,
+                                                             const Steering& steering);
+
+/// `evaluate` over the prompts of prompt.file, and over the K and seeds of sweep.*. Both return the exit code
+/// and are *collective over the world*. They throw Stopped after a signal; what is done is kept.
 [[nodiscard]] int evaluate_prompts(Session& session);
+[[nodiscard]] int evaluate_grid(const Session& session, std::span<const LoadedTwist> twists,
+                                const Stopwatch& watch);
 
-/// Everybody who is told, on rank 0; nobody elsewhere. `metrics` joins those who are told at the end.
-/// *Local.*
-[[nodiscard]] report::Sinks make_sinks(const Session& session, std::unique_ptr<report::Sink> metrics = {});
+/// report::sinks_of_run() on rank 0; nobody elsewhere. `session` must outlive them. *Local.*
+[[nodiscard]] report::Sinks make_sinks(const Session& session, std::optional<std::int64_t> updates_done = {});
 
-/// Tells the sinks that the run is finished. Evaluations may be null as those of report::Run; `counters` are
-/// this rank's; `positives` as report::Run's. *Collective over the world.*
-void finish(const Session& session, report::Sinks& sinks, const estimate::Evaluation* base,
-            const estimate::Evaluation* before, const estimate::Evaluation& after, const Counters& counters,
-            double total_seconds, std::vector<report::NamedEvaluation> policies = {},
-            const std::string& positives = {}, std::vector<report::PromptRow> prompts = {});
+/// Tells the sinks that the run is finished; `rest` has what a session does not know, its counters are this
+/// rank's. *Collective over the world.*
+void finish(const Session& session, report::Sinks& sinks, report::Columns columns, report::Run rest);
+/// The same at the end of `evaluate`, which keeps results of earlier ones under other names.
+void finish_evaluation(const Session& session, report::Columns columns, report::Run rest);
 
 }  // namespace twistor::app

@@ -4,6 +4,7 @@
 
 #include "twistor/app/compatibility.hpp"
 #include "twistor/app/session.hpp"
+#include "twistor/estimate/evaluation.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/store/checkpoint.hpp"
 
@@ -17,19 +18,21 @@ namespace twistor::app {
 /// with.
 [[nodiscard]] std::filesystem::path twist_file(const Session& session);
 
-/// The twist that `evaluate` and `sample` take: the one of twist_file(), whose checkpoint is given too, or
-/// one that is computed. *Collective over the world.*
-[[nodiscard]] std::unique_ptr<twist::Trainable> load_twist(Session& session, store::Checkpoint& checkpoint);
-
-/// The twist that populations are steered by, and what unfinished work with it is known by.
+/// A twist that populations are steered by, and what unfinished work with it is known by.
 struct LoadedTwist {
   std::unique_ptr<twist::Twist> twist;
-  std::string work_key;
-  bool is_learned = false;  ///< else psi = 1
-  std::int64_t update = 0;  ///< that it has seen
+  const twist::Trainable* learned = nullptr;  ///< the same twist; null: psi = 1
+  std::string work_key{};
+  std::string name = "twist";                    ///< in files
+  std::int64_t update = 0;                       ///< that it has seen
+  smc::Trigger trigger = smc::Trigger::ess;      ///< of its sweeps
+  std::optional<estimate::Evaluation> before{};  ///< learning, if its checkpoint has it
 };
-/// For `command`. With q = p0 there need not be any checkpoint. *Collective over the world.*
+/// The twist that `command` takes: the one of twist_file(), or one that is computed. With q = p0 there need
+/// not be any checkpoint. *Collective over the world.*
 [[nodiscard]] LoadedTwist load_twist(Session& session, std::string_view command);
+/// Those of evaluate.checkpoints by their short names; else that one. *Collective over the world.*
+[[nodiscard]] std::vector<LoadedTwist> load_twists(Session& session, std::string_view command);
 
 /// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);

@@ -22,6 +22,10 @@ class FolderLock {
   explicit FolderLock(const std::filesystem::path& folder);
   /// The same for one file, by FILE.lock beside it; nothing if another process holds it.
   [[nodiscard]] static std::optional<FolderLock> of_file(const std::filesystem::path& file);
+  /// What the file in a folder says of who holds it; empty if there is none, or if it names a process of this
+  /// host that has ended. Touches no lock, so it stands in nobody's way; where a holder on another host has
+  /// crashed it is wrong.
+  [[nodiscard]] static std::string holder_of(const std::filesystem::path& folder);
   FolderLock(FolderLock&&) = default;
   FolderLock& operator=(FolderLock&& other) noexcept;
   /// Removes the file.

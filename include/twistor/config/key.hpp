@@ -26,7 +26,7 @@ struct Range {
 struct Key {
   std::string_view name;                       ///< without its section
   std::string_view meaning;                    ///< half a line for --help
-  Range range = {};                            ///< of int64 and double
+  Range range = {};                            ///< of int64, double and, if there is one, numbers of a list
   std::vector<std::string_view> choices = {};  ///< of a text that names one of a few things; else empty
   bool is_input = false;                       ///< names a file or folder to read: see input_path()
   bool shapes_learning = false;                ///< with another value other parameters would be learned

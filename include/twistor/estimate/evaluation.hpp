@@ -53,6 +53,7 @@ struct Evaluation {
   /// All that follows are means over the targets of so many observations; 0: there is one target.
   std::int64_t observations = 0;
   std::int64_t prompts = 0;              ///< the same over so many prompts
+  std::int64_t seeds = 0;                ///< of one target, but means over so many seeds of a grid
   LogZ log_z{};                          ///< that divergences are made with; see use_log_z()
   std::vector<NamedEstimate> estimates;  ///< every one of the list, in its order
   /// Mean over the SMC lower runs of the single-run estimate of Var(log Z_hat); NaN where it is none.
@@ -73,7 +74,7 @@ struct Evaluation {
   double seconds = 0;
   Counters counters{};  ///< of this rank. Lost by to_numbers()
 
-  [[nodiscard]] bool is_mean() const { return observations + prompts > 0; }
+  [[nodiscard]] bool is_mean() const { return observations + prompts + seeds > 0; }
   /// The estimate of that name. Throws Error(internal) if there is none.
   [[nodiscard]] const Estimate& operator[](std::string_view name) const { return find(name).value; }
   [[nodiscard]] const NamedEstimate& find(std::string_view name) const;

@@ -37,7 +37,8 @@ struct ObservationsOptions {
     std::vector<Findings>& found);
 
 /// Means over evaluations of single targets, each estimate over those for which it could be made, which
-/// Estimate::n counts. `over`: &Evaluation::observations or ::prompts, where their number goes. *Local.*
+/// Estimate::n counts. `over`: &Evaluation::observations, ::prompts or ::seeds, where their number goes.
+/// *Local.*
 [[nodiscard]] Evaluation mean_over(std::span<const Evaluation> evaluations, std::int64_t Evaluation::*over);
 
 /// Findings of several observations as numbers, for a file, and back. *Local.* Throws Error(data) if their

@@ -24,6 +24,8 @@ struct PromptTask {
   std::span<const std::int64_t> prompt;  ///< (L)
   std::int64_t length = 1;               ///< T
   std::uint64_t key = 0;                 ///< its random numbers are those of (seed, key)
+  std::string id{};                      ///< for people; empty: it has none
+  std::optional<std::string> text{};     ///< likewise; none where it was given as tokens and cannot be read
 };
 
 /// What is measured on each of them.
@@ -31,7 +33,8 @@ struct PromptSampler {
   std::string name;  ///< in files
   std::shared_ptr<const model::LanguageModel> lm;
   const twist::Twist& twist;
-  std::int64_t update = 0;  ///< that the twist has seen
+  std::int64_t update = 0;                ///< that the twist has seen
+  std::optional<smc::Trigger> trigger{};  ///< of its sweeps, if not that of all
 };
 
 struct PromptsOptions {

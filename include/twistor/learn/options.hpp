@@ -31,6 +31,15 @@ constexpr auto names_of(Positives) {
                     Named{Positives::automatic, "auto"}};
 }
 
+/// How ctl lowers psi at samples of pi_t.
+enum class NegativeTokens {
+  drawn,     ///< at the tokens that q drew
+  expected,  ///< at all tokens, with their probabilities under q: the same mean with less noise
+};
+constexpr auto names_of(NegativeTokens) {
+  return std::array{Named{NegativeTokens::drawn, "drawn"}, Named{NegativeTokens::expected, "expected"}};
+}
+
 /// What objectives are made of; each reads what it has use for.
 struct ObjectiveOptions {
   std::int64_t batch = 64;           ///< samples of q per update, all ranks together
@@ -39,6 +48,7 @@ struct ObjectiveOptions {
   std::int64_t observations = 16;
   bool is_of_observation = false;  ///< made by per_observation(), no key: there is one exact sample
   Positives positives = Positives::weighted;
+  NegativeTokens negatives = NegativeTokens::drawn;
   /// Steps of the optimizer on each batch, whose weights follow the twist; 0: as many as the objective is
   /// known for.
   std::int64_t inner_epochs = 0;

@@ -39,12 +39,22 @@ struct OverRuns {
   double half_width = std::numeric_limits<double>::quiet_NaN();
 };
 
+struct Measures {
+  OverRuns kl_q_sigma = {}, kl_sigma_q = {}, lower = {}, upper = {}, log_phi = {}, kl_q_p0 = {};
+};
+
 /// The runs that differ in nothing but seed and folder.
-struct ComparedRow {
+struct ComparedRow : Measures {
   std::string label;  ///< what tells it from the others: "dpg", or "objective = dpg, form = mlp"
   std::int64_t n_runs = 0;
   double log_z = std::numeric_limits<double>::quiet_NaN();  ///< that its divergences are made with
-  OverRuns kl_q_sigma = {}, kl_sigma_q = {}, lower = {}, upper = {}, log_phi = {}, kl_q_p0 = {};
+  std::vector<std::string> folders{};
+  /// From the first row's, where both have one target. With two seeds or more that both rows have (n_pairs),
+  /// the mean of the differences seed by seed with Student's interval: what a seed gives both runs, exact
+  /// samples for instance, does not count. Else the difference of the means: Welch's interval where both have
+  /// several runs, else that of the runs' own standard errors, as of independent runs.
+  Measures difference{};
+  std::int64_t n_pairs = 0;
 };
 
 /// Rows in the order in which their first runs were given. Runs with one model, prompt and target share one
@@ -62,14 +72,28 @@ struct BesideColumns {
 /// cells hold no commas. *Local.* Throws Error(no_input) or Error(data).
 [[nodiscard]] BesideColumns read_beside(const std::filesystem::path& file);
 
-enum class CompareFormat { text, markdown, csv, json };
+enum class CompareFormat { text, markdown, md, csv, json, latex, html };
 constexpr auto names_of(CompareFormat) {
   return std::array{Named{CompareFormat::text, "text"}, Named{CompareFormat::markdown, "markdown"},
-                    Named{CompareFormat::csv, "csv"}, Named{CompareFormat::json, "json"}};
+                    Named{CompareFormat::md, "md"},     Named{CompareFormat::csv, "csv"},
+                    Named{CompareFormat::json, "json"}, Named{CompareFormat::latex, "latex"},
+                    Named{CompareFormat::html, "html"}};
 }
-/// The table. csv and json have every number in full, means and half widths apart. *Local.*
+/// The table, and the differences from the first row after it. csv and json have every number in full, means
+/// and half widths apart; html is a page of its own with the courses of learning too, which are read from the
+/// rows' folders. *Local.*
 [[nodiscard]] std::string to_text(std::span<const ComparedRow> rows, CompareFormat format,
                                   const BesideColumns& beside = {});
+
+struct CompareOptions {
+  std::string by{};  ///< as compare()'s
+  CompareFormat format = CompareFormat::text;
+  std::filesystem::path beside{};   ///< read_beside() of it; empty: none
+  std::filesystem::path archive{};  ///< write_comparison() to it; empty: not
+};
+/// From folders of runs to the text of their comparison. *Local.* Throws as what it is made of.
+[[nodiscard]] std::string comparison_of(std::span<const std::filesystem::path> folders,
+                                        const CompareOptions& options);
 
 /// The table as results archive: arrays over rows, `label` as lines. *Local.* Throws Error(io).
 void write_comparison(const std::filesystem::path& file, std::span<const ComparedRow> rows);

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "twistor/base/descriptor.hpp"
+#include "twistor/base/append_file.hpp"
 #include "twistor/report/json_line.hpp"
 
 namespace twistor::report {
@@ -17,16 +17,15 @@ class MetricsWriter {
   /// Without `keep_until_update` the file starts anew. With it, a run resumes from a checkpoint of that
   /// update: lines of later updates, events at that update (they happen again) and lines that a kill cut
   /// short are dropped, lines without "update" stay. Throws Error(io).
-  explicit MetricsWriter(std::filesystem::path path,
+  explicit MetricsWriter(const std::filesystem::path& path,
                          std::optional<std::int64_t> keep_until_update = std::nullopt);
 
   /// Throws Error(io), for instance if the disk is full.
   void write(const JsonLine& line);
-  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return file_.path(); }
 
  private:
-  std::filesystem::path path_;
-  Descriptor descriptor_;
+  AppendFile file_;
 };
 
 }  // namespace twistor::report

@@ -50,6 +50,14 @@ struct SampleHead {
   std::vector<std::int64_t> prompt_ids;
   std::optional<std::string> prompt_text;  ///< none without a tokenizer; then lines have no text either
   bool has_count = false;
+  std::optional<std::int64_t> prompt_index{};  ///< of one of many prompts: its place in the file
+  std::string prompt_id{};                     ///< likewise; empty: it has none
+};
+
+/// Rows of one prompt, with what they have in common.
+struct SampleGroup {
+  std::vector<SampleRow> rows;
+  SampleHead head;
 };
 
 /// Rows of sequences with their texts (empty or one per sequence). Draws have equal weights, particles of
@@ -66,9 +74,10 @@ struct SampleHead {
 [[nodiscard]] std::vector<SampleRow> best_rows(std::vector<SampleRow> rows, std::int64_t n,
                                                estimate::DrawFrom from);
 
-/// Rows thinned out as the options say, and written to the file. Returns how many. *Local.* Throws Error(io).
-std::size_t write_samples(const std::filesystem::path& file, std::vector<SampleRow> rows,
-                          const SampleHead& head, const SampleOptions& options);
+/// Rows of each group thinned out as the options say, and all written to the file. Returns how many.
+/// *Local.* Throws Error(io).
+std::size_t write_samples(const std::filesystem::path& file, std::vector<SampleGroup> groups,
+                          const SampleOptions& options);
 
 /// What a file of samples says.
 struct ReadSamples {

@@ -23,6 +23,14 @@ struct SampleSummary {
 /// *Local.*
 [[nodiscard]] std::string sample_table(const std::vector<SampleRow>& rows, const SampleSummary& summary);
 
+/// Of draws for many prompts: how many, and what is worst. *Local.*
+[[nodiscard]] std::string prompt_sample_table(const std::vector<SampleGroup>& groups,
+                                              const std::vector<estimate::Draws>& draws,
+                                              std::int64_t particles);
+/// What to warn of. *Local.*
+[[nodiscard]] std::vector<std::string> prompt_sample_warnings(const std::vector<SampleGroup>& groups,
+                                                              const std::vector<estimate::Draws>& draws);
+
 /// What to warn of: populations in vain, weights that are degenerate at the end of K particles. *Local.*
 [[nodiscard]] std::vector<std::string> sample_warnings(const estimate::Draws& draws, std::int64_t particles);
 

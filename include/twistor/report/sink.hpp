@@ -46,15 +46,25 @@ struct PromptRow {
   std::int64_t n_sequences = 0;                ///< that were drawn or scored to measure
 };
 
+/// What was found at one K with one seed; likewise.
+struct GridRow {
+  std::int64_t particles = 0;
+  std::uint64_t seed = 0;
+  std::vector<NamedEvaluation> evaluations{};  ///< by sampler, the same ones in every row
+};
+
 /// All that a finished run has found.
 struct Run {
   /// The evaluations; `base` (of the base model) and `before` (learning) may be null, and one and the same
   /// where learning started from psi = 1.
   const estimate::Evaluation *base = nullptr, *before = nullptr, *after = nullptr;
   std::vector<NamedEvaluation> policies{};  ///< by their sections' names
-  bool is_computed = false;                 ///< the twist of `after` is computed, not learned
-  bool is_after_policy = false;             ///< `after` is that of the first policy: there is no twist
-  Counters counters{};                      ///< of all ranks
+  /// Of evaluate.checkpoints: `after` is that of the first, whose name stands here, and these are the others.
+  std::string after_name{};
+  std::vector<NamedEvaluation> checkpoints{};
+  bool is_computed = false;      ///< the twist of `after` is computed, not learned
+  bool is_after_policy = false;  ///< `after` is that of the first policy: there is no twist
+  Counters counters{};           ///< of all ranks
   std::string config_text{}, config_json{};
   std::vector<std::pair<std::string, std::string>> versions{};  ///< of this program and what it uses
   std::int64_t particles = 0;                                   ///< K
@@ -72,6 +82,9 @@ struct Run {
   /// evaluations are then means over them.
   std::vector<PromptRow> prompts{};
   std::string prompts_digest{};
+  /// Where there are several K or seeds: each by itself, by K and then seed. `base`, `after` and
+  /// `checkpoints` are then means over seeds at the last K.
+  std::vector<GridRow> grid{};
 };
 
 /// Told as a run goes on, by one rank. All does nothing here, so that a sink says only what it is for.
@@ -111,12 +124,36 @@ class Sinks final : public Sink {
 [[nodiscard]] std::unique_ptr<Sink> summary_file(const std::filesystem::path& file);
 /// prompts.jsonl and prompts.csv, a line for each prompt, when a run over many is finished.
 [[nodiscard]] std::unique_ptr<Sink> prompt_files(const std::filesystem::path& folder);
+/// sweep.jsonl and sweep.csv, a line for each K and seed, when a run over several is finished.
+[[nodiscard]] std::unique_ptr<Sink> grid_files(const std::filesystem::path& folder);
+/// What TensorBoard is told beside updates and evaluations.
+struct EventOptions {
+  std::string config_json{};  ///< an object of objects, for its page of hyperparameters
+  std::string name{};         ///< of the run there
+  std::function<std::string(std::span<const std::int64_t>)> decode{};  ///< as Run's
+  /// Of learning: 0, and earlier files of events are removed; else readers forget what those say of later
+  /// updates. None: what is there stays.
+  std::optional<std::int64_t> updates_done{};
+};
+/// A file of events that TensorBoard reads, events.out.tfevents.*, in the folder: scalars of all that
+/// metrics.jsonl has, distributions of log phi and log weights, the heaviest texts of a small sweep.
+[[nodiscard]] std::unique_ptr<Sink> event_files(const std::filesystem::path& folder, EventOptions options);
 /// The evaluations side by side on stdout, when the run is finished.
 [[nodiscard]] std::unique_ptr<Sink> console_table();
 
-/// Gives summary.json, results.h5 and the files of prompts of an earlier evaluation in `folder` a second
-/// name, summary.N.json, results.N.h5 and so on with the first N that is free, and takes the latter away,
-/// before others replace them. One rank calls it. *Local.* Throws Error(io).
+/// What sinks_of_run() needs beside the folder.
+struct SinkOptions {
+  /// In learning: the updates of an earlier run that it goes on from. Else there are no metrics.
+  std::optional<std::int64_t> updates_done{};
+  std::string config_text{};             ///< for config.cfg, which learning writes at its start
+  std::optional<EventOptions> events{};  ///< none: TensorBoard is told nothing
+};
+/// All of them for a run that writes into `folder`. *Local.* Throws Error(io).
+[[nodiscard]] Sinks sinks_of_run(const std::filesystem::path& folder, SinkOptions options);
+
+/// Gives summary.json, results.h5 and the files of prompts and sweeps of an earlier evaluation in `folder` a
+/// second name, summary.N.json, results.N.h5 and so on with the first N that is free, and takes the latter
+/// away, before others replace them. One rank calls it. *Local.* Throws Error(io).
 void keep_earlier_results(const std::filesystem::path& folder);
 
 }  // namespace twistor::report

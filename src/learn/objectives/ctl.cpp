@@ -18,6 +18,7 @@ class Ctl final : public Objective {
 
   std::vector<Request> wants() const override {
     std::vector<Request> out{{Source::proposal, options_.batch}};
+    out.front().needs_log_q = expects_tokens();
     for (const Request& request : positives_.own_requests()) out.push_back(request);
     return out;
   }
@@ -37,6 +38,12 @@ class Ctl final : public Objective {
     const double step = 1.0 / static_cast<double>(T);
     std::vector<double> on_score = std::move(negatives.weight);
     for (double& weight : on_score) weight *= step;
+    // The weight of a sample of pi_t is that of s_{<t} alone, so its token may be replaced by the mean over
+    // q(. | s_{<t}), whose derivative is that of log psi - log q at any token (Rao-Blackwell).
+    if (expects_tokens()) {
+      std::vector<double>& on_log_q = out.on_log_q.emplace_back(on_score);
+      for (double& weight : on_log_q) weight = -weight;
+    }
     for (std::size_t i = 0; i < positives.weighted.size(); ++i)
       for (std::int64_t t = 0; t < T; ++t)
         on_score[q.samples.at(static_cast<std::int64_t>(i), t)] -= step * positives.weighted[i];
@@ -46,6 +53,8 @@ class Ctl final : public Objective {
   }
 
  private:
+  [[nodiscard]] bool expects_tokens() const { return options_.negatives == NegativeTokens::expected; }
+
   ObjectiveOptions options_;
   PositiveSamples positives_;
 };

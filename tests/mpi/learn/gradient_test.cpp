@@ -44,11 +44,15 @@ std::map<std::size_t, double> enumerated_gradient(const Target& target, const tw
   return out;
 }
 
-class Gradient : public testing::TestWithParam<std::tuple<Positives, bool>> {
+class Gradient : public testing::TestWithParam<std::tuple<Positives, bool, NegativeTokens>> {
  protected:
   [[nodiscard]] static Positives positives() { return std::get<0>(GetParam()); }
   [[nodiscard]] static ObjectiveOptions options(std::int64_t n) {
-    return {.batch = n, .positive_batch = n, .positives = positives(), .anneal_ess = 8};
+    return {.batch = n,
+            .positive_batch = n,
+            .positives = positives(),
+            .negatives = std::get<2>(GetParam()),
+            .anneal_ess = 8};
   }
   Gradient() { twist.set(rough_log_psi); }
 
@@ -114,16 +118,55 @@ TEST_P(Gradient, LowersTheEnumeratedDivergence) {
   EXPECT_LT(kl_sigma_q(target, twist), 0.1 * before);
 }
 
-std::string case_name(const testing::TestParamInfo<std::tuple<Positives, bool>>& test) {
-  return std::string(twistor::name_of(std::get<0>(test.param))) +
+std::string case_name(const testing::TestParamInfo<std::tuple<Positives, bool, NegativeTokens>>& test) {
+  return std::string(twistor::name_of(std::get<0>(test.param))) + "_" +
+         std::string(twistor::name_of(std::get<2>(test.param))) +
          (std::get<1>(test.param) ? "_with_ends" : "");
 }
 INSTANTIATE_TEST_SUITE_P(Ctl, Gradient,
                          testing::Combine(testing::Values(Positives::exact, Positives::weighted,
                                                           Positives::both, Positives::smc,
                                                           Positives::conditional),
-                                          testing::Bool()),
+                                          testing::Bool(),
+                                          testing::Values(NegativeTokens::drawn, NegativeTokens::expected)),
                          case_name);
+
+// Of one step, what q expects at all tokens is no estimate: with it two batches that drew different tokens
+// lower psi alike to the last bits of float32, while drawn tokens do not.
+TEST(ExpectedNegatives, OfTheFirstStepHaveNoNoise) {
+  const comm::Communicator self = comm::Communicator::self();
+  Target target{false};
+  PrefixTwist twist{*target.base};
+  twist.set(rough_log_psi);
+  const smc::Problem problem = target.problem();
+  const twistor::exact::Enumeration enumeration =
+      twistor::exact::enumerate(target.model(), target.potential, target.prompt, T);
+  const exact::Source source{16, [&](std::int64_t i) { return enumeration.draw(7, i); }};
+  // The same positives, other negatives: differences of the gradient at first tokens are the negatives'
+  // noise.
+  const auto noise = [&](NegativeTokens negatives) {
+    std::vector<std::map<std::size_t, double>> seen;
+    for (const std::int64_t batch : {64, 72}) {
+      Trainer trainer(
+          problem, twist,
+          make_objective(
+              "ctl",
+              {.batch = batch, .positive_batch = 16, .positives = Positives::exact, .negatives = negatives}),
+          {.length = T, .n_shards = 1, .adam = {.learning_rate = 0}}, source, self);
+      twist.seen.clear();
+      (void)trainer.update();
+      seen.push_back(twist.seen);
+    }
+    double largest = 0;
+    for (std::int64_t v = 0; v < problem.lm.vocab_size(); ++v) {
+      const std::size_t first = place_of(target, std::vector<std::int64_t>(T, v), 0);
+      largest = std::max(largest, std::abs(seen[0][first] - seen[1][first]));
+    }
+    return largest;
+  };
+  EXPECT_GT(noise(NegativeTokens::drawn), 1e-3);
+  EXPECT_LT(noise(NegativeTokens::expected), 1e-6);
+}
 
 // phi = 0 everywhere and no exact samples: an update that is skipped leaves parameters and moments alone.
 TEST(SkippedUpdate, ChangesNothing) {

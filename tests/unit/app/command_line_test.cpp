@@ -128,6 +128,7 @@ TEST(CommandLine, HelpNamesEveryCommandAndEveryKey) {
     EXPECT_FALSE(wants_ranks(Words{command, "--help"}));
   }
   const std::string keys = read_command_line(Words{"train", "--help"}).printout +
+                           read_command_line(Words{"evaluate", "--help"}).printout +
                            read_command_line(Words{"sample", "--help"}).printout;
   Config config;
   for (const config::Field& field : fields_of(config)) {

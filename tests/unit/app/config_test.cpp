@@ -63,6 +63,13 @@ TEST(Config, ReadsSectionsAndDottedKeysAlike) {
   EXPECT_EQ(config.run.seed, 18446744073709551615u);
 }
 
+TEST(Config, ReadsRangesInLists) {
+  const Config config = parse_config(minimal + "sweep.seeds = 3, 5..8 1\nsweep.particles = 2..2\n");
+  EXPECT_THAT(config.sweep.seeds, ElementsAre(3, 5, 6, 7, 8, 1));
+  EXPECT_THAT(config.sweep.particles, ElementsAre(2));
+  EXPECT_THAT(to_text(config), HasSubstr("seeds = 3, 5, 6, 7, 8, 1\n"));
+}
+
 TEST(Config, ReadsQuotedTexts) {
   const Config config = parse_config(R"(model.path = "a # b"  # a comment)"
                                      "\n"
@@ -123,6 +130,14 @@ TEST(Config, RefusesBadTextsNamingLineKeyAndWhatIsAllowed) {
        ""},
       {"prompt.ids = 1,", "got a comma at its end", ""},
       {"prompt.ids = 1 -2", "got '-2' in it", ""},
+      {"prompt.ids = 4..2", "got '4..2' in it", ""},
+      {"prompt.ids = 1..", "got '1..' in it", ""},
+      {"prompt.ids = 0..1000000", "got '0..1000000' in it", ""},
+      {"sweep.particles = 4 0",
+       "sweep.particles: expected integers, at least 1 and at most 2147483646, separated by commas or "
+       "blanks; 1..4 "
+       "stands for 1 2 3 4, got 0 in it",
+       ""},
       {"prompt.text = \"a", "prompt.text: expected a text, got a quoted text without its closing quote", ""},
       {"prompt.text = \"a\" b", "got something after the closing quote", ""},
       {R"(prompt.text = "\q")", "got an escape other than", ""},
@@ -269,7 +284,7 @@ void randomize(const config::Field& field, Philox& random) {
         if constexpr (std::is_same_v<T, std::string*>)
           *value = choices.empty() ? text() : std::string(choices[random.below(choices.size())]);
         if constexpr (std::is_same_v<T, std::vector<std::int64_t>*>)
-          *value = {static_cast<std::int64_t>(random.below(9)), 3};
+          *value = {static_cast<std::int64_t>(random.below(3)) + (range.high > range.low ? 1 : 0), 7};
       },
       field.value);
 }
@@ -292,6 +307,7 @@ TEST(Config, TextRoundTripIsExact) {
       config.target.stop_at_eos = false;  // also of factors, which continue texts unless told otherwise
     if (config.target.potential == "product") config.target.factors["factor.a"].weight = random.uniform();
     if (config.target.potential == "contains" && config.target.words.empty()) config.target.words = "w";
+    (random.below(2) == 1 ? config.evaluate.checkpoint : config.evaluate.checkpoints).clear();
     config.evaluate.log_z = random.below(2) == 1 ? "-6.5e-1" : "";
     if (config.exact.source == exact::Way::joint) config.target.beta = 1;
     if (config.twist.body != twist::Body::lora) config.twist.adapter.clear();

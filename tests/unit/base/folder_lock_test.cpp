@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <string>
 
 #include "support/error_of.hpp"
@@ -46,6 +47,22 @@ class Child {
  private:
   int pid_ = -1;
 };
+
+TEST(FolderLock, SaysWhoHoldsItWithoutStandingInTheWay) {
+  const test::TemporaryFolder folder;
+  EXPECT_EQ(FolderLock::holder_of(folder.path()), "");
+  Child other([&](const auto& done) {
+    const FolderLock lock(folder.path());
+    done();
+    pause();
+  });
+  EXPECT_THAT(FolderLock::holder_of(folder.path()),
+              HasSubstr("process " + std::to_string(other.pid()) + " on "));
+  other.kill_it();
+  EXPECT_EQ(FolderLock::holder_of(folder.path()), "") << "the file is there still, its process is not";
+  std::ofstream(folder.path() / ".lock") << "process 1 on another-host since 2026-11-27T00:00:00Z\n";
+  EXPECT_THAT(FolderLock::holder_of(folder.path()), HasSubstr("another-host")) << "nobody can know";
+}
 
 TEST(FolderLock, KeepsAnotherProcessOutUntilItsHolderDiesHoweverThatHappens) {
   const test::TemporaryFolder folder;

@@ -10,6 +10,7 @@
 #include <span>
 #include <sstream>
 #include <string>
+#include <tuple>
 
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
@@ -92,6 +93,36 @@ TEST(Compare, RefusesRowsOfUnequals) {
               HasSubstr("have no such key"));
 }
 
+TEST(Compare, DifferencesArePairedWhereSeedsAreShared) {
+  // What seeds give both runs, 3 nats up or down, is gone from the difference: -1 and -1.5 by seed.
+  const std::vector<RunSummary> runs{run_of("ctl", 1, -6.0, -10.0, -5.5), run_of("ctl", 2, -6.0, -13.0, -5.5),
+                                     run_of("ctl", 3, -6.0, -1.0, -5.5), run_of("dpg", 2, -6.0, -12.0, -5.0),
+                                     run_of("dpg", 1, -6.0, -8.5, -5.0)};
+  const std::vector<ComparedRow> rows = compare(runs);
+  EXPECT_TRUE(std::isnan(rows[0].difference.kl_q_sigma.mean)) << "of the first from itself";
+  EXPECT_EQ(rows[1].n_pairs, 2);
+  EXPECT_NEAR(rows[1].difference.kl_q_sigma.mean, -1.25, 1e-12);
+  EXPECT_NEAR(rows[1].difference.kl_q_sigma.half_width, 12.7062 * 0.25, 1e-4);
+  EXPECT_NEAR(rows[1].difference.kl_sigma_q.mean, 0.5, 1e-12);
+  EXPECT_NEAR(rows[1].difference.kl_sigma_q.half_width, 0, 1e-12);
+  EXPECT_TRUE(std::isnan(rows[1].difference.upper.mean)) << "nobody knows it";
+}
+
+TEST(Compare, DifferencesOfOtherSeedsAreThoseOfIndependentRuns) {
+  std::vector<RunSummary> runs{run_of("ctl", 1, -6.0, -7.0, -5.5), run_of("ctl", 2, -6.0, -8.0, -5.5),
+                               run_of("dpg", 3, -6.0, -6.0, -5.5), run_of("dpg", 4, -6.0, -6.4, -5.5)};
+  std::vector<ComparedRow> rows = compare(runs);
+  EXPECT_EQ(rows[1].n_pairs, 0);
+  EXPECT_NEAR(rows[1].difference.kl_q_sigma.mean, -1.3, 1e-12);
+  // Variances of the means 0.25 and 0.04; Welch's degrees of freedom 0.29^2 / (0.25^2 + 0.04^2) = 1.31201;
+  // scipy.stats.t.ppf(0.975, 1.3120125) = 7.385598.
+  EXPECT_NEAR(rows[1].difference.kl_q_sigma.half_width, 7.385598 * std::sqrt(0.29), 1e-5);
+  rows = compare(std::vector{runs[0], runs[2]});  // one run each: their own errors
+  EXPECT_NEAR(rows[1].difference.kl_q_sigma.half_width, 1.95996 * std::sqrt(0.02), 1e-5);
+  runs[2].config["target.potential"] = runs[3].config["target.potential"] = "regex";
+  EXPECT_TRUE(std::isnan(compare(runs)[1].difference.kl_q_sigma.mean)) << "another target";
+}
+
 TEST(Compare, PrintsTables) {
   const std::vector<RunSummary> runs{run_of("ctl", 1, -6.0, -7.0, -5.5),
                                      run_of("dpg", 1, -6.0, -6.25, -5.75)};
@@ -107,10 +138,65 @@ TEST(Compare, PrintsTables) {
   EXPECT_THAT(markdown, HasSubstr("KL(q \\|\\| sigma)"));
   EXPECT_THAT(to_text(rows, CompareFormat::csv, beside), HasSubstr("\ndpg,1,-6,0.25,"));
   EXPECT_THAT(to_text(rows, CompareFormat::json), HasSubstr("\"smc_upper\": {\n      \"mean\": null"));
+  EXPECT_THAT(markdown, HasSubstr("\n| minus ctl | pairs |"));
+  EXPECT_THAT(markdown, HasSubstr("\n| dpg | 0 | -0.7500 ± 0.2772 | -0.2500 ± 0.5544 |"));
+  EXPECT_EQ(markdown, to_text(rows, CompareFormat::md, beside));
+  EXPECT_THAT(to_text(rows, CompareFormat::csv), HasSubstr(",pairs,kl_q_sigma.difference,"));
+  EXPECT_THAT(to_text(rows, CompareFormat::json), HasSubstr("\"difference\": {\n      \"kl_q_sigma\": {"));
   write_comparison(folder.path() / "table.h5", rows);
   const store::Results results = store::load_results(folder.path() / "table.h5");
   EXPECT_EQ(std::get<std::string>(results.arrays.at("label")), "ctl\ndpg\n");
   EXPECT_EQ(std::get<Array<double>>(results.arrays.at("kl_q_sigma.mean")).values, (std::vector{1.0, 0.25}));
+}
+
+TEST(Compare, LatexHasNoCharacterThatItReadsOtherwise) {
+  std::vector<RunSummary> runs{run_of("a_b & 50% \\x", 1, -6.0, -7.0, -5.5),
+                               run_of("{c}~^#$", 1, -6.0, -6.5, -5.5)};
+  const std::string text = to_text(compare(runs), CompareFormat::latex);
+  EXPECT_THAT(
+      text,
+      HasSubstr("\\begin{tabular}{lrrrrrrr}\n\\hline\n{} & runs & KL(q \\textbar{}\\textbar{} sigma) &"));
+  EXPECT_THAT(text, HasSubstr("\na\\_b \\& 50\\% \\textbackslash{}x & 1 & 1.0000 $\\pm$ 0.1960 &"));
+  EXPECT_THAT(text, HasSubstr("\n\\{c\\}\\textasciitilde{}\\textasciicircum{}\\#\\$ & 1 &"));
+  EXPECT_THAT(text, HasSubstr(" & -- & "));
+  EXPECT_EQ(text.find("±"), std::string::npos);
+}
+
+TEST(Compare, ThePageHasTablesAndOverlaidCourses) {
+  const test::TemporaryFolder folder;
+  std::vector<RunSummary> runs;
+  for (const auto& [objective, seed, kl] :
+       {std::tuple("<a>", 1, 4.0), std::tuple("<a>", 2, 6.0), std::tuple("dpg", 1, 3.0)}) {
+    runs.push_back(run_of(objective, seed, -6.0, -6 - kl, -5.5));
+    const auto run = folder.path() / std::to_string(runs.size());
+    runs.back().folder = runs.back().config["run.output"] = runs.back().config["exact.path"] = run.string();
+    std::filesystem::create_directory(run);
+    std::ofstream metrics(run / "metrics.jsonl");
+    for (const int update : {0, 5, 9}) {
+      if (update == 9 && seed == 2) continue;  // it stopped earlier
+      metrics << R"({"update":)" << update << R"(,"event":"evaluation","evaluation.kl.q_sigma.mean":)"
+              << kl - update / 10.0 << "}\n";
+    }
+  }
+  const std::string page = to_text(compare(runs), CompareFormat::html);
+  for (const char* part : {"<h2 id=\"differences\">", "&lt;a&gt;", "3 runs in 2 rows",
+                           "<figcaption>KL(q ‖ σ)</figcaption>", "label,runs,log_z,"})
+    EXPECT_THAT(page, HasSubstr(part));
+  EXPECT_EQ(page.find("<a>"), std::string::npos);
+  EXPECT_THAT(page, HasSubstr("&lt;a&gt;,0,5\n&lt;a&gt;,5,4.5\ndpg,0,3\ndpg,5,2.5\ndpg,9,2.1\n"))
+      << "means at the updates that all runs of a row have";
+  EXPECT_EQ(page.find("SMC upper bound of log Z"), std::string::npos) << "nobody knows it";
+}
+
+TEST(Compare, ASweepOverNumbersIsACurve) {
+  std::vector<RunSummary> runs;
+  for (const char* particles : {"64", "16", "256"}) {
+    runs.push_back(run_of("ctl", 1, -6.0, -7.0 - static_cast<double>(runs.size()), -5.5));
+    runs.back().config["smc.particles"] = particles;
+  }
+  EXPECT_THAT(to_text(compare(runs), CompareFormat::html), HasSubstr("mean,16,2\nmean,64,1\nmean,256,3\n"));
+  runs.pop_back();
+  EXPECT_EQ(to_text(compare(runs), CompareFormat::html).find("mean,16"), std::string::npos) << "two points";
 }
 
 // Whatever the numbers: a terminal has 120 columns, and the names of rows stand in each part.

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// The prompts of prompt.file as work.
+#pragma once
+
+#include <vector>
+
+#include "twistor/app/session.hpp"
+#include "twistor/estimate/prompts.hpp"
+
+namespace twistor::app {
+
+/// In the order of the file; they point into the session. *Local.*
+[[nodiscard]] std::vector<estimate::PromptTask> prompt_tasks(const Session& session);
+
+/// What speaks of one target does not go with many. *Local.* Throws Error(config).
+void require_prompts_alone(const Session& session);
+
+}  // namespace twistor::app
