@@ -15,12 +15,13 @@ int run(const Invocation& invocation) {
     std::string_view name;
     int (*run)(const Invocation&);
   };
-  constexpr Entry table[] = {{"train", train},       {"evaluate", evaluate}, {"sample", sample},
-                             {"tokenize", tokenize}, {"score", score},       {"score-text", score_text},
-                             {"compare", compare},   {"report", report},     {"watch", watch},
-                             {"info", info}};
-  TWISTOR_CHECK(invocation.config.prompt.file.empty() || invocation.command != "train", ErrorKind::config,
-                "reading prompt.file", fmt::format("`{}` is for one prompt", invocation.command),
+  constexpr Entry table[] = {{"train", train},           {"distill", distill},   {"evaluate", evaluate},
+                             {"sample", sample},         {"tokenize", tokenize}, {"score", score},
+                             {"score-text", score_text}, {"compare", compare},   {"report", report},
+                             {"watch", watch},           {"info", info}};
+  const bool learns = invocation.command == "train" || invocation.command == "distill";
+  TWISTOR_CHECK(invocation.config.prompt.file.empty() || !learns, ErrorKind::config, "reading prompt.file",
+                fmt::format("`{}` is for one prompt", invocation.command),
                 "give prompt.text, prompt.ids or prompt.messages; `evaluate` and `sample` take many prompts");
   for (const Entry& entry : table) {
     if (entry.name != invocation.command) continue;

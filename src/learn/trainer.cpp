@@ -71,6 +71,8 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
                   "train.positives asks for exact samples of the target, and there are none",
                   "set train.positives = auto or weighted, or raise exact.budget");
   if (!options.known_positive.empty()) check_positive(problem, options);
+  if (objective_->rounds() && options.first_round.texts.size() > 0)
+    check_given(options.first_round, problem, options.length);
   objective_->check(problem);
   TWISTOR_CHECK(
       twist.is_normalised() || !objective_->needs_ratio(), ErrorKind::config, "starting to learn",
@@ -112,7 +114,30 @@ UpdateReport Trainer::update() {
   return report;
 }
 
+bool Trainer::is_round_over() const {
+  const std::optional<RoundPlan> plan = objective_->rounds();
+  return plan && update_ > 0 && update_ % plan->updates == 0;
+}
+
+/// Where this update is the first of one.
+void Trainer::begin_round(std::uint64_t seed, UpdateReport& report) {
+  const std::optional<RoundPlan> plan = objective_->rounds();
+  if (!plan || update_ % plan->updates != 0) return;
+  const bool is_given = options_.first_round.texts.size() > 0;
+  if (is_given && (update_ == 0 || plan->is_of_base)) {  // what learns is no better a sampler than they are
+    source_.round() = options_.first_round.texts;
+    return;
+  }
+  NewRound round = timed(report.times.positives_s, [&] {
+    return draw_round(*plan, problem_, options_.length, twist_, update_, seed, world_, report.times.sweep);
+  });
+  source_.round() = std::move(round.texts);
+  report.log_z = round.log_z;
+  n_samples_ += plan->samples;
+}
+
 void Trainer::update_whole(std::uint64_t seed, UpdateReport& report) {
+  begin_round(seed, report);
   std::vector<Batch> batches = draw(seed, report);
   // What is reported is the batch under the twist that drew it.
   for (std::int64_t epoch = 0; epoch < objective_->inner_epochs(); ++epoch) {
@@ -174,11 +199,12 @@ std::vector<Batch> Trainer::draw(std::uint64_t seed, UpdateReport& report) {
   std::vector<Batch> batches;
   std::int64_t n_sweeps = 0, n_own = 0;
   for (const Request& request : objective_->wants()) {
-    const bool is_own = request.source == Source::exact || is_population(request.source);  // of positives
+    const bool is_kept = request.source == Source::exact || request.source == Source::round;
+    const bool is_own = is_kept || is_population(request.source);  // of positives
     const std::int64_t number = is_own ? n_own++ : n_sweeps++;
     batches.push_back(timed(is_own ? report.times.positives_s : report.times.sample_s,
                             [&] { return source_.draw(request, number, twist_, seed, report.times.sweep); }));
-    if (request.source != Source::exact) n_samples_ += request.n;
+    if (!is_kept) n_samples_ += request.n;
     if (!is_own && number == 0) report.log_z = batches.back().log_z;
     if (request.source == Source::proposal && report.numbers.empty()) {
       const BatchMeans means = means_of(batches.back(), world_);
@@ -317,6 +343,9 @@ void Trainer::visit_state(StateVisitor& visitor) {
   visitor.count("samples", n_samples_);
   visitor.count("milliseconds", milliseconds_);
   visitor.ids("pinned", source_.pinned());
+  visitor.ids("round_tokens", source_.round().tokens);
+  visitor.numbers("round_log_w", source_.round().log_w);
+  visitor.numbers("round_log_phi", source_.round().log_phi);
   const std::string name(objective_->name());
   std::string objective = name;
   visitor.text("objective", objective);
