@@ -57,7 +57,7 @@ std::vector<report::Work> work_of_training(const Config& config, std::int64_t fi
                                            std::int64_t n_exact) {
   const TrainConfig& train = config.train;
   const std::int64_t updates = std::max<std::int64_t>(0, train.updates - first_update);
-  const bool is_base_apart = train.course.evaluate && config.evaluate.base && config.twist.init_scale != 0;
+  const bool is_base_apart = train.course.evaluate && config.evaluate.base && !config.twist.starts_at_one();
   const std::int64_t n = train.course.n_evaluations(train.updates, first_update);
   std::vector<report::Work> work =
       evaluations(n + (is_base_apart && first_update == 0 ? 1 : 0), n_exact, config);

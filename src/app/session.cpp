@@ -51,9 +51,9 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   make_potential(config_file);
   start_ = std::make_shared<model::Prefill>(model::prefill(*lm_, prompt_.ids));
   if (is_root()) say_what_was_read();
-  if (!config.twist.is_computed() || config.smc.draws_from_policy()) return;
+  if (!config.twist.has_automaton() || config.smc.draws_from_policy()) return;
   TWISTOR_CHECK(prompts().empty(), ErrorKind::config, "making the twist",
-                "twist.form = automaton is computed for one prompt, and there is a list",
+                "a twist of an automaton is computed for one prompt, and there is a list",
                 "give one prompt, or learn a twist (twist.form = mlp)");
   computed_ =
       smc::compute_twist(lm_, base_problem(), config.twist, config.target.length, config.run.seed, world_);

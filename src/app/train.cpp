@@ -20,6 +20,7 @@
 #include "twistor/learn/positives.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
+#include "twistor/report/sample_file.hpp"
 #include "twistor/smc/computed_twist.hpp"
 
 namespace twistor::app {
@@ -30,6 +31,11 @@ learn::TrainOptions train_options(const Config& config) {
   options.length = config.target.length;
   options.n_updates = config.train.updates;
   options.seed = config.run.seed;
+  if (const std::string& file = config.train.course.round_file; !file.empty()) {
+    report::ReadSamples samples = report::read_samples(config::output_path(file));
+    options.first_round = {
+        {std::move(samples.tokens), std::move(samples.log_weight), std::move(samples.log_phi)}, file};
+  }
   return options;
 }
 
@@ -73,7 +79,8 @@ class Training {
            {.base = earlier_.base,
             .before = earlier_.first,
             .is_base_before = starts_from_base(),
-            .twists = {{"twist", last_}}},
+            .twists = {{"twist", last_}},
+            .policies = rounds()},
            {.counters = log_.counters(), .seconds = watch_.seconds(), .positives = positives_.why});
     return 0;
   }
@@ -159,7 +166,15 @@ class Training {
 
   /// Learning that starts from psi = 1 has evaluated the base model before its first update.
   [[nodiscard]] bool starts_from_base() const {
-    return session_.config().twist.init_scale == 0 && session_.config().train.course.start.empty();
+    return session_.config().twist.starts_at_one() && session_.config().train.course.start.empty();
+  }
+
+  /// A row each.
+  [[nodiscard]] std::vector<report::NamedEvaluation> rounds() const {
+    std::vector<report::NamedEvaluation> out;
+    for (const estimate::Evaluation& e : earlier_.rounds)
+      out.push_back({fmt::format("round.{}", out.size() + 1), e});
+    return out;
   }
 
   /// Whether learning goes on. Throws Stopped after a signal.
@@ -175,6 +190,7 @@ class Training {
     std::optional<estimate::Evaluation> base = earlier_.base, first = earlier_.first;
     estimate::share_log_z({base ? &*base : nullptr, first ? &*first : nullptr, &last_});
     log_.evaluated(last_);
+    if (trainer_.is_round_over()) earlier_.note_round(last_);
     if (!earlier_.first && last_.update == 0) earlier_.first = last_;
     return config.train.course.keep == learn::Keep::last || still_closes();
   }
@@ -211,6 +227,17 @@ class Training {
 };
 
 }  // namespace
+
+int distill(const Invocation& given) {
+  Invocation invocation = given;
+  TrainConfig& train_config = invocation.config.train;
+  if (train_config.objective != "avoid") train_config.objective = "distill";
+  train_config.course.schedule = learn::Schedule::fixed;
+  train_config.updates = train_config.course.epochs * train_config.samples.round_updates;
+  invocation.config.twist.form = "ratio";
+  if (!invocation.config.twist.has_body()) invocation.config.twist.body = twist::Body::lora;
+  return train(invocation);
+}
 
 int train(const Invocation& invocation) {
   TWISTOR_CHECK(!invocation.config.smc.draws_from_policy(), ErrorKind::config, "reading smc.proposal",

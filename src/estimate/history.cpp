@@ -9,6 +9,10 @@ namespace {
 
 constexpr const char* worse_name = "progress.worse";
 
+std::string round_name(std::size_t i) {
+  return fmt::format("round.{}", i + 1);
+}
+
 }  // namespace
 
 bool History::note(const Evaluation& e) {
@@ -20,6 +24,11 @@ bool History::note(const Evaluation& e) {
   }
   ++n_worse;
   return false;
+}
+
+void History::note_round(const Evaluation& e) {
+  if (!rounds.empty() && rounds.back().update == e.update) rounds.pop_back();
+  rounds.push_back(e);
 }
 
 std::string History::why_it_ends(std::int64_t update, std::int64_t patience) const {
@@ -38,15 +47,20 @@ std::map<std::string, double> to_numbers(const History& history) {
   add(history.base, "base");
   add(history.best, "best");
   if (history.best) numbers[worse_name] = static_cast<double>(history.n_worse);
+  for (std::size_t i = 0; i < history.rounds.size(); ++i) add(history.rounds[i], round_name(i).c_str());
   return numbers;
 }
 
 History history_from_numbers(const std::map<std::string, double>& numbers) {
   const auto worse = numbers.find(worse_name);
-  return {.base = evaluation_from_numbers(numbers, "base"),
-          .first = evaluation_from_numbers(numbers, "before"),
-          .best = evaluation_from_numbers(numbers, "best"),
-          .n_worse = worse == numbers.end() ? 0 : static_cast<std::int64_t>(worse->second)};
+  History out{.base = evaluation_from_numbers(numbers, "base"),
+              .first = evaluation_from_numbers(numbers, "before"),
+              .best = evaluation_from_numbers(numbers, "best"),
+              .n_worse = worse == numbers.end() ? 0 : static_cast<std::int64_t>(worse->second),
+              .rounds = {}};
+  while (auto round = evaluation_from_numbers(numbers, round_name(out.rounds.size())))
+    out.rounds.push_back(*std::move(round));
+  return out;
 }
 
 }  // namespace twistor::estimate

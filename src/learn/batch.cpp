@@ -15,10 +15,10 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
-#include "twistor/comm/collectives.hpp"
 #include "twistor/exact/base_sampler.hpp"
 #include "twistor/smc/forced_pass.hpp"
 #include "twistor/smc/proposal.hpp"
+#include "whole_population.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -39,46 +39,6 @@ void add_values(Batch& batch, const twist::Trainable& twist) {
   }
   if (batch.drawn_value.empty()) batch.drawn_value = batch.value;
 }
-
-/// The particles of all ranks in the order of their ids, with the weights that they have had since the last
-/// resampling. The same on every rank. Making one is *collective over world*.
-class WholePopulation {
- public:
-  struct Particle {
-    std::span<const std::int64_t> tokens;  ///< (T)
-    double log_phi = 0, log_w = 0;
-  };
-
-  WholePopulation(const smc::Sweep& sweep, std::int64_t length, const comm::Communicator& world) {
-    const smc::Population& p = sweep.particles;
-    const auto all = [&](const auto& values) { return comm::all_gather(std::span(values), world); };
-    const std::vector<std::int64_t> ids = all(p.ids);
-    const std::vector<double> log_phi = all(sweep.log_phi), log_w = all(p.log_w);
-    tokens_ = all(p.tokens);
-    particles.resize(ids.size());
-    const auto T = static_cast<std::size_t>(length);
-    for (std::size_t i = 0; i < ids.size(); ++i)
-      particles[static_cast<std::size_t>(ids[i])] = {std::span(tokens_).subspan(i * T, T), log_phi[i],
-                                                     log_w[i]};
-  }
-  WholePopulation(const WholePopulation&) = delete;
-  WholePopulation& operator=(const WholePopulation&) = delete;
-
-  /// The tokens of one of them, drawn by the weights, of which one must be above zero.
-  [[nodiscard]] std::vector<std::int64_t> choose(std::uint64_t seed) const {
-    std::vector<double> log_w;
-    for (const Particle& particle : particles) log_w.push_back(particle.log_w);
-    const std::vector<std::int64_t> drawn =
-        smc::ancestors(smc::SchemeKind::multinomial, log_w, derive_seed(seed, Stream::next_pin, 0), 0);
-    const std::span<const std::int64_t> chosen = particles[static_cast<std::size_t>(drawn.front())].tokens;
-    return {chosen.begin(), chosen.end()};
-  }
-
-  std::vector<Particle> particles;
-
- private:
-  std::vector<std::int64_t> tokens_;
-};
 
 /// (k, T, D) as k times (T, D).
 std::vector<at::Tensor> sequences_of(const at::Tensor& hidden) {
@@ -115,6 +75,7 @@ Batch BatchSource::draw(const Request& request, std::int64_t number, const twist
     return sweep(request, number, twist, seed, counters);
   Batch batch = request.source == Source::exact    ? exact_samples(request, number, seed)
                 : request.source == Source::reroll ? reroll(request, seed)
+                : request.source == Source::round  ? of_round(request, number, seed)
                                                    : population(request, number, twist, seed, counters);
   rescore(batch, twist);
   return batch;
@@ -297,6 +258,29 @@ Batch BatchSource::reroll(const Request& request, std::uint64_t seed) const {
   if (tokens.empty()) return batch;
   batch.log_phi = problem_.potential.log_phi({problem_.prompt, tokens, length_});
   batch.hidden = sequences_of(smc::hidden_states(problem_, length_, tokens));
+  return batch;
+}
+
+Batch BatchSource::of_round(const Request& request, std::int64_t number, std::uint64_t seed) const {
+  const std::int64_t begin = shards_.begin_of_rank(request.n), n = shards_.begin(request.n, shards_.n_local);
+  std::vector<std::int64_t> ids(static_cast<std::size_t>(n));
+  std::iota(ids.begin(), ids.end(), begin);
+  Batch batch{.request = request,
+              .samples = smc::Population(length_, std::move(ids)),
+              .log_phi = std::vector<double>(static_cast<std::size_t>(n), log_zero),
+              .hidden = {},
+              .weight_ess = round_.ess(),
+              .log_z = round_.log_z(),
+              .revision = problem_.lm.revision()};
+  if (batch.weight_ess > 0) {
+    const std::uint64_t own = derive_seed(seed, Stream::round_choice, static_cast<std::uint64_t>(number));
+    auto to = batch.samples.tokens.begin();
+    for (std::size_t i = 0; const std::int64_t chosen : round_.choose(request.n, {begin, begin + n}, own)) {
+      to = std::copy_n(round_.tokens.begin() + chosen * length_, length_, to);
+      batch.log_phi[i++] = round_.log_phi[static_cast<std::size_t>(chosen)];
+    }
+  }
+  if (n > 0) batch.hidden = sequences_of(smc::hidden_states(problem_, length_, batch.samples.tokens));
   return batch;
 }
 

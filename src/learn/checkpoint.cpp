@@ -32,7 +32,9 @@ constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {
 constexpr std::pair<std::string_view, std::string Checkpoint::*> texts[] = {
     {"objective", &Checkpoint::objective}, {"link", &Checkpoint::link}};
 constexpr std::pair<std::string_view, std::vector<std::int64_t> Checkpoint::*> id_lists[] = {
-    {"pinned", &Checkpoint::pinned}};
+    {"pinned", &Checkpoint::pinned}, {"round_tokens", &Checkpoint::round_tokens}};
+constexpr std::pair<std::string_view, std::vector<double> Checkpoint::*> number_lists[] = {
+    {"round_log_w", &Checkpoint::round_log_w}, {"round_log_phi", &Checkpoint::round_log_phi}};
 constexpr std::pair<std::string_view, store::NamedArrays Checkpoint::*> folders[] = {
     {"parameters", &Checkpoint::parameters},
     {"adam_m", &Checkpoint::adam_m},
@@ -57,6 +59,9 @@ class CheckpointVisitor final : public StateVisitor {
   void text(std::string_view name, std::string& value) override { pass(stored_.*member(texts, name), value); }
   void ids(std::string_view name, std::vector<std::int64_t>& value) override {
     pass(stored_.*member(id_lists, name), value);
+  }
+  void numbers(std::string_view name, std::vector<double>& value) override {
+    pass(stored_.*member(number_lists, name), value);
   }
   void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
     auto& arrays = stored_.*member(folders, folder);

@@ -22,6 +22,8 @@ bool is_compared(const config::Field& field, Purpose purpose, const twist::FormO
       field.key.starts_with("target.") || field.key.starts_with("factor."))
     return true;
   if (field.key.starts_with("twist.lora_")) return twist.body == twist::Body::lora;
+  if (field.key == "twist.residual") return true;
+  if (field.key.starts_with("twist.ngram_")) return twist.residual;
   return purpose == Purpose::go_on_learning && field.about.shapes_learning;
 }
 

@@ -55,6 +55,11 @@ void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
   visit(learning(key("ppo_lambda", "ppo: lambda of the advantages", {0, 1})), &ppo_lambda);
   visit(learning(key("ppo_value_weight", "ppo: weight of the value's loss", config::non_negative)),
         &ppo_value_weight);
+  visit(learning(key("round_updates", "distill, avoid: updates of a round", {1, 1e9})), &round_updates);
+  visit(learning(key("round_samples", "distill, avoid: samples that a round learns from", samples)),
+        &round_samples);
+  visit(learning(key("avoid_kl", "avoid: weight of KL(q || p0)", config::non_negative)), &avoid_kl);
+  visit(learning(key("avoid_reward", "avoid: weight of E_q[log phi]", config::non_negative)), &avoid_reward);
 }
 
 void TrainOptions::visit_keys(const config::Visitor& visit) {

@@ -19,12 +19,15 @@ std::unique_ptr<Objective> make_fudge(const ObjectiveOptions& options);
 std::unique_ptr<Objective> make_dpg(const ObjectiveOptions& options);
 std::unique_ptr<Objective> make_ppo(const ObjectiveOptions& options);
 std::unique_ptr<Objective> make_ratio(const ObjectiveOptions& options);
+std::unique_ptr<Objective> make_distill(const ObjectiveOptions& options);
+std::unique_ptr<Objective> make_avoid(const ObjectiveOptions& options);
 
 namespace {
 
 constexpr ObjectiveKind all_kinds[] = {
-    {"ctl", make_ctl}, {"rl", make_rl},   {"sixo", make_sixo},   {"fudge", make_fudge},
-    {"dpg", make_dpg}, {"ppo", make_ppo}, {"ratio", make_ratio},
+    {"ctl", make_ctl},     {"rl", make_rl},           {"sixo", make_sixo},
+    {"fudge", make_fudge}, {"dpg", make_dpg},         {"ppo", make_ppo},
+    {"ratio", make_ratio}, {"distill", make_distill}, {"avoid", make_avoid},
 };
 
 std::vector<std::string_view> names_of(std::span<const ObjectiveKind> kinds) {
@@ -64,8 +67,10 @@ bool may_resample(const Objective& objective, std::string_view name, smc::Trigge
 
 std::int64_t samples_of_update(std::string_view objective, const ObjectiveOptions& options) {
   std::int64_t n = 0;
-  for (const Request& request : make_objective(objective, options)->wants())
-    n += request.source == Source::exact ? 0 : request.n;
+  const std::unique_ptr<Objective> made = make_objective(objective, options);
+  for (const Request& request : made->wants())
+    n += request.source == Source::exact || request.source == Source::round ? 0 : request.n;
+  if (const auto plan = made->rounds()) n += (plan->samples + plan->updates - 1) / plan->updates;
   return n;
 }
 

@@ -41,6 +41,9 @@ void CourseOptions::visit_keys(const config::Visitor& visit) {
         &checkpoint_every);
   visit(key("evaluate", "evaluate before each epoch and at the end"), &evaluate);
   visit(key("start", "checkpoint whose twist learning starts from, empty: a fresh twist"), &start);
+  visit(
+      key("round_file", "distill, avoid: what `sample` wrote, for the first round; empty: it draws its own"),
+      &round_file);
   visit(key("max_seconds", "learning ends after so many, 0: never", config::non_negative), &max_seconds);
   visit(key("max_samples", "learning ends after so many drawn sequences, 0: never", count_from(0)),
         &max_samples);

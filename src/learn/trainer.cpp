@@ -77,6 +77,8 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
                   "train.positives asks for exact samples of the target, and there are none",
                   "set train.positives = auto or weighted, or raise exact.budget");
   if (!options.known_positive.empty()) check_positive(problem, options);
+  if (objective_->rounds() && options.first_round.texts.size() > 0)
+    check_given(options.first_round, problem, options.length);
   objective_->check(problem);
   TWISTOR_CHECK(
       twist.is_normalised() || !objective_->needs_ratio(), ErrorKind::config, "starting to learn",
@@ -122,14 +124,38 @@ Trainer::~Trainer() = default;
 UpdateReport Trainer::update() {
   UpdateReport report;
   const std::uint64_t seed = derive_seed(options_.seed, Stream::update, static_cast<std::uint64_t>(update_));
-  if (islands_ != nullptr)
+  if (islands_ != nullptr) {
     update_islands(seed, report);
-  else if (prompts_)
+  } else if (prompts_) {
     update_prompt(seed, report);
-  else
+  } else {
+    begin_round(seed, report);
     update_whole(problem_, source_, seed, report);
+  }
   ++update_;
   return report;
+}
+
+bool Trainer::is_round_over() const {
+  const std::optional<RoundPlan> plan = objective_->rounds();
+  return plan && update_ > 0 && update_ % plan->updates == 0;
+}
+
+/// Where this update is the first of one.
+void Trainer::begin_round(std::uint64_t seed, UpdateReport& report) {
+  const std::optional<RoundPlan> plan = objective_->rounds();
+  if (!plan || update_ % plan->updates != 0) return;
+  const bool is_given = options_.first_round.texts.size() > 0;
+  if (is_given && (update_ == 0 || plan->is_of_base)) {  // what learns is no better a sampler than they are
+    source_.round() = options_.first_round.texts;
+    return;
+  }
+  NewRound round = timed(report.times.positives_s, [&] {
+    return draw_round(*plan, problem_, options_.length, twist_, update_, seed, world_, report.times.sweep);
+  });
+  source_.round() = std::move(round.texts);
+  report.log_z = round.log_z;
+  n_samples_ += plan->samples;
 }
 
 void Trainer::update_prompt(std::uint64_t seed, UpdateReport& report) {
@@ -205,11 +231,12 @@ std::vector<Batch> Trainer::draw(BatchSource& source, std::uint64_t seed, Update
   std::vector<Batch> batches;
   std::int64_t n_sweeps = 0, n_own = 0;
   for (const Request& request : objective_->wants()) {
-    const bool is_own = request.source == Source::exact || is_population(request.source);  // of positives
+    const bool is_kept = request.source == Source::exact || request.source == Source::round;
+    const bool is_own = is_kept || is_population(request.source);  // of positives
     const std::int64_t number = is_own ? n_own++ : n_sweeps++;
     batches.push_back(timed(is_own ? report.times.positives_s : report.times.sample_s,
                             [&] { return source.draw(request, number, twist_, seed, report.times.sweep); }));
-    if (request.source != Source::exact) n_samples_ += request.n;
+    if (!is_kept) n_samples_ += request.n;
     if (!is_own && number == 0) report.log_z = batches.back().log_z;
     if (request.source == Source::proposal && report.numbers.empty()) {
       const BatchMeans means = means_of(batches.back(), world_);
@@ -348,6 +375,9 @@ void Trainer::visit_state(StateVisitor& visitor) {
   visitor.count("samples", n_samples_);
   visitor.count("milliseconds", milliseconds_);
   visitor.ids("pinned", source_.pinned());
+  visitor.ids("round_tokens", source_.round().tokens);
+  visitor.numbers("round_log_w", source_.round().log_w);
+  visitor.numbers("round_log_phi", source_.round().log_phi);
   const std::string name(objective_->name());
   std::string objective = name;
   visitor.text("objective", objective);

@@ -93,12 +93,15 @@ ComputedTwist compute_twist(std::shared_ptr<const model::LanguageModel> lm, cons
   std::optional<model::TokenAutomaton> found = problem.potential.automaton(problem.prompt, lm->vocab_size());
   TWISTOR_CHECK(
       found, ErrorKind::config, "making the twist",
-      fmt::format("twist.form is automaton, and the potential is none ({})", problem.potential.description()),
+      fmt::format("{}, and the potential is none ({})",
+                  options.residual ? "twist.residual asks for an automaton" : "twist.form is automaton",
+                  problem.potential.description()),
       "take target.potential = contains, regex or tokens, or learn a twist (twist.form = mlp)");
   const auto automaton = std::make_shared<const model::TokenAutomaton>(*std::move(found));
   const double lifted_s = watch.seconds();
-  const model::Ngram ngram =
-      ngram_of_base(problem, T, static_cast<int>(options.ngram_order), options.ngram_samples, seed, comm);
+  // What was learned on top of it must find the same again, whatever the seed of the run.
+  const model::Ngram ngram = ngram_of_base(problem, T, static_cast<int>(options.ngram_order),
+                                           options.ngram_samples, options.residual ? 0 : seed, comm);
   const double fitted_s = watch.seconds();
   auto values = std::make_shared<const twist::AutomatonValues>(automaton, ngram, lm->end_rule(), T);
   ComputedTwist out{model::join(lm,

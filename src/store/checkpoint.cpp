@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <bit>
 #include <deque>
 #include <string_view>
@@ -25,6 +26,9 @@ void visit(Checkpoint& c, Visitor& v) {
   v.text("config", c.config_text);
   v.ids("prompt", c.prompt);
   v.ids("pinned", c.pinned);
+  v.ids("round_tokens", c.round_tokens);
+  v.reals("round_log_w", c.round_log_w);
+  v.reals("round_log_phi", c.round_log_phi);
   v.arrays("parameters", c.parameters);
   v.arrays("adam_m", c.adam_m);
   v.arrays("adam_v", c.adam_v);
@@ -43,7 +47,8 @@ void visit(Checkpoint& c, Visitor& v) {
   v.numbers("number.", c.numbers);
 }
 
-/// Looks at everything and copies nothing but token ids. Must not outlive the checkpoint.
+/// Looks at everything and copies nothing but token ids and the weights of a round. Must not outlive the
+/// checkpoint.
 class Writer {
  public:
   [[nodiscard]] const ArchiveView& view() const { return view_; }
@@ -52,6 +57,10 @@ class Writer {
   void ids(const char* name, const std::vector<std::int64_t>& value) {
     if (value.empty()) return;  // as readers take a part that is missing
     view_.datasets.emplace(name, view_of(ids_.emplace_back(Array<std::int64_t>::flat(value))));
+  }
+  void reals(const char* name, const std::vector<double>& value) {
+    if (value.empty()) return;
+    view_.datasets.emplace(name, view_of(reals_.emplace_back(Array<double>::flat(value))));
   }
   void arrays(const std::string& folder, const NamedArrays& arrays) {
     for (const auto& [name, array] : arrays) view_.datasets.emplace(folder + "/" + name, view_of(array));
@@ -74,6 +83,7 @@ class Writer {
  private:
   ArchiveView view_;
   std::deque<Array<std::int64_t>> ids_;
+  std::deque<Array<double>> reals_;
 };
 
 /// Takes the arrays out of the archive.
@@ -84,6 +94,9 @@ class Reader {
   void text(const char* name, std::string& value) const { value = archive_.dataset<std::string>(name); }
   void ids(const char* name, std::vector<std::int64_t>& value) const {
     if (archive_.datasets.contains(name)) value = archive_.dataset<Array<std::int64_t>>(name).values;
+  }
+  void reals(const char* name, std::vector<double>& value) const {
+    if (archive_.datasets.contains(name)) value = archive_.dataset<Array<double>>(name).values;
   }
   void arrays(const std::string& folder, NamedArrays& arrays) {
     const std::string prefix = folder + "/";
@@ -150,6 +163,12 @@ Checkpoint checkpoint_from(Archive archive) {
       fmt::format("expected counts of updates, got update {} and adam_step {}", c.update, c.adam_step));
   check_moments(c, c.adam_m, "adam_m", archive.origin);
   check_moments(c, c.adam_v, "adam_v", archive.origin);
+  const std::size_t n = c.round_log_w.size();
+  TWISTOR_CHECK(c.round_log_phi.size() == n && c.round_tokens.size() % std::max<std::size_t>(n, 1) == 0,
+                ErrorKind::data, "reading " + archive.origin,
+                fmt::format("round_tokens, round_log_w and round_log_phi have {}, {} and {} values",
+                            c.round_tokens.size(), n, c.round_log_phi.size()),
+                "start from another checkpoint");
   return c;
 }
 

@@ -3,9 +3,13 @@
 #include "twistor/twist/options.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "twistor/base/error.hpp"
 #include "twistor/config/make_key.hpp"
+#include "twistor/twist/head.hpp"
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::twist {
@@ -27,6 +31,7 @@ void FormOptions::visit_keys(const config::Visitor& visit) {
   visit(learning(key("init_scale", "factor on the spread of the output layer's initial weights; 0: psi = 1",
                      config::non_negative)),
         &init_scale);
+  visit(key("residual", "the head learns what is added to the log psi of form = automaton"), &residual);
   visit(key("ngram_order", "form = automaton: order of the n-gram model that stands for p0", {1, 2}),
         &ngram_order);
   visit(key("ngram_samples", "form = automaton: texts of p0 that it is fitted to", {1, 1048576}),
@@ -34,15 +39,21 @@ void FormOptions::visit_keys(const config::Visitor& visit) {
 }
 
 void validate(const FormOptions& options, const std::string& doing) {
+  TWISTOR_CHECK(
+      !options.residual || std::ranges::count(head_forms(), options.form) > 0, ErrorKind::config, doing,
+      fmt::format("twist.residual = true learns a head on top of a computed twist, and twist.form is {}",
+                  options.form),
+      fmt::format("set twist.form = {}, or twist.residual = false", fmt::join(head_forms(), ", ")));
   TWISTOR_CHECK(options.adapter.empty() || options.body == Body::lora, ErrorKind::config, doing,
                 fmt::format("twist.adapter names an adapter to start from, and twist.body is {}",
                             name_of(options.body)),
                 "set twist.body = lora, or leave twist.adapter empty");
   TWISTOR_CHECK(
-      !options.is_computed() || (!options.has_body() && options.condition == model::Condition::none),
+      !options.has_automaton() || (!options.has_body() && options.condition == model::Condition::none),
       ErrorKind::config, doing,
-      fmt::format("twist.form = automaton is computed for one target from the tokens alone, and twist.body "
-                  "is {}, twist.condition {}",
+      fmt::format("{} is computed for one target from the tokens alone, and twist.body is {}, "
+                  "twist.condition {}",
+                  options.residual ? "the twist of twist.residual = true" : "twist.form = automaton",
                   name_of(options.body), name_of(options.condition)),
       "leave twist.body = base and twist.condition = none, or choose a form that learns");
 }

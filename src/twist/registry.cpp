@@ -14,6 +14,7 @@
 #include "twistor/twist/body.hpp"
 #include "twistor/twist/head.hpp"
 #include "twistor/twist/ratio.hpp"
+#include "twistor/twist/residual.hpp"
 
 namespace twistor::twist {
 namespace {
@@ -24,6 +25,7 @@ struct Kind {
 };
 
 std::unique_ptr<Trainable> make_head(std::string_view form, const TwistOptions& o) {
+  if (o.automaton_values != nullptr) return std::make_unique<ResidualTwist>(form, o);
   if (o.body != nullptr) return std::make_unique<BodyTwist>(form, o);
   return std::make_unique<HeadTwist>(form, o);
 }

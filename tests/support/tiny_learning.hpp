@@ -82,6 +82,9 @@ class MemoryState final : public learn::StateVisitor {
   void count(std::string_view name, std::int64_t& value) override { pass(counts, name, value); }
   void text(std::string_view name, std::string& value) override { pass(texts, name, value); }
   void ids(std::string_view name, std::vector<std::int64_t>& value) override { pass(id_lists, name, value); }
+  void numbers(std::string_view name, std::vector<double>& value) override {
+    pass(number_lists, name, value);
+  }
   void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
     pass(arrays, std::string(folder) + "/" + p.name, values);
   }
@@ -90,6 +93,7 @@ class MemoryState final : public learn::StateVisitor {
   std::map<std::string, std::int64_t, std::less<>> counts;
   std::map<std::string, std::string, std::less<>> texts;
   std::map<std::string, std::vector<std::int64_t>, std::less<>> id_lists;
+  std::map<std::string, std::vector<double>, std::less<>> number_lists;
   std::map<std::string, std::vector<float>, std::less<>> arrays;
 
  private:

@@ -11,6 +11,9 @@ namespace twistor::app {
 
 /// Learns a twist and evaluates it. *Collective over the world.*
 [[nodiscard]] int train(const Invocation& invocation);
+/// Fine-tunes the model towards the target, or away from it, round by round: train() of twist.form = ratio
+/// with train.objective = distill or avoid. *Collective over the world.*
+[[nodiscard]] int distill(const Invocation& invocation);
 /// Bounds of log Z and KL divergences of a checkpoint. *Collective over the world.*
 [[nodiscard]] int evaluate(const Invocation& invocation);
 /// Draws sequences of the target and writes them with their weights. *Collective over the world.*

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "twistor/estimate/evaluation.hpp"
 
@@ -17,10 +18,13 @@ struct History {
   std::optional<Evaluation> first;  ///< before the first update
   std::optional<Evaluation> best;   ///< with the tightest bounds, once note() was asked
   std::int64_t n_worse = 0;         ///< evaluations since then
+  std::vector<Evaluation> rounds;   ///< after each round of distillation, by update
 
   /// Whether `e` is the best so far, by distance_from_target(); then it is `best`, else one more is worse.
   /// One of the best's own update changes nothing: a run that goes on makes it once more. *Local.*
   bool note(const Evaluation& e);
+  /// Keeps one of a round's end; a run that goes on may make it once more. *Local.*
+  void note_round(const Evaluation& e);
   /// What to say where learning ends after that update, because no evaluation of the last `patience` was
   /// better than the best; empty where it goes on. *Local.*
   [[nodiscard]] std::string why_it_ends(std::int64_t update, std::int64_t patience) const;

@@ -11,6 +11,7 @@
 
 #include "twistor/comm/communicator.hpp"
 #include "twistor/exact/source.hpp"
+#include "twistor/learn/weighted_texts.hpp"
 #include "twistor/smc/population.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/trainable.hpp"
@@ -24,6 +25,7 @@ enum class Source {
   reroll,       ///< the same up to a token chosen at random, and from there on drawn anew from p0
   smc,          ///< a population of the twist-induced proposal that was resampled, with its final weights
   conditional,  ///< the same around a pinned path, the last positive that is known; smc where none is
+  round,        ///< the weighted samples that a round keeps (learn/rounds.hpp), each as often as it counts
 };
 /// Whether samples count as Batch::weight says.
 [[nodiscard]] constexpr bool is_population(Source source) {
@@ -52,7 +54,8 @@ struct Batch {
   std::vector<std::int64_t> first_step = {};
   std::vector<at::Tensor> hidden;  ///< (k) times (T, D): the states before each token
   /// (k) what each sample counts as one of sigma, 1 over all ranks together; empty: all alike. Of a
-  /// population it is 0 for all if phi is; with it goes the effective sample size.
+  /// population it is 0 for all if phi is; with it goes the effective sample size, which is that of the whole
+  /// set for samples of a round (0: phi is 0 for all, and the tokens mean nothing).
   std::vector<double> weight = {};
   double weight_ess = 0;
   /// (k, T) log q of the twisted proposal under the current twist, if asked for.
@@ -128,6 +131,8 @@ class BatchSource {
   /// (T) the path to which the next conditional sweep will be pinned, drawn from the last one's weights
   /// (particle Gibbs); empty as long as no positive is known. Part of the state of learning.
   [[nodiscard]] std::vector<std::int64_t>& pinned() { return population_.known; }
+  /// What Source::round draws from; empty before the first round. Part of the state of learning.
+  [[nodiscard]] WeightedTexts& round() { return round_; }
 
  private:
   [[nodiscard]] Batch sweep(const Request& request, std::int64_t number, const twist::Trainable& twist,
@@ -136,6 +141,7 @@ class BatchSource {
                                  std::uint64_t seed, smc::SweepCounters& counters);
   [[nodiscard]] Batch exact_samples(const Request& request, std::int64_t number, std::uint64_t seed);
   [[nodiscard]] Batch reroll(const Request& request, std::uint64_t seed) const;
+  [[nodiscard]] Batch of_round(const Request& request, std::int64_t number, std::uint64_t seed) const;
   /// Numbers of this rank's sequences in a batch, and of the exact samples chosen for them.
   struct Choice {
     std::vector<std::int64_t> ids, indices;
@@ -152,6 +158,7 @@ class BatchSource {
   const exact::Source& exact_;
   const comm::Communicator& world_;
   PopulationOptions population_;
+  WeightedTexts round_;
   std::unordered_map<std::int64_t, at::Tensor>
       kept_;  // (T, D) of exact samples, computed once while they fit
   std::int64_t kept_bytes_ = 0, kept_revision_ = 0;

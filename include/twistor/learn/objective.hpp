@@ -13,6 +13,7 @@
 #include "twistor/base/reproducible_sum.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/learn/batch.hpp"
+#include "twistor/learn/rounds.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/trainable.hpp"
 
@@ -68,6 +69,8 @@ class Objective {
   [[nodiscard]] virtual twist::Link link() const { return twist::Link::identity; }
   /// Whether its loss has an end for twists that are normalised alone (twist::Trainable::is_normalised()).
   [[nodiscard]] virtual bool needs_ratio() const { return false; }
+  /// Where it learns from Source::round: what its rounds are made of.
+  [[nodiscard]] virtual std::optional<RoundPlan> rounds() const { return std::nullopt; }
   /// Whether it learns a value of states beside psi.
   [[nodiscard]] virtual bool has_value() const { return false; }
   /// What terms() must know of the whole batch, beyond the samples that it is given: that many sums. Where

@@ -9,6 +9,7 @@
 #include "twistor/base/names.hpp"
 #include "twistor/config/key.hpp"
 #include "twistor/learn/adam.hpp"
+#include "twistor/learn/weighted_texts.hpp"
 
 namespace twistor::learn {
 
@@ -51,11 +52,15 @@ struct ObjectiveOptions {
   /// Steps of the optimizer on each batch, whose weights follow the twist; 0: as many as the objective is
   /// known for.
   std::int64_t inner_epochs = 0;
-  std::int64_t anneal = 0;        ///< first updates in which annealed_power() may lower phi's exponent
-  double anneal_ess = 8;          ///< its least_ess
-  double ppo_clip = 0.2;          ///< how far q may move from where it drew, and a value from what it was
-  double ppo_lambda = 0.95;       ///< of generalised advantages
-  double ppo_value_weight = 0.1;  ///< of the value's loss
+  std::int64_t anneal = 0;            ///< first updates in which annealed_power() may lower phi's exponent
+  double anneal_ess = 8;              ///< its least_ess
+  double ppo_clip = 0.2;              ///< how far q may move from where it drew, and a value from what it was
+  double ppo_lambda = 0.95;           ///< of generalised advantages
+  double ppo_value_weight = 0.1;      ///< of the value's loss
+  std::int64_t round_updates = 100;   ///< distill, avoid: updates that learn from one set of samples
+  std::int64_t round_samples = 1024;  ///< of a set, all ranks together
+  double avoid_kl = 10;               ///< avoid: weight of KL(q || p0)
+  double avoid_reward = 0;            ///< avoid: weight of E_q[log phi]
   [[nodiscard]] std::int64_t inner_epochs_or(std::int64_t usual) const {
     return inner_epochs > 0 ? inner_epochs : usual;
   }
@@ -87,6 +92,8 @@ struct TrainOptions {
   std::uint64_t seed = 1;
   /// A sequence of T tokens with phi > 0, which conditional positives begin with; empty: none is known.
   std::vector<std::int64_t> known_positive{};
+  /// What the first round of distillation learns from; empty: it draws its own.
+  GivenTexts first_round{};
   /// Steps, shards and the positive; the rest belongs to a run.
   void visit_keys(const config::Visitor& visit);
 };

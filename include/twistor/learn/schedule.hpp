@@ -38,6 +38,7 @@ struct CourseOptions {
   std::int64_t checkpoint_every = 50;  ///< updates; 0: only at the end
   bool evaluate = true;                ///< before each epoch and at the end
   std::string start;                   ///< checkpoint whose twist learning starts from; empty: a fresh one
+  std::string round_file;              ///< samples that a first round learns from; empty: it draws its own
   double max_seconds = 0;              ///< as Plan::most_seconds
   std::int64_t max_samples = 0;        ///< as Plan::most_samples
   Keep keep = Keep::last;

@@ -20,6 +20,7 @@ class StateVisitor {
   virtual void count(std::string_view name, std::int64_t& value) = 0;
   virtual void text(std::string_view name, std::string& value) = 0;
   virtual void ids(std::string_view name, std::vector<std::int64_t>& value) = 0;
+  virtual void numbers(std::string_view name, std::vector<double>& value) = 0;
   /// Numbers of the shape of a parameter: its "parameters", or its moments "adam_m" and "adam_v".
   virtual void array(std::string_view folder, const twist::Parameter& parameter,
                      std::vector<float>& values) = 0;

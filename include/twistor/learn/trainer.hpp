@@ -79,6 +79,8 @@ class Trainer {
   [[nodiscard]] const comm::Communicator& world() const { return world_; }
   /// Updates done.
   [[nodiscard]] std::int64_t n_updates() const { return update_; }
+  /// Whether a round of distillation ends with the last of them.
+  [[nodiscard]] bool is_round_over() const;
   /// Sequences drawn by sweeps for them, all ranks together.
   [[nodiscard]] std::int64_t n_samples() const { return n_samples_; }
   /// Seconds spent on learning, by add_seconds(); they travel with the state.
@@ -102,6 +104,7 @@ class Trainer {
   void update_prompt(std::uint64_t seed, UpdateReport& report);
   void update_islands(std::uint64_t seed, UpdateReport& report);
   [[nodiscard]] std::vector<Batch> draw(BatchSource& source, std::uint64_t seed, UpdateReport& report);
+  void begin_round(std::uint64_t seed, UpdateReport& report);
   /// Zeros where there are no terms; what steps after the end of a text would teach psi moves to its end, and
   /// they teach nothing else. Fills in the loss where it is linear.
   void complete(Terms& terms, std::span<const Batch> batches) const;

@@ -79,6 +79,16 @@ struct SampleGroup {
 std::size_t write_samples(const std::filesystem::path& file, std::vector<SampleGroup> groups,
                           const SampleOptions& options);
 
+/// What a file of samples says.
+struct ReadSamples {
+  std::vector<std::int64_t> tokens;  ///< (n, T), one after another
+  /// (n) log phi, and what each counts: on average the sum of exp(log_weight) is Z.
+  std::vector<double> log_weight, log_phi;
+};
+/// *Local.* Throws Error(no_input) if it cannot be read, Error(data) with the line where it is no JSON Lines
+/// of write_samples().
+[[nodiscard]] ReadSamples read_samples(const std::filesystem::path& file);
+
 /// The whole file. Texts that are not UTF-8 get U+FFFD in place of bad bytes. *Local.*
 [[nodiscard]] std::string to_jsonl(const std::vector<SampleRow>& rows, const SampleHead& head);
 [[nodiscard]] std::string to_csv(const std::vector<SampleRow>& rows, const SampleHead& head);

@@ -32,8 +32,10 @@ struct Checkpoint {
   std::string learned_samples;       ///< digest of those that learning drew from; empty: none, or not said
   std::vector<std::int64_t> prompt;  ///< token ids of s0; empty in files that do not say
   std::vector<std::int64_t> pinned;  ///< the last positive that is known, T token ids; empty: none
-  std::string target_identity;       ///< of phi, with what was drawn or read for it
-  std::map<std::string, double> numbers;  ///< evaluations so far, where there were any
+  std::vector<std::int64_t> round_tokens;          ///< (n, T) samples of a round of distillation; empty: none
+  std::vector<double> round_log_w, round_log_phi;  ///< (n) what they count, and log phi
+  std::string target_identity;                     ///< of phi, with what was drawn or read for it
+  std::map<std::string, double> numbers;           ///< evaluations so far, where there were any
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
 };
 

@@ -32,10 +32,15 @@ struct FormOptions {
   double init_scale = 0;       ///< as TwistOptions
   /// What the head sees beside the prefix: one twist then serves the targets of all observations.
   model::Condition condition = model::Condition::none;
-  std::int64_t ngram_order = 2;      ///< form = automaton: 1 or 2
-  std::int64_t ngram_samples = 256;  ///< form = automaton: texts of p0 that the n-gram model is fitted to
+  bool residual = false;             ///< the head learns what is added to the log psi of form = automaton
+  std::int64_t ngram_order = 2;      ///< of the automaton's n-gram model: 1 or 2
+  std::int64_t ngram_samples = 256;  ///< texts of p0 that it is fitted to
   /// Whether psi is computed: then there is nothing to learn, and no checkpoint.
   [[nodiscard]] bool is_computed() const { return form == "automaton"; }
+  /// Whether an automaton of the potential has a part in psi.
+  [[nodiscard]] bool has_automaton() const { return is_computed() || residual; }
+  /// Whether psi = 1 before anything is learned, unless it starts from a checkpoint.
+  [[nodiscard]] bool starts_at_one() const { return init_scale == 0 && !has_automaton(); }
   [[nodiscard]] bool has_body() const { return body != Body::base; }
   void visit_keys(const config::Visitor& visit);
 };

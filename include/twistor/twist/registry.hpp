@@ -39,7 +39,7 @@ struct TwistOptions {
   /// p0 without its end rule, whose hidden states stand in the first columns; must outlive the twist. For
   /// form = ratio.
   const model::LanguageModel* base = nullptr;
-  /// What form = automaton looks up; its columns begin at first_column.
+  /// What form = automaton looks up; its columns begin at first_column. A head learns what is added to it.
   std::shared_ptr<const AutomatonValues> automaton_values = nullptr;
 };
 

@@ -11,12 +11,11 @@
 #include <map>
 #include <optional>
 
+#include "support/body_task.hpp"
 #include "support/random_model.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tiny_learning.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/model/absorbing.hpp"
-#include "twistor/model/joined_model.hpp"
 #include "twistor/smc/forced_pass.hpp"
 #include "twistor/twist/body.hpp"
 
@@ -25,59 +24,9 @@ namespace {
 
 using test::Tokens;
 
+using test::bodies, test::BodyChoice, test::BodyTask;
+
 const std::filesystem::path tiny = std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny";
-
-struct BodyChoice {
-  const char* name;
-  std::optional<model::LoraOptions> lora;
-};
-const std::vector<BodyChoice> bodies{{"copy", std::nullopt}, {"lora", model::LoraOptions{3, 6, {}}}};
-
-/// A model with a twist's body beside it, and something to learn.
-struct BodyTask {
-  BodyTask(const std::filesystem::path& path, const BodyChoice& choice, std::int64_t length,
-           std::int64_t end_token = -1, device::Precision precision = device::Precision::float32)
-      : T(length), p(precision), base(model::load_language_model(path, {precision, {}})) {
-    model::TrainableOptions options{precision};
-    options.lora = choice.lora;
-    body = model::load_trainable_decoder(path, options);
-    lm = std::make_shared<model::JoinedModel>(
-        std::vector<std::shared_ptr<const model::LanguageModel>>{base, body->sampler()});
-    if (end_token >= 0) lm = std::make_shared<model::AbsorbingModel>(lm, end_token, 2);
-    std::vector<std::int64_t> indices(20);
-    for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);
-    exact_tokens = exact::sample_base(*lm, prompt, T, indices, 4).tokens;
-  }
-
-  [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist(const std::string& form, double init_scale = 1,
-                                                             bool has_value = false) const {
-    return twist::make_twist(form, {.width = base->hidden_size(),
-                                    .vocab_size = base->vocab_size(),
-                                    .precision = p,
-                                    .init_scale = init_scale,
-                                    .seed = 8,
-                                    .has_value = has_value,
-                                    .engine = base->engine(),
-                                    .output_matrix = base->output_matrix(),
-                                    .first_column = base->hidden_size(),
-                                    .body = body,
-                                    .prompt = prompt,
-                                    .base = base.get()});
-  }
-  [[nodiscard]] smc::Problem problem() const { return {*lm, prompt, potential}; }
-
-  std::int64_t T;
-  device::Precision p;
-  std::shared_ptr<const model::LanguageModel> base, lm;
-  std::shared_ptr<model::TrainableDecoder> body;
-  std::vector<std::int64_t> prompt{3, 5};
-  test::RoughPotential potential{3.0};
-  std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
-  exact::Source source{20, [this](std::int64_t i) {
-                         return std::vector<std::int64_t>(exact_tokens.begin() + i * T,
-                                                          exact_tokens.begin() + (i + 1) * T);
-                       }};
-};
 
 struct BodyLearner {
   BodyLearner(const BodyTask& task, const std::string& form, const ObjectiveOptions& options,
@@ -302,13 +251,7 @@ TEST(Ratio, IsLearnedByWhatLearnsQAlone) {
 
 /// Exact KL(q || sigma) over all V^T texts.
 double exact_kl(const BodyTask& task, const twist::Twist& twist) {
-  const std::int64_t V = task.base->vocab_size();
-  std::int64_t n = 1;
-  for (std::int64_t t = 0; t < task.T; ++t) n *= V;
-  std::vector<std::int64_t> tokens(static_cast<std::size_t>(n * task.T));
-  for (std::int64_t i = 0; i < n; ++i)
-    for (std::int64_t t = task.T - 1, code = i; t >= 0; --t, code /= V)
-      tokens[static_cast<std::size_t>(i * task.T + t)] = code % V;
+  const std::vector<std::int64_t> tokens = test::all_texts(task.base->vocab_size(), task.T);
   const smc::Proposal proposal(*task.lm, twist, smc::ProposalKind::twisted);
   const smc::ForcedPass pass = smc::forced_pass(task.problem(), proposal, task.T, tokens);
   const std::vector<double> log_phi = task.potential.log_phi({task.prompt, tokens, task.T});

@@ -311,7 +311,8 @@ TEST(Config, TextRoundTripIsExact) {
     config.evaluate.log_z = random.below(2) == 1 ? "-6.5e-1" : "";
     if (config.exact.source == exact::Way::joint) config.target.beta = 1;
     if (config.twist.body != twist::Body::lora) config.twist.adapter.clear();
-    if (config.twist.is_computed()) {  // from the tokens alone
+    if (config.twist.form == "ratio" || config.twist.is_computed()) config.twist.residual = false;
+    if (config.twist.has_automaton()) {  // from the tokens alone
       config.twist.body = twist::Body::base;
       config.twist.condition = model::Condition::none;
       config.twist.adapter.clear();
