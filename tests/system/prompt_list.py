@@ -151,7 +151,7 @@ def draws(folder):
 
 def draws_interrupted(folder):
     lines = [{"id": f"p{i}", "prompt": "once upon a time there was a kind fox . one day the fox met a hen .", "length": 4} for i in range(60)]
-    keys = ["sample", CONFIG, *FEW, "--smc.particles=64", "--sample.count=60", "--target.log_floor=-3", write(folder / "many.jsonl", lines)]
+    keys = ["sample", CONFIG, *FEW, "--smc.particles=64", "--sample.count=200", "--target.log_floor=-3", write(folder / "many.jsonl", lines)]
     succeed(2, *keys, f"--run.output={folder}/whole", limit_s=120)
     cut = folder / "cut"
     process = start(2, *keys, f"--run.output={cut}")
