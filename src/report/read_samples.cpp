@@ -33,8 +33,8 @@ ReadSamples read_samples(const std::filesystem::path& path) {
   ReadSamples out;
   std::string line;
   std::int64_t n_populations = 1;
+  std::size_t length = 0;
   for (std::int64_t number = 1; std::getline(file, line); ++number) {
-    if (line.empty()) continue;
     const std::string here = fmt::format("{}, line {}", doing, number);
     const nlohmann::json json = format::parse_json(line, here);
     const format::JsonView row(json, here), ids = row.at("ids");
@@ -42,8 +42,9 @@ ReadSamples read_samples(const std::filesystem::path& path) {
     out.log_weight.push_back(number_of(row.at("log_weight"), json.at("log_weight")));
     n_populations = std::max(n_populations, row.at("population").integer(0, 1LL << 60) + 1);
     out.log_phi.push_back(number_of(row.at("log_phi"), json.at("log_phi")));
-    const std::size_t length = out.tokens.size() / out.log_weight.size();
+    if (number == 1) length = ids.array_size();
     if (ids.array_size() != length) ids.fail(fmt::format("expected {} tokens, as before", length));
+    if (row.find("prompt_index")) row.fail("it is one of many prompts", "sample from one prompt");
   }
   TWISTOR_CHECK(!file.bad(), ErrorKind::no_input, doing, "reading stopped before the end of the file");
   TWISTOR_CHECK(!out.log_weight.empty(), ErrorKind::data, doing, "there is no sample in it");
