@@ -19,10 +19,10 @@ int run(const Invocation& invocation) {
                              {"sample", sample},         {"tokenize", tokenize}, {"score", score},
                              {"score-text", score_text}, {"compare", compare},   {"report", report},
                              {"watch", watch},           {"info", info}};
-  const bool learns = invocation.command == "train" || invocation.command == "distill";
-  TWISTOR_CHECK(invocation.config.prompt.file.empty() || !learns, ErrorKind::config, "reading prompt.file",
+  const bool takes_one = invocation.command == "distill" || invocation.command == "score-text";
+  TWISTOR_CHECK(invocation.config.prompt.file.empty() || !takes_one, ErrorKind::config, "reading prompt.file",
                 fmt::format("`{}` is for one prompt", invocation.command),
-                "give prompt.text, prompt.ids or prompt.messages; `evaluate` and `sample` take many prompts");
+                "give prompt.text, prompt.ids or prompt.messages");
   for (const Entry& entry : table) {
     if (entry.name != invocation.command) continue;
     try {

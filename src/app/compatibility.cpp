@@ -23,11 +23,12 @@ Config stored_config(const store::Checkpoint& checkpoint) {
 void require_compatible(const store::Checkpoint& checkpoint, const Expectation& expected, Purpose purpose) {
   Config stored = stored_config(checkpoint), wanted = expected.config;
   const TrainConfig& train = expected.config.train;
-  learn::require_compatible(
-      checkpoint, fields_of(stored),
-      {fields_of(wanted), wanted.twist, train.objective, train.trainer.decay, train.samples.positives,
-       expected.model_fingerprint, expected.target_identity, expected.prompt, wanted.prompt.file.empty()},
-      purpose);
+  const bool is_of_one_prompt = stored.prompt.file.empty();
+  learn::require_compatible(checkpoint, fields_of(stored),
+                            {fields_of(wanted), wanted.twist, train.objective, train.trainer.decay,
+                             train.samples.positives, expected.model_fingerprint, expected.target_identity,
+                             expected.prompt, wanted.prompt.file.empty() && is_of_one_prompt},
+                            purpose);
 }
 
 }  // namespace twistor::app

@@ -72,9 +72,13 @@ void require_prompts_alone(const Session& session) {
 }
 
 int evaluate_prompts(Session& session) {
-  const Stopwatch watch;
   require_prompts_alone(session);
   const std::vector<LoadedTwist> twists = load_twists(session, "evaluate");
+  return evaluate_prompts(session, twists, {});
+}
+
+int evaluate_prompts(const Session& session, std::span<const LoadedTwist> twists, report::Run rest) {
+  const Stopwatch watch;
   const twist::NoTwist none(session.lm().vocab_size());
   std::vector<estimate::PromptSampler> samplers;
   std::string key;
@@ -87,11 +91,10 @@ int evaluate_prompts(Session& session) {
   }
   say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
   const Unfinished unfinished(session, "prompts.partial.h5", key);
-  report::Run rest;
   const std::vector<estimate::PromptTask> tasks = prompt_tasks(session);
   const auto found = run(session, tasks, samplers, unfinished, rest.counters);
   rest.prompts = report::prompt_rows(tasks, samplers, found);
-  rest.seconds = watch.seconds();
+  rest.seconds += watch.seconds();
   const std::size_t n_twists = twists.front().learned != nullptr ? twists.size() : 0;
   report::Columns columns = report::columns_of(report::means_of(rest.prompts), n_twists, 0);
   finish_evaluation(session, std::move(columns), std::move(rest));

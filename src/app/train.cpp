@@ -7,9 +7,11 @@
 #include "twistor/app/commands.hpp"
 #include "twistor/app/cost.hpp"
 #include "twistor/app/evaluation.hpp"
+#include "twistor/app/prompts.hpp"
 #include "twistor/app/train_checkpoint.hpp"
 #include "twistor/app/train_log.hpp"
 #include "twistor/app/twist_store.hpp"
+#include "twistor/app/unfinished.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/communicator.hpp"
@@ -37,6 +39,17 @@ learn::TrainOptions train_options(const Config& config) {
   return options;
 }
 
+/// What goes with one prompt alone. Throws Error(config).
+void require_prompts_to_learn_on(const Session& session) {
+  require_prompts_alone(session);
+  const char* const doing = "learning on the prompts of prompt.file";
+  TWISTOR_CHECK(!session.config().twist.has_body(), ErrorKind::config, doing,
+                "a twist's own body reads one prompt", "set twist.body = base");
+  TWISTOR_CHECK(session.config().train.course.keep == learn::Keep::last, ErrorKind::config, doing,
+                "train.keep = best needs evaluations on the way, and many prompts are evaluated at the end",
+                "set train.keep = last");
+}
+
 class Training {
  public:
   explicit Training(const Invocation& invocation)
@@ -59,6 +72,7 @@ class Training {
 
   int run() {
     learn();
+    if (!session_.prompts().empty()) return evaluate_on_prompts();
     take_best();
     forget_base(session_);
     finish(session_, log_.sinks(),
@@ -72,9 +86,24 @@ class Training {
   }
 
  private:
+  /// Many prompts are evaluated once, at the end, as `evaluate` does it.
+  int evaluate_on_prompts() {
+    std::vector<LoadedTwist> twists(1);
+    twists[0].learned = twist_.get();
+    twists[0].work_key = work_key(session_, twist_->form(), twist_->parameters(), {});
+    twists[0].update = trainer_.n_updates();
+    twists[0].trigger = session_.sweep_options().trigger;
+    twists[0].twist = std::move(twist_);
+    report::Run rest{.seconds = watch_.seconds(), .positives = positives_.why};
+    rest.counters = log_.counters();
+    return evaluate_prompts(session_, twists, std::move(rest));
+  }
+
   /// In the part of each observation its own exact sample is there.
   [[nodiscard]] learn::SettledPositives settle_positives() const {
     const Config& config = session_.config();
+    if (!session_.prompts().empty())
+      return learn::settle_positives_of_prompts(config.train.samples, train_options(config));
     if (session_.conditional() != nullptr)
       return {config.train.samples.per_observation(), train_options(config), {}};
     return learn::settle_positives(config.train.samples, train_options(config), session_.exact_target(),
@@ -84,6 +113,11 @@ class Training {
   [[nodiscard]] learn::Trainer make_trainer() {
     const TrainConfig& train = session_.config().train;
     auto objective = learn::make_objective(train.objective, positives_.options);
+    if (!session_.prompts().empty()) {
+      learn::Prompts prompts{session_.twist_lm(), session_.potential(), {}};
+      for (const text::ListedPrompt& p : session_.prompts()) prompts.all.push_back({p.prompt.ids, p.length});
+      return {problem_, *twist_, std::move(objective), positives_.train, prompts, session_.world()};
+    }
     if (session_.conditional() == nullptr)
       return {problem_, *twist_, std::move(objective), positives_.train, source_, session_.world()};
     return {problem_,
@@ -97,6 +131,11 @@ class Training {
   /// The first long work, so what all of it will cost is said before.
   [[nodiscard]] store::ExactSamples exact_samples() {
     const Config& config = session_.config();
+    if (!session_.prompts().empty()) {
+      require_prompts_to_learn_on(session_);
+      checkpoint_.note_prompts(text::digest(session_.prompts()));
+      return {};
+    }
     say_cost(session_, work_of_training(config, checkpoint_.n_updates(), n_exact_without_draws(session_)));
     return session_.exact_samples([&](const store::ExactSamples& samples) {
       (void)split(samples, config);
@@ -111,7 +150,7 @@ class Training {
     const learn::Hooks hooks{
         .updated = [this](const learn::UpdateReport& report,
                           double seconds) { log_.updated(report, trainer_.n_updates(), seconds); },
-        .evaluate = [this] { return evaluate(); },
+        .evaluate = [this] { return !session_.prompts().empty() || evaluate(); },
         .save = [this] { checkpoint_.save(*twist_, trainer_, earlier_); }};
     try {
       const bool is_done = learn::train(trainer_, plan, hooks, session_.interrupt());

@@ -48,6 +48,14 @@ void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
       "set these back, or choose another run.output to start anew");
 }
 
+void TrainCheckpoint::note_prompts(const std::string& digest) {
+  learned_samples_ = "prompts " + digest;
+  TWISTOR_CHECK(!found_ || found_->learned_samples == learned_samples_, ErrorKind::config,
+                "resuming the run in " + session_.config().run.output,
+                "the prompts that the twist learned on are not those of prompt.file",
+                "set the file back, or choose another run.output to start anew");
+}
+
 estimate::History TrainCheckpoint::resume(learn::Trainer& trainer) {
   if (session_.config().run.resume == Resume::never) put_aside();
   if (!found_) return {};

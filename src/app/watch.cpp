@@ -4,11 +4,20 @@
 
 #include "twistor/app/commands.hpp"
 #include "twistor/app/session.hpp"
+#include "twistor/base/error.hpp"
 
 namespace twistor::app {
 
 int watch(const Invocation& invocation) {
-  const bool is_finished = report::watch(invocation.paths.front(), {.is_once = invocation.is_once});
+  const std::filesystem::path& folder = invocation.paths.front();
+  const auto wanted = [file = folder / "config.cfg"]() -> std::int64_t {
+    try {
+      return load_config(file, {}).train.updates;
+    } catch (const Error&) {  // not written yet, or by another version
+      return 0;
+    }
+  };
+  const bool is_finished = report::watch(folder, {.wanted = wanted, .is_once = invocation.is_once});
   return is_finished || invocation.is_once ? 0 : exit_work_left;
 }
 

@@ -19,6 +19,7 @@
 #include "twistor/comm/collectives.hpp"
 #include "twistor/smc/forced_pass.hpp"
 #include "twistor/smc/log_q_rows.hpp"
+#include "twistor/smc/prompted.hpp"
 
 namespace twistor::learn {
 namespace {
@@ -52,6 +53,11 @@ void check_positive(const smc::Problem& problem, const TrainOptions& options) {
 const exact::Source& exact_of_each_observation() {
   static const exact::Source one{1, {}};
   return one;
+}
+
+const exact::Source& no_exact_samples() {
+  static const exact::Source none{};
+  return none;
 }
 
 }  // namespace
@@ -101,15 +107,31 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
   n_observations_ = conditional.observations;
 }
 
+Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
+                 const TrainOptions& options, const Prompts& prompts, const comm::Communicator& world)
+    : Trainer(problem, twist, std::move(objective), options, no_exact_samples(), world) {
+  TWISTOR_ASSERT(!prompts.all.empty(), "there are prompts to learn on");
+  for (const Request& request : objective_->wants())
+    TWISTOR_CHECK(request.source != Source::conditional, ErrorKind::config, "starting to learn",
+                  "train.positives = conditional pins a path of one target, and each update has its own",
+                  "set train.positives = auto, weighted or smc");
+  prompts_.emplace(prompts);
+  order_.emplace(options.seed, prompts.all.size());
+}
+
 Trainer::~Trainer() = default;
 
 UpdateReport Trainer::update() {
   UpdateReport report;
   const std::uint64_t seed = derive_seed(options_.seed, Stream::update, static_cast<std::uint64_t>(update_));
-  if (islands_ == nullptr)
-    update_whole(seed, report);
-  else
+  if (islands_ != nullptr) {
     update_islands(seed, report);
+  } else if (prompts_) {
+    update_prompt(seed, report);
+  } else {
+    begin_round(seed, report);
+    update_whole(problem_, source_, seed, report);
+  }
   ++update_;
   return report;
 }
@@ -136,19 +158,29 @@ void Trainer::begin_round(std::uint64_t seed, UpdateReport& report) {
   n_samples_ += plan->samples;
 }
 
-void Trainer::update_whole(std::uint64_t seed, UpdateReport& report) {
-  begin_round(seed, report);
-  std::vector<Batch> batches = draw(seed, report);
+void Trainer::update_prompt(std::uint64_t seed, UpdateReport& report) {
+  const std::size_t place = order_->of_update(update_);
+  const LearningPrompt& one = prompts_->all[place];
+  const smc::PromptedProblem prompted(prompts_->lm, one.prompt, prompts_->potential);
+  BatchSource source(prompted.problem(), one.length, shards_, no_exact_samples(), world_,
+                     {objective_->may_resample(), {}});
+  update_whole(prompted.problem(), source, seed, report);
+  report.numbers.emplace_back("prompt", static_cast<double>(place));
+}
+
+void Trainer::update_whole(const smc::Problem& problem, BatchSource& source, std::uint64_t seed,
+                           UpdateReport& report) {
+  std::vector<Batch> batches = draw(source, seed, report);
   // What is reported is the batch under the twist that drew it.
   for (std::int64_t epoch = 0; epoch < objective_->inner_epochs(); ++epoch) {
     if (epoch > 0)
       timed(report.times.gradient_s, [&] {
-        for (Batch& batch : batches) source_.rescore(batch, twist_);
+        for (Batch& batch : batches) source.rescore(batch, twist_);
       });
     std::vector<FixedPointSum> sums(static_cast<std::size_t>(objective_->n_sums()));
-    objective_->add_sums(batches, {problem_, twist_, update_}, sums);
+    objective_->add_sums(batches, {problem, twist_, update_}, sums);
     if (!sums.empty()) comm::all_reduce(std::span(sums), world_);
-    Terms terms = objective_->terms(batches, {problem_, twist_, update_, sums}, world_);
+    Terms terms = objective_->terms(batches, {problem, twist_, update_, sums}, world_);
     if (epoch == 0) report.numbers.insert(report.numbers.end(), terms.numbers.begin(), terms.numbers.end());
     report.skipped = std::move(terms.skipped);
     if (!report.skipped.empty()) break;
@@ -195,7 +227,7 @@ void Trainer::update_islands(std::uint64_t seed, UpdateReport& report) {
   }
 }
 
-std::vector<Batch> Trainer::draw(std::uint64_t seed, UpdateReport& report) {
+std::vector<Batch> Trainer::draw(BatchSource& source, std::uint64_t seed, UpdateReport& report) {
   std::vector<Batch> batches;
   std::int64_t n_sweeps = 0, n_own = 0;
   for (const Request& request : objective_->wants()) {
@@ -203,7 +235,7 @@ std::vector<Batch> Trainer::draw(std::uint64_t seed, UpdateReport& report) {
     const bool is_own = is_kept || is_population(request.source);  // of positives
     const std::int64_t number = is_own ? n_own++ : n_sweeps++;
     batches.push_back(timed(is_own ? report.times.positives_s : report.times.sample_s,
-                            [&] { return source_.draw(request, number, twist_, seed, report.times.sweep); }));
+                            [&] { return source.draw(request, number, twist_, seed, report.times.sweep); }));
     if (!is_kept) n_samples_ += request.n;
     if (!is_own && number == 0) report.log_z = batches.back().log_z;
     if (request.source == Source::proposal && report.numbers.empty()) {
@@ -307,7 +339,7 @@ void Trainer::shard_gradient(std::span<const Piece> pieces, const twist::Gradien
   }
   if (tokens.empty()) return;
   twist::GradientTerms out{.hidden = at::cat(hidden),
-                           .length = options_.length,
+                           .length = pieces.front().batch.samples.T,
                            .tokens = tokens,
                            .on_score = on_score,
                            .observations = observations};

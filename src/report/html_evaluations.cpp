@@ -19,8 +19,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// An estimate with its error, or the bound that is known alone, as in the table on the console.
-std::string estimate_cell(const Json& e) {
+/// An estimate with its error, or the bound that is known alone, as in the table on the console; what stands
+/// between it and its range.
+std::string estimate_cell(const Json& e, std::string_view before_range = "<br>") {
   if (!e.is_object()) return "–";
   const std::string note = at(e, {"note"}).is_string() ? text_of(at(e, {"note"})) : std::string{};
   if (note == "lower bound") return "≥ " + html_number(at(e, {"low"}));
@@ -31,7 +32,7 @@ std::string estimate_cell(const Json& e) {
   if (!note.empty()) out += fmt::format(" <small>{}</small>", html(note));
   const double low = number_of(at(e, {"low"})), high = number_of(at(e, {"high"}));
   if (std::isfinite(low) && low < high)
-    out += fmt::format("<br><small>in [{}, {}]</small>", html_number(at(e, {"low"})),
+    out += fmt::format("{}<small>in [{}, {}]</small>", before_range, html_number(at(e, {"low"})),
                        html_number(at(e, {"high"})));
   return out;
 }
@@ -60,7 +61,11 @@ std::pair<Trust, std::string> trust_in(const Json& summary) {
         Trust::fair,
         "There are no exact samples, so there is no upper bound: whether the sampler misses a part of the "
         "target cannot be seen from this run."};
-  std::string text = fmt::format("The tighter pair of bounds of log Z is {:.4f} nats apart: ", bounds.gap());
+  std::string text =
+      bounds.gap() < 0
+          ? fmt::format("The tighter bounds of log Z cross by {:.4f} nats, with an error of {:.4f}: ",
+                        -bounds.gap(), bounds.se)
+          : fmt::format("The tighter bounds of log Z are {:.4f} nats apart: ", bounds.gap());
   const Trust trust = bounds.width() < tight   ? Trust::good
                       : bounds.width() < loose ? Trust::fair
                                                : Trust::bad;
@@ -175,7 +180,7 @@ std::string html_verdict(const Json& summary) {
   const Json &q = at(summary, {"kl", "q_sigma"}), &base = at(summary, {"base", "kl", "q_sigma"});
   if (q.is_object() && base.is_object())
     out += fmt::format("<p>KL(q ‖ σ): {} with the base model, {} with this sampler.</p>\n",
-                       estimate_cell(base), estimate_cell(q));
+                       estimate_cell(base, " "), estimate_cell(q, " "));
   return out + "</div>\n";
 }
 

@@ -145,8 +145,9 @@ std::string html_report(const std::filesystem::path& folder) {
   const std::string title = name.empty() ? folder.lexically_normal().parent_path().filename().string() : name;
   const Json& version = at(summary, {"versions", "twistor"});
   std::string body = fmt::format(
-      "<h1>{}</h1>\n<p class=\"soft\">A run of twistor {}, {} rank{}, {:.1f} s.</p>\n", html(title),
-      version.is_string() ? html(text_of(version)) : "", at(summary, {"ranks"}).dump(),
+      "<h1>{}</h1>\n<p class=\"soft\">A run of twistor {} on {} rank{}; its last evaluation took {:.1f} "
+      "s.</p>\n",
+      html(title), version.is_string() ? html(text_of(version)) : "", at(summary, {"ranks"}).dump(),
       at(summary, {"ranks"}) == 1 ? "" : "s", number_of(at(summary, {"seconds"})));
   body += html_verdict(summary);
   body += section("What was asked", what_was_asked(summary));

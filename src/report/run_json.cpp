@@ -73,6 +73,18 @@ Bounds best_bounds(const Json& summary) {
   return sis.width() < smc.width() || std::isnan(smc.gap()) ? sis : smc;
 }
 
+namespace {
+
+/// The one that all columns of the run share; of an older file the middle of the bounds.
+std::string log_z_of_run(const Json& summary, const Bounds& bounds) {
+  const Json& estimate = at(summary, {"log_z", "estimate"});
+  const double value = number_of(at(estimate, {"value"})), se = number_of(at(estimate, {"se"}));
+  if (std::isnan(value)) return fmt::format("{:.4f}", 0.5 * (bounds.low + bounds.high));
+  return se > 0 ? fmt::format("{:.4f} ± {:.4f}", value, se) : fmt::format("{:.4f}", value);
+}
+
+}  // namespace
+
 std::string verdict_of(const Json& summary) {
   if (const Json& verdict = at(summary, {"verdict"}); verdict.is_string()) return verdict.get<std::string>();
   constexpr double tolerated = 3;  // standard errors
@@ -80,8 +92,8 @@ std::string verdict_of(const Json& summary) {
   if (std::isnan(b.low)) return "no bounds of log Z";
   if (std::isnan(b.high)) return fmt::format("log Z is about {:.4f} or more; there is no upper bound", b.low);
   if (std::abs(b.gap()) <= tolerated * b.se)
-    return fmt::format("log Z is {:.4f}: the bounds {:.4f} and {:.4f} meet within their errors",
-                       0.5 * (b.low + b.high), b.low, b.high);
+    return fmt::format("log Z is {}: the bounds {:.4f} and {:.4f} meet within their errors",
+                       log_z_of_run(summary, b), b.low, b.high);
   if (b.gap() < 0)
     return fmt::format(
         "the bounds of log Z, {:.4f} and {:.4f}, cross beyond their errors: raise evaluate.repeats", b.low,

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <thread>
 
@@ -18,7 +17,6 @@
 #include "run_json.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/folder_lock.hpp"
-#include "twistor/base/strings.hpp"
 #include "twistor/estimate/evaluation.hpp"
 #include "twistor/report/progress.hpp"
 
@@ -28,21 +26,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t name_width = 24, value_width = 20, most_heights = 48;
-
-/// train.updates of a configuration's canonical text; 0 if it is not there.
-std::int64_t updates_of_config(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  std::string section;
-  for (std::string line; std::getline(stream, line);) {
-    const std::string_view text = trim(line);
-    if (text.starts_with('[')) section = text;
-    if (section != "[train]" || !text.starts_with("updates")) continue;
-    const std::size_t at = text.find('=');
-    if (at != std::string_view::npos)
-      return std::strtoll(std::string(text.substr(at + 1)).c_str(), nullptr, 10);
-  }
-  return 0;
-}
 
 std::vector<double> heights_of(const Series& series) {
   std::vector<double> out;
@@ -148,7 +131,15 @@ std::string sparkline(const std::vector<double>& values, std::size_t width) {
 struct RunWatch::State {
   std::filesystem::path folder;
   Course course;
+  std::function<std::int64_t()> count_wanted;
   std::int64_t wanted = 0;
+
+  /// Whether it is another number than before.
+  bool count() {
+    const std::int64_t before = wanted;
+    if (count_wanted) wanted = count_wanted();
+    return wanted != before;
+  }
 
   [[nodiscard]] const Json* last_update() const {
     return course.updates().empty() ? nullptr : &course.updates().back();
@@ -163,19 +154,19 @@ struct RunWatch::State {
   }
 };
 
-RunWatch::RunWatch(std::filesystem::path folder) {
+RunWatch::RunWatch(std::filesystem::path folder, std::function<std::int64_t()> wanted) {
   TWISTOR_CHECK(std::filesystem::is_directory(folder), ErrorKind::no_input, "watching " + folder.string(),
                 "there is no such folder", "name the folder of a run (run.output)");
-  const std::filesystem::path metrics = folder / "metrics.jsonl", config = folder / "config.cfg";
-  state_ = std::make_unique<State>(State{std::move(folder), Course(metrics), updates_of_config(config)});
+  const std::filesystem::path metrics = folder / "metrics.jsonl";
+  state_ = std::make_unique<State>(State{std::move(folder), Course(metrics), std::move(wanted)});
+  state_->count();
 }
 
 RunWatch::~RunWatch() = default;
 
 bool RunWatch::look() {
   const bool is_new = state_->course.read_on();
-  const std::int64_t wanted = updates_of_config(state_->folder / "config.cfg");
-  return std::exchange(state_->wanted, wanted) != wanted || is_new;
+  return state_->count() || is_new;
 }
 
 std::int64_t RunWatch::updates() const {
@@ -254,7 +245,7 @@ std::string RunWatch::picture(std::size_t columns) const {
 }
 
 bool watch(const std::filesystem::path& folder, const WatchOptions& options) {
-  RunWatch run(folder);
+  RunWatch run(folder, options.wanted);
   const bool is_terminal = ::isatty(options.descriptor) == 1;
   const auto columns = [&] { return is_terminal ? columns_of_terminal(options.descriptor) : 100; };
   ProgressLine progress({.enabled = !is_terminal && !options.is_once, .descriptor = options.descriptor});

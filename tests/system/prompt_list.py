@@ -117,7 +117,6 @@ def refusals(folder):
     refused(["evaluate.log_z", "one prompt"], "--evaluate.log_z=-3", code=78)
     refused(["exact.path", "one prompt"], f"--exact.path={folder}/exact.h5", code=78)
     refused(["no checkpoint"], "--smc.proposal=twisted", code=66)
-    refused(["is for one prompt"], code=78, command="train")
     refused(["sweep.*", "one prompt"], "--sweep.seeds=1 2", code=78)
     (folder / "never.jsonl").write_text('{"prompt": "the", "length": 1}\n')
     refused(["phi was 0 for every particle"], f"--prompt.file={folder}/never.jsonl", "--target.words=the the", command="sample")

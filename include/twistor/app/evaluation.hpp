@@ -47,6 +47,9 @@ void forget_base(const Session& session);
 /// `evaluate` over the prompts of prompt.file, and over the K and seeds of sweep.*. Both return the exit code
 /// and are *collective over the world*. They throw Stopped after a signal; what is done is kept.
 [[nodiscard]] int evaluate_prompts(Session& session);
+/// With those twists; `rest` as finish()'s.
+[[nodiscard]] int evaluate_prompts(const Session& session, std::span<const LoadedTwist> twists,
+                                   report::Run rest);
 [[nodiscard]] int evaluate_grid(const Session& session, std::span<const LoadedTwist> twists,
                                 const Stopwatch& watch);
 

@@ -30,6 +30,9 @@ class TrainCheckpoint {
   /// continued drew from others, whatever file, budget or seed they came from. Before resume().
   void note_samples(const store::ExactSamples& samples);
 
+  /// The same of many prompts that are learned on, by their digest. Before resume().
+  void note_prompts(const std::string& digest);
+
   /// Gives the trainer the state that was read, if any: then learning goes on, else it begins anew. Once.
   [[nodiscard]] estimate::History resume(learn::Trainer& trainer);
 

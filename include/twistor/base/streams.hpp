@@ -36,6 +36,8 @@ enum class Stream : std::uint16_t {
   prompt = 26,           ///< seeds of the prompts of a list
   ngram = 27,            ///< seed of the samples that an n-gram model is fitted to
   move = 28,             ///< seeds of the conditional sweeps by which a draw moves on
+  prompt_order = 29,     ///< in which order updates learn on prompts
+  bootstrap = 35,        ///< which prompts a resampled list has
   round = 40,            ///< seeds of the samples of a round of distillation
   round_choice = 41,     ///< which of them an update learns from
 };

@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "twistor/learn/conditional.hpp"
 #include "twistor/learn/objective.hpp"
 #include "twistor/learn/options.hpp"
+#include "twistor/learn/prompts.hpp"
 #include "twistor/learn/state.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/twist/trainable.hpp"
@@ -64,6 +66,10 @@ class Trainer {
   /// Of a conditional twist, whose objective is made for one observation. `problem` is that of any of them.
   Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
           const TrainOptions& options, const Conditional& conditional, const comm::Communicator& world);
+  /// Over many prompts, each update on one of them: PromptOrder of options.seed. `problem` is that of the
+  /// first. `options.length` counts for none. Throws Error(config) if positives are those of one target.
+  Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
+          const TrainOptions& options, const Prompts& prompts, const comm::Communicator& world);
   ~Trainer();
 
   /// One update: the objective's batches and terms, gradient of each shard, sum in a fixed tree, Adam.
@@ -93,9 +99,11 @@ class Trainer {
     std::int64_t begin, end;
     std::span<const std::int64_t> observation;
   };
-  void update_whole(std::uint64_t seed, UpdateReport& report);
+  void update_whole(const smc::Problem& problem, BatchSource& source, std::uint64_t seed,
+                    UpdateReport& report);
+  void update_prompt(std::uint64_t seed, UpdateReport& report);
   void update_islands(std::uint64_t seed, UpdateReport& report);
-  [[nodiscard]] std::vector<Batch> draw(std::uint64_t seed, UpdateReport& report);
+  [[nodiscard]] std::vector<Batch> draw(BatchSource& source, std::uint64_t seed, UpdateReport& report);
   void begin_round(std::uint64_t seed, UpdateReport& report);
   /// Zeros where there are no terms; what steps after the end of a text would teach psi moves to its end, and
   /// they teach nothing else. Fills in the loss where it is linear.
@@ -115,6 +123,8 @@ class Trainer {
   BatchSource source_;
   std::unique_ptr<Islands> islands_;  // of a conditional twist; else nullptr
   std::int64_t n_observations_ = 1;
+  std::optional<Prompts> prompts_;    // where there are many
+  std::optional<PromptOrder> order_;  // of them
   std::int64_t update_ = 0, adam_step_ = 0, n_samples_ = 0, milliseconds_ = 0;
   std::map<std::string, AdamMoments> moments_;  // by parameter
 };

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,15 +18,16 @@ namespace twistor::report {
 /// Follows metrics.jsonl of a run. *Local.*
 class RunWatch {
  public:
-  /// Throws Error(no_input) if there is no such folder.
-  explicit RunWatch(std::filesystem::path folder);
+  /// `wanted` says how many updates there will be, 0 (as without it) where that is not known. Throws
+  /// Error(no_input) if there is no such folder.
+  explicit RunWatch(std::filesystem::path folder, std::function<std::int64_t()> wanted = {});
   ~RunWatch();
 
   /// Reads what is new; false if nothing is.
   bool look();
 
   [[nodiscard]] std::int64_t updates() const;  ///< done so far
-  [[nodiscard]] std::int64_t wanted() const;   ///< train.updates; 0 where config.cfg does not say
+  [[nodiscard]] std::int64_t wanted() const;   ///< in all; 0 where that is not known
   /// Whether summary.json holds what the run has found after all that metrics.jsonl says.
   [[nodiscard]] bool is_finished() const;
   /// Who writes in the folder; empty if nobody does.
@@ -42,9 +44,10 @@ class RunWatch {
 };
 
 struct WatchOptions {
-  bool is_once = false;  ///< show what there is, and end
-  int descriptor = 1;    ///< stdout; a terminal shows a picture that changes, anything else whole lines
-  double every_s = 1;    ///< between looks at the files
+  std::function<std::int64_t()> wanted = {};  ///< as RunWatch's
+  bool is_once = false;                       ///< show what there is, and end
+  int descriptor = 1;  ///< stdout; a terminal shows a picture that changes, anything else whole lines
+  double every_s = 1;  ///< between looks at the files
 };
 
 /// Shows a run until nobody writes in its folder any more, and then its last picture. Returns whether the run

@@ -53,6 +53,21 @@ store::Checkpoint some_checkpoint() {
   return checkpoint;
 }
 
+// Bounds that meet say how sure they are, and the number is the run's own: that of rejection here, which is
+// not the middle of the bounds.
+TEST_F(Info, TheVerdictHasTheLogZOfTheTable) {
+  const auto verdict = [this](const std::string& estimate) {
+    std::ofstream(file("summary.json"))
+        << R"({"updates": 5, "log_z": {)" << estimate
+        << R"("smc_lower": {"mean": 3.56, "se": 0.14}, "smc_upper": {"mean": 3.49, "se": 0.38}}})";
+    return describe(file("summary.json"));
+  };
+  EXPECT_THAT(verdict(R"("estimate": {"value": 3.6, "se": 0.2}, )"),
+              HasSubstr("verdict: log Z is 3.6000 ± 0.2000: the bounds 3.5600 and 3.4900 meet"));
+  EXPECT_THAT(verdict(R"("estimate": {"value": 3.6, "se": 0}, )"), HasSubstr("verdict: log Z is 3.6000: "));
+  EXPECT_THAT(verdict(""), HasSubstr("verdict: log Z is 3.5250: ")) << "of a file without it, their middle";
+}
+
 TEST_F(Info, OfACheckpointHasTheDigestOfItsParameters) {
   store::Checkpoint checkpoint = some_checkpoint();
   store::write_checkpoint(file("a.h5"), checkpoint);

@@ -70,8 +70,7 @@ TEST_F(WatchedFolder, TheCourseIsReadOnAsItGrowsAndAnewWhenItIsReplaced) {
 }
 
 TEST_F(WatchedFolder, ThePictureHasTheCourseAndTheTimeLeft) {
-  std::ofstream(folder.path() / "config.cfg") << "[smc]\nupdates = 99\n[train]\nbatch = 3\nupdates = 10\n";
-  RunWatch run(folder.path());
+  RunWatch run(folder.path(), [] { return std::int64_t{10}; });
   EXPECT_THAT(run.picture(100), HasSubstr("no update yet"));
   const FolderLock lock(folder.path());
   for (int i = 1; i <= 4; ++i) add(update_line(i));

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many prompts that one twist learns on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "twistor/learn/positives.hpp"
+#include "twistor/smc/prompted.hpp"
+
+namespace twistor::learn {
+
+struct LearningPrompt {
+  std::span<const std::int64_t> prompt;  ///< (L)
+  std::int64_t length = 1;               ///< T
+};
+
+/// References must outlive learning.
+struct Prompts {
+  std::shared_ptr<const model::LanguageModel> lm;  ///< made for a prompt of any length
+  const potential::Potential& potential;
+  std::vector<LearningPrompt> all;
+};
+
+/// Which of n prompts each update learns on: in every n updates each of them once, in an order that the seed
+/// and the round give. So it depends neither on ranks nor on where learning was interrupted.
+class PromptOrder {
+ public:
+  PromptOrder(std::uint64_t seed, std::size_t n) : seed_(seed), n_(n) {}
+  /// Its place in the list. *Local.*
+  [[nodiscard]] std::size_t of_update(std::int64_t update);
+
+ private:
+  std::uint64_t seed_;
+  std::size_t n_;
+  std::int64_t round_ = -1;
+  std::vector<std::size_t> order_;  // of that round
+};
+
+/// train.positives for updates that each have a prompt of their own: `auto` is `weighted`. *Local.* Throws
+/// Error(config) for positives that are those of one target.
+[[nodiscard]] SettledPositives settle_positives_of_prompts(const ObjectiveOptions& options,
+                                                           const TrainOptions& train);
+
+}  // namespace twistor::learn
