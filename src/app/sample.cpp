@@ -35,7 +35,7 @@ estimate::Draws draw(const Session& session, const twist::Twist& twist, const Un
   estimate::DrawOptions options{session.sweep_options(), config.sample.count, config.sample.from,
                                 config.sample.moves};
   // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
-  if (twist.form() == "none") options.sweep.trigger = smc::Trigger::never;
+  if (twist.form() == "none" && options.sweep.prefix_weight == 0) options.sweep.trigger = smc::Trigger::never;
   report::ProgressLine progress(session.progress());
   estimate::Draws draws = estimate::draw_sequences(
       session.problem(), session.make_proposal(twist), options, session.world(), session.groups(),

@@ -71,6 +71,15 @@ std::vector<double> CheckedPotential::log_phi(const Sequences& sequences) const 
   return checked(inner_->log_phi(sequences), sequences);
 }
 
+std::vector<double> CheckedPotential::log_phi_of_prefix(const Sequences& prefixes) const {
+  check(prefixes);
+  std::vector<double> values = inner_->log_phi_of_prefix(prefixes);
+  check_values(name_, values, static_cast<std::size_t>(prefixes.size()),
+               std::numeric_limits<double>::infinity(),
+               [](std::size_t i) { return fmt::format("prefix {}", i); });
+  return values;
+}
+
 std::vector<double> CheckedPotential::log_phi_given(const Sequences& sequences,
                                                     std::span<const std::int64_t> observations) const {
   check(sequences);

@@ -17,7 +17,9 @@ namespace twistor::report {
 namespace {
 
 /// A number as JsonLine writes it: -inf is a text. Weights and phi are below infinity.
-double number_of(const format::JsonView& value, const nlohmann::json& json) {
+double number_of(const format::JsonView& row, const char* name) {
+  const format::JsonView value = row.at(name);
+  const nlohmann::json& json = row.object().at(name);
   if (json.is_string() && json == "-inf") return -std::numeric_limits<double>::infinity();
   return value.number();
 }
@@ -33,17 +35,18 @@ ReadSamples read_samples(const std::filesystem::path& path) {
   ReadSamples out;
   std::string line;
   std::int64_t n_populations = 1;
+  std::size_t length = 0;
   for (std::int64_t number = 1; std::getline(file, line); ++number) {
-    if (line.empty()) continue;
     const std::string here = fmt::format("{}, line {}", doing, number);
     const nlohmann::json json = format::parse_json(line, here);
     const format::JsonView row(json, here), ids = row.at("ids");
     for (std::size_t i = 0; i < ids.array_size(); ++i) out.tokens.push_back(ids.item(i).integer(0));
-    out.log_weight.push_back(number_of(row.at("log_weight"), json.at("log_weight")));
+    out.log_weight.push_back(number_of(row, "log_weight"));
     n_populations = std::max(n_populations, row.at("population").integer(0, 1LL << 60) + 1);
-    out.log_phi.push_back(number_of(row.at("log_phi"), json.at("log_phi")));
-    const std::size_t length = out.tokens.size() / out.log_weight.size();
+    out.log_phi.push_back(number_of(row, "log_phi"));
+    if (number == 1) length = ids.array_size();
     if (ids.array_size() != length) ids.fail(fmt::format("expected {} tokens, as before", length));
+    if (row.find("prompt_index")) row.fail("it is one of many prompts", "sample from one prompt");
   }
   TWISTOR_CHECK(!file.bad(), ErrorKind::no_input, doing, "reading stopped before the end of the file");
   TWISTOR_CHECK(!out.log_weight.empty(), ErrorKind::data, doing, "there is no sample in it");

@@ -46,6 +46,10 @@ void SweepOptions::visit_keys(const config::Visitor& visit) {
          .range = {0, 1, false, true}},
         &ess_threshold);
   visit({.name = "order", .meaning = "twisted proposal: order within a step"}, config::Choice(order));
+  visit({.name = "prefix_weight",
+         .meaning = "exponent of phi(prefix) in the weights between steps, 0: without",
+         .range = config::non_negative},
+        &prefix_weight);
 }
 
 void validate(const ProposalOptions& proposal, const SweepOptions& sweep, const Policies& policies,

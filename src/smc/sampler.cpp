@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "select_rows.hpp"
 #include "twistor/base/error.hpp"
@@ -53,6 +54,7 @@ class Sweeper {
         names_(options.particles, static_cast<std::int64_t>(problem.prompt.size())),
         genealogy_(options.particles),
         out_(Population(options.length, layout_.ids_of(comm.rank()))),
+        log_guide_(out_.particles.ids.size()),
         log_sum_(std::log(static_cast<double>(options.particles))) {}
 
   Sweep run() {
@@ -83,6 +85,10 @@ class Sweeper {
   [[nodiscard]] bool is_weight_of_row() const { return proposal_.weight_is_known_before_draw(); }
   [[nodiscard]] bool resamples_before_draw() const {
     return is_weight_of_row() && options_.order == Order::resample_first;
+  }
+  /// Whether weights between steps know phi of the prefixes. Where they decide nothing it would cancel.
+  [[nodiscard]] bool is_guided() const {
+    return options_.prefix_weight > 0 && options_.trigger != Trigger::never && options_.length > 1;
   }
   Population& p() { return out_.particles; }
   [[nodiscard]] bool is_pinned(std::int64_t i) const {
@@ -133,6 +139,7 @@ class Sweeper {
       evaluate_potential();
     }
     weigh_tokens(drawn, log_psi_before, is_last);
+    if (is_guided()) guide(drawn, is_last);
     if (is_last) return;
     if (!resamples_before_draw() && options_.trigger != Trigger::never)
       p().hidden = select_rows(p().hidden, drawn.rows);  // so that a row goes with every node that may travel
@@ -159,6 +166,42 @@ class Sweeper {
                  factor_of_token(drawn.tokens, j, log_value, log_psi_before[j], is_weight_of_row()),
                  p().ids[i]);
     }
+  }
+
+  /// The factor g_t / g_{t-1} of the weights, g_t being what the prefix of t tokens promises; g_0 = g_T = 1,
+  /// so the product of all is 1. A text that has ended promises what it did.
+  void guide(const Branches& drawn, bool is_last) {
+    const std::vector<double> log_guide =
+        is_last ? std::vector<double>(drawn.rows.size()) : guides_of_branches();
+    for (std::size_t i = 0; i < drawn.of.size(); ++i) {
+      const double now = log_guide[static_cast<std::size_t>(drawn.of[i])];
+      if (std::isnan(now)) continue;
+      add_weight(p().log_w[i], now - log_guide_[i], p().ids[i]);
+      log_guide_[i] = now;
+    }
+  }
+
+  /// log g_t of each prefix that was just drawn; NaN where the text had ended before.
+  std::vector<double> guides_of_branches() {
+    const StageTimer timer(out_.counters.potential_s);
+    constexpr double least = -60;  // a prefix without promise may go on well
+    const std::int64_t depth = p().history.depth(), n = p().history.width();
+    std::vector<std::int64_t> prefixes(static_cast<std::size_t>(n * depth));
+    const auto prefix = [&](std::int64_t j) {
+      return std::span(prefixes).subspan(static_cast<std::size_t>(j * depth),
+                                         static_cast<std::size_t>(depth));
+    };
+    for (std::int64_t j = 0; j < n; ++j)
+      p().history.walk_back(
+          j, [&](std::int64_t t, const Step& step) { prefix(j)[static_cast<std::size_t>(t)] = step.token; });
+    if (n == 0) return {};
+    std::vector<double> out = problem_.potential.log_phi_of_prefix({problem_.prompt, prefixes, depth});
+    for (std::int64_t j = 0; j < n; ++j) {
+      double& value = out[static_cast<std::size_t>(j)];
+      value = end_.has_ended(prefix(j), depth - 1) ? std::numeric_limits<double>::quiet_NaN()
+                                                   : std::max(least, options_.prefix_weight * value);
+    }
+    return out;
   }
 
   void evaluate_potential() {
@@ -212,7 +255,9 @@ class Sweeper {
 
   /// Draws ancestors, places offspring and exchanges those that change rank.
   void move_offspring(std::int64_t t) {
-    const std::vector<double> log_w = gather_by_id(p().log_w, layout_, comm_);
+    const std::vector<double> log_w = gather_by_id(p().log_w, layout_, comm_),
+                              log_guide = is_guided() ? gather_by_id(log_guide_, layout_, comm_)
+                                                      : std::vector<double>(log_w.size());
     const auto step = static_cast<std::uint32_t>(t);
     Resampled next = pinned_ ? law_(options_.scheme, log_w, out_.pinned_id, options_.seed, step)
                              : smc::resample(options_.scheme, log_w, options_.seed, step);
@@ -225,9 +270,11 @@ class Sweeper {
     layout_ = std::move(placement.after);
     if (options_.keep_ancestors)
       out_.resamplings.push_back({resamples_before_draw() ? t : t + 1, next.ancestor_of_id});
+    log_guide_.resize(p().ids.size());
     for (std::size_t i = 0; i < p().ids.size(); ++i) {
       const std::int64_t parent = next.ancestor_of_id[static_cast<std::size_t>(p().ids[i])];
       p().log_w[i] = next.log_correction(parent, log_w[static_cast<std::size_t>(parent)], log_sum_);
+      log_guide_[i] = log_guide[static_cast<std::size_t>(parent)];
     }
     log_sum_ = std::log(static_cast<double>(options_.particles));
     if (comm_.rank() == 0) {  // facts of the population, counted once
@@ -272,7 +319,8 @@ class Sweeper {
   BlockNames names_;
   Genealogy genealogy_;
   Sweep out_;
-  double log_sum_;  // lse of the weights at the last reduction, log K after a resampling
+  std::vector<double> log_guide_;  // (k) log g of each particle's prefix
+  double log_sum_;                 // lse of the weights at the last reduction, log K after a resampling
 };
 
 }  // namespace

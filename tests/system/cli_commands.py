@@ -44,7 +44,7 @@ def expect_run(words, code, out=(), err=(), ranks=0):
 
 
 def check_words():
-    commands = ["train", "evaluate", "sample", "score-text", "tokenize", "score", "info"]
+    commands = ["train", "distill", "evaluate", "sample", "score-text", "tokenize", "score", "info"]
     expect_run(["--help"], 0, out=["usage: twistor COMMAND", *commands])
     expect_run(["--version"], 0, out=["twistor "])
     for command in [*commands, "compare"]:
@@ -66,7 +66,7 @@ def check_words():
 
 
 def check_configurations(folder):
-    for command in ["train", "evaluate", "sample"]:
+    for command in ["train", "distill", "evaluate", "sample"]:
         expect_run([command, REFERENCE, "--smc.particels=3"], 78, err=["'smc.particels'", "hint: did you mean smc.particles?"])
         expect_run([command, REFERENCE, "--smc.particles=0"], 78, err=["smc.particles", "at least 1", "got 0"])
         expect_run([command, str(folder / "missing.cfg")], 66, err=["missing.cfg"])

@@ -22,6 +22,7 @@ class CheckedPotential final : public Potential {
   CheckedPotential(std::string name, std::unique_ptr<Potential> inner, std::int64_t vocab_size);
 
   [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
+  [[nodiscard]] std::vector<double> log_phi_of_prefix(const Sequences& prefixes) const override;
   [[nodiscard]] double log_phi_bound() const override { return inner_->log_phi_bound(); }
   [[nodiscard]] std::string description() const override { return inner_->description(); }
   [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }

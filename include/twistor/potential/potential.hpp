@@ -31,6 +31,12 @@ class Potential {
   virtual ~Potential() = default;
   /// (n) float64.
   [[nodiscard]] virtual std::vector<double> log_phi(const Sequences& sequences) const = 0;
+  /// log of what the beginning of a text, of t < T tokens, promises: what twists may be multiplied with
+  /// between steps (smc.prefix_weight). Here phi of that beginning, as if it were all. Estimates are unbiased
+  /// whatever it is. // (n) float64
+  [[nodiscard]] virtual std::vector<double> log_phi_of_prefix(const Sequences& prefixes) const {
+    return log_phi(prefixes);
+  }
   /// An upper bound of log phi over all sequences, for rejection sampling; +inf if none is known.
   [[nodiscard]] virtual double log_phi_bound() const = 0;
   /// One line for people.

@@ -22,6 +22,8 @@ class History {
  public:
   /// Tokens drawn so far.
   [[nodiscard]] std::int64_t depth() const { return static_cast<std::int64_t>(levels_.size()); }
+  /// Entries of the last level.
+  [[nodiscard]] std::int64_t width() const { return static_cast<std::int64_t>(levels_.back().size()); }
   /// An entry of the last level.
   [[nodiscard]] const Step& leaf(std::int64_t index) const {
     return levels_.back()[static_cast<std::size_t>(index)];

@@ -77,6 +77,8 @@ struct SweepOptions {
   Trigger trigger = Trigger::every_step;
   double ess_threshold = 0.5;  ///< resample when ESS < threshold * K
   Order order = Order::resample_first;
+  /// Above 0: what decides about resampling takes in Potential::log_phi_of_prefix(), times this.
+  double prefix_weight = 0;
   std::uint64_t seed = 1;
   std::int64_t n_shards =
       0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)

@@ -68,6 +68,10 @@ std::vector<double> TokenScores::log_phi(const Sequences& sequences) const {
   TWISTOR_CHECK(length_ == 0 || sequences.length == length_, ErrorKind::usage,
                 "evaluating the potential 'tokens'",
                 fmt::format("sequences have {} tokens (expected {})", sequences.length, length_));
+  return log_phi_of_prefix(sequences);
+}
+
+std::vector<double> TokenScores::log_phi_of_prefix(const Sequences& sequences) const {
   const auto T = static_cast<std::size_t>(sequences.length);
   std::vector<double> result;
   result.reserve(static_cast<std::size_t>(sequences.size()));

@@ -22,6 +22,8 @@ class TokenScores final : public Potential {
 
   /// Throws Error(usage) on a token without a score, or on sequences of another length than the one given.
   [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
+  /// The same of sequences of any length.
+  [[nodiscard]] std::vector<double> log_phi_of_prefix(const Sequences& prefixes) const override;
   /// The highest score (bag: times T; without T, +inf unless all scores are at most 0).
   [[nodiscard]] double log_phi_bound() const override { return bound_; }
   [[nodiscard]] std::string description() const override;

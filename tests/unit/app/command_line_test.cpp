@@ -23,7 +23,7 @@ Error error_of(const Words& words) {
 }
 
 TEST(CommandLine, ReadsAConfigurationWithOverrides) {
-  for (const char* command : {"train", "evaluate", "sample"}) {
+  for (const char* command : {"train", "distill", "evaluate", "sample"}) {
     const Words words = {
         command, "--smc.particles=7", reference, "--prompt.text=", "--prompt.ids=1,2", "--run.output", "x y"};
     const CommandLine line = read_command_line(words);
@@ -121,7 +121,8 @@ TEST(CommandLine, HelpListsTheKeysOfTheCommandBySections) {
 
 TEST(CommandLine, HelpNamesEveryCommandAndEveryKey) {
   const std::string help = read_command_line(Words{"--help"}).printout;
-  for (const char* command : {"train", "evaluate", "sample", "score-text", "tokenize", "score", "info"}) {
+  for (const char* command :
+       {"train", "distill", "evaluate", "sample", "score-text", "tokenize", "score", "info"}) {
     EXPECT_THAT(help, HasSubstr(command));
     EXPECT_THAT(read_command_line(Words{command, "--help"}).printout,
                 HasSubstr(std::string("usage: twistor ") + command));

@@ -44,7 +44,13 @@ TEST(History, GoesThroughNumbers) {
   history.first = with_gap(0, 5);
   (void)history.note(with_gap(10, 3));
   (void)history.note(with_gap(20, 4));
+  history.note_round(with_gap(10, 3));
+  history.note_round(with_gap(20, 9));
+  history.note_round(with_gap(20, 4));  // made once more
   const History back = history_from_numbers(to_numbers(history));
+  ASSERT_EQ(back.rounds.size(), 2U);
+  EXPECT_EQ(back.rounds[1].update, 20);
+  EXPECT_NEAR(distance_from_target(back.rounds[1]), 4, 1e-12);
   EXPECT_FALSE(back.base.has_value());
   ASSERT_TRUE(back.first.has_value());
   ASSERT_TRUE(back.best.has_value());

@@ -5,8 +5,11 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "support/error_of.hpp"
+#include "support/temporary_folder.hpp"
 #include "twistor/base/log_space.hpp"
 
 namespace twistor::report {
@@ -83,6 +86,35 @@ TEST(SampleFile, LinesHoldEveryNumberToTheLastBit) {
   const std::string bare = to_jsonl(rows, {{7, 8}, std::nullopt, false});
   EXPECT_THAT(bare, HasSubstr(R"({"prompt":[7,8],"ids":[1,2],)"));
   EXPECT_THAT(bare, testing::Not(HasSubstr("count")));
+}
+
+TEST(SampleFile, IsReadBack) {
+  const test::TemporaryFolder folder;
+  const auto file = folder.path() / "samples.jsonl";
+  const auto put = [&](const std::string& text) { std::ofstream(file) << text; };
+  put(to_jsonl(sample_rows(sequences(), texts, DrawFrom::population), {{7, 8}, "x", false}));
+  const ReadSamples read = read_samples(file);
+  EXPECT_THAT(read.tokens, ElementsAre(1, 2, 1, 3, 1, 2, 4, 4));
+  EXPECT_THAT(read.log_phi, ElementsAre(-3, -1, -3, log_zero));
+  // Two populations: Z_hat is the mean of their sums.
+  EXPECT_THAT(read.log_weight,
+              ElementsAre(DoubleNear(std::log(0.05), 1e-12), DoubleNear(std::log(0.15), 1e-12),
+                          DoubleNear(std::log(0.3), 1e-12), log_zero));
+  const auto refusal = [&](const std::string& text) {
+    put(text);
+    return test::message_of([&] { (void)read_samples(file); });
+  };
+  const std::string line = R"({"ids":[1,2],"log_phi":0,"log_weight":0,"population":0})"
+                           "\n";
+  EXPECT_EQ(refusal(line), "no error");
+  EXPECT_THAT(refusal(""), HasSubstr("there is no sample in it"));
+  EXPECT_THAT(refusal(line + "ids,weight\n"), HasSubstr("line 2"));
+  EXPECT_THAT(refusal(line + R"({"ids":[1],"log_phi":0,"log_weight":0,"population":0})"),
+              HasSubstr("expected 2 tokens, as before"));
+  EXPECT_THAT(refusal(R"({"ids":[-1],"log_phi":0,"log_weight":0,"population":0})"), HasSubstr("ids[0]"));
+  EXPECT_THAT(refusal(R"({"ids":[1],"log_phi":0,"population":0})"), HasSubstr("log_weight"));
+  EXPECT_THAT(test::message_of([&] { (void)read_samples(folder.path() / "none"); }),
+              HasSubstr("can be read"));
 }
 
 TEST(SampleFile, CsvHasTheSameColumns) {

@@ -54,6 +54,15 @@ TEST(Checkpoint, RefusesMomentsOfOtherParameters) {
               HasSubstr("adam_v and parameters differ"));
 }
 
+TEST(Checkpoint, RefusesARoundThatIsNotWhole) {
+  const TemporaryFolder folder;
+  Checkpoint c = checkpoint_at(1);
+  c.round_log_phi.pop_back();
+  write_checkpoint(folder / "c.h5", c);
+  EXPECT_THAT(error_of([&] { (void)load_checkpoint(folder / "c.h5"); }).what(),
+              HasSubstr("round_tokens, round_log_w and round_log_phi have 4, 2 and 1 values"));
+}
+
 TEST(Checkpoint, FingerprintDependsOnNamesShapesAndBits) {
   const std::string base = parameters_sha256(checkpoint_at(3));
   EXPECT_EQ(base.size(), 64u);

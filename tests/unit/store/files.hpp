@@ -55,6 +55,9 @@ inline Checkpoint checkpoint_at(std::int64_t update, std::int64_t width = 3) {
   c.learned_samples = "0123abcd";
   c.numbers = {{"loss", 0.1 * static_cast<double>(update)}};
   c.prompt = {update, 7};
+  c.round_tokens = {4, update, 5, 6};
+  c.round_log_w = {-1.5, -0.25};
+  c.round_log_phi = {0, -0.5};
   return c;
 }
 
