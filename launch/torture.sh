@@ -6,7 +6,7 @@
 #
 #   KILLS   how often, of either kind (default 200, about ten minutes)
 #
-# The test suite does the same 20 times; this is for changes to src/store and src/app.
+# The test suite does the same 20 times; this is for changes to src/store and src/run.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

@@ -145,7 +145,7 @@ bool reads(const Description& command, const config::Field& field) {
 /// --help, or all. A configuration serves several commands, so keys that one does not read are no mistake.
 class CommandOptions {
  public:
-  CommandOptions(const Description& command, bool with_all_keys, Config defaults = {})
+  CommandOptions(const Description& command, bool with_all_keys, run::Config defaults = {})
       : defaults_(std::move(defaults)) {
     std::vector<config::Field> own = own_options(command.name, scratch_);
     const bool takes_many = command.name == "score-text";
@@ -170,7 +170,7 @@ class CommandOptions {
   [[nodiscard]] std::span<const config::OptionGroup> groups() const { return groups_; }
 
  private:
-  Config defaults_;  // what the groups' values point into, with scratch_ and text_
+  run::Config defaults_;  // what the groups' values point into, with scratch_ and text_
   Invocation scratch_;
   std::string text_;
   std::vector<config::OptionGroup> groups_;
@@ -189,8 +189,8 @@ config::Arguments split_arguments(std::span<const std::string> words, const Desc
   std::vector<config::Override> named;  // "--policy.a.path" asks for the section [policy.a]
   for (const std::string& word : words)
     if (word.starts_with("--")) named.push_back({word.substr(2, word.find('=') - 2), {}});
-  Config any;
-  add_named_sections(any, {}, named);
+  run::Config any;
+  run::add_named_sections(any, {}, named);
   config::Arguments arguments =
       config::read_arguments(words, CommandOptions(command, true, any).groups(), std::string(command.name));
   for (const std::string& key : arguments.unknown) {
@@ -277,7 +277,7 @@ CommandLine read_command_line(std::span<const std::string> words) {
   for (const std::string& file : arguments.files) invocation.paths.push_back(config::output_path(file));
   if (command->is_configured()) {
     invocation.config_file = arguments.files.front();
-    invocation.config = load_config(invocation.config_file, keys);
+    invocation.config = run::load_config(invocation.config_file, keys);
   }
   return {{}, std::move(invocation)};
 }

@@ -5,8 +5,8 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include "twistor/app/session.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/run/session.hpp"
 
 namespace twistor::app {
 
@@ -27,8 +27,8 @@ int run(const Invocation& invocation) {
     if (entry.name != invocation.command) continue;
     try {
       return entry.run(invocation);
-    } catch (const Stopped&) {
-      return exit_work_left;
+    } catch (const run::Stopped&) {
+      return run::exit_work_left;
     } catch (const c10::OutOfMemoryError&) {
       throw Error(
           ErrorKind::config, "computing on the GPU", "its memory is full",

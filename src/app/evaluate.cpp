@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // `twistor evaluate`: the estimators on the twists of checkpoints, and on policies.
 #include "twistor/app/commands.hpp"
-#include "twistor/app/cost.hpp"
 #include "twistor/app/evaluation.hpp"
+#include "twistor/run/cost.hpp"
 
 namespace twistor::app {
 
 int evaluate(const Invocation& invocation) {
   const Stopwatch watch;
-  Session session(invocation.config, invocation.config_file);
+  run::Session session(invocation.config, invocation.config_file);
   if (!session.prompts().empty()) return evaluate_prompts(session);
   session.load_policies(invocation.config_file);
-  std::vector<LoadedTwist> twists;  // none where policies are what is measured
+  std::vector<run::LoadedTwist> twists;  // none where policies are what is measured
   if (!session.config().smc.draws_from_policy()) twists = load_twists(session, "evaluate");
   if (session.config().sweep.is_given()) return evaluate_grid(session, twists, watch);
   say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));

@@ -6,20 +6,20 @@
 
 #include <utility>
 
-#include "twistor/app/unfinished.hpp"
 #include "twistor/comm/counters.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/comm/job_place.hpp"
 #include "twistor/estimate/evaluate.hpp"
 #include "twistor/estimate/observations.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/run/unfinished.hpp"
 #include "twistor/store/version.hpp"
 
 namespace twistor::app {
 namespace {
 
-estimate::Evaluation evaluate_proposal(const Session& session, const estimate::Sampler& sampler,
-                                       const store::ExactSamples& exact, const Unfinished& unfinished) {
+estimate::Evaluation evaluate_proposal(const run::Session& session, const estimate::Sampler& sampler,
+                                       const store::ExactSamples& exact, const run::Unfinished& unfinished) {
   report::ProgressLine progress(session.progress());
   estimate::EvaluationOptions options =
       evaluation_options(session, exact, session.steering(progress, "evaluation: "));
@@ -39,9 +39,9 @@ estimate::Evaluation evaluate_proposal(const Session& session, const estimate::S
 }
 
 /// Of a twist that sees observations, on some of them.
-estimate::Evaluation evaluate_conditional(const Session& session, const twist::Twist& twist,
+estimate::Evaluation evaluate_conditional(const run::Session& session, const twist::Twist& twist,
                                           std::int64_t update, const store::ExactSamples& pairs,
-                                          const Unfinished& unfinished) {
+                                          const run::Unfinished& unfinished) {
   report::ProgressLine progress(session.progress());
   const estimate::Options& config = session.config().evaluate;
   estimate::ObservationsOptions options{
@@ -62,9 +62,9 @@ estimate::Evaluation evaluate_conditional(const Session& session, const twist::T
 }
 
 /// Of a twist, whatever it sees.
-estimate::Evaluation evaluate_with(const Session& session, const twist::Twist& twist, std::int64_t update,
-                                   smc::Trigger trigger, const store::ExactSamples& exact,
-                                   const Unfinished& unfinished) {
+estimate::Evaluation evaluate_with(const run::Session& session, const twist::Twist& twist,
+                                   std::int64_t update, smc::Trigger trigger,
+                                   const store::ExactSamples& exact, const run::Unfinished& unfinished) {
   if (session.pairs() != nullptr) return evaluate_conditional(session, twist, update, exact, unfinished);
   return evaluate_proposal(session,
                            {"twist", session.problem(), session.make_proposal(twist), trigger, update}, exact,
@@ -73,7 +73,7 @@ estimate::Evaluation evaluate_with(const Session& session, const twist::Twist& t
 
 }  // namespace
 
-estimate::EvaluationOptions evaluation_options(const Session& session, const store::ExactSamples& exact,
+estimate::EvaluationOptions evaluation_options(const run::Session& session, const store::ExactSamples& exact,
                                                const Steering& steering) {
   const estimate::Options& config = session.config().evaluate;
   estimate::EvaluationOptions options = estimate::options_of(config, session.sweep_options(), steering);
@@ -84,36 +84,36 @@ estimate::EvaluationOptions evaluation_options(const Session& session, const sto
   return options;
 }
 
-estimate::Evaluation evaluate_twist(const Session& session, const twist::Trainable& twist,
+estimate::Evaluation evaluate_twist(const run::Session& session, const twist::Trainable& twist,
                                     std::int64_t update, const store::ExactSamples& exact) {
-  const Unfinished unfinished(session, "evaluation.partial.h5",
-                              work_key(session, twist.form(), twist.parameters(), exact));
+  const run::Unfinished unfinished(session, "evaluation.partial.h5",
+                                   work_key(session, twist.form(), twist.parameters(), exact));
   estimate::Evaluation e =
       evaluate_with(session, twist, update, session.sweep_options().trigger, exact, unfinished);
   unfinished.remove();
   return e;
 }
 
-std::vector<report::NamedEvaluation> evaluate_twists(const Session& session,
-                                                     std::span<const LoadedTwist> twists,
+std::vector<report::NamedEvaluation> evaluate_twists(const run::Session& session,
+                                                     std::span<const run::LoadedTwist> twists,
                                                      const store::ExactSamples& exact) {
   std::vector<report::NamedEvaluation> out;
-  std::vector<Unfinished> all;
-  for (const LoadedTwist& one : twists) {
+  std::vector<run::Unfinished> all;
+  for (const run::LoadedTwist& one : twists) {
     if (one.learned == nullptr) continue;
     const std::string file = twists.size() == 1 ? "evaluation" : fmt::format("checkpoint.{}", out.size() + 1);
     all.emplace_back(session, file + ".partial.h5",
                      work_key(session, one.learned->form(), one.learned->parameters(), exact));
     out.push_back({one.name, evaluate_with(session, *one.twist, one.update, one.trigger, exact, all.back())});
   }
-  for (const Unfinished& one : all) one.remove();  // together: a run that goes on repeats none
+  for (const run::Unfinished& one : all) one.remove();  // together: a run that goes on repeats none
   return out;
 }
 
-estimate::Evaluation evaluate_base(const Session& session, const store::ExactSamples& exact,
+estimate::Evaluation evaluate_base(const run::Session& session, const store::ExactSamples& exact,
                                    std::optional<smc::Trigger> trigger) {
   const twist::NoTwist none(session.lm().vocab_size());
-  const Unfinished unfinished(session, "base.partial.h5", work_key(session, none.form(), {}, exact));
+  const run::Unfinished unfinished(session, "base.partial.h5", work_key(session, none.form(), {}, exact));
   if (session.pairs() != nullptr) return evaluate_conditional(session, none, 0, exact, unfinished);
   // Whatever the proposal, psi = 1 makes it p0; the order of its steps stays, so that columns are comparable.
   return evaluate_proposal(session,
@@ -122,11 +122,11 @@ estimate::Evaluation evaluate_base(const Session& session, const store::ExactSam
                            exact, unfinished);
 }
 
-std::vector<report::NamedEvaluation> evaluate_policies(const Session& session,
+std::vector<report::NamedEvaluation> evaluate_policies(const run::Session& session,
                                                        const store::ExactSamples& exact) {
   const twist::NoTwist none(session.lm().vocab_size());
   std::vector<report::NamedEvaluation> out;
-  std::vector<Unfinished> all;
+  std::vector<run::Unfinished> all;
   for (const smc::LoadedPolicy& policy : session.policies()) {
     all.emplace_back(session, policy.name + ".partial.h5", work_key(session, policy.identity(), {}, exact));
     const estimate::Sampler sampler{policy.name,
@@ -135,24 +135,24 @@ std::vector<report::NamedEvaluation> evaluate_policies(const Session& session,
                                     smc::Trigger::never};
     out.push_back({policy.name, evaluate_proposal(session, sampler, exact, all.back())});
   }
-  for (const Unfinished& one : all) one.remove();  // together: a run that goes on repeats none
+  for (const run::Unfinished& one : all) one.remove();  // together: a run that goes on repeats none
   return out;
 }
 
-void forget_base(const Session& session) {
-  Unfinished(session, "base.partial.h5", {}).remove();
+void forget_base(const run::Session& session) {
+  run::Unfinished(session, "base.partial.h5", {}).remove();
 }
 
-report::Sinks make_sinks(const Session& session, std::optional<std::int64_t> updates_done) {
+report::Sinks make_sinks(const run::Session& session, std::optional<std::int64_t> updates_done) {
   if (!session.is_root()) return {};
-  const Config& config = session.config();
+  const run::Config& config = session.config();
   report::SinkOptions options{updates_done, to_text(config)};
   if (config.run.tensorboard)
     options.events = {to_json(config), config.run.output, [&](auto ids) { return session.decode(ids); }};
   return report::sinks_of_run(session.output(""), std::move(options));
 }
 
-void finish(const Session& session, report::Sinks& sinks, report::Columns columns, report::Run run) {
+void finish(const run::Session& session, report::Sinks& sinks, report::Columns columns, report::Run run) {
   report::arrange(columns, run);
   run.is_computed = session.config().twist.is_computed();
   run.counters = comm::all_reduce(run.counters, session.world());
@@ -178,7 +178,7 @@ void finish(const Session& session, report::Sinks& sinks, report::Columns column
   sinks.finished(run);
 }
 
-void finish_evaluation(const Session& session, report::Columns columns, report::Run run) {
+void finish_evaluation(const run::Session& session, report::Columns columns, report::Run run) {
   if (session.is_root()) report::keep_earlier_results(session.output(""));
   report::Sinks sinks = make_sinks(session);
   finish(session, sinks, std::move(columns), std::move(run));

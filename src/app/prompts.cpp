@@ -6,23 +6,23 @@
 
 #include <algorithm>
 
-#include "twistor/app/cost.hpp"
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/prompts.hpp"
-#include "twistor/app/unfinished.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/rows.hpp"
+#include "twistor/run/cost.hpp"
+#include "twistor/run/unfinished.hpp"
 
 namespace twistor::app {
 namespace {
 
 /// Throws Stopped after a signal; prompts that are done are kept.
-std::vector<estimate::PromptFindings> run_prompts(const Session& session,
+std::vector<estimate::PromptFindings> run_prompts(const run::Session& session,
                                                   std::span<const estimate::PromptTask> tasks,
                                                   std::span<const estimate::PromptSampler> samplers,
-                                                  const Unfinished& unfinished, Counters& counters) {
-  const Config& config = session.config();
+                                                  const run::Unfinished& unfinished, Counters& counters) {
+  const run::Config& config = session.config();
   report::ProgressLine progress(session.progress());
   estimate::PromptsOptions options{
       .each = estimate::options_of(config.evaluate, session.sweep_options(),
@@ -45,7 +45,7 @@ std::vector<estimate::PromptFindings> run_prompts(const Session& session,
 
 }  // namespace
 
-std::vector<estimate::PromptTask> prompt_tasks(const Session& session) {
+std::vector<estimate::PromptTask> prompt_tasks(const run::Session& session) {
   std::vector<estimate::PromptTask> tasks;
   for (const text::ListedPrompt& p : session.prompts()) {
     tasks.push_back({p.prompt.ids, p.length, p.key, p.id});
@@ -55,8 +55,8 @@ std::vector<estimate::PromptTask> prompt_tasks(const Session& session) {
   return tasks;
 }
 
-void require_prompts_alone(const Session& session) {
-  const Config& config = session.config();
+void require_prompts_alone(const run::Session& session) {
+  const run::Config& config = session.config();
   const auto refuse = [&](bool is_given, const char* key, const char* hint) {
     TWISTOR_CHECK(!is_given, ErrorKind::config, "reading prompt.file",
                   fmt::format("{} goes with one prompt, and there are {}", key, session.prompts().size()),
@@ -72,26 +72,27 @@ void require_prompts_alone(const Session& session) {
   refuse(!config.evaluate.log_z.empty(), "evaluate.log_z", "leave it empty: each prompt has its own log Z");
 }
 
-int evaluate_prompts(Session& session) {
+int evaluate_prompts(run::Session& session) {
   require_prompts_alone(session);
-  const std::vector<LoadedTwist> twists = load_twists(session, "evaluate");
+  const std::vector<run::LoadedTwist> twists = load_twists(session, "evaluate");
   return evaluate_prompts(session, twists, {});
 }
 
-int evaluate_prompts(const Session& session, std::span<const LoadedTwist> twists, report::Run rest) {
+int evaluate_prompts(const run::Session& session, std::span<const run::LoadedTwist> twists,
+                     report::Run rest) {
   const Stopwatch watch;
   const twist::NoTwist none(session.lm().vocab_size());
   std::vector<estimate::PromptSampler> samplers;
   std::string key;
   if (session.config().evaluate.base || twists.front().learned == nullptr)
     samplers.push_back({"base", session.shared_lm(), none, 0, twists.front().trigger});
-  for (const LoadedTwist& one : twists) {
+  for (const run::LoadedTwist& one : twists) {
     key += one.work_key;
     if (one.learned != nullptr)
       samplers.push_back({one.name, session.twist_lm(), *one.twist, one.update, one.trigger});
   }
   say_cost(session, work_of_evaluation(session.config(), n_exact_without_draws(session)));
-  const Unfinished unfinished(session, "prompts.partial.h5", key);
+  const run::Unfinished unfinished(session, "prompts.partial.h5", key);
   const std::vector<estimate::PromptTask> tasks = prompt_tasks(session);
   const auto found = run_prompts(session, tasks, samplers, unfinished, rest.counters);
   rest.prompts = report::prompt_rows(tasks, samplers, found);

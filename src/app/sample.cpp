@@ -6,10 +6,7 @@
 #include <algorithm>
 
 #include "twistor/app/commands.hpp"
-#include "twistor/app/cost.hpp"
 #include "twistor/app/prompts.hpp"
-#include "twistor/app/twist_store.hpp"
-#include "twistor/app/unfinished.hpp"
 #include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
@@ -22,6 +19,9 @@
 #include "twistor/report/rows.hpp"
 #include "twistor/report/sample_file.hpp"
 #include "twistor/report/sample_table.hpp"
+#include "twistor/run/cost.hpp"
+#include "twistor/run/twist_store.hpp"
+#include "twistor/run/unfinished.hpp"
 #include "twistor/text/decode.hpp"
 
 namespace twistor::app {
@@ -30,8 +30,9 @@ namespace {
 constexpr std::int64_t most_base_samples = 64;
 
 /// Throws Stopped after a signal; populations that are done are kept.
-estimate::Draws draw(const Session& session, const twist::Twist& twist, const Unfinished& unfinished) {
-  const Config& config = session.config();
+estimate::Draws draw(const run::Session& session, const twist::Twist& twist,
+                     const run::Unfinished& unfinished) {
+  const run::Config& config = session.config();
   estimate::DrawOptions options{session.sweep_options(), config.sample.count, config.sample.from,
                                 config.sample.moves};
   // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
@@ -50,11 +51,11 @@ estimate::Draws draw(const Session& session, const twist::Twist& twist, const Un
 }
 
 /// Texts, or token ids where there is no tokenizer.
-std::string key_of(const Session& session, std::span<const std::int64_t> tokens) {
+std::string key_of(const run::Session& session, std::span<const std::int64_t> tokens) {
   return session.tokenizer() != nullptr ? session.decode(tokens) : fmt::format("{}", fmt::join(tokens, " "));
 }
 
-void print_summary(const Session& session, const estimate::Draws& draws,
+void print_summary(const run::Session& session, const estimate::Draws& draws,
                    const std::vector<report::SampleRow>& rows, const exact::BaseDraws& base) {
   report::SampleSummary summary{
       .base_log_phi = base.log_phi,
@@ -68,7 +69,7 @@ void print_summary(const Session& session, const estimate::Draws& draws,
   fmt::print("\n{}", report::sample_table(rows, summary));
 }
 
-report::SampleHead head_of(const Session& session) {
+report::SampleHead head_of(const run::Session& session) {
   report::SampleHead head{session.prompt(), {}, session.config().sample.unique};
   const std::string& given = session.whole_prompt().text;
   if (session.tokenizer() != nullptr)
@@ -76,7 +77,7 @@ report::SampleHead head_of(const Session& session) {
   return head;
 }
 
-void write(const Session& session, std::vector<report::SampleGroup> groups) {
+void write(const run::Session& session, std::vector<report::SampleGroup> groups) {
   const report::SampleOptions& options = session.config().sample;
   const auto file = options.path.empty() ? session.output(fmt::format("samples.{}", name_of(options.format)))
                                          : config::output_path(options.path);
@@ -85,11 +86,11 @@ void write(const Session& session, std::vector<report::SampleGroup> groups) {
 }
 
 /// `sample` over the prompts of prompt.file.
-int sample_prompts(Session& session) {
+int sample_prompts(run::Session& session) {
   require_prompts_alone(session);
-  const LoadedTwist loaded = load_twist(session, "sample");
-  const Config& config = session.config();
-  const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
+  const run::LoadedTwist loaded = load_twist(session, "sample");
+  const run::Config& config = session.config();
+  const run::Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   say_cost(session, work_of_sampling(config));
   report::ProgressLine progress(session.progress());
   estimate::PromptDrawOptions options{
@@ -125,11 +126,11 @@ int sample_prompts(Session& session) {
 }  // namespace
 
 int sample(const Invocation& invocation) {
-  Session session(invocation.config, invocation.config_file);
+  run::Session session(invocation.config, invocation.config_file);
   if (!session.prompts().empty()) return sample_prompts(session);
   if (session.config().smc.draws_from_policy()) session.load_policies(invocation.config_file);
-  const LoadedTwist loaded = load_twist(session, "sample");
-  const Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
+  const run::LoadedTwist loaded = load_twist(session, "sample");
+  const run::Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   say_cost(session, work_of_sampling(session.config()));
   const estimate::Draws draws = draw(session, *loaded.twist, unfinished);
   estimate::require_some(draws);

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include "twistor/app/commands.hpp"
-#include "twistor/app/session.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/format/quote.hpp"
 #include "twistor/format/text_lines.hpp"
 #include "twistor/potential/text_scores.hpp"
 #include "twistor/report/json_line.hpp"
+#include "twistor/run/session.hpp"
 
 namespace twistor::app {
 
@@ -17,7 +17,7 @@ int score_text(const Invocation& invocation) {
   const std::vector<std::string> texts = invocation.texts_file.empty()
                                              ? invocation.texts
                                              : format::read_texts(config::output_path(invocation.texts_file));
-  const Config& config = invocation.config;
+  const run::Config& config = invocation.config;
   const potential::TextScores scores(
       potential::with_inputs_found(config.target, invocation.config_file),
       {.model = [&] { return config::input_path(config.model.path, invocation.config_file, "model.path"); },

@@ -5,13 +5,9 @@
 #include <memory>
 
 #include "twistor/app/commands.hpp"
-#include "twistor/app/cost.hpp"
 #include "twistor/app/evaluation.hpp"
 #include "twistor/app/prompts.hpp"
-#include "twistor/app/train_checkpoint.hpp"
 #include "twistor/app/train_log.hpp"
-#include "twistor/app/twist_store.hpp"
-#include "twistor/app/unfinished.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/communicator.hpp"
@@ -21,12 +17,16 @@
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/train.hpp"
 #include "twistor/report/sample_file.hpp"
+#include "twistor/run/cost.hpp"
+#include "twistor/run/train_checkpoint.hpp"
+#include "twistor/run/twist_store.hpp"
+#include "twistor/run/unfinished.hpp"
 #include "twistor/smc/computed_twist.hpp"
 
 namespace twistor::app {
 namespace {
 
-learn::TrainOptions train_options(const Config& config) {
+learn::TrainOptions train_options(const run::Config& config) {
   learn::TrainOptions options = config.train.trainer;
   options.length = config.target.length;
   options.n_updates = config.train.updates;
@@ -40,7 +40,7 @@ learn::TrainOptions train_options(const Config& config) {
 }
 
 /// What goes with one prompt alone. Throws Error(config).
-void require_prompts_to_learn_on(const Session& session) {
+void require_prompts_to_learn_on(const run::Session& session) {
   require_prompts_alone(session);
   const char* const doing = "learning on the prompts of prompt.file";
   TWISTOR_CHECK(!session.config().twist.has_body(), ErrorKind::config, doing,
@@ -88,7 +88,7 @@ class Training {
  private:
   /// Many prompts are evaluated once, at the end, as `evaluate` does it.
   int evaluate_on_prompts() {
-    std::vector<LoadedTwist> twists(1);
+    std::vector<run::LoadedTwist> twists(1);
     twists[0].learned = twist_.get();
     twists[0].work_key = work_key(session_, twist_->form(), twist_->parameters(), {});
     twists[0].update = trainer_.n_updates();
@@ -101,7 +101,7 @@ class Training {
 
   /// In the part of each observation its own exact sample is there.
   [[nodiscard]] learn::SettledPositives settle_positives() const {
-    const Config& config = session_.config();
+    const run::Config& config = session_.config();
     if (!session_.prompts().empty())
       return learn::settle_positives_of_prompts(config.train.samples, train_options(config));
     if (session_.conditional() != nullptr)
@@ -111,7 +111,7 @@ class Training {
   }
 
   [[nodiscard]] learn::Trainer make_trainer() {
-    const TrainConfig& train = session_.config().train;
+    const run::TrainConfig& train = session_.config().train;
     auto objective = learn::make_objective(train.objective, positives_.options);
     if (!session_.prompts().empty()) {
       learn::Prompts prompts{session_.twist_lm(), session_.potential(), {}};
@@ -130,7 +130,7 @@ class Training {
 
   /// The first long work, so what all of it will cost is said before.
   [[nodiscard]] store::ExactSamples exact_samples() {
-    const Config& config = session_.config();
+    const run::Config& config = session_.config();
     if (!session_.prompts().empty()) {
       require_prompts_to_learn_on(session_);
       checkpoint_.note_prompts(text::digest(session_.prompts()));
@@ -158,7 +158,7 @@ class Training {
       if (!is_done)
         session_.stop(fmt::format("the checkpoint after update {} is written; run again to go on",
                                   trainer_.n_updates()));
-    } catch (const Stopped&) {  // an evaluation was cut short, too
+    } catch (const run::Stopped&) {  // an evaluation was cut short, too
       if (trainer_.n_updates() > 0) hooks.save();
       throw;
     }
@@ -180,7 +180,7 @@ class Training {
   /// Whether learning goes on. Throws Stopped after a signal.
   bool evaluate() {
     log_.pause();
-    const Config& config = session_.config();
+    const run::Config& config = session_.config();
     const bool is_last = trainer_.n_updates() == config.train.updates;
     if (config.evaluate.base && !is_last && !starts_from_base() && !earlier_.base) {
       earlier_.base = evaluate_base(session_, exact_);
@@ -213,8 +213,8 @@ class Training {
   }
 
   Stopwatch watch_;
-  Session session_;
-  TrainCheckpoint checkpoint_;
+  run::Session session_;
+  run::TrainCheckpoint checkpoint_;
   store::ExactSamples exact_;
   exact::Source source_;
   learn::SettledPositives positives_;
@@ -230,7 +230,7 @@ class Training {
 
 int distill(const Invocation& given) {
   Invocation invocation = given;
-  TrainConfig& train_config = invocation.config.train;
+  run::TrainConfig& train_config = invocation.config.train;
   if (train_config.objective != "avoid") train_config.objective = "distill";
   train_config.course.schedule = learn::Schedule::fixed;
   train_config.updates = train_config.course.epochs * train_config.samples.round_updates;

@@ -7,7 +7,7 @@
 
 namespace twistor::app {
 
-TrainLog::TrainLog(const Session& session, std::int64_t n_updates) : session_(session) {
+TrainLog::TrainLog(const run::Session& session, std::int64_t n_updates) : session_(session) {
   counters_.sums["skipped_updates"] = 0;  // said also by a run that finds nothing left to learn
   sinks_ = make_sinks(session_, n_updates);
 }

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "twistor/app/config.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/run/config.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   // What must be there stands in front, so that more inputs get as far as the round trip.
@@ -15,8 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::string& whole :
        {std::string(text), "model.path = m\nprompt.ids = 1\n" + std::string(text)}) {
     try {
-      const twistor::app::Config config = twistor::app::parse_config(whole);
-      if (twistor::app::parse_config(to_text(config)) != config) __builtin_trap();
+      const twistor::run::Config config = twistor::run::parse_config(whole);
+      if (twistor::run::parse_config(to_text(config)) != config) __builtin_trap();
       (void)to_json(config);
     } catch (const twistor::Error& error) {
       if (error.kind() != twistor::ErrorKind::config) throw;

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/app/config.hpp"
 #include "twistor/report/compare.hpp"
+#include "twistor/run/config.hpp"
 
 namespace twistor::app {
 
@@ -20,7 +20,7 @@ struct Invocation {
 
   // train, evaluate, sample, score-text
   std::filesystem::path config_file;
-  Config config;  ///< the file's with the command line's overrides
+  run::Config config;  ///< the file's with the command line's overrides
 
   // tokenize, score: a model; info: a model, a run's folder or any file of a run; compare: runs' folders
   std::vector<std::filesystem::path> paths;

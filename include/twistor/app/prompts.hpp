@@ -4,15 +4,15 @@
 
 #include <vector>
 
-#include "twistor/app/session.hpp"
 #include "twistor/estimate/prompts.hpp"
+#include "twistor/run/session.hpp"
 
 namespace twistor::app {
 
 /// In the order of the file; they point into the session. *Local.*
-[[nodiscard]] std::vector<estimate::PromptTask> prompt_tasks(const Session& session);
+[[nodiscard]] std::vector<estimate::PromptTask> prompt_tasks(const run::Session& session);
 
 /// What speaks of one target does not go with many. *Local.* Throws Error(config).
-void require_prompts_alone(const Session& session);
+void require_prompts_alone(const run::Session& session);
 
 }  // namespace twistor::app

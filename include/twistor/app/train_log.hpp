@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <optional>
 
-#include "twistor/app/session.hpp"
 #include "twistor/base/counters.hpp"
 #include "twistor/estimate/evaluation.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/report/progress.hpp"
 #include "twistor/report/sink.hpp"
+#include "twistor/run/session.hpp"
 
 namespace twistor::app {
 
@@ -19,7 +19,7 @@ class TrainLog {
  public:
   /// After `n_updates` updates of an earlier run: what metrics.jsonl says of later ones is removed. `session`
   /// must outlive this.
-  TrainLog(const Session& session, std::int64_t n_updates);
+  TrainLog(const run::Session& session, std::int64_t n_updates);
 
   void updated(const learn::UpdateReport& report, std::int64_t n_updates, double seconds);
   void evaluated(const estimate::Evaluation& evaluation);
@@ -34,7 +34,7 @@ class TrainLog {
  private:
   void count(const learn::UpdateReport& report);
 
-  const Session& session_;
+  const run::Session& session_;
   Counters counters_;
   report::Sinks sinks_;
   std::optional<report::ProgressLine> progress_;

@@ -131,7 +131,7 @@ TEST(CommandLine, HelpNamesEveryCommandAndEveryKey) {
   const std::string keys = read_command_line(Words{"train", "--help"}).printout +
                            read_command_line(Words{"evaluate", "--help"}).printout +
                            read_command_line(Words{"sample", "--help"}).printout;
-  Config config;
+  run::Config config;
   for (const config::Field& field : fields_of(config)) {
     EXPECT_THAT(keys, HasSubstr("--" + field.key + " "));
     EXPECT_THAT(keys, HasSubstr(std::string(field.about.meaning).substr(0, 20)));

@@ -13,9 +13,9 @@
 #include "potential/kinds/toxicity_bilstm.hpp"
 #include "support/engines.hpp"
 #include "support/error_of.hpp"
-#include "twistor/app/session.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/config/paths.hpp"
+#include "twistor/run/session.hpp"
 
 namespace twistor::app {
 namespace {
@@ -33,7 +33,7 @@ potential::PotentialOptions options_of(const std::filesystem::path& folder, cons
 
 std::vector<double> log_phi(const potential::PotentialOptions& options, const std::vector<std::string>& texts,
                             std::shared_ptr<const device::Engine> engine = nullptr) {
-  potential::TargetContext context = target_context({}, nullptr, nullptr);
+  potential::TargetContext context = run::target_context({}, nullptr, nullptr);
   context.engine = std::move(engine);
   return potential::make_text_scorer(options, context)->log_phi(texts);
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checkpoints of twists.
-#include "twistor/app/twist_store.hpp"
+#include "twistor/run/twist_store.hpp"
 
 #include <fmt/format.h>
 
 #include <string>
 
-#include "twistor/app/unfinished.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/learn/checkpoint.hpp"
 #include "twistor/report/short_names.hpp"
+#include "twistor/run/unfinished.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
                                 learn::Trainer& trainer) {
@@ -119,4 +119,4 @@ LoadedTwist load_twist(Session& session, std::string_view command) {
   return load_from(session, file);
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "twistor/app/config.hpp"
 #include "twistor/base/folder_lock.hpp"
 #include "twistor/base/interrupt.hpp"
 #include "twistor/comm/communicator.hpp"
@@ -23,6 +22,7 @@
 #include "twistor/potential/potential.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/run/config.hpp"
 #include "twistor/smc/computed_twist.hpp"
 #include "twistor/smc/conditional.hpp"
 #include "twistor/smc/policy.hpp"
@@ -33,7 +33,7 @@
 #include "twistor/twist/load_body.hpp"
 #include "twistor/twist/trainable.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 /// Lives as long as the command, and keeps others out of run.output meanwhile. Making one is *collective over
 /// the world*; all ranks of a node share one copy of the model's weights. Throws what its parts throw.
@@ -172,4 +172,4 @@ struct Stopped {
 /// exact::split() as train.positives asks for it. `samples` must outlive both parts.
 [[nodiscard]] exact::Split split(const store::ExactSamples& samples, const Config& config);
 
-}  // namespace twistor::app
+}  // namespace twistor::run

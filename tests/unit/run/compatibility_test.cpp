@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether a checkpoint belongs to a run: texts with quotes and comment signs, prompts by tokens, and older
 // files.
-#include "twistor/app/compatibility.hpp"
+#include "twistor/run/compatibility.hpp"
 
 #include <gmock/gmock.h>
 
@@ -10,7 +10,7 @@
 
 #include "twistor/base/error.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 namespace {
 
 using testing::AllOf;
@@ -171,4 +171,4 @@ TEST(Compatibility, ValuesAreComparedAndNotTheirTexts) {
 }
 
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Setting up a run.
-#include "twistor/app/session.hpp"
+#include "twistor/run/session.hpp"
 
 #include <fmt/format.h>
 
@@ -25,7 +25,7 @@
 #include "twistor/text/decode.hpp"
 #include "twistor/twist/registry.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 Session::Session(const Config& config, const std::filesystem::path& config_file)
     : config_(config),
@@ -270,4 +270,4 @@ exact::Split split(const store::ExactSamples& samples, const Config& config) {
   return exact::split(samples, learn::learns_from_exact(config.train.samples.positives, samples.n()));
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading and writing the checkpoint of a run.
-#include "twistor/app/train_checkpoint.hpp"
+#include "twistor/run/train_checkpoint.hpp"
 
 #include <fmt/format.h>
 
@@ -8,14 +8,14 @@
 #include <string>
 #include <system_error>
 
-#include "twistor/app/twist_store.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/exact/source.hpp"
 #include "twistor/learn/checkpoint.hpp"
 #include "twistor/learn/positives.hpp"
+#include "twistor/run/twist_store.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 TrainCheckpoint::TrainCheckpoint(const Session& session)
     : session_(session), file_(session.output("checkpoint.h5")) {
@@ -105,4 +105,4 @@ store::Checkpoint TrainCheckpoint::checkpoint_of(const twist::Trainable& twist, 
   return checkpoint;
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keys of the sections that belong to a run rather than to one room.
-#include "twistor/app/config.hpp"
 #include "twistor/config/make_key.hpp"
 #include "twistor/learn/registry.hpp"
+#include "twistor/run/config.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 namespace {
 
 using config::choice, config::Choice, config::count_from, config::input, config::key, config::learning;
@@ -82,4 +82,4 @@ config::Fields fields_of(Config& config) {
   return fields;
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -2,13 +2,13 @@
 // What a run puts into its checkpoints, and whether one belongs to it.
 #pragma once
 
-#include "twistor/app/compatibility.hpp"
-#include "twistor/app/session.hpp"
 #include "twistor/estimate/evaluation.hpp"
 #include "twistor/learn/trainer.hpp"
+#include "twistor/run/compatibility.hpp"
+#include "twistor/run/session.hpp"
 #include "twistor/store/checkpoint.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 /// Everything that learning needs to go on.
 [[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
@@ -37,4 +37,4 @@ struct LoadedTwist {
 /// require_compatible() with what this run has.
 void require_fits(const Session& session, const store::Checkpoint& checkpoint, Purpose purpose);
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Unfinished work on disk.
-#include "twistor/app/unfinished.hpp"
+#include "twistor/run/unfinished.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "twistor/comm/collectives.hpp"
 #include "twistor/store/kept_numbers.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 std::string work_key(const Session& session, std::string_view twist_form,
                      std::span<const twist::Parameter> parameters, const store::ExactSamples& exact) {
@@ -66,4 +66,4 @@ void Unfinished::remove() const noexcept {
   if (session_.is_root()) std::filesystem::remove(file_, ignored);
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -25,7 +25,7 @@
 #include "twistor/text/prompt.hpp"
 #include "twistor/twist/options.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 // Each section visits its keys (config/key.hpp). Choices that are texts are kept by name; parse_config() has
 // checked them. configs/reference.cfg explains every key; a test keeps it and the visits equal.
@@ -127,4 +127,4 @@ void add_named_sections(Config& config, std::string_view text, std::span<const c
 /// "-inf".
 [[nodiscard]] std::string to_json(Config config);
 
-}  // namespace twistor::app
+}  // namespace twistor::run

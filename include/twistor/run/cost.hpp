@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "twistor/app/session.hpp"
 #include "twistor/estimate/grid.hpp"
 #include "twistor/report/cost.hpp"
+#include "twistor/run/session.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 /// The work of `train` from update `first_update` on, `evaluate` and `sample`. *Local.* `n_exact` samples are
 /// there or come without draws; -1: they are drawn by rejection.
@@ -28,4 +28,4 @@ namespace twistor::app {
 /// *Collective over the world.*
 void say_cost(const Session& session, std::vector<report::Work> work);
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Estimates of a run's cost.
-#include "twistor/app/cost.hpp"
+#include "twistor/run/cost.hpp"
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@
 #include "twistor/smc/speed.hpp"
 #include "twistor/twist/twist.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 namespace {
 
 /// Of exact samples that there are or will be: those that rejection draws.
@@ -94,4 +94,4 @@ void say_cost(const Session& session, std::vector<report::Work> work) {
   if (session.is_root()) log_info(report::cost_text(work, speed.tokens_per_s, speed.phi_s));
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -2,14 +2,14 @@
 // The exact samples of a run: where they lie, what is said about them, and signals.
 #include <fmt/format.h>
 
-#include "twistor/app/session.hpp"
 #include "twistor/base/log.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/exact/pair_set.hpp"
 #include "twistor/exact/sample_set.hpp"
 #include "twistor/report/progress.hpp"
+#include "twistor/run/session.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 exact::Target Session::exact_target() const {
   return {.lm = *lm_,
@@ -63,4 +63,4 @@ store::ExactSamples Session::exact_samples(
   return samples;
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::run

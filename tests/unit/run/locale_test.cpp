@@ -8,12 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include "support/temporary_folder.hpp"
-#include "twistor/app/config.hpp"
 #include "twistor/format/json.hpp"
 #include "twistor/potential/registry.hpp"
 #include "twistor/report/json_line.hpp"
+#include "twistor/run/config.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 namespace {
 
 /// A decimal comma for as long as it lives, if the machine can have one.
@@ -77,4 +77,4 @@ TEST(Locale, ADecimalCommaChangesNothing) {
 }
 
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::run

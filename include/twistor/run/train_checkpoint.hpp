@@ -7,14 +7,14 @@
 #include <optional>
 #include <string>
 
-#include "twistor/app/session.hpp"
 #include "twistor/estimate/history.hpp"
 #include "twistor/learn/trainer.hpp"
+#include "twistor/run/session.hpp"
 #include "twistor/store/checkpoint.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/twist/trainable.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 /// checkpoint.h5 in run.output.
 class TrainCheckpoint {
@@ -55,4 +55,4 @@ class TrainCheckpoint {
   std::string learned_samples_;  // digest
 };
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -2,12 +2,12 @@
 // The names that keys allow are those of which the rooms can make things.
 #include <gmock/gmock.h>
 
-#include "twistor/app/config.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/potential/registry.hpp"
+#include "twistor/run/config.hpp"
 #include "twistor/twist/registry.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 namespace {
 
 TEST(Choices, AreWhatTheRoomsKnow) {
@@ -36,4 +36,4 @@ TEST(Choices, OptionsOfTheTargetComeWithTheFilesThatTheyNameFound) {
 }
 
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -8,11 +8,11 @@
 #include <string_view>
 #include <vector>
 
-#include "twistor/app/session.hpp"
+#include "twistor/run/session.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/twist/trainable.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 /// SHA-256 over all that decides the numbers of an evaluation or the lines of a sampling, down to the bits of
 /// the twist's parameters. Work kept under another key is ignored. *Local.*
@@ -40,4 +40,4 @@ class Unfinished {
   std::string key_;
 };
 
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Configurations: what is read, what is refused and in which words, and that nothing is lost on the way to
 // text and back.
-#include "twistor/app/config.hpp"
+#include "twistor/run/config.hpp"
 
 #include <gmock/gmock.h>
 
@@ -19,7 +19,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 namespace {
 
 using test::error_of;
@@ -369,4 +369,4 @@ TEST(ShippedConfigs, AllParse) {
 }
 
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::run

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading, checking and writing configurations.
-#include "twistor/app/config.hpp"
+#include "twistor/run/config.hpp"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "twistor/config/make_key.hpp"
 #include "twistor/report/config_json.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 namespace {
 
 // What no key can know alone.
@@ -63,4 +63,4 @@ std::string to_json(Config config) {
   return report::to_json(fields_of(config));
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::run

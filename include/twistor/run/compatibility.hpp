@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "twistor/app/config.hpp"
 #include "twistor/learn/compatibility.hpp"
+#include "twistor/run/config.hpp"
 #include "twistor/store/checkpoint.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 
 /// What a run expects of the checkpoint that it reads.
 struct Expectation {
@@ -27,4 +27,4 @@ using learn::Purpose;
 /// names everything that differs, with both values, or says why the stored configuration cannot be read.
 void require_compatible(const store::Checkpoint& checkpoint, const Expectation& expected, Purpose purpose);
 
-}  // namespace twistor::app
+}  // namespace twistor::run

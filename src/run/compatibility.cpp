@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Comparing a checkpoint with the run that reads it.
-#include "twistor/app/compatibility.hpp"
+#include "twistor/run/compatibility.hpp"
 
 #include "twistor/base/error.hpp"
 
-namespace twistor::app {
+namespace twistor::run {
 namespace {
 
 /// Keys that the file lacks are younger than it and stand for what they default to.
@@ -31,4 +31,4 @@ void require_compatible(const store::Checkpoint& checkpoint, const Expectation& 
                             purpose);
 }
 
-}  // namespace twistor::app
+}  // namespace twistor::run

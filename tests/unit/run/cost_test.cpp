@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is said about a run's cost: how many tokens, and for how long.
-#include "twistor/app/cost.hpp"
+#include "twistor/run/cost.hpp"
 
 #include <gmock/gmock.h>
 
-namespace twistor::app {
+namespace twistor::run {
 namespace {
 
 Config small() {
@@ -68,4 +68,4 @@ TEST(Cost, OfSamplingIsOnePopulationForEachDraw) {
 }
 
 }  // namespace
-}  // namespace twistor::app
+}  // namespace twistor::run
