@@ -91,6 +91,12 @@ PositiveWeights PositiveSamples::weigh(std::span<const Batch> batches, std::int6
   return out;
 }
 
+void forget_after_end(const Batch& batch, const model::EndRule& rule, std::vector<double>& numbers) {
+  const std::vector<char> ended = rule.mask(batch.samples.tokens, batch.samples.T);
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    if (ended[i] != 0) numbers[i] = 0;
+}
+
 double per_step(const Batch& batch, double share) {
   return share / static_cast<double>(batch.request.n * batch.samples.T);
 }

@@ -97,6 +97,10 @@ struct SettledPositives {
                                                 const exact::Target& target, std::int64_t n_exact,
                                                 const comm::Communicator& world);
 
+/// Sets to 0 what (k, T) numbers say of steps after the end of their text: for the likelihood under q, which
+/// is 1 there whatever q has learned. *Local.*
+void forget_after_end(const Batch& batch, const model::EndRule& rule, std::vector<double>& numbers);
+
 /// What one step of one of the batch's sequences counts where they count alike, share in all.
 [[nodiscard]] double per_step(const Batch& batch, double share = 1);
 /// The same of its local sequence i, by the batch's weights if it has some.

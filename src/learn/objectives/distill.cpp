@@ -37,12 +37,8 @@ class Distill final : public Objective {
       out.skipped =
           "no sample of this round had phi > 0; raise train.round_samples, set a finite target.log_floor, or "
           "name samples of a twist (train.round_file)";
-    // What follows the end of a text has probability 1 whatever q is.
-    const std::vector<char> ended = current.problem.lm.end_rule().mask(batch.samples.tokens, batch.samples.T);
-    std::vector<double> on_score(batch.samples.tokens.size(), -per_step(batch));
-    for (std::size_t i = 0; i < on_score.size(); ++i)
-      if (ended[i] != 0) on_score[i] = 0;
-    out.on_score.push_back(std::move(on_score));
+    out.on_score.emplace_back(batch.samples.tokens.size(), -per_step(batch));
+    forget_after_end(batch, current.problem.lm.end_rule(), out.on_score.back());
     return out;
   }
 

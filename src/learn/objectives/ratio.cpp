@@ -28,7 +28,10 @@ class Ratio final : public Objective {
     Terms out;
     out.numbers = positives.numbers();
     out.skipped = std::move(positives.skipped);
-    for (const Batch& batch : batches) out.on_score.push_back(positives.of_likelihood(batch));
+    for (const Batch& batch : batches) {
+      out.on_score.push_back(positives.of_likelihood(batch));
+      forget_after_end(batch, current.problem.lm.end_rule(), out.on_score.back());
+    }
     return out;
   }
 

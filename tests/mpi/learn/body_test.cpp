@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -247,6 +248,30 @@ TEST(Ratio, IsLearnedByWhatLearnsQAlone) {
   EXPECT_EQ(refusal("ratio", "ratio"), "no error");
   EXPECT_EQ(refusal("ratio", "dpg"), "no error");
   EXPECT_THROW((void)task.make_twist("ratio", 0, /*has_value=*/true), Error);
+}
+
+// Both are the likelihood of positives under q, where what follows the end of a text teaches nothing.
+TEST(Ratio, TeachesWhatDpgTeachesOfTextsThatEnd) {
+  const comm::Communicator self = comm::Communicator::self();
+  const auto gradient_norm = [&](const BodyChoice& choice, const char* objective) {
+    constexpr std::int64_t end = 8;
+    BodyTask task(tiny, choice, 4, end);
+    for (std::size_t i = 0; i < task.exact_tokens.size(); i += 4)
+      std::ranges::copy(Tokens{static_cast<std::int64_t>(i % 5), end, end, end},
+                        task.exact_tokens.begin() + static_cast<std::ptrdiff_t>(i));
+    const smc::Problem problem = task.problem();
+    const auto twist = task.make_twist("ratio");
+    Trainer trainer(problem, *twist, make_objective(objective, few(Positives::exact)),
+                    {.length = 4, .n_shards = 2, .clip_norm = 1e9}, task.source, self);
+    for (const auto& [name, value] : trainer.update().numbers)
+      if (name == "gradient_norm") return value;
+    return 0.0;
+  };
+  for (const BodyChoice& choice : bodies) {
+    const double norm = gradient_norm(choice, "dpg");
+    EXPECT_GT(norm, 0.01) << choice.name;
+    EXPECT_NEAR(gradient_norm(choice, "ratio"), norm, 1e-3 * norm) << choice.name;
+  }
 }
 
 /// Exact KL(q || sigma) over all V^T texts.
