@@ -60,11 +60,11 @@ hand_on() {
 # run_step ARGUMENTS...: one step from start to end; hands signals on; returns its exit code.
 run_step() {
   local step code=0 handing_on=''
-  start_step "$@" &
-  step=$!
-  # Set before anything is waited for: what comes earlier is in twistor_signal already.
+  # Set before the step is there to be cancelled: what comes earlier is in twistor_signal already.
   trap 'twistor_signal=USR1' USR1
   trap 'twistor_signal=TERM' TERM  # scancel: what is done is kept, and no way back
+  start_step "$@" &
+  step=$!
   while :; do
     if [[ -n ${twistor_signal:-} && -z $handing_on ]]; then
       hand_on "$twistor_signal" "$step" &
