@@ -18,7 +18,7 @@ def numbers_below(value, path=""):
     """All numbers of JSON by their path."""
     if isinstance(value, dict):
         for key, below in value.items():
-            if not key.endswith("seconds") and key not in ("counters", "config", "configuration", "versions", "ranks"):
+            if not key.endswith("seconds") and key not in ("counters", "config", "configuration", "versions", "ranks", "hosts"):
                 yield from numbers_below(below, f"{path}.{key}")
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield path, value
