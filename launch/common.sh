@@ -66,11 +66,19 @@ ensure_setup() {
 
 # ensure_clang: leaves the name of a clang++ that knows std::source_location; installs one where none is.
 ensure_clang() {
-  find_clang() { clang=$(command -v clang++-16 || command -v clang++-17 || command -v clang++-18 || command -v clang++-19); }
+  find_clang() {
+    local name
+    for name in clang++-16 clang++-17 clang++-18 clang++-19; do
+      clang=$(command -v "$name") || continue
+      # Debian has the sanitizers' libraries in a package of their own.
+      if "$clang" -fsanitize=address -x c++ - -o /dev/null <<<'int main() {}' 2>/dev/null; then return; fi
+    done
+    return 1
+  }
   find_clang || {
-    say "no clang++ of version 16 or later: launch/setup.sh --clang installs it"
+    say "no clang++ of version 16 or later with its sanitizers: launch/setup.sh --clang installs it"
     "$repo/launch/setup.sh" --clang
-    find_clang || fail 78 "no clang++ of version 16 or later" "launch/setup.sh --clang installs it"
+    find_clang || fail 78 "no clang++ of version 16 or later with its sanitizers" "launch/setup.sh --clang installs it"
   }
 }
 
