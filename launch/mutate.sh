@@ -87,7 +87,7 @@ src/learn/trainer.cpp|problem_.lm.end_rule().move_to_end(p.tokens, p.T, terms.on
 src/learn/trainer.cpp|on_score[i] += on_log_q[i]|on_score[i] += 0
 src/smc/log_q_rows.cpp|width, log_sum[row], -on_log_q[row]|width, log_sum[row], on_log_q[row]
 src/learn/trainer.cpp|if (!report.skipped.empty()) break;|
-src/learn/positives.cpp|if (ended[i] != 0) numbers[i] = 0;|
+src/learn/positives.cpp|if (ended[i] != 0) numbers[i] = 0;|if (ended[i] > 1) numbers[i] = 0;
 src/learn/objectives/ctl.cpp|for (double& weight : on_log_q) weight = -weight;|
 src/learn/adam.cpp|p[i] -= s.rate|p[i] += s.rate
 TABLE
