@@ -109,9 +109,8 @@ fi
 mkdir -p "$copy"
 (cd "$repo" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - -f -) | tar -x -C "$copy" -f -
 cd "$copy"
-# A call that was cut short leaves an object of a changed source, and unpacking sets the source's old time.
-[[ ! -s changed.txt ]] || touch "$(cat changed.txt)"
-: >changed.txt
+# An earlier call leaves objects of changed sources, and unpacking sets the sources' old times.
+[[ ! -s changed.txt ]] || xargs touch <changed.txt
 [[ -f build/build.ninja ]] || cmake --preset release -B build >build.log 2>&1 || fail 70 "configuring failed" "see $copy/build.log"
 
 # passes FILE: whether all tests pass; stops at the first that does not. Those of the file's room are asked first, and what is
@@ -129,6 +128,7 @@ passes() {
 }
 
 passes src/base/none.cpp || fail 70 "the unchanged tree fails its tests" "see $copy/build.log and $copy/test.log"
+: >changed.txt
 number=0 tried=0 caught=0
 while IFS= read -r line; do
   number=$((number + 1))
@@ -136,7 +136,7 @@ while IFS= read -r line; do
   line=${line//\\|/$'\x01'}
   IFS='|' read -r file old new <<<"$line"
   old=${old//$'\x01'/|} new=${new//$'\x01'/|}
-  echo "$file" >changed.txt
+  echo "$file" >>changed.txt
   python3 - "$file" "$old" "$new" <<'PYTHON' || fail 70 "change $number does not fit $file" "bring the table in launch/mutate.sh up to date"
 import pathlib, sys
 file, old, new = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -150,7 +150,6 @@ PYTHON
   printf '%3d  %-34s %-60.60s  %s\n' "$number" "$file" "$old" "$verdict"
   cp -p "$repo/$file" "$file"
   touch "$file"
-  : >changed.txt
 done <<<"$changes"
 printf '%d of %d changes caught\n' "$caught" "$tried"
 ((caught * 100 >= tried * 95))
