@@ -4,11 +4,9 @@ that equal single evaluations, means with Student's t, one log Z for all columns
 import csv
 import json
 import math
-import os
 import shutil
-import signal
 
-from run_twistor import QUICKSTART, ROOT, SMALL, difference, estimates, expect, finish, main, ranks_of, run, start, succeed, wait_until
+from run_twistor import QUICKSTART, ROOT, SMALL, cut_short, difference, estimates, expect, main, run, succeed
 
 SHORT = [QUICKSTART, *SMALL, "--target.length=2", "--evaluate.enumerate_q=true"]
 SWEEP = ["--sweep.particles=4 16", "--sweep.seeds=1..3", "--evaluate.repeats=4"]
@@ -73,11 +71,7 @@ def interrupted(folder):
             "--evaluate.repeats=60", "--evaluate.enumerate_q=false"]
     succeed(2, *keys, f"--run.output={folder}/whole", limit_s=120)
     cut = folder / "cut"
-    process = start(2, *keys, f"--run.output={cut}")
-    wait_until(lambda: (cut / "sweep.partial.h5").exists() or process.poll() is not None)
-    for pid in ranks_of(process):
-        os.kill(pid, signal.SIGTERM)
-    done = finish(process)
+    done = cut_short(2, lambda: (cut / "sweep.partial.h5").exists(), *keys, f"--run.output={cut}")
     expect(done.code == 75 and "of 48 evaluations are kept" in done.err, f"expected an interruption, got {done}")
     expect(not (cut / "sweep.jsonl").exists(), "expected no results before the end")
     succeed(1, *keys, f"--run.output={cut}", limit_s=120)

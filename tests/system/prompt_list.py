@@ -4,10 +4,8 @@ interruption; keyed by id; the means of the rows; bad lines are refused by file 
 import csv
 import json
 import math
-import os
-import signal
 
-from run_twistor import QUICKSTART, ROOT, SMALL, estimates, expect, finish, main, ranks_of, run, start, succeed, wait_until
+from run_twistor import QUICKSTART, ROOT, SMALL, cut_short, estimates, expect, main, run, succeed
 
 CONFIG = str(ROOT / "configs/prompts.cfg")
 FEW = ["--evaluate.repeats=3", "--evaluate.samples=40", "--exact.count=8", "--exact.budget=4000", "--smc.particles=16", "--run.progress=false"]
@@ -81,11 +79,7 @@ def interrupted(folder):
     keys = ["evaluate", CONFIG, *FEW, "--smc.particles=64", "--evaluate.repeats=20", write(folder / "many.jsonl", lines)]
     succeed(2, *keys, f"--run.output={folder}/whole", limit_s=120)
     cut = folder / "cut"
-    process = start(2, *keys, f"--run.output={cut}")
-    wait_until(lambda: (cut / "prompts.partial.h5").exists() or process.poll() is not None)
-    for pid in ranks_of(process):
-        os.kill(pid, signal.SIGTERM)
-    done = finish(process)
+    done = cut_short(2, lambda: (cut / "prompts.partial.h5").exists(), *keys, f"--run.output={cut}")
     expect(done.code == 75 and "of 60 prompts is kept" in done.err, f"expected an interruption, got {done}")
     expect(not (cut / "prompts.jsonl").exists(), "expected no results before the end")
     succeed(1, *keys, f"--run.output={cut}", limit_s=120)
@@ -154,11 +148,7 @@ def draws_interrupted(folder):
     keys = ["sample", CONFIG, *FEW, "--smc.particles=64", "--sample.count=200", "--target.log_floor=-3", write(folder / "many.jsonl", lines)]
     succeed(2, *keys, f"--run.output={folder}/whole", limit_s=120)
     cut = folder / "cut"
-    process = start(2, *keys, f"--run.output={cut}")
-    wait_until(lambda: (cut / "samples.partial.h5").exists() or process.poll() is not None)
-    for pid in ranks_of(process):
-        os.kill(pid, signal.SIGTERM)
-    done = finish(process)
+    done = cut_short(2, lambda: (cut / "samples.partial.h5").exists(), *keys, f"--run.output={cut}")
     expect(done.code == 75 and "of 60 prompts are kept" in done.err, f"expected an interruption, got {done}")
     succeed(1, *keys, f"--run.output={cut}", limit_s=120)
     expect((folder / "whole/samples.jsonl").read_bytes() == (cut / "samples.jsonl").read_bytes(), "expected the file of an uninterrupted run")

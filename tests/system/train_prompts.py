@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """train over many prompts: the same bits on any number of ranks and after a stop, all prompts in turn, an evaluation of each at the end."""
 import json
-import os
-import signal
 
-from run_twistor import ROOT, expect, finish, main, metrics, parameters, ranks_of, run, start, succeed, wait_until
+from run_twistor import ROOT, cut_short, expect, main, metrics, parameters, run, succeed
 
 CONFIG = str(ROOT / "configs/prompts.cfg")
 KEYS = [CONFIG, "--smc.proposal=twisted", "--target.log_floor=-4", "--train.updates=8", "--train.batch=24", "--train.checkpoint_every=1",
@@ -42,11 +40,9 @@ def it_learns(folder):
 def goes_on(folder):
     succeed(2, "train", *KEYS, "--train.updates=40", f"--run.output={folder}/whole", limit_s=120)
     cut = folder / "cut"
-    process = start(2, "train", *KEYS, "--train.updates=40", f"--run.output={cut}")
-    wait_until(lambda: (cut / "metrics.jsonl").exists() and (cut / "metrics.jsonl").read_text().count("\n") > 4 or process.poll() is not None)
-    for pid in ranks_of(process):
-        os.kill(pid, signal.SIGTERM)
-    done = finish(process)
+    metrics_file = cut / "metrics.jsonl"
+    done = cut_short(2, lambda: metrics_file.exists() and metrics_file.read_text().count("\n") > 4,
+                     "train", *KEYS, "--train.updates=40", f"--run.output={cut}")
     expect(done.code == 75, f"expected an interruption, got {done}")
     succeed(1, "train", *KEYS, "--train.updates=40", f"--run.output={cut}", limit_s=120)
     expect(parameters(folder / "whole") == parameters(cut), "expected the twist of an uninterrupted run")
