@@ -77,7 +77,8 @@ class TrainableDecoder {
 
   /// The sampler's side, without logits. It follows set_values(), and its revision() with it.
   [[nodiscard]] virtual std::shared_ptr<const LanguageModel> sampler() const = 0;
-  /// New values of all that is learned, in the order of tensors(). They are viewed until the next call.
+  /// New values of all that is learned, in the order of tensors(). They are viewed, not copied: whoever
+  /// owns them keeps them until the next call, or for as long as somebody samples from sampler().
   virtual void set_values(std::span<const std::span<const float>> values) = 0;
 
   /// Hidden states before each token by the side that gradients come from, (n * length, D) float32: the

@@ -331,7 +331,8 @@ TEST(Bodies, LowerTheExactDivergenceMoreThanAHeadAlone) {
     kl[choice.name] = exact_kl(task, *learner.twist);
   }
   const BodyTask task(path, bodies[0], 3);
-  kl["none"] = exact_kl(task, *task.make_twist("linear", /*init_scale=*/0));
+  const auto untrained = task.make_twist("linear", /*init_scale=*/0);  // whose values the body views
+  kl["none"] = exact_kl(task, *untrained);
   const auto head = twist::make_twist("linear", {.width = 16, .vocab_size = 7, .init_scale = 1, .seed = 8});
   const smc::Problem problem{*task.base, task.prompt, task.potential};
   Trainer trainer(problem, *head, make_objective("ctl", options),
