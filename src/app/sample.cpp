@@ -37,6 +37,7 @@ estimate::Draws draw(const run::Session& session, const twist::Twist& twist,
                                 config.sample.moves};
   // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
   if (twist.form() == "none" && options.sweep.prefix_weight == 0) options.sweep.trigger = smc::Trigger::never;
+  options.save = [&](const estimate::Draws& found) { unfinished.save(estimate::to_numbers(found)); };
   report::ProgressLine progress(session.progress());
   estimate::Draws draws = estimate::draw_sequences(
       session.problem(), session.make_proposal(twist), options, session.world(), session.groups(),
