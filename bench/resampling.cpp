@@ -104,6 +104,35 @@ void print_moves(smc::SchemeKind kind, std::int64_t K) {
              moved == minimum ? "met" : "missed");
 }
 
+// Who lives on the ranks to which a rank sends: a pass over all particles for each, or one for all of them.
+void print_holders() {
+  constexpr std::int64_t K = 1'000'000;
+  constexpr int P = 1024;
+  const smc::Layout layout = smc::Layout::blocks(K, P);
+  std::size_t n = 0;  // keeps the work from being removed
+  for (const int n_peers : {1, 16, 128, 1023}) {
+    std::vector<int> peers(static_cast<std::size_t>(n_peers));
+    for (int i = 0; i < n_peers; ++i) peers[static_cast<std::size_t>(i)] = i + 1;
+    const auto ms = [&](auto f) {
+      double best = std::numeric_limits<double>::infinity();
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        const double start = thread_ns();
+        f();
+        best = std::min(best, thread_ns() - start);
+      }
+      return best * 1e-6;
+    };
+    const double each = ms([&] {
+      for (const int peer : peers) n += layout.ids_of(peer).size();
+    });
+    const double at_once = ms([&] {
+      for (const auto& ids : layout.ids_of(peers)) n += ids.size();
+    });
+    fmt::print("  {:>6}{:>14.2f}{:>14.2f}{:>10.1f}\n", n_peers, each, at_once, each / at_once);
+  }
+  if (n == 0) fmt::print("  there are no particles\n");
+}
+
 }  // namespace
 
 int main() {
@@ -123,4 +152,8 @@ int main() {
              "share", "if sorted");
   for (const auto kind : kinds)
     for (const std::int64_t K : {1024, 4096, 65536}) print_moves(kind, K);
+  fmt::print(
+      "\nMilliseconds to find the particles of the ranks to which one rank sends, K = 1e6 on 1,024 ranks\n");
+  fmt::print("  {:>6}{:>14}{:>14}{:>10}\n", "peers", "one by one", "at once", "ratio");
+  print_holders();
 }

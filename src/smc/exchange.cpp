@@ -201,10 +201,14 @@ ExchangeCount exchange(Population& population, std::span<const std::int64_t> anc
   ExchangeCount count;
   count.moved_copies = placement.n_moved;
   std::vector<comm::Parcel> outgoing;
-  for (const auto copies : by_peer(placement.sends_of(me), [](const Copy& c) { return c.to; })) {
-    const int to = copies.front().to;
-    const auto shared = names.shared_with(ancestors_of(copies), before.ids_of(to));
-    outgoing.push_back({to, pack(population, copies, shared, place_of, count)});
+  const auto outgoing_copies = by_peer(placement.sends_of(me), [](const Copy& c) { return c.to; });
+  std::vector<int> destinations;
+  for (const auto copies : outgoing_copies) destinations.push_back(copies.front().to);
+  const std::vector<std::vector<std::int64_t>> holders = before.ids_of(destinations);
+  for (std::size_t d = 0; d < destinations.size(); ++d) {
+    const auto copies = outgoing_copies[d];
+    const auto shared = names.shared_with(ancestors_of(copies), holders[d]);
+    outgoing.push_back({destinations[d], pack(population, copies, shared, place_of, count)});
     count.sent_messages += static_cast<std::int64_t>(copies.size());
     count.sent_bytes += static_cast<std::int64_t>(outgoing.back().bytes.size());
   }

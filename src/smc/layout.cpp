@@ -50,4 +50,19 @@ std::vector<std::int64_t> Layout::ids_of(int rank) const {
   return ids;
 }
 
+std::vector<std::vector<std::int64_t>> Layout::ids_of(std::span<const int> ranks) const {
+  std::vector<std::vector<std::int64_t>> ids(ranks.size());
+  std::vector<std::int32_t> place_of(size_of_.size(), -1);  // of a rank among those that are asked for
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    std::int32_t& place = place_of[static_cast<std::size_t>(ranks[i])];
+    TWISTOR_ASSERT(place < 0, "each rank is named once");
+    place = static_cast<std::int32_t>(i);
+    ids[i].reserve(static_cast<std::size_t>(size_of(ranks[i])));
+  }
+  for (std::size_t i = 0; i < rank_of_.size(); ++i)
+    if (const std::int32_t place = place_of[static_cast<std::size_t>(rank_of_[i])]; place >= 0)
+      ids[static_cast<std::size_t>(place)].push_back(static_cast<std::int64_t>(i));
+  return ids;
+}
+
 }  // namespace twistor::smc

@@ -29,6 +29,8 @@ class Layout {
   [[nodiscard]] std::span<const std::int32_t> ranks() const noexcept { return rank_of_; }
   /// The ids on one rank, in increasing order. Takes O(K).
   [[nodiscard]] std::vector<std::int64_t> ids_of(int rank) const;
+  /// The same of several ranks, each named once, in one pass: O(K + P), however many they are.
+  [[nodiscard]] std::vector<std::vector<std::int64_t>> ids_of(std::span<const int> ranks) const;
   friend bool operator==(const Layout&, const Layout&) = default;
 
  private:

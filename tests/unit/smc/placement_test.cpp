@@ -5,9 +5,11 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -30,6 +32,8 @@ TEST(Layout, BlocksAreContiguousAndEven) {
   EXPECT_THAT(l.ranks(), ElementsAre(0, 0, 1, 1, 1, 2, 2, 3, 3, 3));
   EXPECT_EQ(l.size_of(1), 3);
   EXPECT_THAT(l.ids_of(2), ElementsAre(5, 6));
+  EXPECT_THAT(l.ids_of(std::array{2, 0}), ElementsAre(l.ids_of(2), l.ids_of(0)));
+  EXPECT_THAT(l.ids_of(std::span<const int>()), IsEmpty());
   const Layout few = Layout::blocks(2, 5);
   EXPECT_EQ(few.size(), 2);
   EXPECT_EQ(few.n_ranks(), 5);
