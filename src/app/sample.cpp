@@ -41,7 +41,8 @@ estimate::DrawOptions draw_options(const run::Session& session, const twist::Twi
 /// Throws Stopped after a signal; populations that are done are kept.
 estimate::Draws draw(const run::Session& session, const twist::Twist& twist,
                      const run::Unfinished& unfinished) {
-  const estimate::DrawOptions options = draw_options(session, twist);
+  estimate::DrawOptions options = draw_options(session, twist);
+  options.save = [&](const estimate::Draws& found) { unfinished.save(estimate::to_numbers(found)); };
   report::ProgressLine progress(session.progress());
   estimate::Draws draws = estimate::draw_sequences(
       session.problem(), session.make_proposal(twist), options, session.world(), session.groups(),

@@ -25,3 +25,17 @@ fi
 quietly "$cmake" -S "$root/tests/system/consumer" -B "$work/consumer" -G Ninja -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_PREFIX_PATH=$work/prefix"
 quietly "$cmake" --build "$work/consumer"
 "$work/consumer/consumer"
+
+# With LibTorch's libraries beside it the folder may be moved: nothing that the program loads lies in the old one, or in LibTorch's.
+quietly "$cmake" --install "$build" --prefix "$work/prefix" --component torch
+torch=$(dirname "$(ldd "$build/twistor" | awk '$1 == "libtorch_cpu.so" {print $3}')")
+mv "$work/prefix" "$work/moved"
+moved=$work/moved/bin/twistor
+ldd "$moved" >"$work/libraries"
+if ! grep -qF "libtorch_cpu.so => $work/moved/bin/../lib" "$work/libraries" ||
+  grep -qF -e "$work/prefix" -e "$torch/" -e 'not found' "$work/libraries"; then
+  echo "FAILED: expected all libraries in the moved folder or the system's, got"
+  cat "$work/libraries"
+  exit 1
+fi
+[[ $("$moved" tokenize "$root/models/tiny" --text "once upon a time") == \[* ]] || { echo "FAILED: the moved program does not run"; exit 1; }

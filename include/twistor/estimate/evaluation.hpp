@@ -71,6 +71,9 @@ struct Evaluation {
   double log_q_error_largest = nan, log_q_error_mean = nan;
   std::vector<ProposalSample> q;    ///< the samples of q. Lost by to_numbers()
   std::optional<SweepTrace> trace;  ///< one small sweep. Lost by to_numbers()
+  /// Of a mean over prompts: the mean of distance_from_target(), over those whose upper bounds are known if
+  /// there are some.
+  double distance = nan;
   double seconds = 0;
   Counters counters{};  ///< of this rank. Lost by to_numbers()
 
@@ -90,8 +93,8 @@ struct Evaluation {
 
 /// How far a sampler is from the target, for telling which of several twists of one run is the best: the mean
 /// distance of the closer pair of bounds of log Z (which is the sum of both divergences on the extended
-/// space) or, where there are no upper bounds, minus the higher lower bound. Smaller is better; +inf if
-/// nothing is known. *Local.*
+/// space; over prompts Evaluation::distance) or, where there are no upper bounds, minus the higher lower
+/// bound. Smaller is better; +inf if nothing is known. *Local.*
 [[nodiscard]] double distance_from_target(const Evaluation& e);
 
 /// Makes the divergences anew with that log Z. *Local.*
