@@ -2,8 +2,8 @@
 // Sentence vectors of many texts: the share of the product rate that is measured in the same run.
 //
 // usage: bench_encoder [FOLDER [TEXTS [TOKENS [DEVICE [KERNELS]]]]]
-//        FOLDER: of an encoder, or "random-bert", BERT-base with random weights; default: MiniLM in the
-//        cache, 64 texts of 32 tokens, cpu auto
+//        FOLDER: of an encoder, or "random-bert", BERT-base with random weights, or "random-deberta", the
+//        same with DeBERTa-v3's attention; default: MiniLM in the cache, 64 texts of 32 tokens, cpu auto
 #include <ATen/core/Tensor.h>
 #include <fmt/core.h>
 
@@ -90,6 +90,8 @@ void run(int argc, char** argv) {
   const std::filesystem::path folder =
       word(0, "") == "random-bert"
           ? test::make_random_bert_base(bench::scratch_folder() / "twistor-bench-bert")
+      : word(0, "") == "random-deberta"
+          ? test::make_random_deberta_base(bench::scratch_folder() / "twistor-bench-deberta")
           : std::filesystem::path(word(0, default_folder()));
   const Sizes sizes = read_sizes(folder);
   const std::int64_t n = std::stoll(word(1, "64")), length = std::stoll(word(2, "32"));

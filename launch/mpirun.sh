@@ -8,7 +8,7 @@
 #   launch/mpirun.sh -n 16 --hostfile hosts --npernode 4 -- twistor evaluate configs/quickstart.cfg
 #
 # What stands before "--" goes to mpirun as it is. The "--" may be left out where only -n RANKS stands before the
-# program. "twistor" is the one on the PATH, or else build/release/twistor. Every rank gets launch/rank_env.sh's
+# program. "twistor" is the one on the PATH, or else build/release/twistor, or bin/twistor of an installed folder. Every rank gets launch/rank_env.sh's
 # environment; what you have set yourself is kept.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -39,7 +39,8 @@ program=$1
 shift
 if [[ $program == twistor ]] && ! command -v twistor >/dev/null; then
   program=$repo/build/release/twistor
-  [[ -x $program ]] || fail 66 "no twistor on the PATH and none at $program" "launch/build.sh release twistor builds it"
+  [[ -x $program ]] || program=$repo/bin/twistor
+  [[ -x $program ]] || fail 66 "no twistor on the PATH and none in build/release or bin of $repo" "launch/build.sh release twistor builds it"
 fi
 command -v mpirun >/dev/null || fail 78 "mpirun is missing" "launch/setup.sh installs Open MPI"
 

@@ -8,7 +8,8 @@
 #   thread     tests of comm and learn under ThreadSanitizer
 #   fuzz       every fuzz target, 60 s each
 #   slurm      the batch scripts on a Slurm of two nodes on this machine; as root, or it fails
-#   torture    200 kills of checkpoint writers and 200 of ranks
+#   torture    200 kills of checkpoint writers, 200 of ranks that learn and 200 of all kinds of work, and the faults of disks,
+#              locks, clocks, programs and ranks
 #   paper      the paper's tables at small scale, as docs/paper.md has them; tables are in build/nightly/paper
 #
 # All of them if none is named; several hours. Texts are in build/nightly/STEP.log. The exit code is 70 if a step failed.

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs everything that twistor is built with on Debian 12, and nothing twice.
 #
-# usage: launch/setup.sh [--cuda] [--clang] [--dev] [--slurm] [--no-packages]
+# usage: launch/setup.sh [--cuda] [--clang] [--dev] [--slurm] [--no-packages] | --runtime
 #
 #   --cuda         the CUDA libraries that go with LibTorch as well (3.8 GB more): run.device = cuda needs them
 #   --clang        clang with its sanitizers and libFuzzer as well: continuous integration uses it
 #   --dev          clang, clang-tidy and debuggers as well
 #   --slurm        Slurm and munge as well: a test starts a cluster of its own with them
 #   --no-packages  leave the Debian packages alone (another distribution, a cluster with modules)
+#   --runtime      only the packages that a program loads which launch/install.sh has put elsewhere: no compiler, no LibTorch
 #
 # 1. Debian packages that are missing, through apt-get: as root, or with sudo.
 # 2. LibTorch 2.11.0 into $TWISTOR_CACHE (default ~/.cache/twistor), shared by all clones. Not needed and
@@ -16,7 +17,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-cuda=0 clang=0 dev=0 slurm=0 with_packages=1
+cuda=0 clang=0 dev=0 slurm=0 with_packages=1 runtime=0
 while (($#)); do
   case $1 in
     --cuda) cuda=1 ;;
@@ -24,6 +25,7 @@ while (($#)); do
     --dev) clang=1 dev=1 ;;
     --slurm) slurm=1 ;;
     --no-packages) with_packages=0 ;;
+    --runtime) runtime=1 ;;
     -h | --help) print_help; exit 0 ;;
     *) wrong_argument "unknown argument '$1'" ;;
   esac
@@ -40,6 +42,12 @@ packages=(
   python3 unzip
   clang-format-14 shellcheck
 )
+# What the program is linked with (the test container_files compares), and what starts it.
+runtime_packages=(
+  libboost-program-options1.74.0 libfmt9 libgomp1 libhdf5-openmpi-103-1 libisal2 libopenmpi3 libpcre2-8-0 libssl3
+  libstdc++6 libutf8proc2
+  openmpi-bin openssh-client
+)
 clang_packages=(clang-16 libclang-rt-16-dev)
 dev_packages=(clang-tidy-16 gdb valgrind)
 slurm_packages=(slurm-wlm munge)
@@ -54,10 +62,11 @@ torch_cuda_packages=(
 
 missing_packages() {
   local wanted=("${packages[@]}") name
+  ((!runtime)) || wanted=("${runtime_packages[@]}")
   ((!clang)) || wanted+=("${clang_packages[@]}")
   ((!dev)) || wanted+=("${dev_packages[@]}")
   ((!slurm)) || wanted+=("${slurm_packages[@]}")
-  python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)
+  ((runtime)) || python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)
   for name in "${wanted[@]}"; do
     # Everything else is asked for by package name; any python3 will do.
     [[ $name == python3 ]] && command -v python3 >/dev/null && continue
@@ -188,5 +197,6 @@ install_cuda_libraries() {
 }
 
 ((!with_packages)) || install_packages
+((!runtime)) || exit 0
 install_libtorch
 ((!cuda)) || install_cuda_libraries

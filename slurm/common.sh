@@ -8,6 +8,7 @@
 #   TWISTOR_RETRIES        how often a step that crashed is started again in the same job (default 0)
 #   TWISTOR_MAX_RESTARTS   how often a job goes back into the queue (default 100)
 #   TWISTOR_RANK_LOGS      a folder for one log a rank; otherwise all write into the job's
+#   TWISTOR_CONTAINER      an Apptainer image with twistor (container/twistor.def), in which the ranks run
 #   TWISTOR_SITE           a file of yours that is sourced first, such as one with `module load openmpi` (default slurm/site.sh)
 #
 # Before it, a batch script has set `home`, the project's folder, and trapped USR1 into `twistor_signal`.
@@ -20,12 +21,16 @@ elif [[ -n ${TWISTOR_SITE:-} ]]; then
   printf 'error: TWISTOR_SITE: cannot read %s\nhint: give a file that all nodes see, or leave it unset\n' "$site" >&2
   exit 66
 fi
+# An installed folder (launch/install.sh) has the program beside the scripts.
 program=$home/build/release/twistor
-[[ -x $program ]] || program=$(command -v twistor) || {
-  printf 'error: there is no build/release/twistor under %s and none on the PATH\nhint: %s\n' "$home" \
+[[ -x $program ]] || program=$home/bin/twistor
+[[ -x $program ]] || program=$(command -v twistor) || [[ -n ${TWISTOR_CONTAINER:-} ]] || {
+  printf 'error: there is no build/release/twistor or bin/twistor under %s and none on the PATH\nhint: %s\n' "$home" \
     "launch/build.sh release twistor builds it; TWISTOR_HOME names the project's folder" >&2
   exit 66
 }
+command=("$program")
+[[ -z ${TWISTOR_CONTAINER:-} ]] || command=(apptainer exec "$TWISTOR_CONTAINER" twistor)
 # srun does not take over sbatch's --cpus-per-task by itself.
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
@@ -39,11 +44,11 @@ start_step() {
         log=("--output=$TWISTOR_RANK_LOGS/job-%j-rank-%t.log" --open-mode=append)
       fi
       # A rank that dies ends the step; the others would wait for it in the next collective.
-      exec srun "--mpi=${TWISTOR_SRUN_MPI:-pmix}" --kill-on-bad-exit=1 "${log[@]}" "$home/launch/rank_env.sh" "$program" "$@"
+      exec srun "--mpi=${TWISTOR_SRUN_MPI:-pmix}" --kill-on-bad-exit=1 "${log[@]}" "$home/launch/rank_env.sh" "${command[@]}" "$@"
       ;;
     mpirun)
       [[ -z ${TWISTOR_RANK_LOGS:-} ]] || log=(--output-filename "$TWISTOR_RANK_LOGS/job-$SLURM_JOB_ID")
-      exec "$home/launch/mpirun.sh" -n "${SLURM_NTASKS:-1}" "${log[@]}" -- "$program" "$@"
+      exec "$home/launch/mpirun.sh" -n "${SLURM_NTASKS:-1}" "${log[@]}" -- "${command[@]}" "$@"
       ;;
     *)
       printf 'error: TWISTOR_LAUNCHER: expected srun or mpirun, got %s\nhint: leave it unset for srun\n' "$TWISTOR_LAUNCHER" >&2

@@ -72,6 +72,23 @@ void require_prompts_alone(const run::Session& session) {
   refuse(!config.evaluate.log_z.empty(), "evaluate.log_z", "leave it empty: each prompt has its own log Z");
 }
 
+estimate::Evaluation evaluate_mean_over_prompts(const run::Session& session, const twist::Trainable& twist,
+                                                std::int64_t update) {
+  const std::vector<estimate::PromptTask> tasks = prompt_tasks(session);
+  const std::vector<estimate::PromptSampler> samplers{
+      {"twist", session.twist_lm(), twist, update, session.sweep_options().trigger}};
+  const run::Unfinished unfinished(session, "evaluation.partial.h5",
+                                   work_key(session, twist.form(), twist.parameters(), {}));
+  Counters counters;
+  const auto rows =
+      report::prompt_rows(tasks, samplers, run_prompts(session, tasks, samplers, unfinished, counters));
+  unfinished.remove();
+  estimate::Evaluation mean = report::means_of(rows).front().evaluation;
+  mean.update = update;
+  mean.counters = counters;
+  return mean;
+}
+
 int evaluate_prompts(run::Session& session) {
   require_prompts_alone(session);
   const std::vector<run::LoadedTwist> twists = load_twists(session, "evaluate");

@@ -29,14 +29,20 @@ namespace {
 
 constexpr std::int64_t most_base_samples = 64;
 
-/// Throws Stopped after a signal; populations that are done are kept.
-estimate::Draws draw(const run::Session& session, const twist::Twist& twist,
-                     const run::Unfinished& unfinished) {
+estimate::DrawOptions draw_options(const run::Session& session, const twist::Twist& twist) {
   const run::Config& config = session.config();
   estimate::DrawOptions options{session.sweep_options(), config.sample.count, config.sample.from,
                                 config.sample.moves};
   // Without a twist all weights are equal until phi is known: resampling could only lose sequences.
   if (twist.form() == "none" && options.sweep.prefix_weight == 0) options.sweep.trigger = smc::Trigger::never;
+  return options;
+}
+
+/// Throws Stopped after a signal; populations that are done are kept.
+estimate::Draws draw(const run::Session& session, const twist::Twist& twist,
+                     const run::Unfinished& unfinished) {
+  estimate::DrawOptions options = draw_options(session, twist);
+  options.save = [&](const estimate::Draws& found) { unfinished.save(estimate::to_numbers(found)); };
   report::ProgressLine progress(session.progress());
   estimate::Draws draws = estimate::draw_sequences(
       session.problem(), session.make_proposal(twist), options, session.world(), session.groups(),
@@ -93,13 +99,9 @@ int sample_prompts(run::Session& session) {
   const run::Unfinished unfinished(session, "samples.partial.h5", loaded.work_key);
   say_cost(session, work_of_sampling(config));
   report::ProgressLine progress(session.progress());
-  estimate::PromptDrawOptions options{
-      {session.sweep_options(), config.sample.count, config.sample.from, config.sample.moves},
-      config.smc.proposal,
-      session.steering(progress),
+  const estimate::PromptDrawOptions options{
+      draw_options(session, *loaded.twist), config.smc.proposal, session.steering(progress),
       [&](const estimate::Pieces& found) { unfinished.save(estimate::to_numbers(found)); }};
-  // As of one prompt.
-  if (loaded.learned == nullptr) options.each.sweep.trigger = smc::Trigger::never;
   const estimate::PromptSampler sampler{
       "twist", loaded.learned != nullptr ? session.twist_lm() : session.shared_lm(), *loaded.twist};
   const std::vector<estimate::PromptTask> tasks = prompt_tasks(session);

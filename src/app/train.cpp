@@ -45,9 +45,6 @@ void require_prompts_to_learn_on(const run::Session& session) {
   const char* const doing = "learning on the prompts of prompt.file";
   TWISTOR_CHECK(!session.config().twist.has_body(), ErrorKind::config, doing,
                 "a twist's own body reads one prompt", "set twist.body = base");
-  TWISTOR_CHECK(session.config().train.course.keep == learn::Keep::last, ErrorKind::config, doing,
-                "train.keep = best needs evaluations on the way, and many prompts are evaluated at the end",
-                "set train.keep = last");
 }
 
 class Training {
@@ -73,7 +70,7 @@ class Training {
   int run() {
     learn();
     if (!session_.prompts().empty()) return evaluate_on_prompts();
-    take_best();
+    (void)take_best();
     forget_base(session_);
     finish(session_, log_.sinks(),
            {.base = earlier_.base,
@@ -86,12 +83,16 @@ class Training {
   }
 
  private:
-  /// Many prompts are evaluated once, at the end, as `evaluate` does it.
+  /// Many prompts are evaluated one by one at the end, as `evaluate` does it, with the twist that is kept.
   int evaluate_on_prompts() {
+    if (take_best()) {
+      const store::Checkpoint best = learn::load_checkpoint(session_.output("best.h5"), session_.world());
+      learn::restore(*twist_, best);
+    }
     std::vector<run::LoadedTwist> twists(1);
     twists[0].learned = twist_.get();
     twists[0].work_key = work_key(session_, twist_->form(), twist_->parameters(), {});
-    twists[0].update = trainer_.n_updates();
+    twists[0].update = last_.update;
     twists[0].trigger = session_.sweep_options().trigger;
     twists[0].twist = std::move(twist_);
     report::Run rest{.seconds = watch_.seconds(), .positives = positives_.why};
@@ -114,7 +115,7 @@ class Training {
     const run::TrainConfig& train = session_.config().train;
     auto objective = learn::make_objective(train.objective, positives_.options);
     if (!session_.prompts().empty()) {
-      learn::Prompts prompts{session_.twist_lm(), session_.potential(), {}};
+      learn::Prompts prompts{session_.twist_lm(), session_.potential(), {}, train.samples.prompts_per_update};
       for (const text::ListedPrompt& p : session_.prompts()) prompts.all.push_back({p.prompt.ids, p.length});
       return {problem_, *twist_, std::move(objective), positives_.train, prompts, session_.world()};
     }
@@ -150,7 +151,7 @@ class Training {
     const learn::Hooks hooks{
         .updated = [this](const learn::UpdateReport& report,
                           double seconds) { log_.updated(report, trainer_.n_updates(), seconds); },
-        .evaluate = [this] { return !session_.prompts().empty() || evaluate(); },
+        .evaluate = [this] { return session_.prompts().empty() ? evaluate() : evaluate_means(); },
         .save = [this] { checkpoint_.save(*twist_, trainer_, earlier_); }};
     try {
       const bool is_done = learn::train(trainer_, plan, hooks, session_.interrupt());
@@ -195,6 +196,17 @@ class Training {
     return config.train.course.keep == learn::Keep::last || still_closes();
   }
 
+  /// Over many prompts, where it is asked for. Likewise.
+  bool evaluate_means() {
+    log_.pause();
+    last_.update = trainer_.n_updates();
+    const run::TrainConfig& train = session_.config().train;
+    if (!train.course.evaluates_prompts(last_.update == train.updates)) return true;
+    last_ = evaluate_mean_over_prompts(session_, *twist_, last_.update);
+    log_.evaluated(last_);
+    return train.course.keep == learn::Keep::last || still_closes();
+  }
+
   /// False if no evaluation was better than the best for too long.
   bool still_closes() {
     if (earlier_.note(last_)) checkpoint_.save_best(*twist_, trainer_, earlier_);
@@ -203,13 +215,14 @@ class Training {
     return end.empty();
   }
 
-  /// The run's result is then the best twist, not the last one.
-  void take_best() {
-    if (!earlier_.best || earlier_.best->update == last_.update) return;
+  /// Whether the run's result is the best twist, and not the last one.
+  bool take_best() {
+    if (!earlier_.best || earlier_.best->update == last_.update) return false;
     last_ = *earlier_.best;
     if (session_.is_root())
       log_info(fmt::format("the best twist is that after update {}, in {}", last_.update,
                            session_.output("best.h5").string()));
+    return true;
   }
 
   Stopwatch watch_;

@@ -24,6 +24,7 @@ void remember(int signal) {
 
 void watch_signals() {
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, &remember);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that is too large is an error of the write, which says so
 }
 
 int pending_signal() noexcept {

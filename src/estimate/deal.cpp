@@ -23,11 +23,11 @@ std::vector<std::int64_t> left_to_do(const Deal& deal, const Pieces& found) {
 }
 
 /// Towards the end rounds become short: a group without work waits for the others of its round.
-double seconds_of_round(const Deal& deal, double elapsed_s, std::size_t n_done, std::size_t n_left) {
+double seconds_of_round(double longest_s, double elapsed_s, std::size_t n_done, std::size_t n_left) {
   constexpr double shortest = 0.1;
-  if (n_done == 0) return std::min(1.0, deal.round_s);
+  if (n_done == 0) return std::min(1.0, longest_s);
   const double left_s = elapsed_s * static_cast<double>(n_left) / static_cast<double>(n_done);
-  return std::clamp(left_s / 2, std::min(shortest, deal.round_s), deal.round_s);
+  return std::clamp(left_s / 2, std::min(shortest, longest_s), longest_s);
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ bool deal_out(const Deal& deal, const comm::Communicator& world, const comm::Gro
     const std::vector<std::int64_t> left = left_to_do(deal, found);
     if (left.empty()) return true;
     const double limit_s = comm::broadcast_value(
-        seconds_of_round(deal, all.seconds(), found.size() - n_before, left.size()), world);
+        seconds_of_round(steering.save_every_s, all.seconds(), found.size() - n_before, left.size()), world);
     const auto n_done = static_cast<std::int64_t>(found.size());
     const Stopwatch round;
     Pieces mine;  // on the group's first rank

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Draws from populations: swept by groups, gathered once at the end.
+// Draws from populations: swept by groups, gathered when they are saved and at the end.
 #include "twistor/estimate/draws.hpp"
 
 #include <fmt/format.h>
@@ -10,10 +10,12 @@
 #include <numeric>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
 
 namespace twistor::estimate {
@@ -87,6 +89,25 @@ WeightedSequence choose(const std::vector<WeightedSequence>& particles, double l
 struct Drawn {
   PopulationFacts facts;
   std::vector<WeightedSequence> sequences;
+};
+
+/// What a group's first rank has drawn and not yet told the others.
+struct Harvest {
+  Packed sequences;
+  std::vector<PopulationFacts> populations;
+
+  void add(const Drawn& drawn) {
+    populations.push_back(drawn.facts);
+    for (const WeightedSequence& s : drawn.sequences) sequences.add(s);
+  }
+  /// Every rank's, after those that were found before. *Collective over world.*
+  void move_to(Draws& found, std::int64_t T, const comm::Communicator& world) {
+    std::ranges::move(gather(std::exchange(sequences, {}), T, world), std::back_inserter(found.sequences));
+    const std::vector<PopulationFacts> mine = std::exchange(populations, {});
+    const auto all = comm::all_gather(std::span<const PopulationFacts>(mine), world);
+    found.populations.insert(found.populations.end(), all.begin(), all.end());
+    std::ranges::sort(found.populations, {}, &PopulationFacts::population);
+  }
 };
 
 /// Moves a draw on by conditional sweeps; false if one was cut short. *Collective over comm.*
@@ -215,22 +236,22 @@ Draws draw_sequences(const smc::Problem& problem, const smc::Proposal& proposal,
                 "sample.moves goes with single draws, and sample.from is population",
                 "set sample.from = draws, or sample.moves = 0");
   const std::int64_t n = options.n_populations();
-  Packed mine;  // of the group, on its first rank
-  std::vector<PopulationFacts> my_populations;
+  Harvest mine;
+  Stopwatch since_save;
   for (std::int64_t first = found.n_done(); first < n; first += groups.n_groups) {
     steering.observe("samples", first, n);
     const std::int64_t i = first + groups.group_index;
     std::optional<Drawn> drawn;  // the last round may leave some groups without work
     if (i < n) drawn = draw_population(problem, proposal, options, i, steering.wish, groups.group);
     if (is_interrupted(steering.interrupt)) break;
-    if (!drawn || groups.group.rank() != 0) continue;
-    my_populations.push_back(drawn->facts);
-    for (const WeightedSequence& s : drawn->sequences) mine.add(s);
+    if (drawn && groups.group.rank() == 0) mine.add(*drawn);
+    if (!options.save || !comm::broadcast_value(since_save.seconds() >= steering.save_every_s, world))
+      continue;
+    mine.move_to(found, options.sweep.length, world);
+    options.save(found);
+    since_save.restart();
   }
-  std::ranges::move(gather(mine, options.sweep.length, world), std::back_inserter(found.sequences));
-  const auto populations = comm::all_gather(std::span<const PopulationFacts>(my_populations), world);
-  found.populations.insert(found.populations.end(), populations.begin(), populations.end());
-  std::ranges::sort(found.populations, {}, &PopulationFacts::population);
+  mine.move_to(found, options.sweep.length, world);
   return found;
 }
 

@@ -45,7 +45,7 @@ std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Propo
   Steering steering = options.steering;
   steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
     options.steering.observe(what, done, wanted);
-    if (Clock::now() - last_save < std::chrono::duration<double>(options.save_every_s)) return;
+    if (Clock::now() - last_save < std::chrono::duration<double>(options.steering.save_every_s)) return;
     save();
     last_save = Clock::now();
   };

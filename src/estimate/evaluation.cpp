@@ -174,6 +174,7 @@ void for_each_number(E& e, Visit visit) {
   visit("sample_variance", e.sample_variance);
   visit("log_q_error.largest", e.log_q_error_largest);
   visit("log_q_error.mean", e.log_q_error_mean);
+  visit("distance", e.distance);
   visit("seconds", e.seconds);
 }
 
@@ -257,6 +258,7 @@ Evaluation make_evaluation(const Findings& found, const KnownTarget& known) {
 }
 
 double distance_from_target(const Evaluation& e) {
+  if (!std::isnan(e.distance)) return e.distance;
   double gap = std::numeric_limits<double>::infinity(), lower = -gap;
   for (const std::string pair : {"log_z.sis_", "log_z.smc_"}) {
     const NamedEstimate &below = e.find(pair + "lower"), &above = e.find(pair + "upper");

@@ -73,6 +73,16 @@ NamedEstimate mean_estimate_of(std::span<const Evaluation> evaluations, std::siz
   return out;
 }
 
+/// A gap and, without exact samples, minus a lower bound are no two of a kind: gaps go first.
+double mean_distance(std::span<const Evaluation> evaluations) {
+  std::vector<double> gaps, others;
+  for (const Evaluation& e : evaluations) {
+    const bool has_gap = e.find("log_z.smc_upper").is_made() || e.find("log_z.sis_upper").is_made();
+    (has_gap ? gaps : others).push_back(distance_from_target(e));
+  }
+  return plain_mean(gaps.empty() ? others : gaps);
+}
+
 /// The exact log Z of a target that is small enough; else NaN.
 double enumerated_log_z(const smc::Problem& problem, std::int64_t T, double most) {
   const double n = std::pow(static_cast<double>(problem.lm.vocab_size()), static_cast<double>(T));
@@ -102,6 +112,7 @@ Evaluation mean_over(std::span<const Evaluation> all, std::int64_t Evaluation::*
   out.mean_survivors = mean_of_steps(all, &Evaluation::mean_survivors);
   out.log_q_error_mean = mean(&Evaluation::log_q_error_mean);
   out.log_q_error_largest = 0;
+  if (over == &Evaluation::prompts) out.distance = mean_distance(all);
   for (const Evaluation& e : all) {
     out.log_q_error_largest = std::max(out.log_q_error_largest, e.log_q_error_largest);
     out.seconds += e.seconds;

@@ -167,7 +167,7 @@ std::string rejection_text(const store::ExactSamples& s) {
 bool add_by_rejection(const Target& target, const SetOptions& options, const comm::Communicator& world,
                       const Steering& steering, store::ExactSamples& out) {
   using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::seconds save_every(10);
+  const std::chrono::duration<double> save_every(steering.save_every_s);
   const RejectionSampler sampler(target.lm, target.potential, {target.prompt.begin(), target.prompt.end()},
                                  out.length, seed_of(out, Way::rejection).value_or(options.seed));
   auto last_save = Clock::now();

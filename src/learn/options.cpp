@@ -19,23 +19,32 @@ using config::key, config::learning;
 constexpr double most_particles = 2147483646.0;  // the resampling schemes count in 31 bits
 constexpr config::Range samples{1, most_particles};
 
+/// The part of one of n problems that share an update. Throws Error(config) if batches are no multiples.
+ObjectiveOptions part_of_update(ObjectiveOptions all, std::int64_t n, const char* key, const char* what) {
+  const auto check = [&](std::int64_t n_samples, const char* name) {
+    TWISTOR_CHECK(n_samples % n == 0, ErrorKind::config, "starting to learn",
+                  fmt::format("train.{} = {} {} cannot share train.{} = {} samples alike", key, n, what, name,
+                              n_samples),
+                  "make it a multiple");
+  };
+  check(all.batch, "batch");
+  if (all.positives != Positives::weighted) check(all.positive_batch, "positive_batch");
+  all.batch /= n;
+  all.positive_batch /= n;
+  return all;
+}
+
 }  // namespace
 
 ObjectiveOptions ObjectiveOptions::per_observation() const {
-  const auto check = [&](std::int64_t n, const char* name) {
-    TWISTOR_CHECK(n % observations == 0, ErrorKind::config, "starting to learn",
-                  fmt::format("train.observations = {} observations cannot share train.{} = {} samples alike",
-                              observations, name, n),
-                  "make it a multiple");
-  };
-  check(batch, "batch");
-  if (positives != Positives::weighted) check(positive_batch, "positive_batch");
-  ObjectiveOptions out = *this;
+  ObjectiveOptions out = part_of_update(*this, observations, "observations", "observations");
   if (positives == Positives::automatic) out.positives = Positives::exact;  // one comes with each
-  out.batch /= observations;
-  out.positive_batch /= observations;
   out.is_of_observation = true;
   return out;
+}
+
+ObjectiveOptions ObjectiveOptions::per_prompt() const {
+  return part_of_update(*this, prompts_per_update, "prompts_per_update", "prompts");
 }
 
 void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
@@ -44,6 +53,8 @@ void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
   visit(learning(key("negatives", "ctl: where psi falls")), config::Choice(negatives));
   visit(learning(key("positive_batch", "positive samples per update", samples)), &positive_batch);
   visit(learning(key("observations", "conditional twists: observations per update", samples)), &observations);
+  visit(learning(key("prompts_per_update", "many prompts: those of an update", samples)),
+        &prompts_per_update);
   visit(learning(key("inner_epochs", "steps of Adam on each batch, 0: 4 for ppo, else 1", {0, 1000000})),
         &inner_epochs);
   visit(learning(key("anneal", "first updates in which phi may be annealed", config::count_from(0))),

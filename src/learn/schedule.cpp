@@ -22,6 +22,11 @@ std::vector<std::int64_t> epoch_ends(Schedule schedule, std::int64_t n_updates, 
   return ends;
 }
 
+bool CourseOptions::evaluates_prompts(bool is_last_update) const {
+  const bool has_epochs = epochs > 1 || schedule == Schedule::doubling;
+  return keep == Keep::best || (has_epochs && !is_last_update);
+}
+
 std::int64_t CourseOptions::n_evaluations(std::int64_t updates, std::int64_t done) const {
   std::int64_t n = 1;  // at the end
   if (!evaluate) return n;

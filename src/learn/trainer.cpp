@@ -13,41 +13,16 @@
 
 #include "gradient_sum.hpp"
 #include "islands.hpp"
+#include "known_positive.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/smc/forced_pass.hpp"
 #include "twistor/smc/log_q_rows.hpp"
 #include "twistor/smc/prompted.hpp"
 
 namespace twistor::learn {
 namespace {
-
-/// Throws Error(config) unless train.positive_ids is what it says.
-void check_positive(const smc::Problem& problem, const TrainOptions& options) {
-  const std::vector<std::int64_t>& ids = options.known_positive;
-  const char* const doing = "reading train.positive_ids";
-  TWISTOR_CHECK(static_cast<std::int64_t>(ids.size()) == options.length, ErrorKind::config, doing,
-                fmt::format("it has {} tokens, and target.length is {}", ids.size(), options.length),
-                "name all tokens of one text; `twistor tokenize` shows them");
-  const std::int64_t v = problem.lm.vocab_size();
-  for (const std::int64_t id : ids)
-    TWISTOR_CHECK(id >= 0 && id < v, ErrorKind::config, doing,
-                  fmt::format("there is no token {}, the model has {}", id, v),
-                  "`twistor tokenize` shows the tokens of a text");
-  const twist::NoTwist none(v);
-  double log_p0 = 0;
-  for (const double log_p :
-       smc::forced_pass(problem, smc::Proposal(problem.lm, none, smc::ProposalKind::base), options.length,
-                        ids)
-           .log_p0)
-    log_p0 += log_p;
-  const double log_phi = problem.potential.log_phi({problem.prompt, ids, options.length})[0];
-  TWISTOR_CHECK(std::isfinite(log_p0) && std::isfinite(log_phi), ErrorKind::config, doing,
-                fmt::format("log p0 of this text is {}, and log phi {}", log_p0, log_phi),
-                "name one that the model can write and the target accepts");
-}
 
 /// What stands for the exact samples of conditional learning, which come with their observations.
 const exact::Source& exact_of_each_observation() {
@@ -103,8 +78,7 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
         "a twist of many observations has a positive of each from its joint draw, and train.positives "
         "asks for others",
         "set train.positives = exact, auto, weighted or both");
-  islands_ = std::make_unique<Islands>(conditional, options.length, shards_, world);
-  n_observations_ = conditional.observations;
+  islands_ = std::make_unique<ConditionalIslands>(conditional, options.length, shards_, world);
 }
 
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
@@ -115,8 +89,14 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
     TWISTOR_CHECK(request.source != Source::conditional, ErrorKind::config, "starting to learn",
                   "train.positives = conditional pins a path of one target, and each update has its own",
                   "set train.positives = auto, weighted or smc");
+  const auto n = static_cast<std::int64_t>(prompts.all.size());
+  TWISTOR_CHECK(prompts.per_update <= n, ErrorKind::config, "starting to learn",
+                fmt::format("train.prompts_per_update = {}, and there are {} prompts", prompts.per_update, n),
+                "lower it, or add prompts to prompt.file");
   prompts_.emplace(prompts);
   order_.emplace(options.seed, prompts.all.size());
+  if (prompts.per_update > 1)
+    islands_ = std::make_unique<PromptIslands>(prompts, options.seed, shards_, world);
 }
 
 Trainer::~Trainer() = default;
@@ -159,7 +139,7 @@ void Trainer::begin_round(std::uint64_t seed, UpdateReport& report) {
 }
 
 void Trainer::update_prompt(std::uint64_t seed, UpdateReport& report) {
-  const std::size_t place = order_->of_update(update_);
+  const std::size_t place = order_->of_turn(update_);
   const LearningPrompt& one = prompts_->all[place];
   const smc::PromptedProblem prompted(prompts_->lm, one.prompt, prompts_->potential);
   BatchSource source(prompted.problem(), one.length, shards_, no_exact_samples(), world_,
@@ -200,9 +180,9 @@ void Trainer::update_whole(const smc::Problem& problem, BatchSource& source, std
 }
 
 void Trainer::update_islands(std::uint64_t seed, UpdateReport& report) {
-  islands_->draw(*objective_, twist_, seed, report.times);
+  islands_->draw(*objective_, twist_, seed, update_, report.times);
   for (const Request& request : objective_->wants())
-    if (request.source != Source::exact || request.n > 1) n_samples_ += request.n * n_observations_;
+    if (request.source != Source::exact || request.n > 1) n_samples_ += request.n * islands_->n();
   for (std::int64_t epoch = 0; epoch < objective_->inner_epochs(); ++epoch) {
     if (epoch > 0) timed(report.times.gradient_s, [&] { islands_->rescore(twist_); });
     Islands::Summary summary =
@@ -314,6 +294,12 @@ void Trainer::clip(std::vector<twist::GradientBlock>& gradient, UpdateReport& re
     for (float& g : block.values) g *= factor;
 }
 
+std::int64_t Trainer::common_length(std::span<const Piece> pieces) {
+  const std::int64_t T = pieces.front().batch.samples.T;
+  const bool is_common = std::ranges::all_of(pieces, [T](const Piece& p) { return p.batch.samples.T == T; });
+  return is_common ? T : 1;
+}
+
 void Trainer::shard_gradient(std::span<const Piece> pieces, const twist::GradientSink& sink) const {
   std::vector<at::Tensor> hidden;
   std::vector<std::int64_t> tokens;
@@ -339,7 +325,7 @@ void Trainer::shard_gradient(std::span<const Piece> pieces, const twist::Gradien
   }
   if (tokens.empty()) return;
   twist::GradientTerms out{.hidden = at::cat(hidden),
-                           .length = pieces.front().batch.samples.T,
+                           .length = common_length(pieces),
                            .tokens = tokens,
                            .on_score = on_score,
                            .observations = observations};

@@ -22,7 +22,16 @@ constexpr const char* running = "running the encoder";
 struct EncoderLayer {
   device::Norm attention_norm, output_norm;
   device::Linear qkv, out, up, down;
+  device::RelativePositions distances;  ///< undefined: attention sees none
 };
+
+/// The matrices of a layer that its file has.
+std::vector<const MatrixSource*> matrices_of(const EncoderLayerSource& layer) {
+  std::vector<const MatrixSource*> out{&layer.qkv, &layer.out, &layer.up, &layer.down};
+  for (const MatrixSource* matrix : {&layer.distance_keys, &layer.distance_queries})
+    if (!matrix->parts.empty()) out.push_back(matrix);
+  return out;
+}
 
 /// Buffers of one pass.
 struct EncoderWorkspace {
@@ -40,22 +49,33 @@ class EngineEncoder final : public Encoder {
       : source_(std::move(source)), precision_(options.precision), engine_(options.used_engine()) {
     std::size_t bytes = 0;
     for (const EncoderLayerSource& layer : source_.layers)
-      for (const MatrixSource* matrix : {&layer.qkv, &layer.out, &layer.up, &layer.down})
+      for (const MatrixSource* matrix : matrices_of(layer))
         bytes += packed_bytes(*engine_, *matrix, precision_);
     std::byte* const memory = weight_memory(options, bytes, private_memory_);
     WeightPacker packer(memory, options);
     const auto norm = [&](const NormSource& from) {
       return read_norm(*engine_, from, NormKind::layer_norm, source_.traits.norm_eps);
     };
-    for (const EncoderLayerSource& layer : source_.layers)
-      layers_.push_back({norm(layer.attention_norm), norm(layer.output_norm), packer.linear(layer.qkv),
-                         packer.linear(layer.out), packer.linear(layer.up), packer.linear(layer.down)});
+    std::vector<std::vector<device::Linear>> own;  // projections of distances, of each layer
+    for (const EncoderLayerSource& layer : source_.layers) {
+      layers_.push_back({norm(layer.attention_norm),
+                         norm(layer.output_norm),
+                         packer.linear(layer.qkv),
+                         packer.linear(layer.out),
+                         packer.linear(layer.up),
+                         packer.linear(layer.down),
+                         {}});
+      own.emplace_back();
+      for (const MatrixSource* matrix : {&layer.distance_keys, &layer.distance_queries})
+        if (!matrix->parts.empty()) own.back().push_back(packer.linear(*matrix));
+    }
     if (memory != nullptr && options.memory.publish) options.memory.publish();
     embedding_norm_ = norm(source_.embedding_norm);
     for (const format::TensorInfo* tensor : {source_.embedding, source_.types, source_.positions}) {
       check_finite(tensor);
       tables_.push_back(tensor != nullptr ? read_table(*engine_, *tensor) : device::Table());
     }
+    if (sees_distances()) project_distances(own);
   }
 
   std::int64_t width() const override { return source_.traits.width; }
@@ -100,6 +120,38 @@ class EngineEncoder final : public Encoder {
   }
 
  private:
+  [[nodiscard]] bool sees_distances() const {
+    return source_.traits.distances.span > 0 && source_.traits.n_score_terms > 1;
+  }
+
+  /// What each layer makes of the table of distances, which is the same for all texts.
+  void project_distances(const std::vector<std::vector<device::Linear>>& own) {
+    const DistanceTraits& traits = source_.traits.distances;
+    const std::int64_t d = width(), n = 2 * traits.span, farthest = max_tokens() - 1;
+    at::Tensor table = engine_->upload(format::read_f32(*source_.distances)).view({n, d});
+    if (traits.is_normalised)
+      engine_->normalise(
+          read_norm(*engine_, source_.distance_norm, NormKind::layer_norm, source_.traits.norm_eps), table,
+          table);
+    for (std::int64_t distance = -farthest; distance <= farthest; ++distance)
+      row_of_.push_back(row_of_distance(traits, distance));
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      device::RelativePositions& to = layers_[i].distances;
+      to.row_of = row_of_;
+      auto mine = own[i].begin();
+      at::Tensor shared = engine_->empty({n, 3 * d});
+      if (!traits.has_own_projections) engine_->project(table, layers_[i].qkv, shared);
+      const auto projected = [&](std::int64_t begin) {
+        if (!traits.has_own_projections) return shared.narrow(1, begin, d).contiguous();
+        at::Tensor out = engine_->empty({n, d});
+        engine_->project(table, *mine++, out);
+        return out;
+      };
+      if (traits.meets_keys) to.keys = projected(d);
+      if (traits.meets_queries) to.queries = projected(0);
+    }
+  }
+
   /// Rows of the embeddings are read where the file maps them, so that damage must be found now.
   static void check_finite(const format::TensorInfo* tensor) {
     if (tensor == nullptr) return;
@@ -158,7 +210,10 @@ class EngineEncoder final : public Encoder {
     embed(texts, first, n, work.x);
     for (const EncoderLayer& layer : layers_) {
       engine_->project(work.x, layer.qkv, work.qkv);
-      pass.attend(source_.traits.n_heads, work.qkv, work.heads);
+      pass.attend({.n_heads = source_.traits.n_heads,
+                   .n_terms = source_.traits.n_score_terms,
+                   .positions = sees_distances() ? &layer.distances : nullptr},
+                  work.qkv, work.heads);
       engine_->project(work.heads, layer.out, work.x, true);
       engine_->normalise(layer.attention_norm, work.x, work.x);
       engine_->project(work.x, layer.up, work.inner);
@@ -187,7 +242,7 @@ class EngineEncoder final : public Encoder {
     }
     engine_->look_up(tables_[0], ids, x, false);
     if (source_.types != nullptr) engine_->look_up(tables_[1], types, x, true);
-    engine_->look_up(tables_[2], positions, x, true);
+    if (source_.positions != nullptr) engine_->look_up(tables_[2], positions, x, true);
     engine_->normalise(embedding_norm_, x, x);
   }
 
@@ -198,6 +253,7 @@ class EngineEncoder final : public Encoder {
   std::vector<EncoderLayer> layers_;
   device::Norm embedding_norm_;
   std::vector<device::Table> tables_;  // tokens, types, positions
+  std::vector<std::int64_t> row_of_;   // of distances: see device::RelativePositions
 };
 
 }  // namespace

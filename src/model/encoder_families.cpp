@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// BERT, RoBERTa and DistilBERT as a table: keys of config.json, names of tensors, and the head.
+// BERT, RoBERTa, DistilBERT and DeBERTa as a table: keys of config.json, names of tensors, and the head.
 #include "encoder_families.hpp"
 
 #include <fmt/format.h>
@@ -26,6 +26,8 @@ struct EncoderFamily {
   std::string_view width = "hidden_size", layers = "num_hidden_layers", heads = "num_attention_heads",
                    feed_forward = "intermediate_size", activation = "hidden_act";
   bool has_types = true, has_norm_eps = true, has_padding_offset = false;
+  bool is_disentangled = false;  ///< DeBERTa: see read_deberta()
+  double norm_eps = 1e-12;       ///< where config.json names none
   // Tensors of a layer, after "<layer>.<i>.".
   std::string_view layer = "encoder.layer", query = "attention.self.query", key = "attention.self.key",
                    value = "attention.self.value", attention_out = "attention.output.dense",
@@ -34,6 +36,7 @@ struct EncoderFamily {
   // The head of a sequence classifier.
   std::string_view dense = "bert.pooler.dense", out = "classifier";
   ActivationKind head_activation = ActivationKind::tanh;
+  std::string_view head_activation_key = "";  ///< of config.json, which may name another; none: it may not
 };
 
 constexpr std::array encoder_families{
@@ -65,6 +68,17 @@ constexpr std::array encoder_families{
                   .output_norm = "output_layer_norm",
                   .dense = "pre_classifier",
                   .head_activation = ActivationKind::relu},
+    EncoderFamily{.name = "DeBERTa",
+                  .model_type = "deberta-v2",
+                  .prefix = "deberta.",
+                  .is_disentangled = true,
+                  .norm_eps = 1e-7,
+                  .query = "attention.self.query_proj",
+                  .key = "attention.self.key_proj",
+                  .value = "attention.self.value_proj",
+                  .dense = "pooler.dense",
+                  .head_activation = ActivationKind::gelu_erf,
+                  .head_activation_key = "pooler_hidden_act"},
 };
 
 struct EncoderActivation {
@@ -125,14 +139,20 @@ EncoderTraits read_traits(const format::JsonView& config, const EncoderFamily& f
   t.vocab_size = config.at("vocab_size").integer(1, 1 << 24);
   const format::JsonView positions = config.at("max_position_embeddings");
   t.n_positions = positions.integer(1, 1 << 24);
-  if (family.has_types) t.n_types = config.at("type_vocab_size").integer(0, most);
+  if (family.has_types) {
+    const auto types = config.find("type_vocab_size");
+    if (!types && !family.is_disentangled) (void)config.at("type_vocab_size");
+    if (types) t.n_types = types->integer(0, most);
+  }
   if (family.has_padding_offset) t.padding_id = config.at("pad_token_id").integer(0, t.vocab_size - 1);
   if (t.max_tokens() < 1)
     positions.fail(
         fmt::format("{} positions leave none after the padding's, {}", t.n_positions, t.padding_id));
+  t.norm_eps = family.norm_eps;
   const auto eps = config.find("layer_norm_eps");
   if (eps && family.has_norm_eps) t.norm_eps = eps->number();
   t.activation = read_activation(config.at(family.activation));
+  if (family.is_disentangled) read_deberta(config, t);
   return t;
 }
 
@@ -161,26 +181,42 @@ EncoderSource find_encoder(const format::JsonView& config, const EncoderFamily& 
   // Files of the encoder alone leave the prefix out.
   const std::string prefix(file->find(first) != nullptr ? "" : family.prefix);
   s.embedding = tensors.need(prefix + first, {t.vocab_size, d});
-  s.positions = tensors.need(prefix + "embeddings.position_embeddings.weight", {t.n_positions, d});
+  if (t.has_positions)
+    s.positions = tensors.need(prefix + "embeddings.position_embeddings.weight", {t.n_positions, d});
   if (t.n_types > 0)
     s.types = tensors.need(prefix + "embeddings.token_type_embeddings.weight", {t.n_types, d});
   const Parts parts{*file, tensors};
   s.embedding_norm = parts.norm(prefix + "embeddings.LayerNorm", d);
+  if (t.distances.span > 0) {
+    s.distances = tensors.need(prefix + "encoder.rel_embeddings.weight", {2 * t.distances.span, d});
+    if (t.distances.is_normalised) s.distance_norm = parts.norm(prefix + "encoder.LayerNorm", d);
+  }
   for (std::int64_t i = 0; i < t.n_layers; ++i) {
     const std::string at = fmt::format("{}{}.{}.", prefix, family.layer, i);
     const auto linear = [&](std::string_view name, std::int64_t n, std::int64_t k) {
       return parts.linear(at + std::string(name), n, k);
     };
-    s.layers.push_back(
-        {{{linear(family.query, d, d), linear(family.key, d, d), linear(family.value, d, d)}, false},
-         {{linear(family.attention_out, d, d)}, false},
-         {{linear(family.up, f, d)}, false},
-         {{linear(family.down, d, f)}, false},
-         parts.norm(at + std::string(family.attention_norm), d),
-         parts.norm(at + std::string(family.output_norm), d)});
+    EncoderLayerSource& layer = s.layers.emplace_back();
+    layer.qkv.parts = {linear(family.query, d, d), linear(family.key, d, d), linear(family.value, d, d)};
+    layer.out.parts = {linear(family.attention_out, d, d)};
+    layer.up.parts = {linear(family.up, f, d)};
+    layer.down.parts = {linear(family.down, d, f)};
+    layer.attention_norm = parts.norm(at + std::string(family.attention_norm), d);
+    layer.output_norm = parts.norm(at + std::string(family.output_norm), d);
+    if (t.distances.span == 0 || !t.distances.has_own_projections) continue;
+    if (t.distances.meets_keys) layer.distance_keys.parts = {linear("attention.self.pos_key_proj", d, d)};
+    if (t.distances.meets_queries)
+      layer.distance_queries.parts = {linear("attention.self.pos_query_proj", d, d)};
   }
   s.file = std::move(file);
   return s;
+}
+
+ActivationKind read_head_activation(const format::JsonView& config, const EncoderFamily& family) {
+  const auto name =
+      family.head_activation_key.empty() ? std::nullopt : config.find(family.head_activation_key);
+  if (!name) return family.head_activation;
+  return name->string() == "tanh" ? ActivationKind::tanh : read_activation(*name);
 }
 
 /// "multi_label_classification": each class has a sigmoid of its own. A regression's one output is a score
@@ -245,10 +281,10 @@ ClassifierSource open_classifier(const std::filesystem::path& path) {
   source.is_multi_label = read_is_multi_label(config, source.labels.size());
   const std::int64_t d = source.encoder.traits.width;
   const Parts parts{*folder.weights, tensors};
-  source.head = {
-      {{parts.linear(std::string(family.dense), d, d)}, false},
-      {{parts.linear(std::string(family.out), static_cast<std::int64_t>(source.labels.size()), d)}, false},
-      family.head_activation};
+  source.head.dense.parts = {parts.linear(std::string(family.dense), d, d)};
+  source.head.out.parts = {
+      parts.linear(std::string(family.out), static_cast<std::int64_t>(source.labels.size()), d)};
+  source.head.activation = read_head_activation(config, family);
   tensors.finish();
   source.encoder.fingerprint = folder.fingerprint();
   return source;

@@ -14,6 +14,16 @@
 
 namespace twistor::model {
 
+/// What attention sees of the distance query - key (DeBERTa).
+struct DistanceTraits {
+  std::int64_t span = 0;      ///< tables have 2 span rows; 0: it sees no distances
+  std::int64_t buckets = 0;   ///< distances beyond half of them share rows, in steps that grow; 0: none do
+  std::int64_t farthest = 0;  ///< the distance, less one, where these steps end
+  bool meets_keys = false, meets_queries = false;  ///< "c2p", "p2c"
+  bool has_own_projections = false;                ///< else those of tokens serve the tables too
+  bool is_normalised = false;
+};
+
 struct EncoderTraits {
   std::string family;
   std::int64_t n_layers = 0, width = 0, n_heads = 0, feed_forward = 0;
@@ -23,13 +33,17 @@ struct EncoderTraits {
   std::int64_t padding_id = -1;
   double norm_eps = 1e-12;
   ActivationKind activation = ActivationKind::gelu_erf;
+  bool has_positions = true;       ///< which are added to the embeddings
+  std::int64_t n_score_terms = 1;  ///< of which attention's scores are the sum: see device::TextAttention
+  DistanceTraits distances;
 
   [[nodiscard]] std::int64_t max_tokens() const { return n_positions - (padding_id + 1); }
 };
 
 struct EncoderLayerSource {
   MatrixSource qkv, out, up, down;
-  NormSource attention_norm, output_norm;  ///< each behind its residual sum
+  NormSource attention_norm, output_norm;        ///< each behind its residual sum
+  MatrixSource distance_keys, distance_queries;  ///< projections of the table of distances; may have no parts
 };
 
 /// Views the weight file.
@@ -37,9 +51,10 @@ struct EncoderSource {
   EncoderTraits traits;
   std::shared_ptr<const format::WeightFile> file;
   const format::TensorInfo* embedding = nullptr;  ///< (V, D)
-  const format::TensorInfo* positions = nullptr;  ///< (n_positions, D)
+  const format::TensorInfo* positions = nullptr;  ///< (n_positions, D) or none
   const format::TensorInfo* types = nullptr;      ///< (n_types, D) or none
-  NormSource embedding_norm;
+  const format::TensorInfo* distances = nullptr;  ///< (2 span, D) or none
+  NormSource embedding_norm, distance_norm;
   std::vector<EncoderLayerSource> layers;
   std::string fingerprint;
 };
@@ -61,6 +76,13 @@ struct ClassifierSource {
 /// load_encoder() says.
 [[nodiscard]] EncoderSource open_encoder(const std::filesystem::path& folder);
 [[nodiscard]] ClassifierSource open_classifier(const std::filesystem::path& folder);
+
+/// DeBERTa's keys of config.json, into traits that have the width and the positions. Throws Error(data)
+/// naming keys that ask for what is not supported.
+void read_deberta(const format::JsonView& config, EncoderTraits& traits);
+
+/// The row of a distance query - key in the table: 0 to 2 span - 1, ascending.
+[[nodiscard]] std::int64_t row_of_distance(const DistanceTraits& traits, std::int64_t distance);
 
 /// id2label says how many classes there are and their names; without it num_labels, else two, as the
 /// reference has it.

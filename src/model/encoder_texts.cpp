@@ -13,8 +13,9 @@ std::unique_ptr<text::Tokenizer> load_encoder_tokenizer(const std::filesystem::p
                                                         const Encoder& encoder) {
   const std::string doing = "loading the tokenizer of " + folder.string();
   auto tokenizer = text::load_tokenizer(folder);
-  TWISTOR_CHECK(tokenizer != nullptr, ErrorKind::no_input, doing, "there is none in the folder",
-                "tokenizer.json, vocab.txt, or vocab.json and merges.txt should lie beside config.json");
+  TWISTOR_CHECK(
+      tokenizer != nullptr, ErrorKind::no_input, doing, "there is none in the folder",
+      "tokenizer.json, vocab.txt, vocab.json and merges.txt, or spm.model should lie beside config.json");
   TWISTOR_CHECK(tokenizer->vocab_size() <= encoder.vocab_size(), ErrorKind::data, doing,
                 fmt::format("it has {} tokens, but the encoder's embedding has {}", tokenizer->vocab_size(),
                             encoder.vocab_size()),
@@ -25,7 +26,7 @@ std::unique_ptr<text::Tokenizer> load_encoder_tokenizer(const std::filesystem::p
 std::string tokenizer_fingerprint(const std::filesystem::path& folder) {
   Sha256 digest;
   for (const char* name :
-       {"tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"}) {
+       {"tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "spm.model"}) {
     if (!std::filesystem::exists(folder / name)) continue;
     digest.add(name);
     digest.add(sha256_hex(MappedFile(folder / name).bytes()));
@@ -34,10 +35,18 @@ std::string tokenizer_fingerprint(const std::filesystem::path& folder) {
 }
 
 TokenTexts tokenise(const text::Tokenizer& tokenizer, std::span<const std::string> texts,
-                    std::int64_t max_tokens) {
+                    std::int64_t max_tokens, bool adds_special) {
   TokenTexts out;
   for (const std::string& text : texts) {
-    const text::Encoding encoding = tokenizer.encode_with_template(text, max_tokens);
+    text::Encoding encoding;
+    if (adds_special) {
+      encoding = tokenizer.encode_with_template(text, max_tokens);
+    } else {
+      encoding.ids = tokenizer.encode(text);
+      if (static_cast<std::int64_t>(encoding.ids.size()) > max_tokens)
+        encoding.ids.resize(static_cast<std::size_t>(max_tokens));
+      encoding.type_ids.resize(encoding.ids.size());
+    }
     out.add(encoding.ids, encoding.type_ids);
   }
   return out;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A decoder's last hidden state, and a linear head on it.
+// A decoder's last hidden state, and a linear head on it; or an encoder with its own head.
 #include "twistor/model/reward_model.hpp"
 
 #include <ATen/core/Tensor.h>
@@ -29,13 +29,20 @@ constexpr std::array known_rewards{"Gemma2ForSequenceClassification", "Gemma3Tex
                                    "Olmo2ForSequenceClassification",  "Phi3ForSequenceClassification",
                                    "Qwen2ForSequenceClassification",  "Qwen3ForSequenceClassification",
                                    "SmolLM3ForSequenceClassification"};
+constexpr std::array known_encoders{"BertForSequenceClassification", "DebertaV2ForSequenceClassification",
+                                    "DistilBertForSequenceClassification",
+                                    "RobertaForSequenceClassification"};
 
-void require_known(const format::JsonView& config) {
+/// Whether the model is one of the encoders, rather than of the decoders.
+bool is_encoder(const format::JsonView& config) {
   const format::JsonView names = config.at("architectures");
   const std::string name = names.array_size() == 1 ? names.item(0).string() : "";
+  if (std::ranges::find(known_encoders, name) != known_encoders.end()) return true;
   if (std::ranges::find(known_rewards, name) == known_rewards.end())
-    names.fail("the architecture " + format::quote(name) + " is no reward model that is known",
-               fmt::format("supported: {}", fmt::join(known_rewards, ", ")));
+    names.fail(
+        "the architecture " + format::quote(name) + " is no reward model that is known",
+        fmt::format("supported: {}, {}", fmt::join(known_rewards, ", "), fmt::join(known_encoders, ", ")));
+  return false;
 }
 
 }  // namespace
@@ -45,8 +52,12 @@ RewardModel::RewardModel(const std::filesystem::path& given, const LoadOptions& 
   const std::string doing = "loading the reward model " + folder.string();
   {
     const format::JsonFile config(folder / "config.json");
-    require_known(config.view());
+    if (is_encoder(config.view())) encoder_ = std::make_unique<SequenceClassifier>(folder, options);
     labels_ = read_labels(config.view());
+  }
+  if (encoder_ != nullptr) {
+    fingerprint_ = encoder_->fingerprint();
+    return;
   }
   DecoderSource source = open_body(folder);
   const std::vector<std::int64_t> shape{static_cast<std::int64_t>(labels_.size()), source.traits.width};
@@ -63,7 +74,15 @@ RewardModel::RewardModel(const std::filesystem::path& given, const LoadOptions& 
   body_ = make_decoder(std::move(source), options);
 }
 
+std::string RewardModel::description() const {
+  return encoder_ != nullptr ? encoder_->encoder().description() : body_->description();
+}
+
 std::vector<float> RewardModel::logits(std::span<const std::string> texts, bool adds_special) const {
+  return encoder_ != nullptr ? encoder_->logits(texts, adds_special) : logits_of_last(texts, adds_special);
+}
+
+std::vector<float> RewardModel::logits_of_last(std::span<const std::string> texts, bool adds_special) const {
   constexpr std::int64_t most_at_once = 4096;  // of a batch, padded: bounds the memory
   std::vector<std::vector<std::int64_t>> ids;
   for (const std::string& text : texts) {

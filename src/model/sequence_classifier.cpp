@@ -39,8 +39,8 @@ std::vector<float> SequenceClassifier::logits(const TokenTexts& texts) const {
   return device::to_host(out);
 }
 
-std::vector<float> SequenceClassifier::logits(std::span<const std::string> texts) const {
-  return logits(tokenise(*tokenizer_, texts, encoder_->max_tokens()));
+std::vector<float> SequenceClassifier::logits(std::span<const std::string> texts, bool adds_special) const {
+  return logits(tokenise(*tokenizer_, texts, encoder_->max_tokens(), adds_special));
 }
 
 }  // namespace twistor::model

@@ -56,6 +56,9 @@ void RunConfig::visit_keys(const config::Visitor& visit) {
   visit(key("ranks_per_population", "ranks that share one population, 0: all", {0, 1048576}),
         &ranks_per_population);
   visit(key("resume", "go on from a checkpoint in run.output"), Choice(resume));
+  visit(key("save_every_s", "seconds between saves of unfinished evaluations, samples and exact samples",
+            config::non_negative),
+        &save_every_s);
   visit(key("device", "where language models and twists compute"), Choice(device));
   visit(key("kernels", "by whose kernels"), Choice(kernels));
   visit(key("cuda_graphs", "record short passes on a GPU as graphs"), Choice(graphs));

@@ -3,6 +3,7 @@
 #include "twistor/run/session.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
@@ -19,6 +20,7 @@
 #include "twistor/model/joined_model.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/model/masked_tokens.hpp"
+#include "twistor/run/same_inputs.hpp"
 #include "twistor/smc/memory.hpp"
 #include "twistor/store/foreign_arrays.hpp"
 #include "twistor/store/run_folder.hpp"
@@ -29,7 +31,7 @@ namespace twistor::run {
 
 Session::Session(const Config& config, const std::filesystem::path& config_file)
     : config_(config),
-      world_(comm::Communicator::world()),
+      world_(world_with(config)),
       groups_(comm::make_groups(world_, static_cast<int>(config.run.ranks_per_population))),
       node_(world_.node()),
       engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(),
@@ -49,6 +51,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
                                     static_cast<std::int64_t>(prompt_.ids.size()));
   if (config.twist.has_body()) make_body(config_file);
   make_potential(config_file);
+  require_same_inputs();
   start_ = std::make_shared<model::Prefill>(model::prefill(*lm_, prompt_.ids));
   if (is_root()) say_what_was_read();
   if (!config.twist.has_automaton() || config.smc.draws_from_policy()) return;
@@ -59,6 +62,12 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
       smc::compute_twist(lm_, base_problem(), config.twist, config.target.length, config.run.seed, world_);
   twist_lm_ = computed_.lm;
   if (is_root()) log_info(computed_.description);
+}
+
+void Session::require_same_inputs() const {
+  require_same("language model", twist_lm()->fingerprint(), world_);
+  require_same("prompt", fmt::format("{} {}", fmt::join(prompt_.ids, ","), text::digest(prompts_)), world_);
+  require_same("target", potential_identity(), world_);
 }
 
 void Session::say_what_was_read() const {
@@ -244,7 +253,7 @@ Steering Session::steering(report::ProgressLine& progress, const std::string& be
                                                    std::int64_t wanted) {
     progress.update(fmt::format("{}{}: {} of {}{}", before, what, done, wanted, after), {done, wanted});
   };
-  return {interrupt(), show, [] { return comm::pending_signal() != 0; }};
+  return {interrupt(), show, [] { return comm::pending_signal() != 0; }, config_.run.save_every_s};
 }
 
 report::ProgressOptions Session::progress() const {

@@ -87,14 +87,14 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
   has_said_size_ = true;
   store::write_checkpoint(file_, checkpoint);
   if (session_.config().train.course.keep == learn::Keep::last)  // else it is that of best.h5
-    twist::write_adapter(session_.output("adapter"), session_.body(), twist);
+    twist::write_body(session_.output("adapter").parent_path(), session_.body(), twist);
 }
 
 void TrainCheckpoint::save_best(const twist::Trainable& twist, learn::Trainer& trainer,
                                 const estimate::History& evaluations) const {
   if (!session_.is_root()) return;
   store::write_checkpoint(session_.output("best.h5"), checkpoint_of(twist, trainer, evaluations));
-  twist::write_adapter(session_.output("adapter"), session_.body(), twist);
+  twist::write_body(session_.output("adapter").parent_path(), session_.body(), twist);
 }
 
 store::Checkpoint TrainCheckpoint::checkpoint_of(const twist::Trainable& twist, learn::Trainer& trainer,

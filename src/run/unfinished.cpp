@@ -15,7 +15,7 @@ std::string work_key(const Session& session, std::string_view twist_form,
                      std::span<const twist::Parameter> parameters, const store::ExactSamples& exact) {
   Sha256 sha;
   const auto add_text = [&](std::string_view text) { sha.add(fmt::format("{}:{}\n", text.size(), text)); };
-  add_text("numbers of version 4");  // of what is kept
+  add_text("numbers of version 5");  // of what is kept
   add_text(twist_form);
   for (const twist::Parameter& p : parameters) {
     add_text(p.name);

@@ -130,6 +130,33 @@ std::unique_ptr<Tokenizer> load_vocab_txt(const fs::path& folder) {
   return parse_vocab_txt(as_text(vocab), (folder / "vocab.txt").string(), options);
 }
 
+SentencePieceOptions read_spm_options(const format::JsonView& config) {
+  if (const auto name = config.find("tokenizer_class");
+      name && name->string() != "DebertaV2Tokenizer" && name->string() != "DebertaV2TokenizerFast")
+    name->fail("an spm.model of the class " + format::quote(name->string()) + " is not supported",
+               "supported: DebertaV2Tokenizer, DebertaV2TokenizerFast");
+  SentencePieceOptions options;
+  for (const auto& [key, target] : {std::pair{"do_lower_case", &options.lowercase},
+                                    std::pair{"split_by_punct", &options.splits_at_punctuation}})
+    if (const auto member = config.find(key)) *target = member->boolean();
+  for (const auto& [key, target] :
+       {std::pair{"cls_token", &options.cls}, std::pair{"sep_token", &options.sep},
+        std::pair{"mask_token", &options.mask}})
+    if (auto token = token_member(config, key)) *target = std::move(*token);
+  return options;
+}
+
+std::unique_ptr<Tokenizer> load_spm_model(const fs::path& folder) {
+  SentencePieceOptions options;
+  if (const auto config = open_if_there(folder / "tokenizer_config.json"))
+    options = read_spm_options(config->view());
+  const TextEnds ends = read_text_ends(folder);
+  options.begin = ends.begin;
+  options.end = ends.end;
+  const MappedFile file(folder / "spm.model");
+  return parse_spm_model(as_text(file), (folder / "spm.model").string(), options);
+}
+
 std::unique_ptr<Tokenizer> load_from_folder(const fs::path& folder) {
   if (const fs::path path = folder / "tokenizer.json"; fs::exists(path)) {
     const MappedFile file(path);
@@ -138,7 +165,8 @@ std::unique_ptr<Tokenizer> load_from_folder(const fs::path& folder) {
   }
   if (fs::exists(folder / "vocab.json") || fs::exists(folder / "merges.txt"))
     return load_vocab_merges(folder);
-  return fs::exists(folder / "vocab.txt") ? load_vocab_txt(folder) : nullptr;
+  if (fs::exists(folder / "vocab.txt")) return load_vocab_txt(folder);
+  return fs::exists(folder / "spm.model") ? load_spm_model(folder) : nullptr;
 }
 
 }  // namespace
@@ -164,10 +192,10 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model) {
 
 std::unique_ptr<Tokenizer> need_tokenizer(const fs::path& model, const std::string& doing) {
   std::unique_ptr<Tokenizer> found = load_tokenizer(model);
-  TWISTOR_CHECK(
-      found != nullptr, ErrorKind::no_input, doing, "the folder has no tokenizer",
-      "expected tokenizer.json, vocab.json with merges.txt, or vocab.txt, beside the model; token ids "
-      "(--ids 1,2,3, prompt.ids) need none");
+  TWISTOR_CHECK(found != nullptr, ErrorKind::no_input, doing, "the folder has no tokenizer",
+                "expected tokenizer.json, vocab.json with merges.txt, vocab.txt or spm.model beside the "
+                "model; token ids "
+                "(--ids 1,2,3, prompt.ids) need none");
   return found;
 }
 

@@ -72,7 +72,12 @@ AddedTokens read_added_tokens(const format::JsonView& list, const Vocabulary& vo
 std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& name,
                                                 const EndOfText& end, const BeginOfText& begin) {
   const std::string doing = "reading tokenizer " + name;
-  const nlohmann::json document = format::parse_json(json, doing);
+  return tokenizer_of_json(format::parse_json(json, doing), doing, "tokenizer.json", end, begin);
+}
+
+std::unique_ptr<Tokenizer> tokenizer_of_json(const nlohmann::json& document, const std::string& doing,
+                                             std::string source, const EndOfText& end,
+                                             const BeginOfText& begin) {
   const format::JsonView root(document, doing);
   const format::JsonView model = root.at("model");
   const TokenModelKind& kind = kind_of(model);
@@ -87,7 +92,7 @@ std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std
   if (const auto decoder = root.find("decoder")) parts.decoder = read_decoder(*decoder);
   parts.begin = begin;
   parts.end = end;
-  parts.source = "tokenizer.json";
+  parts.source = std::move(source);
   return make_tokenizer(std::move(parts), doing);
 }
 

@@ -13,6 +13,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/strings.hpp"
 #include "twistor/model/lora_adapter.hpp"
+#include "twistor/model/saved_model.hpp"
 #include "twistor/twist/body.hpp"
 
 namespace twistor::twist {
@@ -52,12 +53,17 @@ void start_from(std::span<const model::LearnedTensor> adapter, Trainable& twist)
   twist.refresh();
 }
 
-void write_adapter(const std::filesystem::path& folder, const model::TrainableDecoder* body,
-                   const Trainable& twist) {
-  if (body == nullptr || body->lora() == nullptr || body->adapter_base().is_gguf) return;
+void write_body(const std::filesystem::path& output, const model::TrainableDecoder* body,
+                const Trainable& twist) {
+  if (body == nullptr || body->adapter_base().is_gguf) return;
   std::vector<std::span<const float>> values;
   for (const Parameter& p : twist.parameters())
     if (p.name.starts_with(body_prefix)) values.emplace_back(p.value);
+  if (body->lora() == nullptr) {
+    if (twist.is_normalised()) model::write_model_folder(output / "model", *body, values);
+    return;
+  }
+  const std::filesystem::path folder = output / "adapter";
   const model::AdapterFiles files = model::lora_adapter_files(*body, values);
   constexpr const char* doing = "writing the adapter";
   std::error_code failure;

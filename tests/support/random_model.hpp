@@ -90,13 +90,14 @@ inline std::string read_text(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// The tensors of BERT-base.
-inline std::vector<RandomTensor> bert_base_tensors() {
+/// The tensors of BERT-base, or of DeBERTa-v3 with its sizes.
+inline std::vector<RandomTensor> bert_base_tensors(bool is_deberta = false) {
   constexpr std::int64_t d = 768, inner = 4 * d, n_layers = 12;
   constexpr float sd = 0.02F;
   std::vector<RandomTensor> out;
   for (const auto& [name, rows] : {std::pair{"word", 30522}, {"position", 512}, {"token_type", 2}})
-    out.push_back({{fmt::format("embeddings.{}_embeddings.weight", name), {rows, d}}, 0, sd});
+    if (!is_deberta || rows > 512)
+      out.push_back({{fmt::format("embeddings.{}_embeddings.weight", name), {rows, d}}, 0, sd});
   const auto norm = [&](const std::string& name) {
     out.push_back({{name + ".weight", {d}}, 1, 0});
     out.push_back({{name + ".bias", {d}}});
@@ -106,9 +107,14 @@ inline std::vector<RandomTensor> bert_base_tensors() {
     out.push_back({{name + ".bias", {n_out}}});
   };
   norm("embeddings.LayerNorm");
+  if (is_deberta) {
+    out.push_back({{"encoder.rel_embeddings.weight", {512, d}}, 0, sd});
+    norm("encoder.LayerNorm");
+  }
   for (std::int64_t layer = 0; layer < n_layers; ++layer) {
     const std::string prefix = fmt::format("encoder.layer.{}.", layer);
-    for (const char* part : {"query", "key", "value"}) linear(prefix + "attention.self." + part, d, d);
+    for (const char* part : {"query", "key", "value"})
+      linear(prefix + "attention.self." + part + (is_deberta ? "_proj" : ""), d, d);
     linear(prefix + "attention.output.dense", d, d);
     norm(prefix + "attention.output.LayerNorm");
     linear(prefix + "intermediate.dense", inner, d);
@@ -163,6 +169,18 @@ inline std::filesystem::path make_random_bert_base(const std::filesystem::path& 
  "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2}
 )",
                             detail::bert_base_tensors());
+}
+
+/// The same with the attention of DeBERTa-v3.
+inline std::filesystem::path make_random_deberta_base(const std::filesystem::path& folder) {
+  return detail::make_model(folder,
+                            R"({"architectures": ["DebertaV2Model"], "model_type": "deberta-v2",
+ "hidden_act": "gelu", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+ "intermediate_size": 3072, "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 0,
+ "relative_attention": true, "position_buckets": 256, "pos_att_type": "p2c|c2p", "share_att_key": true,
+ "norm_rel_ebd": "layer_norm", "position_biased_input": false}
+)",
+                            detail::bert_base_tensors(true));
 }
 
 }  // namespace twistor::test

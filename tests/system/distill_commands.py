@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Distillation in rounds: exact divergences fall, equal bits on any number of ranks and after a stop, the adapter is a policy that an
-independent reader understands, and the probability of what is to be avoided falls."""
+independent reader understands, a copy is a model by itself, and the probability of what is to be avoided falls."""
 import json
 import math
 import struct
@@ -53,14 +53,18 @@ def safetensors(file):
     return out
 
 
-def gpt2_log_probs(ids, adapter):
+def gpt2_log_probs(ids, model, adapter=None):
     """log p of each token but the first by plain sums, from config.json, model.safetensors and the PEFT folder alone."""
-    config, about = (json.loads(file.read_text()) for file in (TINY / "config.json", adapter / "adapter_config.json"))
-    w, low = safetensors(TINY / "model.safetensors"), safetensors(adapter / "adapter_model.safetensors")
-    scale, n_head, n_embd = about["lora_alpha"] / about["r"], config["n_head"], config["n_embd"]
+    config, w = json.loads((model / "config.json").read_text()), safetensors(model / "model.safetensors")
+    n_head, n_embd = config["n_head"], config["n_embd"]
+    if adapter is not None:
+        about, low = json.loads((adapter / "adapter_config.json").read_text()), safetensors(adapter / "adapter_model.safetensors")
+        scale = about["lora_alpha"] / about["r"]
 
     def product(x, name):
         out = [[b + sum(r[i] * m[j] for i, m in enumerate(w[f"{name}.weight"])) for j, b in enumerate(w[f"{name}.bias"])] for r in x]
+        if adapter is None:
+            return out
         prefix = f"base_model.model.{name}"
         a, b = low[f"{prefix}.lora_A.weight"], low[f"{prefix}.lora_B.weight"]  # (r, in), (out, r)
         for row, r in zip(out, x):
@@ -105,7 +109,8 @@ def gpt2_log_probs(ids, adapter):
         x = add(x, attention(norm(x, f"{name}.ln_1"), f"{name}.attn"))
         inner = [[gelu(v) for v in r] for r in product(norm(x, f"{name}.ln_2"), f"{name}.mlp.c_fc")]
         x = add(x, product(inner, f"{name}.mlp.c_proj"))
-    logits = [[sum(a * b for a, b in zip(r, e)) for e in w["transformer.wte.weight"]] for r in norm(x, "transformer.ln_f")]
+    output = w["transformer.wte.weight" if config.get("tie_word_embeddings", True) else "lm_head.weight"]
+    logits = [[sum(a * b for a, b in zip(r, e)) for e in output] for r in norm(x, "transformer.ln_f")]
     return [math.log(softmax(row)[token]) for row, token in zip(logits, ids[1:])]
 
 
@@ -130,10 +135,30 @@ def divergences_fall_and_the_adapter_is_a_policy(folder):
     ids = [3, 7, 11, 4, 20, 31, 8, 2, 40, 17, 5, 23]
     score = json.loads(succeed(0, "score", TINY, f"--ids={','.join(map(str, ids))}", f"--adapter={output}/adapter").out)
     base = json.loads(succeed(0, "score", TINY, f"--ids={','.join(map(str, ids))}").out)
-    plain = gpt2_log_probs(ids, output / "adapter")
+    plain = gpt2_log_probs(ids, TINY, output / "adapter")
     error = max(abs(a - b) for a, b in zip(score["log_probs"], plain))
     moved = max(abs(a - b) for a, b in zip(base["log_probs"], plain))
     expect(len(plain) == len(score["log_probs"]) and error < 2e-4 < 0.1 < moved, f"log p differs by {error}; learning has moved it by {moved}")
+
+
+def a_copy_is_a_model_by_itself(folder):
+    """A folder that holds all a policy needs: the same divergences by it, and log-probabilities that an independent reader finds too."""
+    output = folder / "copy"
+    words = [*SHORT, "--train.epochs=1"]
+    succeed(1, "distill", DISTILL, *words, "--twist.body=copy", "--train.round_updates=20", "--train.learning_rate=0.001", f"--run.output={output}")
+    model = output / "model"
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        expect((model / name).exists() == (TINY / name).exists(), f"expected {name} of the base model beside the weights")
+    expect(json.loads((model / "config.json").read_text())["tie_word_embeddings"] is False, "expected an output matrix of its own")
+    succeed(1, "evaluate", DISTILL, *words, "--smc.proposal=policy", f"--policy.q.path={model}", f"--run.output={folder}/copied")
+    for name in ("sigma_q", "q_sigma"):
+        a, b = (summary(f)["kl"][name]["mean"] for f in (output, folder / "copied"))
+        expect(abs(a - b) < 1e-4, f"KL {name}: {a} of the twist, {b} of the model")
+    ids = [3, 7, 11, 4, 20, 31, 8, 2, 40, 17, 5, 23]
+    score, base = (json.loads(succeed(0, "score", m, f"--ids={','.join(map(str, ids))}").out)["log_probs"] for m in (model, TINY))
+    plain = gpt2_log_probs(ids, model)
+    error, moved = (max(abs(a - b) for a, b in zip(s, plain)) for s in (score, base))
+    expect(len(plain) == len(score) and error < 2e-4 < 0.02 < moved, f"log p differs by {error}; learning has moved it by {moved}")
 
 
 def starts_from_samples_of_a_twist(folder):
@@ -167,4 +192,4 @@ def avoids(folder):
     expect(abs(change[1]) < 0.1 and change[80] < -3, f"log_change in the first and the last update: {change[1]}, {change[80]}")
 
 
-main(same_bits, divergences_fall_and_the_adapter_is_a_policy, starts_from_samples_of_a_twist, avoids)
+main(same_bits, divergences_fall_and_the_adapter_is_a_policy, a_copy_is_a_model_by_itself, starts_from_samples_of_a_twist, avoids)

@@ -36,3 +36,17 @@ awk 'NR == 1 { log_z = $4 + 0 } NR > 1 { ++n; if ($6 > log_z + 5 * $8 || $10 < l
 quietly cc -shared -fPIC -I "$work/prefix/include" -o "$work/whole_word.so" "$root/examples/plugin/whole_word.c"
 "$work/prefix/bin/twistor" score-text "$root/examples/plugin/whole_word.cfg" "--target.plugin=$work/whole_word.so" --text "the fox ate" >"$work/scored"
 grep -q '^ *0\.000000  .the fox ate.$' "$work/scored" || { cat "$work/scored"; echo "FAILED: expected log phi = 0 from the plugin"; exit 1; }
+
+# With LibTorch's libraries beside it the folder may be moved: nothing that the program loads lies in the old one, or in LibTorch's.
+quietly "$cmake" --install "$build" --prefix "$work/prefix" --component torch
+torch=$(dirname "$(ldd "$build/twistor" | awk '$1 == "libtorch_cpu.so" {print $3}')")
+mv "$work/prefix" "$work/moved"
+moved=$work/moved/bin/twistor
+ldd "$moved" >"$work/libraries"
+if ! grep -qF "libtorch_cpu.so => $work/moved/bin/../lib" "$work/libraries" ||
+  grep -qF -e "$work/prefix" -e "$torch/" -e 'not found' "$work/libraries"; then
+  echo "FAILED: expected all libraries in the moved folder or the system's, got"
+  cat "$work/libraries"
+  exit 1
+fi
+[[ $("$moved" tokenize "$root/models/tiny" --text "once upon a time") == \[* ]] || { echo "FAILED: the moved program does not run"; exit 1; }

@@ -200,6 +200,12 @@ check "a TWISTOR_SITE that is not there is named" err_has "cannot read $work/now
 echo 'export TWISTOR_SRUN_MPI=from_site' >"$work/site.sh"
 TWISTOR_SITE=$work/site.sh sbatch_run train x.cfg
 check "TWISTOR_SITE is sourced" n_calls 1 'srun <--mpi=from_site>'
+TWISTOR_CONTAINER=/images/twistor.sif sbatch_run train x.cfg
+check "ranks run in a container" n_calls 1 '<[^ ]*rank_env.sh> <apptainer> <exec> </images/twistor.sif> <twistor> <train>'
+mv "$home/build" "$home/no-build" && mkdir "$home/bin" && cp "$home/no-build/release/twistor" "$home/bin/"
+sbatch_run train x.cfg
+check "an installed folder has its program beside the scripts" n_calls 1 "<$home/bin/twistor> <train>"
+rm -r "${home:?}/bin" && mv "$home/no-build" "$home/build"
 for wrong in '' x.cfg train score; do
   # shellcheck disable=SC2086  # nothing is one of the wrong ones
   sbatch_run $wrong

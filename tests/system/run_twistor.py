@@ -56,11 +56,11 @@ def command(ranks, words):
     return [*launcher, TWISTOR, *kept.values()]
 
 
-def start(ranks, *words, cwd="/tmp"):
+def start(ranks, *words, cwd="/tmp", environment=None):
     """A run in the background, in a process group of its own, with stdout and stderr in temporary files."""
     out, err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
     process = subprocess.Popen(command(ranks, words), stdout=out, stderr=err, stdin=subprocess.DEVNULL, cwd=cwd,
-                               env={**ENVIRONMENT, **os.environ}, start_new_session=True)
+                               env={**ENVIRONMENT, **os.environ, **(environment or {})}, start_new_session=True)
     process.files, process.begin = (out, err), time.monotonic()
     return process
 
@@ -82,12 +82,12 @@ def finish(process, limit_s=60):
     return Done(process.returncode, *texts, time.monotonic() - process.begin)
 
 
-def run(ranks, *words, limit_s=60, cwd="/tmp"):
-    return finish(start(ranks, *words, cwd=cwd), limit_s)
+def run(ranks, *words, limit_s=60, cwd="/tmp", environment=None):
+    return finish(start(ranks, *words, cwd=cwd, environment=environment), limit_s)
 
 
-def succeed(ranks, *words, limit_s=60):
-    done = run(ranks, *words, limit_s=limit_s)
+def succeed(ranks, *words, limit_s=60, environment=None):
+    done = run(ranks, *words, limit_s=limit_s, environment=environment)
     expect(done.code == 0, f"expected success of {' '.join(command(ranks, words))}; got {done}")
     return done
 
@@ -164,6 +164,56 @@ def difference(a, b, path=""):
 def leftovers(folder):
     """Temporary files that a run left behind."""
     return [str(f) for f in pathlib.Path(folder).rglob("*") if ".tmp." in f.name]
+
+
+def n_updates(folder):
+    """Updates that a run has told of so far."""
+    try:
+        return (pathlib.Path(folder) / "metrics.jsonl").read_text().count("loss")
+    except FileNotFoundError:
+        return 0
+
+
+def is_alive(pid):
+    """Not gone, nor dead and waiting for a parent to take notice."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def kill_one(process, chance):
+    """Kills a rank at random; all others and the launcher must end soon. None if the run was over before."""
+    alive = ranks_of(process)
+    if not alive or process.poll() is not None:
+        done = finish(process)
+        expect(done.code == 0, f"expected a run that was not killed to succeed, got {done}")
+        return None
+    try:
+        os.kill(chance.choice(alive), signal.SIGKILL)
+    except ProcessLookupError:
+        finish(process)
+        return None
+    at = time.monotonic()
+    done = finish(process, limit_s=20)
+    seconds = time.monotonic() - at
+    expect(seconds < 5, f"expected the job to end within 5 s of a rank's death, it took {seconds:.1f} s: {done}")
+    expect(wait_until(lambda: not any(map(is_alive, alive)), limit_s=5 - seconds), f"expected no rank of {alive} to outlive the job")
+    return done
+
+
+def expect_whole_files(done):
+    """The run that a kill left its files to found them whole: it neither refused nor fell back."""
+    for word in ["going on with the generation before it", "begins anew", "hint: "]:
+        expect(word not in done.err, f"expected whole files, got {done}")
+
+
+def expect_same(folder, whole, what, **readers):
+    """Each reader(folder) gives the same in both folders."""
+    for name, read in readers.items():
+        where = difference(read(folder), read(whole), name)
+        expect(not where, f"{what}: differs from an undisturbed run in {where}")
 
 
 def cut_short(ranks, until, *words):

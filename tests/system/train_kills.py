@@ -6,21 +6,13 @@ TWISTOR_KILLS says how often (default 20). The moments have a fixed seed.
 import os
 import random
 import shutil
-import signal
 import time
 
-from run_twistor import (QUICKSTART, SMALL, difference, estimates, expect, failures, finish, leftovers, main, metrics,
-                         parameters, ranks_of, start, succeed, wait_until)
+from run_twistor import (QUICKSTART, SMALL, estimates, expect, expect_same, expect_whole_files, failures, kill_one, leftovers, main,
+                         metrics, n_updates, parameters, ranks_of, start, succeed, wait_until)
 
 N_KILLS = int(os.environ.get("TWISTOR_KILLS", "20"))
 KEYS = [*SMALL, "--train.updates=100"]
-
-
-def n_updates(output):
-    try:
-        return (output / "metrics.jsonl").read_text().count("loss")
-    except FileNotFoundError:
-        return 0
 
 
 def killed(ranks, words, output, chance):
@@ -33,38 +25,7 @@ def killed(ranks, words, output, chance):
         wanted = n_updates(output) + chance.randrange(1, 50)
         wait_until(lambda: n_updates(output) >= wanted or process.poll() is not None)
         time.sleep(chance.uniform(0.0, 0.01))  # an update and its checkpoint take about as long
-    alive = ranks_of(process)
-    if not alive or process.poll() is not None:
-        done = finish(process)
-        expect(done.code == 0, f"expected a run that was not killed to succeed, got {done}")
-        return None
-    victim = chance.choice(alive)
-    try:
-        os.kill(victim, signal.SIGKILL)
-    except ProcessLookupError:
-        finish(process)
-        return None
-    at = time.monotonic()
-    done = finish(process, limit_s=20)
-    seconds = time.monotonic() - at
-    expect(seconds < 5, f"expected the job to end within 5 s of a rank's death, it took {seconds:.1f} s: {done}")
-    expect(wait_until(lambda: not any(map(is_alive, alive)), limit_s=5 - seconds), f"expected no rank of {alive} to outlive the job")
-    return done
-
-
-def is_alive(pid):
-    """Not gone, nor dead and waiting for a parent to take notice."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def check_words(done):
-    """The run that a kill left its files to found them whole: it neither refused nor fell back."""
-    for word in ["going on with the generation before it", "hint: "]:
-        expect(word not in done.err, f"expected whole files, got {done}")
+    return kill_one(process, chance)
 
 
 def kills(folder):
@@ -86,11 +47,9 @@ def kills(folder):
                 break
             n += 1
             n_resumed += "resuming after update" in done.err
-            check_words(done)
-        check_words(succeed(2, *words))
-        for name, read in {"sha256": parameters, "estimates": estimates, "metrics": metrics}.items():
-            where = difference(read(output), read(folder / "whole"), name)
-            expect(not where, f"job {jobs} after {n} kills: differs from an uninterrupted run in {where}")
+            expect_whole_files(done)
+        expect_whole_files(succeed(2, *words))
+        expect_same(output, folder / "whole", f"job {jobs} after {n} kills", sha256=parameters, estimates=estimates, metrics=metrics)
         expect(not leftovers(output), f"expected no temporary files of killed runs, got {leftovers(output)}")
         shutil.rmtree(output)
     print(f"{n} kills in {jobs} jobs, {n_resumed} of them after resuming")

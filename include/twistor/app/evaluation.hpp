@@ -51,6 +51,10 @@ void forget_base(const run::Session& session);
 /// With those twists; `rest` as finish()'s.
 [[nodiscard]] int evaluate_prompts(const run::Session& session, std::span<const run::LoadedTwist> twists,
                                    report::Run rest);
+/// What learning on many prompts looks at on its way: the mean over them of one twist's evaluations.
+[[nodiscard]] estimate::Evaluation evaluate_mean_over_prompts(const run::Session& session,
+                                                              const twist::Trainable& twist,
+                                                              std::int64_t update);
 [[nodiscard]] int evaluate_grid(const run::Session& session, std::span<const run::LoadedTwist> twists,
                                 const Stopwatch& watch);
 

@@ -20,13 +20,15 @@ using Interrupt = std::function<bool()>;
 /// is.
 using Observer = std::function<void(std::string_view what, std::int64_t done, std::int64_t wanted)>;
 
-/// Both together, as functions take them that run for long.
+/// All together, as functions take them that run for long.
 struct Steering {
   Interrupt interrupt;
   Observer observer;
   /// Whether this rank alone would stop. Where groups of ranks work apart, each agrees on it within itself;
   /// once true it stays true, so that `interrupt` then stops the others too.
   Interrupt wish;
+  /// How often what is done is saved, by work that can save it.
+  double save_every_s = 10;
 
   void observe(std::string_view what, std::int64_t done, std::int64_t wanted) const {
     if (observer) observer(what, done, wanted);

@@ -6,7 +6,8 @@
 
 namespace twistor::comm {
 
-/// From now on these signals only set a flag; a second SIGINT ends the process at once. *Local.*
+/// From now on these signals only set a flag; a second SIGINT ends the process at once. Writing beyond the
+/// limit on file sizes (SIGXFSZ) is an error and no longer ends the process without a word. *Local.*
 void watch_signals();
 /// The signal that came since, 0 if none. *Local*: ranks agree by agreed_signal().
 [[nodiscard]] int pending_signal() noexcept;

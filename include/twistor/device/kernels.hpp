@@ -58,7 +58,9 @@ struct TextHeadTask {
   std::int64_t ldq = 0, ldout = 0, length = 0, size = 0, padded = 0;
   const float* keys = nullptr;    ///< (ceil(length / 16), size, 16), zeros after the last key
   const float* values = nullptr;  ///< (length, padded)
-  float* scores = nullptr;        ///< room for (queries_together, 16 ceil(length / 16))
+  const float* added = nullptr;   ///< (length, 16 ceil(length / 16)), to the products before `scale`; or none
+  float scale = 1;
+  float* scores = nullptr;  ///< room for (queries_together, 16 ceil(length / 16))
 };
 
 /// Kernels on one thread. Each output is one chain of operations in a fixed order, so a row's bits depend on
@@ -104,6 +106,9 @@ struct Kernels {
   // Attention: out = softmax(q k^T scale) v.
   void (*attend_heads)(const HeadsTask& task);
   void (*attend_text_head)(const TextHeadTask& task);
+  /// out (rows, 16 n_blocks) = q . k of rows (size) with stride ldq and keys (n_blocks, size, 16).
+  void (*dot_text_head)(const float* q, std::int64_t ldq, std::int64_t rows, std::int64_t size,
+                        const float* keys, std::int64_t n_blocks, float* out);
 };
 
 /// The kernels of isa_in_use(). *Local.*

@@ -99,6 +99,21 @@ class PassRunner {
                                        const Body& body) = 0;
 };
 
+/// Disentangled attention (He et al. 2021): each query also meets the key, and each key the query, that a
+/// table has for their distance.
+struct RelativePositions {
+  at::Tensor keys, queries;  ///< (table rows, D) float32 of a layer; undefined: not met
+  std::span<const std::int64_t>
+      row_of;  ///< of the distances query - key -n, ..., n, 2 n + 1 of them; ascending
+};
+
+/// How the tokens of a text see one another.
+struct TextAttention {
+  std::int64_t n_heads = 1;
+  std::int64_t n_terms = 1;  ///< scores are divided by sqrt(n_terms D / n_heads)
+  const RelativePositions* positions = nullptr;
+};
+
 /// What becomes of a text's rows: their sum, the first, or the largest of each column.
 enum class Pooling { sum, first, max };
 
@@ -106,9 +121,10 @@ enum class Pooling { sum, first, max };
 class TextPass {
  public:
   virtual ~TextPass() = default;
-  /// out(rows, D) = softmax(q k^T / sqrt(D / n_heads)) v within each text and head. qkv: (rows, 3 D),
-  /// queries, keys, values side by side.
-  virtual void attend(std::int64_t n_heads, const at::Tensor& qkv, at::Tensor& out) = 0;
+  /// out(rows, D) = softmax(scores / sqrt(n_terms D / n_heads)) v within each text and head, scores being
+  /// q k^T and, for the distance of each pair, q key^T and k query^T of a table. qkv: (rows, 3 D), queries,
+  /// keys, values side by side. Texts are no longer than the positions' distances.
+  virtual void attend(const TextAttention& shape, const at::Tensor& qkv, at::Tensor& out) = 0;
   /// (texts, D) float64 of x (rows, D), in float64.
   [[nodiscard]] virtual at::Tensor pool(Pooling how, const at::Tensor& x) const = 0;
 };

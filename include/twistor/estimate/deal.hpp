@@ -26,13 +26,12 @@ struct Deal {
   std::function<std::optional<std::vector<double>>(std::int64_t piece, const Steering&)> work;
   /// Given all that is found, after every round in which something was, on every rank.
   std::function<void(const Pieces&)> save{};
-  double round_s = 10;  ///< how long groups work before they tell one another what they have
 };
 
 /// Adds to `found` the pieces that it lacks. Groups work apart, in rounds: in each they share what is still
-/// to be done, and who is slow leaves the rest of its share to the next, so that none waits for long. What a
-/// group had begun when it was interrupted is thrown away. False if it was interrupted before all were
-/// there. *Collective over world*, of which groups are parts.
+/// to be done until steering.save_every_s are over, and who is slow leaves the rest of its share to the next,
+/// so that none waits for long. What a group had begun when it was interrupted is thrown away. False if it
+/// was interrupted before all were there. *Collective over world*, of which groups are parts.
 [[nodiscard]] bool deal_out(const Deal& deal, const comm::Communicator& world, const comm::Groups& groups,
                             const Steering& steering, Pieces& found);
 

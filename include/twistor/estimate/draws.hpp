@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -34,6 +35,8 @@ constexpr auto names_of(DrawFrom) {
   return std::array{Named{DrawFrom::draws, "draws"}, Named{DrawFrom::population, "population"}};
 }
 
+struct Draws;
+
 struct DrawOptions {
   smc::SweepOptions sweep;  ///< seed: the run's; every population derives its own
   std::int64_t count = 1;   ///< sequences wanted; the last whole population is as small as it takes
@@ -42,6 +45,8 @@ struct DrawOptions {
   /// (particle Gibbs, Andrieu et al. 2010). They leave sigma as it is, so draws come closer to it, and
   /// log_weight stays proper. For draws alone.
   std::int64_t moves = 0;
+  /// Given all that is found about every steering.save_every_s, on every rank.
+  std::function<void(const Draws&)> save{};
   [[nodiscard]] std::int64_t n_populations() const;
 };
 

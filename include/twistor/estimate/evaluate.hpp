@@ -25,7 +25,6 @@ struct EvaluationOptions {
   Steering steering{};          ///< looked at in every step of a sweep and between pieces of work
   /// Given all that is found, every so often and after an interrupt; on every rank.
   std::function<void(const Findings&)> save{};
-  double save_every_s = 10;
 };
 
 /// As the configuration has them, of sweeps with the run's seed.

@@ -73,6 +73,9 @@ struct Evaluation {
   std::vector<double> g;            ///< log p0 phi / q of exact samples. Lost by to_numbers()
   std::string exact_digest{};       ///< of these samples, in this order: exact::digest(). Likewise
   std::optional<SweepTrace> trace;  ///< one small sweep. Lost by to_numbers()
+  /// Of a mean over prompts: the mean of distance_from_target(), over those whose upper bounds are known if
+  /// there are some.
+  double distance = nan;
   double seconds = 0;
   Counters counters{};  ///< of this rank. Lost by to_numbers()
 
@@ -92,8 +95,8 @@ struct Evaluation {
 
 /// How far a sampler is from the target, for telling which of several twists of one run is the best: the mean
 /// distance of the closer pair of bounds of log Z (which is the sum of both divergences on the extended
-/// space) or, where there are no upper bounds, minus the higher lower bound. Smaller is better; +inf if
-/// nothing is known. *Local.*
+/// space; over prompts Evaluation::distance) or, where there are no upper bounds, minus the higher lower
+/// bound. Smaller is better; +inf if nothing is known. *Local.*
 [[nodiscard]] double distance_from_target(const Evaluation& e);
 
 /// Makes the divergences anew with that log Z. *Local.*

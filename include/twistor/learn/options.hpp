@@ -46,6 +46,8 @@ struct ObjectiveOptions {
   std::int64_t positive_batch = 64;  ///< exact samples, or particles of smc and conditional, per update
   /// Of conditional twists: observations per update, which share both batches.
   std::int64_t observations = 16;
+  /// Over many prompts: those of an update, which share the batches likewise.
+  std::int64_t prompts_per_update = 1;
   bool is_of_observation = false;  ///< made by per_observation(), no key: there is one exact sample
   Positives positives = Positives::weighted;
   NegativeTokens negatives = NegativeTokens::drawn;
@@ -66,6 +68,8 @@ struct ObjectiveOptions {
   }
   /// What each observation's part of an update is made of. Throws Error(config) if there is none.
   [[nodiscard]] ObjectiveOptions per_observation() const;
+  /// What each prompt's part of an update is made of, once `positives` is settled. Throws likewise.
+  [[nodiscard]] ObjectiveOptions per_prompt() const;
   void visit_keys(const config::Visitor& visit);
 };
 

@@ -23,15 +23,17 @@ struct Prompts {
   std::shared_ptr<const model::LanguageModel> lm;  ///< made for a prompt of any length
   const potential::Potential& potential;
   std::vector<LearningPrompt> all;
+  std::int64_t per_update = 1;  ///< the objective is made for one of them
 };
 
-/// Which of n prompts each update learns on: in every n updates each of them once, in an order that the seed
-/// and the round give. So it depends neither on ranks nor on where learning was interrupted.
+/// Which of n prompts the updates learn on, one turn after another: in every n turns each of them once, in an
+/// order that the seed and the round give. So it depends neither on ranks nor on where learning was
+/// interrupted.
 class PromptOrder {
  public:
   PromptOrder(std::uint64_t seed, std::size_t n) : seed_(seed), n_(n) {}
   /// Its place in the list. *Local.*
-  [[nodiscard]] std::size_t of_update(std::int64_t update);
+  [[nodiscard]] std::size_t of_turn(std::int64_t turn);
 
  private:
   std::uint64_t seed_;
@@ -40,8 +42,8 @@ class PromptOrder {
   std::vector<std::size_t> order_;  // of that round
 };
 
-/// train.positives for updates that each have a prompt of their own: `auto` is `weighted`. *Local.* Throws
-/// Error(config) for positives that are those of one target.
+/// What a prompt's part of an update is made of, with train.positives settled: `auto` is `weighted`. *Local.*
+/// Throws Error(config) for positives that are those of one target, and as ObjectiveOptions::per_prompt().
 [[nodiscard]] SettledPositives settle_positives_of_prompts(const ObjectiveOptions& options,
                                                            const TrainOptions& train);
 

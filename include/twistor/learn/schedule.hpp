@@ -43,6 +43,9 @@ struct CourseOptions {
   std::int64_t max_samples = 0;        ///< as Plan::most_samples
   Keep keep = Keep::last;
   std::int64_t patience = 0;  ///< keep = best: evaluations without a better one that end learning; 0: never
+  /// Whether many prompts are evaluated now and not only once learning has ended: to keep the best twist, or
+  /// between epochs.
+  [[nodiscard]] bool evaluates_prompts(bool is_last_update) const;
   /// Evaluations that are still to come after `done` of `updates` updates.
   [[nodiscard]] std::int64_t n_evaluations(std::int64_t updates, std::int64_t done) const;
   void visit_keys(const config::Visitor& visit);

@@ -66,8 +66,9 @@ class Trainer {
   /// Of a conditional twist, whose objective is made for one observation. `problem` is that of any of them.
   Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
           const TrainOptions& options, const Conditional& conditional, const comm::Communicator& world);
-  /// Over many prompts, each update on one of them: PromptOrder of options.seed. `problem` is that of the
-  /// first. `options.length` counts for none. Throws Error(config) if positives are those of one target.
+  /// Over many prompts, each update on the next of them by PromptOrder of options.seed; on several, the
+  /// objective is made for one of them. `problem` is that of the first. `options.length` counts for none.
+  /// Throws Error(config) if positives are those of one target, or an update has more prompts than there are.
   Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
           const TrainOptions& options, const Prompts& prompts, const comm::Communicator& world);
   ~Trainer();
@@ -110,6 +111,9 @@ class Trainer {
   void complete(Terms& terms, std::span<const Batch> batches) const;
   /// `pieces_of`: what a local shard consists of.
   void descend(const std::function<std::vector<Piece>(std::int64_t)>& pieces_of, UpdateReport& report);
+  /// T of all of them; 1, of which any T is a multiple, where prompts differ: twists whose body reads whole
+  /// texts do not learn on many prompts.
+  [[nodiscard]] static std::int64_t common_length(std::span<const Piece> pieces);
   void shard_gradient(std::span<const Piece> pieces, const twist::GradientSink& sink) const;
   void clip(std::vector<twist::GradientBlock>& gradient, UpdateReport& report) const;
   void adam(const twist::GradientBlock& gradient);
@@ -121,8 +125,7 @@ class Trainer {
   const comm::Communicator& world_;
   Shards shards_;
   BatchSource source_;
-  std::unique_ptr<Islands> islands_;  // of a conditional twist; else nullptr
-  std::int64_t n_observations_ = 1;
+  std::unique_ptr<Islands> islands_;  // of a conditional twist, or several prompts an update; else nullptr
   std::optional<Prompts> prompts_;    // where there are many
   std::optional<PromptOrder> order_;  // of them
   std::int64_t update_ = 0, adam_step_ = 0, n_samples_ = 0, milliseconds_ = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Encoders (BERT, RoBERTa, DistilBERT): from the tokens of whole texts to hidden states, without padding.
+// Encoders (BERT, RoBERTa, DistilBERT, DeBERTa): from the tokens of whole texts to hidden states, without
+// padding.
 #pragma once
 
 #include <cstdint>
@@ -65,8 +66,9 @@ class Encoder {
 /// sha256 of all files that may define the tokenizer of a folder, as hex.
 [[nodiscard]] std::string tokenizer_fingerprint(const std::filesystem::path& folder);
 
-/// Texts with the special tokens that the tokenizer's template puts around them, each cut to max_tokens.
+/// Texts with the special tokens that the tokenizer's template puts around them, unless they are in them
+/// (`adds_special` false), each cut to max_tokens.
 [[nodiscard]] TokenTexts tokenise(const text::Tokenizer& tokenizer, std::span<const std::string> texts,
-                                  std::int64_t max_tokens);
+                                  std::int64_t max_tokens, bool adds_special = true);
 
 }  // namespace twistor::model

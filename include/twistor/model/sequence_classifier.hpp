@@ -14,8 +14,8 @@
 
 namespace twistor::model {
 
-/// Bert-, Roberta- and DistilBertForSequenceClassification. The head is computed in float32 whatever the
-/// encoder's precision. *Local*, immutable, thread-safe.
+/// Bert-, DebertaV2-, DistilBert- and RobertaForSequenceClassification. The head is computed in float32
+/// whatever the encoder's precision. *Local*, immutable, thread-safe.
 class SequenceClassifier {
  public:
   /// Reads a Hugging Face folder with config.json, safetensors and a tokenizer. Throws as load_encoder() and
@@ -32,8 +32,9 @@ class SequenceClassifier {
 
   /// (n, C) row-major.
   [[nodiscard]] std::vector<float> logits(const TokenTexts& texts) const;
-  /// The same of texts, each cut to the encoder's max_tokens().
-  [[nodiscard]] std::vector<float> logits(std::span<const std::string> texts) const;
+  /// The same of texts, each cut to the encoder's max_tokens(), with the special tokens that its tokenizer
+  /// puts around texts, unless they are in it (`adds_special` false).
+  [[nodiscard]] std::vector<float> logits(std::span<const std::string> texts, bool adds_special = true) const;
 
  private:
   std::unique_ptr<Encoder> encoder_;

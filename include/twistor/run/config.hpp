@@ -78,6 +78,7 @@ struct RunConfig {
   std::string output = "runs/default";    ///< folder of all that the run writes; see config::output_path()
   std::int64_t ranks_per_population = 0;  ///< 0: all
   Resume resume = Resume::automatic;
+  double save_every_s = 10;  ///< between saves of unfinished evaluations, samples and exact samples
   device::Place device = device::Place::cpu;
   device::KernelChoice kernels = device::KernelChoice::automatic;
   device::GraphUse graphs = device::GraphUse::automatic;

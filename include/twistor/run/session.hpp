@@ -126,6 +126,8 @@ class Session {
  private:
   void load_model(const std::filesystem::path& config_file);
   void load_prompts(const std::filesystem::path& config_file);
+  /// Model, prompts and target are what the other ranks have read, too. *Collective over the world.*
+  void require_same_inputs() const;
   void say_what_was_read() const;
   /// For one model, that of the next call of load_language_model() or the like: shared by the node's ranks.
   model::WeightMemory weight_memory();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -61,6 +62,24 @@ struct TokenizerParts {
 [[nodiscard]] std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view json, const std::string& name,
                                                               const EndOfText& end = {},
                                                               const BeginOfText& begin = {});
+
+/// The same of a document that is in memory; `source` is for description(), `doing` for messages.
+[[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_of_json(const nlohmann::json& document,
+                                                           const std::string& doing, std::string source,
+                                                           const EndOfText& end, const BeginOfText& begin);
+
+/// What tokenizer_config.json says beside DeBERTa's spm.model.
+struct SentencePieceOptions {
+  EndOfText end;
+  BeginOfText begin;
+  bool lowercase = false, splits_at_punctuation = false;
+  std::string cls = "[CLS]", sep = "[SEP]", mask = "[MASK]";
+};
+
+/// spm.model of DeBERTa-v2 and v3, a unigram model of SentencePiece, with the template [CLS] x [SEP]; `mask`
+/// comes after its pieces where it is none of them. Throws Error(data).
+[[nodiscard]] std::unique_ptr<Tokenizer> parse_spm_model(std::string_view bytes, const std::string& name,
+                                                         const SentencePieceOptions& options = {});
 
 /// What is special about a vocabulary of BERT.
 struct BertOptions {

@@ -65,7 +65,7 @@ struct ObservedRows {
 /// `length` tokens, one after another.
 struct GradientTerms {
   at::Tensor hidden;                      ///< (n, D): the states before each token
-  std::int64_t length = 1;                ///< T; n is a multiple of it
+  std::int64_t length = 1;                ///< T; n is a multiple of it. 1 where texts differ in length
   std::span<const std::int64_t> tokens;   ///< (n)
   std::span<const double> on_score;       ///< (n) by the token's score, which is log psi before its link
   RowDerivatives on_row = {};             ///< by the scores of all tokens, beside on_score; empty: none

@@ -39,12 +39,12 @@ TEST(DealOut, GoesOnFromWhatWasFound) {
   const std::vector<double> costs(20, 1);
   Pieces found;
   int n_done = 0;
-  Deal deal = squares(costs, n_done);
-  deal.round_s = 0;  // one piece a round and group
+  const Deal deal = squares(costs, n_done);
   int n_asked = 0;
   const Interrupt second = [&] { return ++n_asked > 1; };
-  EXPECT_FALSE(deal_out(deal, world, groups, {second, {}, {}}, found));
-  EXPECT_EQ(static_cast<int>(found.size()), 2 * world.size()) << "two rounds";
+  EXPECT_FALSE(deal_out(deal, world, groups,
+                        {.interrupt = second, .observer = {}, .wish = {}, .save_every_s = 0}, found));
+  EXPECT_EQ(static_cast<int>(found.size()), 2 * world.size()) << "two rounds of one piece for each group";
   const Pieces kept = pieces_from_numbers(to_numbers(found));
   EXPECT_EQ(kept, found);
   ASSERT_TRUE(deal_out(deal, world, groups, {}, found));

@@ -157,6 +157,33 @@ TEST(DrawSequences, GoOnWhereTheyWereStopped) {
   }
 }
 
+TEST(DrawSequences, AreSavedAsTheyCome) {
+  const TabularProblem problem;
+  const smc::Proposal proposal(problem.lm, problem.rough_twist, smc::ProposalKind::twisted);
+  const comm::Communicator world = comm::Communicator::world();
+  const comm::Groups groups = comm::make_groups(world, 1);
+  for (const DrawFrom from : {DrawFrom::draws, DrawFrom::population}) {
+    DrawOptions o = options(11, 7, from);
+    const Draws whole = draw_sequences(problem.problem(), proposal, o, world, groups);
+    std::vector<std::vector<double>> saved;
+    o.save = [&](const Draws& found) { saved.push_back(to_numbers(found)); };
+    (void)draw_sequences(problem.problem(), proposal, o, world, groups);
+    EXPECT_TRUE(saved.empty()) << "ten seconds are not over";
+    const Steering often{.interrupt = {}, .observer = {}, .wish = {}, .save_every_s = 0};
+    EXPECT_EQ(to_numbers(draw_sequences(problem.problem(), proposal, o, world, groups, {}, often)),
+              to_numbers(whole));
+    const std::int64_t n = o.n_populations(), n_rounds = (n + world.size() - 1) / world.size();
+    ASSERT_EQ(static_cast<std::int64_t>(saved.size()), n_rounds);
+    for (std::int64_t round = 0; round < n_rounds; ++round) {
+      // A run that is killed goes on from what was saved last.
+      const Draws kept = draws_from_numbers(saved[static_cast<std::size_t>(round)]);
+      EXPECT_EQ(kept.n_done(), std::min(n, (round + 1) * world.size()));
+      EXPECT_EQ(to_numbers(draw_sequences(problem.problem(), proposal, o, world, groups, kept)),
+                to_numbers(whole));
+    }
+  }
+}
+
 TEST(WeightedChoice, GivesEachItsShareAndTheDeadNone) {
   const std::array<double, 4> log_w{log_zero, std::log(1.0), log_zero, std::log(3.0)};
   EXPECT_EQ(weighted_choice(log_w, 1e-12), 1u);

@@ -186,7 +186,7 @@ TEST(TinyBounds, AnEvaluationThatIsStoppedIsSavedAndGoesOn) {
   EXPECT_EQ(expected.counters.sums.size(), 6U);
   int n_looks = 0, n_saves = 0;
   o.steering.interrupt = [&] { return ++n_looks % 7 == 0; };
-  o.save_every_s = 1e9;
+  o.steering.save_every_s = 1e9;
   o.save = [&](const Findings& found) {
     kept = findings_from_numbers(to_numbers(found));
     EXPECT_EQ(kept, found);

@@ -104,7 +104,7 @@ std::vector<Batch> batches_of(const Island& island, const Objective& objective,
                               const twist::Trainable& twist) {
   const comm::Communicator self = comm::Communicator::self();
   const exact::Source exact{1, [&](std::int64_t) { return island.sample; }};
-  BatchSource source(island.given->problem(), test::JointTask::T, Shards(1, self), exact, self);
+  BatchSource source(island.problem(), test::JointTask::T, Shards(1, self), exact, self);
   std::vector<Batch> out;
   std::int64_t n_sweeps = 0;
   smc::SweepCounters counters;
@@ -140,9 +140,9 @@ TEST(Together, IslandsDrawWhatEachDrawsAlone) {
                                                      .condition_width = problems->encoding_width()});
         const Shards shards(1, self);
         const Conditional conditional{*problems, task.pairs, m};
-        Islands islands(conditional, test::JointTask::T, shards, self);
+        ConditionalIslands islands(conditional, test::JointTask::T, shards, self);
         UpdateTimes times;
-        islands.draw(*objective, *twist, 3, times);
+        islands.draw(*objective, *twist, 3, 0, times);
         ASSERT_EQ(islands.of_shard(0).size(), m);
         for (const Island& island : islands.of_shard(0)) {
           const std::vector<Batch> alone = batches_of(island, *objective, *twist);
@@ -179,9 +179,9 @@ TEST(Ppo, StandardisesAdvantagesOverAllObservations) {
     test::JointLearner learner(task, "ppo", options, world, options_of(1, 4));
     const auto objective = make_objective("ppo", options.per_observation());
     const Shards shards(4, world);
-    Islands islands(learner.conditional, T, shards, world);
+    ConditionalIslands islands(learner.conditional, T, shards, world);
     UpdateTimes times;
-    islands.draw(*objective, *learner.twist, 3, times);
+    islands.draw(*objective, *learner.twist, 3, 0, times);
     (void)islands.terms(*objective, *learner.twist, 0, [](Terms& terms, std::span<const Batch> batches) {
       terms.on_value.resize(batches.size());
       terms.on_log_q.resize(batches.size());

@@ -176,5 +176,35 @@ TEST_P(TermsOf, AreTheDerivativesOfTheLoss) {
 INSTANTIATE_TEST_SUITE_P(All, TermsOf, testing::Values("rl", "sixo", "fudge", "ppo"),
                          [](const auto& test) { return std::string(test.param); });
 
+// Schulman et al. 2016: A_t = sum_l lambda^l delta_{t+l}, delta_t = r_t + V_{t+1} - V_t, with log phi added
+// to the last reward. Before anything moves, the derivative by the value is minus A_t by the weight of the
+// value's error.
+TEST(Ppo, WeighsLaterSurprisesByPowersOfLambda) {
+  if (comm::Communicator::world().size() > 1) GTEST_SKIP() << "other rank counts give the same bits";
+  const test::TinyTask task;
+  const ObjectiveOptions options{.batch = 13, .inner_epochs = 1, .ppo_lambda = 0.6, .ppo_value_weight = 0.25};
+  const auto objective = make_objective("ppo", options);
+  test::Learner learner(task, "mlp", make_objective("ppo", options), comm::Communicator::self());
+  FirstUpdate first(task, *objective, *learner.twist);
+  Batch& batch = first.drawn[0];
+  for (std::size_t i = 0; i < batch.value.size(); ++i)
+    batch.value[i] = batch.drawn_value[i] = std::sin(1.7 * static_cast<double>(i));
+  const Terms terms = first.terms(*learner.twist);
+  const smc::Population& p = batch.samples;
+  const auto delta = [&](std::int64_t i, std::int64_t t) {
+    const bool is_last = t + 1 == T;
+    const double reward = p.log_p0[p.at(i, t)] - p.log_q[p.at(i, t)] +
+                          (is_last ? batch.log_phi[static_cast<std::size_t>(i)] : 0);
+    return reward + (is_last ? 0 : batch.value[p.at(i, t + 1)]) - batch.value[p.at(i, t)];
+  };
+  for (std::int64_t i = 0; i < p.size(); ++i)
+    for (std::int64_t t = 0; t < T; ++t) {
+      double advantage = 0;
+      for (std::int64_t l = 0; t + l < T; ++l) advantage += std::pow(0.6, l) * delta(i, t + l);
+      const double weight = 0.25 / static_cast<double>(13 * T);
+      EXPECT_NEAR(terms.on_value[0][p.at(i, t)], -weight * advantage, 1e-12) << i << " " << t;
+    }
+}
+
 }  // namespace
 }  // namespace twistor::learn

@@ -5,7 +5,9 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "support/prefix_twist.hpp"
@@ -104,6 +106,33 @@ TEST(ConditionalPositives, AreSamplesOfSigmaWhereThePinnedPathIsOne) {
   // The control: plain populations of five are biased, and the test sees it.
   const Populations plain(Source::smc, true);
   EXPECT_GT(std::abs(plain.by_weight.value() - plain.expected), 8 * plain.by_weight.se());
+}
+
+// What all positives of an update count together is 1, and exact samples and those of q count half each.
+TEST(PositiveSamples, ShareTheWeightInEqualHalves) {
+  const comm::Communicator self = comm::Communicator::self();
+  const Target target(false);
+  PrefixTwist twist(*target.base);
+  twist.set(rough_log_psi);
+  const smc::Problem problem = target.problem();
+  const twistor::exact::Source given{3, [](std::int64_t i) { return Tokens{0, i, 3, 2}; }};
+  const auto total_of = [](const std::vector<double>& x) { return std::accumulate(x.begin(), x.end(), 0.0); };
+  const std::map<Positives, double> expected_share{
+      {Positives::exact, 1}, {Positives::both, 0.5}, {Positives::weighted, 0}};
+  for (const auto& [positives, share] : expected_share) {
+    const PositiveSamples samples({.batch = 6, .positive_batch = 4, .positives = positives});
+    BatchSource source(problem, T, Shards(2, self), given, self);
+    smc::SweepCounters counters;
+    std::vector<Batch> batches;
+    for (const Request& request : samples.requests())
+      batches.push_back(source.draw(request, 0, twist, 7, counters));
+    const PositiveWeights weights = samples.weigh(batches, 0, self);
+    EXPECT_EQ(weights.exact_share, share);
+    EXPECT_NEAR(total_of(weights.weighted), 1 - share, 1e-12);
+    double total = 0;
+    for (const Batch& batch : batches) total += static_cast<double>(T) * total_of(weights.per_step(batch));
+    EXPECT_NEAR(total, 1, 1e-12);
+  }
 }
 
 /// phi = 1 for those that begin with three given tokens, else 0.

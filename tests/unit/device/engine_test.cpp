@@ -167,9 +167,22 @@ TEST_P(Engines, TextsAgree) {
        {std::vector<std::int64_t>{0, 1, 5, 7}, std::vector<std::int64_t>{0, 7}}) {
     expect_near([&](const Answers& a) {
       at::Tensor out = a.engine->empty({rows, D});
-      a.engine->begin_texts(begins)->attend(3, a.matrix(rows, 3 * D, 4), out);
+      a.engine->begin_texts(begins)->attend({.n_heads = 3}, a.matrix(rows, 3 * D, 4), out);
       return to_host(out);
     });
+    // Distances of more than 2 share a row; tables may be one or both.
+    const std::vector<std::int64_t> row_of{0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 5, 5, 5};
+    for (const int which : {1, 2, 3})
+      expect_near([&](const Answers& a) {
+        RelativePositions positions;
+        positions.row_of = row_of;
+        if ((which & 1) != 0) positions.keys = a.matrix(6, D, 6);
+        if ((which & 2) != 0) positions.queries = a.matrix(6, D, 7);
+        at::Tensor out = a.engine->empty({rows, D});
+        a.engine->begin_texts(begins)->attend({.n_heads = 3, .n_terms = 2, .positions = &positions},
+                                              a.matrix(rows, 3 * D, 4), out);
+        return to_host(out);
+      });
     for (const Pooling how : {Pooling::sum, Pooling::first, Pooling::max})
       expect_near([&](const Answers& a) {
         return to_host(a.engine->begin_texts(begins)->pool(how, a.matrix(rows, D, 5)).to(at::kFloat));

@@ -67,6 +67,17 @@ Coverage coverage(const std::function<double(Philox&)>& log_z_hat) {
   return {static_cast<double>(held) / n, static_cast<double>(below) / n};
 }
 
+// Five runs skewed to the left: their logs have mean -0.4 and variance 4.7 / 4, Student's t of 4 degrees
+// is 2.776445, and Cox's end lies above t's own (0.87) and Hall's (0.83).
+TEST(Interval, EndsWhereCoxDoesIfTheLogsAreSkewedToTheLeft) {
+  const double variance = 4.7 / 4;
+  const double cox =
+      -0.4 + variance / 2 + 2.7764451 * std::sqrt(variance / 5 + variance * variance / (2.0 * 4));
+  const MeanInterval z = mean_z_interval(std::vector<double>{-2, -1, 0, 0.5, 0.5});
+  EXPECT_NEAR(std::log(z.range.high), cox, 1e-6);
+  EXPECT_NEAR(cox, 1.960034, 1e-6);
+}
+
 // Log-normal Z_hat, the limit law of SMC, from narrow to wide; a plain t interval covers 80 % of the widest.
 // The standard error of a coverage is 0.35 %.
 TEST(Interval, CoversTheMeanOfSkewedRuns) {

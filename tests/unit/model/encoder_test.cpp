@@ -173,7 +173,10 @@ TEST_P(EncoderFamilies, NamesAllTensorsThatAreMissingOrHaveAnotherShape) {
   EXPECT_THAT(message_of([&] { (void)load_encoder(copy.path()); }),
               AllOf(HasSubstr("16 of the tensors"), HasSubstr(GetParam() + ".")));
   const Copy wide(GetParam());
-  wide.change("config.json", [](json& config) { config["max_position_embeddings"] = 41; });
+  wide.change("config.json", [](json& config) {
+    config["max_position_embeddings"] = 41;
+    config["position_biased_input"] = true;  // of DeBERTa
+  });
   EXPECT_THAT(message_of([&] { (void)load_encoder(wide.path()); }),
               AllOf(HasSubstr("position_embeddings"), HasSubstr("[41, 32]"), HasSubstr("[40, 32]")));
   const Copy headless(GetParam());
@@ -211,7 +214,8 @@ TEST_P(EncoderFamilies, RefusesByNameWhatItDoesNotSupport) {
   EXPECT_THAT(with(activation_key(), "mish"), AllOf(HasSubstr("mish"), HasSubstr("gelu")));
   EXPECT_THAT(with("quantization_config", json::object()), HasSubstr("quantization_config"));
   EXPECT_THAT(with("is_decoder", true), HasSubstr("is_decoder"));
-  EXPECT_THAT(with("model_type", "electra"), AllOf(HasSubstr("electra"), HasSubstr("bert, roberta")));
+  EXPECT_THAT(with("model_type", "electra"),
+              AllOf(HasSubstr("electra"), HasSubstr("bert, roberta, distilbert, deberta-v2")));
   EXPECT_THAT(with("problem_type", "token_classification"), HasSubstr("token_classification"));
   EXPECT_EQ(with("problem_type", "multi_label_classification"), "no error");
   EXPECT_THAT(with("id2label", {{"0", "a"}, {"2", "b"}}), HasSubstr("id2label"));
@@ -221,14 +225,21 @@ TEST_P(EncoderFamilies, RefusesByNameWhatItDoesNotSupport) {
 
 TEST_P(EncoderFamilies, RefusesATokenizerOfAnotherModel) {
   const Copy copy(GetParam());
-  copy.change("tokenizer.json", [](json& tokenizer) { tokenizer["model"]["vocab"]["strange"] = 300; });
+  copy.change("tokenizer.json", [](json& tokenizer) {
+    json& vocabulary = tokenizer["model"]["vocab"];
+    if (vocabulary.is_object())
+      vocabulary["strange"] = 300;
+    else
+      tokenizer["added_tokens"].push_back({{"id", 300}, {"content", "strange"}, {"special", true}});
+  });
   EXPECT_THAT(message_of([&] { (void)SequenceClassifier(copy.path()); }),
               AllOf(HasSubstr("301"), HasSubstr("300")));
   fs::remove(copy.path() / "tokenizer.json");
+  fs::remove(copy.path() / "spm.model");  // DeBERTa's other tokenizer
   EXPECT_THAT(message_of([&] { (void)SequenceClassifier(copy.path()); }), HasSubstr("tokenizer"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, EncoderFamilies, testing::Values("bert", "roberta", "distilbert"),
+INSTANTIATE_TEST_SUITE_P(Golden, EncoderFamilies, testing::Values("bert", "roberta", "distilbert", "deberta"),
                          [](const auto& test) { return test.param; });
 
 class EncodersOnEngines : public testing::TestWithParam<std::tuple<const char*, const char*>> {
@@ -276,7 +287,7 @@ TEST_P(EncodersOnEngines, KeepTheirOwnPrecision) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, EncodersOnEngines,
-                         testing::Combine(testing::Values("bert", "roberta", "distilbert"),
+                         testing::Combine(testing::Values("bert", "roberta", "distilbert", "deberta"),
                                           test::every_tensor_engine),
                          [](const auto& test) {
                            return std::string(std::get<0>(test.param)) + "_" + std::get<1>(test.param);

@@ -51,6 +51,23 @@ TEST(Reward, IsWhatTheReferenceSays) {
   }
 }
 
+TEST(Reward, IsTheLogitOfAnEncoderToo) {
+  const std::filesystem::path folder = golden.parent_path() / "encoders/deberta";
+  std::ifstream file(folder / "texts.json");
+  std::vector<std::string> texts;
+  std::vector<double> expected;
+  for (const nlohmann::json& one : nlohmann::json::parse(file)) {
+    texts.push_back(one["text"]);
+    expected.push_back(2 * one["logits"][0].get<double>());
+  }
+  PotentialOptions options = options_of(folder);
+  options.beta = 2;
+  const auto reward = make_reward(options, {});
+  EXPECT_THAT(reward->log_phi(texts), testing::Pointwise(testing::DoubleNear(1e-5), expected));
+  EXPECT_THAT(reward->description(), HasSubstr("DeBERTa"));
+  EXPECT_TRUE(std::isinf(reward->log_phi_bound()));
+}
+
 class RewardOnEngines : public testing::TestWithParam<const char*> {};
 
 TEST_P(RewardOnEngines, IsWhatTheReferenceSays) {

@@ -155,23 +155,34 @@ inline void attend_heads(const HeadsTask& task) {
     attend_stored<float>(task);
 }
 
+/// dot[r] = q[r] . k of R rows with 16 keys; each chain runs over d in order.
+template <int R>
+TWISTOR_INLINE void dot_keys(const float* q, std::int64_t ldq, const float* keys, std::int64_t size,
+                             F16 (&dot)[R]) {
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) dot[r] = simd::zero();
+  for (std::int64_t d = 0; d < size; ++d) {
+    const F16 key = simd::load(keys + d * lanes);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) dot[r] = simd::fma(simd::splat(q[r * ldq + d]), key, dot[r]);
+  }
+}
+
 /// R query rows of a text from `row` on. The chain of each output is the same for every R.
 template <int R>
-void attend_text_rows(const TextHeadTask& task, float scale, std::int64_t row) {
+void attend_text_rows(const TextHeadTask& task, std::int64_t row) {
   const std::int64_t n_blocks = (task.length + lanes - 1) / lanes, ld = n_blocks * lanes;
   const float* q = task.q + row * task.ldq;
   for (std::int64_t b = 0; b < n_blocks; ++b) {
-    const float* keys = task.keys + b * task.size * lanes;
     F16 dot[R];
+    dot_keys<R>(q, task.ldq, task.keys + b * task.size * lanes, task.size, dot);
+    if (task.added != nullptr) {
 #pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) dot[r] = simd::zero();
-    for (std::int64_t d = 0; d < task.size; ++d) {
-      const F16 key = simd::load(keys + d * lanes);
-#pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) dot[r] = simd::fma(simd::splat(q[r * task.ldq + d]), key, dot[r]);
+      for (int r = 0; r < R; ++r) dot[r] = dot[r] + simd::load(task.added + (row + r) * ld + b * lanes);
     }
 #pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) simd::store(task.scores + r * ld + b * lanes, dot[r] * simd::splat(scale));
+    for (int r = 0; r < R; ++r)
+      simd::store(task.scores + r * ld + b * lanes, dot[r] * simd::splat(task.scale));
   }
   float inverse[R];
   for (int r = 0; r < R; ++r) {
@@ -196,11 +207,30 @@ void attend_text_rows(const TextHeadTask& task, float scale, std::int64_t row) {
 }
 
 inline void attend_text_head(const TextHeadTask& task) {
-  const float scale = 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(static_cast<float>(task.size))));
   std::int64_t row = 0;
   for (; row + queries_together <= task.length; row += queries_together)
-    attend_text_rows<queries_together>(task, scale, row);
-  for (; row < task.length; ++row) attend_text_rows<1>(task, scale, row);
+    attend_text_rows<queries_together>(task, row);
+  for (; row < task.length; ++row) attend_text_rows<1>(task, row);
+}
+
+template <int R>
+void dot_text_rows(const float* q, std::int64_t ldq, std::int64_t size, const float* keys,
+                   std::int64_t n_blocks, float* out) {
+  for (std::int64_t b = 0; b < n_blocks; ++b) {
+    F16 dot[R];
+    dot_keys<R>(q, ldq, keys + b * size * lanes, size, dot);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) simd::store(out + (r * n_blocks + b) * lanes, dot[r]);
+  }
+}
+
+inline void dot_text_head(const float* q, std::int64_t ldq, std::int64_t rows, std::int64_t size,
+                          const float* keys, std::int64_t n_blocks, float* out) {
+  const std::int64_t width = n_blocks * lanes;
+  std::int64_t row = 0;
+  for (; row + queries_together <= rows; row += queries_together)
+    dot_text_rows<queries_together>(q + row * ldq, ldq, size, keys, n_blocks, out + row * width);
+  for (; row < rows; ++row) dot_text_rows<1>(q + row * ldq, ldq, size, keys, n_blocks, out + row * width);
 }
 
 }  // namespace twistor::device::TWISTOR_ISA::attention

@@ -34,6 +34,7 @@ constinit const Kernels table{
     .exp_of = rows::exp_of,
     .attend_heads = attention::attend_heads,
     .attend_text_head = attention::attend_text_head,
+    .dot_text_head = attention::dot_text_head,
 };
 
 }  // namespace twistor::device::TWISTOR_ISA

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model that was learned as a whole, written and read again.
+#include "twistor/model/saved_model.hpp"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "support/body_golden.hpp"
+#include "support/error_of.hpp"
+#include "support/temporary_folder.hpp"
+#include "twistor/model/load.hpp"
+
+namespace twistor::model {
+namespace {
+
+const std::vector<std::int64_t> tokens{3, 1, 4, 1, 5};
+
+at::Tensor hidden_of(const LanguageModel& lm) {
+  return lm.forward(tokens, *lm.make_cache(1))[0];
+}
+
+at::Tensor logits_of(const LanguageModel& lm, const at::Tensor& hidden) {
+  at::Tensor out = at::empty({hidden.size(0), lm.vocab_size()});
+  lm.logits(hidden, 0, lm.vocab_size(), out);
+  return out;
+}
+
+/// Writes what the values, changed by `change`, make of the model.
+void write_changed(const std::filesystem::path& folder, TrainableDecoder& body,
+                   std::vector<LearnedTensor>& values, double change) {
+  std::vector<std::span<const float>> views;
+  for (LearnedTensor& t : values) {
+    for (std::size_t i = 0; i < t.value.size(); ++i)
+      t.value[i] *= static_cast<float>(1 + change * std::cos(static_cast<double>(i)));
+    views.emplace_back(t.value);
+  }
+  body.set_values(views);
+  write_model_folder(folder, body, views);
+}
+
+class SavedModel : public testing::TestWithParam<const char*> {};
+
+/// Untouched it is the original; otherwise its hidden states are the learner's, and its logits those of the
+/// original's output matrix, bit for bit.
+TEST_P(SavedModel, IsWhatTheLearnerSamplesFrom) {
+  const auto original = load_language_model(test::golden_folder / GetParam());
+  const auto body = load_trainable_decoder(test::golden_folder / GetParam(), {});
+  std::vector<LearnedTensor> values = body->tensors();
+  const test::TemporaryFolder same, other;
+  write_changed(same.path(), *body, values, 0);
+  const auto again = load_language_model(same.path());
+  const at::Tensor first = hidden_of(*original);
+  EXPECT_TRUE(hidden_of(*again).equal(first));
+  EXPECT_TRUE(logits_of(*again, first).equal(logits_of(*original, first)));
+  write_changed(other.path(), *body, values, 0.05);
+  const auto learned = load_language_model(other.path());
+  const at::Tensor hidden = hidden_of(*learned);
+  EXPECT_TRUE(hidden.equal(hidden_of(*body->sampler())));
+  EXPECT_FALSE(hidden.equal(first));
+  EXPECT_TRUE(logits_of(*learned, hidden).equal(logits_of(*original, hidden)));
+  EXPECT_NE(learned->fingerprint(), again->fingerprint());
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, SavedModel,
+                         testing::Values("gpt2", "gpt_neo", "gpt_neox", "llama", "llama_tied", "mistral",
+                                         "qwen2", "qwen2_tied", "qwen3_tied", "gemma2", "gemma3", "granite",
+                                         "olmo2", "phi3", "smollm3"),
+                         [](const auto& test) { return std::string(test.param); });
+
+TEST(SavedModelFiles, AreThoseOfTheOriginalButForWeightsAndWhatTheyAre) {
+  const test::TemporaryFolder from, to;
+  std::filesystem::copy(test::golden_folder / "llama_tied", from.path(),
+                        std::filesystem::copy_options::recursive);
+  from.write("tokenizer.json", "{}");
+  from.write("chat_template.jinja", "{{ messages }}");
+  auto config = nlohmann::ordered_json::parse(test::read_file(from.path() / "config.json"));
+  config["torch_dtype"] = "bfloat16";
+  from.write("config.json", config.dump());
+  const auto body = load_trainable_decoder(from.path(), {});
+  std::vector<LearnedTensor> values = body->tensors();
+  write_changed(to.path(), *body, values, 0);
+  config["torch_dtype"] = "float32";
+  if (config.contains("dtype")) config["dtype"] = "float32";
+  config["tie_word_embeddings"] = false;
+  EXPECT_EQ(nlohmann::ordered_json::parse(test::read_file(to.path() / "config.json")), config);
+  EXPECT_EQ(test::read_file(to.path() / "tokenizer.json"), "{}");
+  EXPECT_EQ(test::read_file(to.path() / "chat_template.jinja"), "{{ messages }}");
+  EXPECT_FALSE(std::filesystem::exists(to.path() / "golden.safetensors"));
+  // The embedding was learned and the output matrix was not, though they were one.
+  write_changed(to.path(), *body, values, 0.1);
+  EXPECT_TRUE(
+      test::same_bits(test::read_tensor(to.path() / "model.safetensors", "lm_head.weight"),
+                      test::read_tensor(from.path() / "model.safetensors", "model.embed_tokens.weight")));
+  EXPECT_FALSE(
+      test::same_bits(test::read_tensor(to.path() / "model.safetensors", "model.embed_tokens.weight"),
+                      test::read_tensor(from.path() / "model.safetensors", "model.embed_tokens.weight")));
+}
+
+TEST(SavedModelFiles, AreNotMadeOfGguf) {
+  const auto body = load_trainable_decoder(test::golden_folder / "llama.gguf", {});
+  const test::TemporaryFolder folder;
+  EXPECT_THAT(test::message_of([&] { write_model_folder(folder.path(), *body, {}); }),
+              testing::HasSubstr("is a GGUF file"));
+}
+
+}  // namespace
+}  // namespace twistor::model
