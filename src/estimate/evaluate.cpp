@@ -74,6 +74,7 @@ std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Propo
   known.may_cut_support = proposal.may_cut_support();
   Evaluation e = make_evaluation(found, known);
   e.trace = std::move(trace);
+  if (!e.g.empty()) e.exact_digest = exact::digest(exact, static_cast<std::int64_t>(e.g.size()));
   e.counters.add(counters);
   e.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   return e;

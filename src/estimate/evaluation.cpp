@@ -249,6 +249,7 @@ Evaluation make_evaluation(const Findings& found, const KnownTarget& known) {
   e.mean_ess = mean_by_step(runs, &BoundRun::ess);
   e.mean_survivors = mean_by_step(runs, &BoundRun::survivors);
   e.q = found.q;
+  e.g = found.g;
   if (const std::vector<double> errors = column(found.q, &ProposalSample::log_q_error); !errors.empty()) {
     e.log_q_error_largest = *std::ranges::max_element(errors);
     e.log_q_error_mean = mean_of(errors);

@@ -33,4 +33,14 @@ std::string digest(const store::ExactSamples& samples) {
   return sha.finish_hex();
 }
 
+std::string digest(const Source& source, std::int64_t n) {
+  Sha256 sha;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::vector<std::int64_t> tokens = source.sample(i);
+    if (i == 0) sha.add(fmt::format("{} of {} tokens\n", n, tokens.size()));
+    sha.add(std::as_bytes(std::span(tokens)));
+  }
+  return sha.finish_hex();
+}
+
 }  // namespace twistor::exact

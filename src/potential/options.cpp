@@ -67,6 +67,8 @@ void PotentialOptions::visit_keys(const config::Visitor& visit) {
   visit(key("answer", "judge: the answer whose probability counts"), &answer);
   visit(key("command", "process: command that reads texts and writes numbers"), &command);
   visit(key("timeout_s", "process: longest silence", positive), &timeout_s);
+  visit(input("plugin", "plugin: shared object that says what phi is"), &plugin);
+  visit(key("plugin_options", "plugin: what is handed to it, as it is"), &plugin_options);
   visit(choice("scope", "kinds that read text: prompt and generation or the latter alone",
                choices_of<TextScope>()),
         &scope);
@@ -140,6 +142,9 @@ void validate(const PotentialOptions& options, bool can_end, const std::string& 
       validate(factor.options, can_end, doing + ", [" + name + "]");
   } else if (options.potential == "tokens") {
     check(!options.table.empty(), "target.potential = tokens needs target.table", "name a file of scores");
+  } else if (options.potential == "plugin") {
+    check(!options.plugin.empty(), "target.potential = plugin needs target.plugin",
+          "name a shared object with the interface of twistor/plugin.h");
   }
 }
 

@@ -18,6 +18,7 @@
 #include "kinds/keywords.hpp"
 #include "kinds/lexicon.hpp"
 #include "kinds/linear_head.hpp"
+#include "kinds/plugin.hpp"
 #include "kinds/power.hpp"
 #include "kinds/process.hpp"
 #include "kinds/product.hpp"
@@ -41,6 +42,7 @@ struct Kind {
   std::variant<PotentialMaker, ScorerMaker> make;
   std::vector<std::string_view> reads;  // besides length, and scope where a scorer is made
   bool needs_lm = false;
+  PotentialMaker make_of_tokens = nullptr;  // where `make` gives no scorer
 };
 
 const std::vector<Kind>& kinds() {
@@ -57,6 +59,7 @@ const std::vector<Kind>& kinds() {
       {"linear_head",
        make_linear_head,
        {"encoder", "head", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype"}},
+      {"plugin", make_plugin_of_texts, {"plugin", "plugin_options", "beta"}, false, make_plugin_of_tokens},
       {"power", make_power, {"alpha"}, true},
       {"process", make_process, {"command", "timeout_s", "cap", "beta"}},
       {"product", make_product, {"factors"}, true},
@@ -125,12 +128,20 @@ std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const
   if (const auto* make = std::get_if<PotentialMaker>(&kind.make)) {
     potential = (*make)(options, context);
   } else {
-    TWISTOR_CHECK(context.tokenizer != nullptr, ErrorKind::config, doing_with(kind.name),
-                  "it reads text, and the model has no tokenizer",
-                  "put the model's tokenizer.json beside it, or choose a potential of tokens");
-    potential = std::make_unique<TextPotential>(
-        make_text_scorer(options, context), *context.tokenizer,
-        from_name<TextScope>(options.scope, "target.scope", doing_with(kind.name)), context.end_rule());
+    const auto require_tokenizer = [&](bool is_fine) {
+      TWISTOR_CHECK(is_fine, ErrorKind::config, doing_with(kind.name),
+                    "it reads text, and the model has no tokenizer",
+                    "put the model's tokenizer.json beside it, or choose a potential of tokens");
+    };
+    require_tokenizer(context.tokenizer != nullptr || kind.make_of_tokens != nullptr);
+    if (auto scorer = make_text_scorer(options, context)) {
+      require_tokenizer(context.tokenizer != nullptr);
+      potential = std::make_unique<TextPotential>(
+          std::move(scorer), *context.tokenizer,
+          from_name<TextScope>(options.scope, "target.scope", doing_with(kind.name)), context.end_rule());
+    } else {
+      potential = kind.make_of_tokens(options, context);
+    }
   }
   return std::make_unique<CheckedPotential>(std::string(kind.name), std::move(potential),
                                             context.vocab_size());
@@ -140,7 +151,9 @@ std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options, co
   const Kind& kind = checked_kind(options);
   const auto* make = std::get_if<ScorerMaker>(&kind.make);
   if (make == nullptr) return nullptr;
-  return std::make_unique<CheckedScorer>(std::string(kind.name), (*make)(options, context));
+  auto scorer = (*make)(options, context);
+  return scorer == nullptr ? nullptr
+                           : std::make_unique<CheckedScorer>(std::string(kind.name), std::move(scorer));
 }
 
 std::string identity(const Potential& potential, const PotentialOptions& options) {

@@ -12,34 +12,44 @@
 
 namespace twistor::potential {
 
+std::vector<std::string> decoded_texts(const Sequences& sequences, const text::Tokenizer& tokenizer,
+                                       TextScope scope, const model::EndRule& end) {
+  const auto n = static_cast<std::size_t>(sequences.size());
+  const auto T = static_cast<std::size_t>(sequences.length);
+  std::vector<std::int64_t> ids;
+  if (scope == TextScope::all) {
+    const auto prompt = text::without_front(tokenizer, sequences.prompt);
+    ids.assign(prompt.begin(), prompt.end());
+  }
+  const std::size_t n_before = ids.size();
+  std::vector<std::string> texts;
+  texts.reserve(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto s = end.before_end(sequences.tokens.subspan(i * T, T));
+    ids.resize(n_before);
+    ids.insert(ids.end(), s.begin(), s.end());
+    texts.push_back(text::decode_any(tokenizer, ids));
+  }
+  return texts;
+}
+
 TextPotential::TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer,
                              TextScope scope, model::EndRule end)
     : scorer_(std::move(scorer)), tokenizer_(tokenizer), scope_(scope), end_(std::move(end)) {}
 
 std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
-  const auto n = static_cast<std::size_t>(sequences.size());
-  const auto T = static_cast<std::size_t>(sequences.length);
   std::vector<std::string> texts;  // the different ones, in order of appearance
   std::unordered_map<std::string, std::size_t> place_of;
   std::vector<std::size_t> places;  // (n) into texts
-  std::vector<std::int64_t> ids;
-  if (scope_ == TextScope::all) {
-    const auto prompt = text::without_front(tokenizer_, sequences.prompt);
-    ids.assign(prompt.begin(), prompt.end());
-  }
-  const std::size_t n_before = ids.size();
-  for (std::size_t i = 0; i < n; ++i) {
-    const auto s = end_.before_end(sequences.tokens.subspan(i * T, T));
-    ids.resize(n_before);
-    ids.insert(ids.end(), s.begin(), s.end());
-    const auto [found, is_new] = place_of.try_emplace(text::decode_any(tokenizer_, ids), texts.size());
-    if (is_new) texts.push_back(found->first);
+  for (const std::string& text : decoded_texts(sequences, tokenizer_, scope_, end_)) {
+    const auto [found, is_new] = place_of.try_emplace(text, texts.size());
+    if (is_new) texts.push_back(text);
     places.push_back(found->second);
   }
   if (texts.empty()) return {};
   const std::vector<double> values = scorer_->log_phi(texts);
   std::vector<double> result;
-  result.reserve(n);
+  result.reserve(places.size());
   for (const std::size_t place : places) result.push_back(values[place]);
   return result;
 }

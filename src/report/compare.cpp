@@ -14,6 +14,7 @@
 #include "json_value.hpp"
 #include "run_json.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/store/results.hpp"
 
 namespace twistor::report {
 namespace {
@@ -56,6 +57,22 @@ RunSummary from_json(const Json& summary, std::string folder) {
   run.is_log_z_exact = log_z.at("estimate").at("method") == "exact";
   run.updates = summary.at("updates").get<std::int64_t>();
   return run;
+}
+
+/// Only numbers whose mean is what the summary says belong to it.
+void add_exact_samples(RunSummary& run, const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return;
+  const store::Results results = store::load_results(file);
+  const auto numbers = results.arrays.find("after/sigma/log_weight"),
+             samples = results.arrays.find("after/sigma/samples");
+  if (numbers == results.arrays.end() || samples == results.arrays.end()) return;
+  const auto* values = std::get_if<Array<double>>(&numbers->second);
+  const auto* digest = std::get_if<std::string>(&samples->second);
+  if (values == nullptr || digest == nullptr || values->values.empty() || run.g_q.n == 0) return;
+  const double mean = estimate::mean_estimate(values->values).mean;
+  if (std::abs(mean - run.g_q.mean) > 1e-9 * (1 + std::abs(mean))) return;
+  run.g = values->values;
+  run.exact_digest = *digest;
 }
 
 double median(std::vector<double> x) {
@@ -114,6 +131,7 @@ double common_log_z(std::span<const RunSummary* const> runs) {
 
 struct Keys {
   std::set<std::string> all, of_target, differing;
+  std::set<std::string> partly_known;  ///< to some of the runs
 };
 
 Keys keys_of(std::span<const RunSummary> runs) {
@@ -121,11 +139,12 @@ Keys keys_of(std::span<const RunSummary> runs) {
   for (const RunSummary& run : runs)
     for (const auto& [key, value] : run.config) out.all.insert(key);
   for (const std::string& key : out.all) {
-    if (is_of_target(key)) out.of_target.insert(key);
     // Of a key that some files are too young or too old for, nothing is known.
-    if (is_of_no_matter(key) ||
-        !std::ranges::all_of(runs, [&](const RunSummary& run) { return run.config.contains(key); }))
-      continue;
+    const bool is_known =
+        std::ranges::all_of(runs, [&](const RunSummary& run) { return run.config.contains(key); });
+    if (!is_known && !is_of_no_matter(key)) out.partly_known.insert(key);
+    if (is_known && is_of_target(key)) out.of_target.insert(key);
+    if (!is_known || is_of_no_matter(key)) continue;
     for (const RunSummary& run : runs)
       if (value_of(run, key) != value_of(runs.front(), key)) out.differing.insert(key);
   }
@@ -190,6 +209,28 @@ OverRuns unpaired(const Runs& a, const Runs& b, const auto& value_of) {
   return {y.mean - x.mean, quantile * std::sqrt(u + v)};
 }
 
+/// Of KL(sigma || q) between single runs, by exact samples where both measured with the same ones.
+void pair_by_exact_samples(ComparedRow& row, const RunSummary& a, const RunSummary& b) {
+  if (a.g_q.n == 0 || b.g_q.n == 0 || (a.g_q.se == 0 && b.g_q.se == 0)) return;  // nothing, or exact
+  if (a.g.empty() || b.g.empty()) {
+    row.why_not_shared = "results.h5 does not have the numbers by sample of both runs";
+    return;
+  }
+  if (a.exact_digest != b.exact_digest || a.g.size() != b.g.size()) {
+    row.why_not_shared = "the runs measured with different exact samples";
+    return;
+  }
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < a.g.size(); ++i) differences.push_back(b.g[i] - a.g[i]);
+  if (!std::ranges::all_of(differences, [](double x) { return std::isfinite(x); })) {
+    row.why_not_shared = "a sampler gives no probability to an exact sample";
+    return;
+  }
+  const estimate::Estimate mean = estimate::mean_estimate(differences);
+  row.difference.kl_sigma_q = {mean.mean, estimate::half_width_95(mean)};
+  row.n_shared_samples = mean.n;
+}
+
 /// How the runs b differ from a.
 void set_difference(ComparedRow& row, const Runs& a, const Runs& b) {
   const auto pairs = pairs_by_seed(a, b);
@@ -207,13 +248,24 @@ void set_difference(ComparedRow& row, const Runs& a, const Runs& b) {
     const estimate::Estimate mean = estimate::mean_estimate(differences);
     return {mean.mean, estimate::half_width_95(mean)};
   });
+  if (!is_paired && a.size() == 1 && b.size() == 1) pair_by_exact_samples(row, *a.front(), *b.front());
+}
+
+std::vector<std::string> missing_in(const Runs& runs, const std::set<std::string>& keys) {
+  std::vector<std::string> out;
+  for (const std::string& key : keys)
+    if (!std::ranges::all_of(runs, [&](const RunSummary* run) { return run->config.contains(key); }))
+      out.push_back(key);
+  return out;
 }
 
 }  // namespace
 
 RunSummary read_summary(const std::filesystem::path& folder) {
   try {
-    return from_json(read_summary_json(folder), folder.string());
+    RunSummary run = from_json(read_summary_json(folder), folder.string());
+    add_exact_samples(run, folder / "results.h5");
+    return run;
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::data, "reading " + (folder / "summary.json").string(),
                 fmt::format("it is no summary of a run: {}", error.what()),
@@ -249,6 +301,7 @@ std::vector<ComparedRow> compare(std::span<const RunSummary> runs, const std::st
                       "leave out one of them, or --by");
     const std::string target = values_of(*members.front(), keys.of_target);
     rows.push_back(row_of(members, label, common_log_z(by_target.at(target))));
+    rows.back().missing_keys = missing_in(members, keys.partly_known);
     const auto& first = by_row.at(order.front());
     if (rows.size() > 1 && target == values_of(*first.front(), keys.of_target))
       set_difference(rows.back(), first, members);

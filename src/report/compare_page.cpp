@@ -53,6 +53,12 @@ std::string table_of_differences(std::span<const ComparedRow> rows) {
              html(rows.front().label));
 }
 
+std::string notes_on(std::span<const ComparedRow> rows) {
+  std::string out;
+  for (const std::string& note : notes_of(rows)) out += "<li>" + html(note) + "</li>\n";
+  return out.empty() ? out : "<ul>\n" + out + "</ul>\n";
+}
+
 /// The mean over lines at those x that all of them have.
 Series mean_series(std::string name, const std::vector<Series>& lines) {
   std::map<double, std::pair<double, std::size_t>> sums;
@@ -150,6 +156,7 @@ std::string comparison_page(std::span<const ComparedRow> rows, const BesideColum
       fmt::format("<h1>Runs compared</h1>\n<p class=\"soft\">{} runs in {} rows.</p>\n", n_runs, rows.size());
   body += section("Means over seeds", table_of_rows(rows, beside));
   body += section("Differences", table_of_differences(rows));
+  body += section("What else to know", notes_on(rows));
   body += section("Over the key that differs", sweep_charts(rows));
   body += section("Learning", courses_of(rows));
   body += section("Runs", folders_of(rows));

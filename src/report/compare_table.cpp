@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Comparisons as tables.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <fstream>
@@ -9,6 +10,7 @@
 #include "compare_parts.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/strings.hpp"
+#include "twistor/format/json.hpp"
 #include "twistor/report/csv.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/table.hpp"
@@ -127,13 +129,25 @@ std::string latex_table(const Cells& titles, const std::vector<Cells>& rows) {
   return out + "\\hline\n\\end{tabular}\n";
 }
 
-/// The table and, where there is more than one row, the differences, each made by `table`.
-std::string both_tables(std::span<const ComparedRow> rows, const BesideColumns& beside, const auto& table) {
+/// The table and, where there is more than one row, the differences, each made by `table`; then the notes,
+/// each on a line that begins with `before`.
+std::string both_tables(std::span<const ComparedRow> rows, const BesideColumns& beside, const auto& table,
+                        std::string_view before) {
   std::vector<Cells> all;
   for (const ComparedRow& row : rows) all.push_back(cells_of(row, beside));
-  const std::string out = table(header(beside), all);
-  if (rows.size() < 2) return out;
-  return out + "\n" + table(difference_titles(rows), difference_cells(rows));
+  std::string out = table(header(beside), all);
+  if (rows.size() > 1) out += "\n" + table(difference_titles(rows), difference_cells(rows));
+  const std::vector<std::string> notes = notes_of(rows);
+  if (!notes.empty()) out += "\n";
+  for (const std::string& note : notes) out += fmt::format("{}{}\n", before, note);
+  return out;
+}
+
+/// Names as a JSON array.
+std::string json_array(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ",") + format::json_string(name);
+  return "[" + out + "]";
 }
 
 std::string csv(std::span<const ComparedRow> rows, const BesideColumns& beside) {
@@ -142,7 +156,7 @@ std::string csv(std::span<const ComparedRow> rows, const BesideColumns& beside) 
     titles.insert(titles.end(),
                   {fmt::format("{}.mean", measure.name), fmt::format("{}.half_width_95", measure.name)});
   titles.insert(titles.end(), beside.titles.begin(), beside.titles.end());
-  titles.emplace_back("pairs");
+  titles.insert(titles.end(), {"pairs", "shared_samples", "missing_keys"});
   for (const Measure& measure : measures_shown)
     titles.insert(titles.end(), {fmt::format("{}.difference", measure.name),
                                  fmt::format("{}.difference_half_width_95", measure.name)});
@@ -156,7 +170,8 @@ std::string csv(std::span<const ComparedRow> rows, const BesideColumns& beside) 
     }
     const std::vector<std::string> more = beside_of(beside, row.label, "");
     cells.insert(cells.end(), more.begin(), more.end());
-    cells.push_back(fmt::format("{}", row.n_pairs));
+    cells.insert(cells.end(), {fmt::format("{}", row.n_pairs), fmt::format("{}", row.n_shared_samples),
+                               fmt::format("{}", fmt::join(row.missing_keys, " "))});
     for (const Measure& measure : measures_shown) {
       const OverRuns& x = row.difference.*measure.value;
       cells.insert(cells.end(), {number(x.mean), number(x.half_width)});
@@ -180,7 +195,8 @@ std::string json_text(std::span<const ComparedRow> rows) {
       const OverRuns& x = row.difference.*measure.value;
       differences.add(measure.name, JsonLine().add("mean", x.mean).add("half_width_95", x.half_width));
     }
-    line.add("pairs", row.n_pairs).add("difference", differences);
+    line.add("pairs", row.n_pairs).add("shared_samples", row.n_shared_samples);
+    line.add_json("missing_keys", json_array(row.missing_keys)).add("difference", differences);
     out += (out.size() > 1 ? "," : "") + line.text();
   }
   return indented(out + "]") + "\n";
@@ -216,23 +232,30 @@ BesideColumns read_beside(const std::filesystem::path& file) {
 std::string to_text(std::span<const ComparedRow> rows, CompareFormat format, const BesideColumns& beside) {
   switch (format) {
     case CompareFormat::text:
-      return both_tables(rows, beside, plain_table);
+      return both_tables(rows, beside, plain_table, "");
     case CompareFormat::markdown:
     case CompareFormat::md:
-      return both_tables(rows, beside, markdown_table);
+      return both_tables(rows, beside, markdown_table, "- ");
     case CompareFormat::latex:
-      return both_tables(rows, beside, latex_table);
+      return both_tables(rows, beside, latex_table, "% ");
     case CompareFormat::csv:
       return csv(rows, beside);
     case CompareFormat::json:
       return json_text(rows);
     case CompareFormat::html:
       return comparison_page(rows, beside);
+    case CompareFormat::lm_eval: {
+      std::vector<std::filesystem::path> folders;
+      for (const ComparedRow& row : rows)
+        folders.insert(folders.end(), row.folders.begin(), row.folders.end());
+      return lm_eval_text(folders);
+    }
   }
   return {};
 }
 
 std::string comparison_of(std::span<const std::filesystem::path> folders, const CompareOptions& options) {
+  if (options.format == CompareFormat::lm_eval && options.archive.empty()) return lm_eval_text(folders);
   std::vector<RunSummary> runs;
   for (const std::filesystem::path& folder : folders) runs.push_back(read_summary(folder));
   const std::vector<ComparedRow> rows = compare(runs, options.by);

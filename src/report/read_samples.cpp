@@ -17,7 +17,7 @@ namespace twistor::report {
 namespace {
 
 /// A number as JsonLine writes it: -inf is a text. Weights and phi are below infinity.
-double number_of(const format::JsonView& row, const char* name) {
+double number_in_row(const format::JsonView& row, const char* name) {
   const format::JsonView value = row.at(name);
   const nlohmann::json& json = row.object().at(name);
   if (json.is_string() && json == "-inf") return -std::numeric_limits<double>::infinity();
@@ -41,9 +41,9 @@ ReadSamples read_samples(const std::filesystem::path& path) {
     const nlohmann::json json = format::parse_json(line, here);
     const format::JsonView row(json, here), ids = row.at("ids");
     for (std::size_t i = 0; i < ids.array_size(); ++i) out.tokens.push_back(ids.item(i).integer(0));
-    out.log_weight.push_back(number_of(row, "log_weight"));
+    out.log_weight.push_back(number_in_row(row, "log_weight"));
     n_populations = std::max(n_populations, row.at("population").integer(0, 1LL << 60) + 1);
-    out.log_phi.push_back(number_of(row, "log_phi"));
+    out.log_phi.push_back(number_in_row(row, "log_phi"));
     if (number == 1) length = ids.array_size();
     if (ids.array_size() != length) ids.fail(fmt::format("expected {} tokens, as before", length));
     if (row.find("prompt_index")) row.fail("it is one of many prompts", "sample from one prompt");

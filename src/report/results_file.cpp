@@ -84,6 +84,10 @@ void add_evaluation(store::Results& results, const std::string& prefix, const es
   add("unique_ancestors", e->mean_survivors);
   results.arrays[prefix + "/log_z_method"] = std::string(name_of(e->log_z.method));
   if (!e->q.empty()) add_samples(results, prefix + "/q", *e);
+  if (!e->g.empty() && !e->exact_digest.empty()) {
+    results.arrays[prefix + "/sigma/log_weight"] = Array<double>::flat(e->g);
+    results.arrays[prefix + "/sigma/samples"] = e->exact_digest;
+  }
   if (e->trace) add_trace(results, prefix + "/sweep", *e->trace, decode);
   results.numbers.merge(estimate::to_numbers(*e, prefix));
 }

@@ -51,7 +51,7 @@ def check_words():
         expect_run([command, "--help"], 0, out=[f"usage: twistor {command}"])
         what = "folders of runs" if command == "compare" else "one file"
         expect_run([command], 64, err=[f"{command} takes {what}, got 0", "hint: usage: twistor " + command])
-    expect_run(["compare", "/tmp", "--format=xml"], 64, err=["--format: expected one of: text, markdown, md, csv, json, latex, html, got 'xml'"])
+    expect_run(["compare", "/tmp", "--format=xml"], 64, err=["--format: expected one of: text, markdown, md, csv, json, latex, html, lm-eval, got 'xml'"])
     expect_run(["watch"], 64, err=["watch takes one file, got 0"])
     expect_run(["watch", "/nowhere/at/all"], 66, err=["watching /nowhere/at/all", "there is no such folder"])
     expect_run(["compare", "/nowhere/at/all"], 66, err=["reading /nowhere/at/all/summary.json", "run.output"])

@@ -15,7 +15,7 @@ files() { git -c safe.directory='*' ls-files --cached --others --exclude-standar
 [[ -n $(files) ]] || { echo "skipped: this is no clone"; exit 77; }
 
 code=0
-mapfile -t sources < <(files '*.cpp' '*.hpp' '*.cu' '*.cuh')
+mapfile -t sources < <(files '*.cpp' '*.hpp' '*.cu' '*.cuh' '*.c' '*.h')
 clang-format-14 --dry-run -Werror "${sources[@]}" || {
   code=1
   echo 'hint: clang-format-14 -i FILE' >&2

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs a build under a prefix, builds a program of somebody else against it with find_package(twistor), and runs both.
+# Installs a build under a prefix, builds examples/library and examples/plugin against it, and runs all three.
 #
-# usage: install.sh CMAKE BUILD_FOLDER ROOT
+# usage: install.sh CMAKE BUILD_FOLDER ROOT MPIEXEC
 set -euo pipefail
-cmake=$1 build=$2 root=$3
+cmake=$1 build=$2 root=$3 mpiexec=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log"; echo "FAILED: $*"; exit 1; }; }
@@ -22,9 +22,20 @@ if grep -rlF -e "$root/include" -e "$root/src" -e "$build" "$work/prefix/lib/cma
   echo "FAILED: the package names folders of the build"
   exit 1
 fi
-quietly "$cmake" -S "$root/tests/system/consumer" -B "$work/consumer" -G Ninja -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_PREFIX_PATH=$work/prefix"
-quietly "$cmake" --build "$work/consumer"
-"$work/consumer/consumer"
+# examples/library: bounds on both sides of the exact log Z, to five standard errors, and the same lines on two ranks.
+quietly "$cmake" -S "$root/examples/library" -B "$work/example" -G Ninja -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_PREFIX_PATH=$work/prefix"
+quietly "$cmake" --build "$work/example"
+example() { "$@" "$work/example/own_sampler" "$root/models/tiny" "once upon a time there was a kind fox . one day the fox met a hen ." sly kind; }
+example env >"$work/one"
+example "$mpiexec" -n 2 >"$work/two"
+cat "$work/one"
+cmp "$work/one" "$work/two" || { echo "FAILED: expected the same lines on two ranks"; cat "$work/two"; exit 1; }
+awk 'NR == 1 { log_z = $4 + 0 } NR > 1 { ++n; if ($6 > log_z + 5 * $8 || $10 < log_z - 5 * $12 || $6 >= $10 || $16 + 0 <= 0 || $20 <= 0) exit 2 }
+  END { if (n != 2 || log_z == 0) exit 2 }' "$work/one" || { echo "FAILED: expected bounds around log Z and divergences above 0"; exit 1; }
+# examples/plugin, with the header that was installed.
+quietly cc -shared -fPIC -I "$work/prefix/include" -o "$work/whole_word.so" "$root/examples/plugin/whole_word.c"
+"$work/prefix/bin/twistor" score-text "$root/examples/plugin/whole_word.cfg" "--target.plugin=$work/whole_word.so" --text "the fox ate" >"$work/scored"
+grep -q '^ *0\.000000  .the fox ate.$' "$work/scored" || { cat "$work/scored"; echo "FAILED: expected log phi = 0 from the plugin"; exit 1; }
 
 # With LibTorch's libraries beside it the folder may be moved: nothing that the program loads lies in the old one, or in LibTorch's.
 quietly "$cmake" --install "$build" --prefix "$work/prefix" --component torch

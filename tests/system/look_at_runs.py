@@ -112,6 +112,25 @@ def reports_of_several_runs(folder):
     done = succeed(0, "report", *folders, "--format=latex", f"--output={file}")
     expect(done.out == f"{file}\n" and file.read_text().startswith("\\begin{tabular}"), f"expected a file, got {done}")
     expect(run(0, "report", folder, "--format=json").code == 66, "expected 66 for a folder of no run")
+    # Single runs of other seeds that measured with the same 30 exact samples: KL(sigma || q) is paired by them.
+    two = [folders[0], folders[3]]
+    row = json.loads(succeed(0, "report", *two, "--format=json").out)[1]
+    g_q = [summaries[i]["proposal"]["g_q"] for i in (0, 3)]
+    got, independent = row["difference"]["kl_sigma_q"], 1.96 * (g_q[0]["se"] ** 2 + g_q[1]["se"] ** 2) ** 0.5
+    expect(row["pairs"] == 0 and row["shared_samples"] == 30, f"expected 30 shared samples, got {row}")
+    expect(abs(got["mean"] - (g_q[1]["mean"] - g_q[0]["mean"])) < 1e-9 and 0 < got["half_width_95"] < independent,
+           f"expected the difference of G_q within less than {independent}, got {got}")
+    expect("is paired by 30 exact samples" in succeed(0, "compare", *two).out, "expected a note about them")
+    (two[1] / "results.h5").unlink()
+    expect("does not have the numbers by sample" in succeed(0, "compare", *two).out, "expected a note about what is missing")
+    # The layout of lm-evaluation-harness.
+    harness = json.loads(succeed(0, "report", *folders, "--format=lm-eval").out)["results"]
+    expect(len(harness) == 12 and set(harness) >= {"ctl-1", "dpg-2.base", "dpg-1.before"}, f"expected a task for each evaluation, got {list(harness)}")
+    for name, summary in [("ctl-1", summaries[0]), ("dpg-2", summaries[3]), ("dpg-2.base", summaries[3]["base"])]:
+        for metric, (section, key) in {"log_z_smc_lower": ("log_z", "smc_lower"), "kl_sigma_q": ("kl", "sigma_q")}.items():
+            wanted = summary[section][key]
+            got = [harness[name][f"{metric},none"], harness[name][f"{metric}_stderr,none"]]
+            expect(got == [wanted["mean"], wanted["se"]], f"expected {wanted} of {name}, got {got}")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,8 @@ struct Evaluation {
   /// Of |log q while sampling - log q teacher-forced| over the samples of q: 0 unless something is wrong.
   double log_q_error_largest = nan, log_q_error_mean = nan;
   std::vector<ProposalSample> q;    ///< the samples of q. Lost by to_numbers()
+  std::vector<double> g;            ///< log p0 phi / q of exact samples. Lost by to_numbers()
+  std::string exact_digest{};       ///< of these samples, in this order: exact::digest(). Likewise
   std::optional<SweepTrace> trace;  ///< one small sweep. Lost by to_numbers()
   /// Of a mean over prompts: the mean of distance_from_target(), over those whose upper bounds are known if
   /// there are some.

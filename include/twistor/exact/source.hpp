@@ -28,5 +28,7 @@ struct Split {
 
 /// sha256 of all tokens, as 64 hexadecimal digits. *Local.*
 [[nodiscard]] std::string digest(const store::ExactSamples& samples);
+/// The same of samples 0 ... n - 1. *Local.*
+[[nodiscard]] std::string digest(const Source& source, std::int64_t n);
 
 }  // namespace twistor::exact

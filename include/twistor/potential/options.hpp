@@ -44,6 +44,8 @@ struct PotentialOptions {
   std::string answer;                      ///< what should follow
   std::string command;                     ///< for /bin/sh -c
   double timeout_s = 60;                   ///< without a sign of life from it
+  std::string plugin;                      ///< file of a shared object (twistor/plugin.h)
+  std::string plugin_options;              ///< handed to it as they are
   std::string scope = "all";               ///< kinds of text: "all" (prompt and generation) or "generation"
 
   // No keys of the potential:

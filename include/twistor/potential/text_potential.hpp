@@ -45,12 +45,18 @@ class TextScorer {
   [[nodiscard]] virtual std::optional<TextAutomaton> automaton() const { return std::nullopt; }
 };
 
+/// The text of each sequence: of prompt and generation, or of the generation alone. A text ends before the
+/// first token that ends it, and begins after the special tokens that the tokenizer puts in front of texts:
+/// these are for the model, not for readers. *Local.* // (n)
+[[nodiscard]] std::vector<std::string> decoded_texts(const Sequences& sequences,
+                                                     const text::Tokenizer& tokenizer, TextScope scope,
+                                                     const model::EndRule& end);
+
 /// Decodes prompt and generation, or the generation alone, and scores the text; each different text of a
 /// batch once, because particles that share all their ancestors are common.
 class TextPotential final : public Potential {
  public:
-  /// The tokenizer must outlive this. A text ends before the first token that ends it, and begins after the
-  /// special tokens that the tokenizer puts in front of texts: these are for the model, not for readers.
+  /// The tokenizer must outlive this.
   TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer, TextScope scope,
                 model::EndRule end = {});
 

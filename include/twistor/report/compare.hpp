@@ -23,13 +23,18 @@ struct RunSummary {
   estimate::Estimate f_q, g_q;                ///< n = 0 where they are null, as all others
   estimate::Estimate lower, upper;            ///< SMC bounds of log Z
   estimate::Estimate log_phi, kl_q_p0;
+  /// Of each exact sample log p0 phi / q, whose mean is g_q, and the digest of these samples; empty where
+  /// results.h5 does not have them.
+  std::vector<double> g;
+  std::string exact_digest;
   double log_z =
       std::numeric_limits<double>::quiet_NaN();  ///< the run's own estimate, of all its evaluations
   bool is_log_z_exact = false;
   std::int64_t updates = 0;
 };
 
-/// *Local.* Throws Error(no_input) if the folder has no summary.json, Error(data) if it is not one of ours.
+/// With the numbers by exact sample of results.h5, if it is there. *Local.* Throws Error(no_input) if the
+/// folder has no summary.json, Error(data) if a file is not one of ours.
 [[nodiscard]] RunSummary read_summary(const std::filesystem::path& folder);
 
 /// A mean over runs with half the width of its 95 % interval by Student's t; of a single run, its own. NaN is
@@ -52,9 +57,15 @@ struct ComparedRow : Measures {
   /// From the first row's, where both have one target. With two seeds or more that both rows have (n_pairs),
   /// the mean of the differences seed by seed with Student's interval: what a seed gives both runs, exact
   /// samples for instance, does not count. Else the difference of the means: Welch's interval where both have
-  /// several runs, else that of the runs' own standard errors, as of independent runs.
+  /// several runs, else that of the runs' own standard errors, as of independent runs. Of single runs that
+  /// measured with the same exact samples, KL(sigma || q) is paired by these.
   Measures difference{};
   std::int64_t n_pairs = 0;
+  std::int64_t n_shared_samples = 0;  ///< exact samples that the difference is paired by; 0: it is not
+  std::string why_not_shared{};       ///< why not, where that could have been
+  /// Keys that other runs know and a run of this row does not, because another version wrote it. They tell
+  /// no rows apart.
+  std::vector<std::string> missing_keys{};
 };
 
 /// Rows in the order in which their first runs were given. Runs with one model, prompt and target share one
@@ -72,18 +83,28 @@ struct BesideColumns {
 /// cells hold no commas. *Local.* Throws Error(no_input) or Error(data).
 [[nodiscard]] BesideColumns read_beside(const std::filesystem::path& file);
 
-enum class CompareFormat { text, markdown, md, csv, json, latex, html };
+/// What must be said beside the tables, a sentence each: keys that only some runs know, and whether
+/// differences are paired by exact samples. *Local.*
+[[nodiscard]] std::vector<std::string> notes_of(std::span<const ComparedRow> rows);
+
+enum class CompareFormat { text, markdown, md, csv, json, latex, html, lm_eval };
 constexpr auto names_of(CompareFormat) {
   return std::array{Named{CompareFormat::text, "text"}, Named{CompareFormat::markdown, "markdown"},
                     Named{CompareFormat::md, "md"},     Named{CompareFormat::csv, "csv"},
                     Named{CompareFormat::json, "json"}, Named{CompareFormat::latex, "latex"},
-                    Named{CompareFormat::html, "html"}};
+                    Named{CompareFormat::html, "html"}, Named{CompareFormat::lm_eval, "lm-eval"}};
 }
-/// The table, and the differences from the first row after it. csv and json have every number in full, means
-/// and half widths apart; html is a page of its own with the courses of learning too, which are read from the
-/// rows' folders. *Local.*
+/// The table, and the differences from the first row and the notes after it. csv and json have every number
+/// in full, means and half widths apart; html is a page of its own with the courses of learning too, which
+/// are read from the rows' folders; lm_eval is lm_eval_text() of these. *Local.*
 [[nodiscard]] std::string to_text(std::span<const ComparedRow> rows, CompareFormat format,
                                   const BesideColumns& beside = {});
+
+/// All evaluations of runs as JSON in the layout of lm-evaluation-harness' results: "results" has a task for
+/// each sampler of each run with "METRIC,none" and "METRIC_stderr,none", "n-samples", "higher_is_better",
+/// "versions" and "configs" are by task. Infinities are strings, what is not known is left out. *Local.*
+/// Throws as read_summary().
+[[nodiscard]] std::string lm_eval_text(std::span<const std::filesystem::path> folders);
 
 struct CompareOptions {
   std::string by{};  ///< as compare()'s

@@ -40,6 +40,7 @@ TEST(Evaluation, IsWhatFollowsFromTheFindings) {
   EXPECT_NEAR(e["log_z.smc_mean"].mean, std::log((std::exp(-2) + std::exp(-2.5)) / 2), 1e-15);
   EXPECT_EQ(e["proposal.f_q"].mean, -3);
   EXPECT_EQ(e["proposal.g_q"].mean, -0.5);
+  EXPECT_EQ(e.g, (std::vector<double>{-1, 0}));
   EXPECT_EQ(e["proposal.log_phi"].mean, 1);
   EXPECT_EQ(e["proposal.kl_q_p0"].mean, 2);
   EXPECT_EQ(e["kl.symmetrised"].mean, 2.5);

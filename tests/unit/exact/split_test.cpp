@@ -48,6 +48,16 @@ TEST(ExactSplit, AllMeasureWhereNoneIsLearnedFrom) {
   EXPECT_EQ(split(none, true).for_estimates.n, 0);
 }
 
+TEST(ExactSplit, DigestsTellSamplesAndTheirOrder) {
+  const store::ExactSamples five = samples(5);
+  const Source all = split(five, false).for_estimates, odd = split(five, true).for_learning;
+  EXPECT_EQ(digest(all, 5), digest(five));
+  EXPECT_NE(digest(all, 4), digest(five));
+  EXPECT_NE(digest(all, 2), digest(odd, 2));
+  const Source turned{5, [&](std::int64_t i) { return all.sample(4 - i); }};
+  EXPECT_NE(digest(turned, 5), digest(five));
+}
+
 TEST(ExactSplit, OneSampleCannotServeBoth) {
   const store::ExactSamples one = samples(1);
   EXPECT_THROW((void)split(one, true), Error);

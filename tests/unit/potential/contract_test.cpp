@@ -52,6 +52,7 @@ const std::map<std::string, PotentialOptions> tried = {
        o.head = encoder_goldens / "sentence/head.safetensors";
        o.class_name = "good";
      })},
+    {"plugin", with([](auto& o) { o.plugin = TWISTOR_BINARY_DIR "/tests/plugins/both.so"; })},
     {"power", with([](auto& o) { o.beta = 1, o.alpha = 2.5; })},
     {"process", with([](auto& o) { o.command = "while read line; do echo -${#line}; done"; })},
     {"product", with([](auto& o) {

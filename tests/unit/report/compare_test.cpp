@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <sstream>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
+#include "twistor/base/log_space.hpp"
 #include "twistor/store/results.hpp"
 
 namespace twistor::report {
@@ -73,6 +75,8 @@ TEST(Compare, LabelsSayWhatDiffers) {
   std::vector<RunSummary> runs{run_of("ctl", 1, -6.0, -7.0, -5.5), run_of("dpg", 1, -6.0, -7.0, -5.5)};
   runs[1].config["train.decay"] = "none";  // the other file is older than the key
   EXPECT_EQ(compare(runs)[1].label, "dpg");
+  EXPECT_THAT(compare(runs)[0].missing_keys, testing::ElementsAre("train.decay"));
+  EXPECT_TRUE(compare(runs)[1].missing_keys.empty());
   runs[0].config["twist.form"] = "linear";
   runs[1].config["twist.form"] = "mlp";
   EXPECT_EQ(compare(runs)[0].label, "objective = ctl, form = linear");
@@ -123,6 +127,61 @@ TEST(Compare, DifferencesOfOtherSeedsAreThoseOfIndependentRuns) {
   EXPECT_TRUE(std::isnan(compare(runs)[1].difference.kl_q_sigma.mean)) << "another target";
 }
 
+/// Single runs whose log p0 phi / q by exact sample are known.
+std::vector<RunSummary> runs_with_samples() {
+  std::vector<RunSummary> runs{run_of("ctl", 1, -6.0, -7.0, -5.0), run_of("dpg", 2, -6.0, -6.5, -4.5)};
+  runs[0].g = {-9, -5, -1, -5};
+  runs[1].g = {-8.5, -4.75, -0.5, -4.25};
+  runs[0].exact_digest = runs[1].exact_digest = "abc";
+  return runs;
+}
+
+TEST(Compare, SingleRunsArePairedByExactSamplesThatBothMeasuredWith) {
+  std::vector<RunSummary> runs = runs_with_samples();
+  const ComparedRow row = compare(runs)[1];
+  EXPECT_EQ(row.n_pairs, 0);
+  EXPECT_EQ(row.n_shared_samples, 4);
+  // Differences 0.5, 0.25, 0.5, 0.75: variance 0.125 / 3; Student's t with three degrees of freedom 3.18245.
+  EXPECT_NEAR(row.difference.kl_sigma_q.mean, 0.5, 1e-12);
+  EXPECT_NEAR(row.difference.kl_sigma_q.half_width, 3.18245 * std::sqrt(0.125 / 12), 1e-5);
+  EXPECT_NEAR(row.difference.kl_q_sigma.half_width, 1.95996 * std::sqrt(0.02), 1e-5) << "samples of q differ";
+  EXPECT_THAT(notes_of(compare(runs)), testing::ElementsAre(HasSubstr("is paired by 4 exact samples")));
+
+  runs[1].exact_digest = "abd";
+  EXPECT_NEAR(compare(runs)[1].difference.kl_sigma_q.half_width, 1.95996 * std::sqrt(0.08), 1e-5);
+  EXPECT_THAT(notes_of(compare(runs)), testing::ElementsAre(HasSubstr("with different exact samples")));
+  runs[1].g.clear();
+  EXPECT_THAT(notes_of(compare(runs)),
+              testing::ElementsAre(HasSubstr("does not have the numbers by sample")));
+  runs = runs_with_samples();
+  runs[1].g[2] = -log_zero;
+  EXPECT_THAT(notes_of(compare(runs)), testing::ElementsAre(HasSubstr("gives no probability to an exact")));
+  EXPECT_EQ(compare(runs)[1].n_shared_samples, 0);
+  runs[0].g_q.se = runs[1].g_q.se = 0;  // enumerated
+  EXPECT_TRUE(notes_of(compare(runs)).empty());
+  EXPECT_EQ(compare(runs)[1].difference.kl_sigma_q.half_width, 0);
+}
+
+TEST(Compare, NamesKeysThatOnlySomeRunsKnow) {
+  std::vector<RunSummary> runs = runs_with_samples();
+  runs[1].exact_digest.clear(), runs[1].g.clear();
+  runs[0].g_q = {};
+  runs[0].config["train.decay"] = "cosine";
+  runs[0].config["target.plugin"] = "";
+  runs[0].config["sample.count"] = "5";  // of no matter
+  const std::vector<ComparedRow> rows = compare(runs);
+  EXPECT_THAT(rows[1].missing_keys, testing::ElementsAre("target.plugin", "train.decay"));
+  EXPECT_EQ(rows[1].log_z, -6.0) << "one target";
+  EXPECT_FALSE(std::isnan(rows[1].difference.kl_q_sigma.mean)) << "one target";
+  for (const CompareFormat format :
+       {CompareFormat::text, CompareFormat::markdown, CompareFormat::latex, CompareFormat::html})
+    EXPECT_THAT(to_text(rows, format), HasSubstr("train.decay is not known to runs of ")) << name_of(format);
+  EXPECT_THAT(to_text(rows, CompareFormat::markdown), HasSubstr("\n- train.decay is not"));
+  EXPECT_THAT(to_text(rows, CompareFormat::latex), HasSubstr("\n% train.decay is not"));
+  EXPECT_THAT(to_text(rows, CompareFormat::csv), HasSubstr(",0,0,target.plugin train.decay,"));
+  EXPECT_THAT(to_text(rows, CompareFormat::json), HasSubstr("\"target.plugin\",\n      \"train.decay\"\n"));
+}
+
 TEST(Compare, PrintsTables) {
   const std::vector<RunSummary> runs{run_of("ctl", 1, -6.0, -7.0, -5.5),
                                      run_of("dpg", 1, -6.0, -6.25, -5.75)};
@@ -141,7 +200,8 @@ TEST(Compare, PrintsTables) {
   EXPECT_THAT(markdown, HasSubstr("\n| minus ctl | pairs |"));
   EXPECT_THAT(markdown, HasSubstr("\n| dpg | 0 | -0.7500 ± 0.2772 | -0.2500 ± 0.5544 |"));
   EXPECT_EQ(markdown, to_text(rows, CompareFormat::md, beside));
-  EXPECT_THAT(to_text(rows, CompareFormat::csv), HasSubstr(",pairs,kl_q_sigma.difference,"));
+  EXPECT_THAT(to_text(rows, CompareFormat::csv),
+              HasSubstr(",pairs,shared_samples,missing_keys,kl_q_sigma.difference,"));
   EXPECT_THAT(to_text(rows, CompareFormat::json), HasSubstr("\"difference\": {\n      \"kl_q_sigma\": {"));
   write_comparison(folder.path() / "table.h5", rows);
   const store::Results results = store::load_results(folder.path() / "table.h5");
@@ -230,6 +290,62 @@ TEST(ReadBeside, RefusesRaggedLines) {
               HasSubstr("the row 'ctl' has 1 cells"));
   EXPECT_EQ(test::error_of([&] { (void)read_beside(folder.path() / "none.csv"); }).kind(),
             ErrorKind::no_input);
+}
+
+/// A folder with a summary of one evaluation, and beside it those of a base model and of a policy.
+void write_summary(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "summary.json") << R"({
+    "log_z": {"estimate": {"value": -6, "se": 0.5, "method": "rejection"}, "smc_lower": {"mean": -7, "se": 0.25, "n": 4},
+      "smc_upper": null},
+    "kl": {"q_sigma": {"mean": "inf", "se": null, "n": 9}},
+    "proposal": {"f_q": {"mean": "-inf", "se": null, "n": 9}, "g_q": {"mean": -2, "se": 0.5, "n": 2}, "log_phi": null,
+      "kl_q_p0": null},
+    "ess": {"final": 3.5}, "probability": {"value": 0.25}, "updates": 3,
+    "base": {"log_z": {"smc_lower": {"mean": -8, "se": 0.125, "n": 4}}},
+    "policies": {"policy.cold": {"kl": {"sigma_q": {"mean": 1.5, "se": 0.75, "n": 4}}}},
+    "config": {"model": {"path": "models/tiny"}, "evaluate": {"samples": 9}}, "versions": {"twistor": "0.1.0"}})";
+}
+
+TEST(LmEval, HasTheHarnessLayout) {
+  const test::TemporaryFolder folder;
+  const std::vector<std::filesystem::path> runs{folder / "mine", folder / "other/mine/"};
+  for (const auto& run : runs) write_summary(run);
+  const auto json = nlohmann::json::parse(lm_eval_text(runs));
+  const auto& results = json.at("results");
+  EXPECT_EQ(results.size(), 6U) << results.dump(2);
+  EXPECT_EQ(results.at("mine"),
+            nlohmann::json::parse(R"({"alias": "mine", "log_z,none": -6, "log_z_stderr,none": 0.5,
+    "log_z_smc_lower,none": -7, "log_z_smc_lower_stderr,none": 0.25, "kl_q_sigma,none": "inf",
+    "kl_q_sigma_stderr,none": "N/A", "proposal_f_q,none": "-inf", "proposal_f_q_stderr,none": "N/A",
+    "proposal_g_q,none": -2, "proposal_g_q_stderr,none": 0.5, "probability,none": 0.25,
+    "probability_stderr,none": "N/A", "ess_final,none": 3.5, "ess_final_stderr,none": "N/A"})"));
+  EXPECT_EQ(results.at("mine.base").at("log_z_smc_lower,none"), -8);
+  EXPECT_EQ(results.at("mine#2.policy.cold").at("kl_sigma_q_stderr,none"), 0.75);
+  for (const char* member : {"configs", "versions", "n-shot", "higher_is_better", "n-samples"})
+    for (const auto& [task, metrics] : results.items())
+      EXPECT_TRUE(json.at(member).contains(task)) << member << " of " << task;
+  EXPECT_EQ(json.at("higher_is_better").at("mine").at("kl_q_sigma"), false);
+  EXPECT_EQ(json.at("higher_is_better").at("mine").at("log_z_smc_lower"), true);
+  EXPECT_EQ(json.at("n-samples").at("mine").at("effective"), 9);
+  EXPECT_EQ(comparison_of(runs, {.format = CompareFormat::lm_eval}), lm_eval_text(runs));
+  std::ofstream(folder / "mine/summary.json") << "{}";
+  EXPECT_EQ(test::error_of([&] { (void)lm_eval_text(runs); }).kind(), ErrorKind::data);
+}
+
+TEST(ReadSummary, TakesNumbersByExactSampleThatBelongToIt) {
+  const test::TemporaryFolder folder;
+  write_summary(folder.path());
+  EXPECT_TRUE(read_summary(folder.path()).g.empty()) << "there is no results.h5";
+  store::Results results;
+  results.arrays["after/sigma/log_weight"] = Array<double>::flat({-3, -1});
+  results.arrays["after/sigma/samples"] = std::string("abc");
+  store::write_results(folder / "results.h5", results);
+  EXPECT_EQ(read_summary(folder.path()).g, (std::vector<double>{-3, -1}));
+  EXPECT_EQ(read_summary(folder.path()).exact_digest, "abc");
+  results.arrays["after/sigma/log_weight"] = Array<double>::flat({-3, -2});  // the mean is another than g_q
+  store::write_results(folder / "results.h5", results);
+  EXPECT_TRUE(read_summary(folder.path()).g.empty());
 }
 
 TEST(ReadSummary, SaysWhatIsWrong) {

@@ -115,6 +115,19 @@ TEST_F(SinkFiles, ResultsHaveRunsNumbersAndCounters) {
   EXPECT_EQ(results.config_text, run().config_text);
 }
 
+TEST_F(SinkFiles, ResultsHaveTheNumbersOfExactSamplesAndWhichTheyAre) {
+  estimate::Evaluation of_exact = after;
+  of_exact.g = {-1, -0.5};
+  of_exact.exact_digest = "abc";
+  report::Run with = run();
+  with.after = &of_exact;
+  results_file(folder.path() / "results.h5")->finished(with);
+  const store::Results results = store::load_results(folder.path() / "results.h5");
+  EXPECT_EQ(std::get<Array<double>>(results.arrays.at("after/sigma/log_weight")).values, of_exact.g);
+  EXPECT_EQ(std::get<std::string>(results.arrays.at("after/sigma/samples")), "abc");
+  EXPECT_FALSE(results.arrays.contains("before/sigma/log_weight")) << "there were none";
+}
+
 /// Two particles of two tokens; the second one follows the first after one.
 estimate::SweepTrace tiny_trace() {
   estimate::SweepTrace out;

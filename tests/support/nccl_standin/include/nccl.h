@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of NCCL's public interface that twistor calls, declared from its documentation, for machines
 // without a CUDA toolkit. Values and layouts are those of NCCL 2, so that code built with this header runs
 // with the real library too.
