@@ -221,7 +221,9 @@ TEST_F(OnPrompts, SeveralAtOnceAreEachByItself) {
         }
       }
     EXPECT_EQ(i, 3);
-    if (objective->n_sums() == 0) EXPECT_NEAR(summary.loss, loss, 1e-12) << name;
+    if (objective->n_sums() == 0) {
+      EXPECT_NEAR(summary.loss, loss, 1e-12) << name;
+    }
   }
 }
 
