@@ -20,6 +20,12 @@
 
 namespace twistor::learn {
 
+/// For learning on many prompts, whose positives are samples of q or populations.
+inline const exact::Source& no_exact_samples() {
+  static const exact::Source none{};
+  return none;
+}
+
 /// One problem, that of an observation or of a prompt, and its batches.
 struct Island {
   std::vector<std::int64_t> sample, observation;  ///< an exact sample of sigma given the observation

@@ -5,18 +5,9 @@
 #include "twistor/base/stopwatch.hpp"
 
 namespace twistor::learn {
-namespace {
-
-/// Positives of prompts are samples of q or populations.
-const exact::Source& no_samples_of_prompts() {
-  static const exact::Source none{};
-  return none;
-}
-
-}  // namespace
 
 BatchSource PromptIslands::source_of(const Island& island, std::int64_t length, bool may_resample) const {
-  return {island.problem(), length, Shards(1, self_), no_samples_of_prompts(), self_, {may_resample, {}}};
+  return {island.problem(), length, Shards(1, self_), no_exact_samples(), self_, {may_resample, {}}};
 }
 
 void PromptIslands::draw(const Objective& objective, const twist::Trainable& twist, std::uint64_t seed,

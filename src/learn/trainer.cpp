@@ -30,11 +30,6 @@ const exact::Source& exact_of_each_observation() {
   return one;
 }
 
-const exact::Source& no_exact_samples() {
-  static const exact::Source none{};
-  return none;
-}
-
 }  // namespace
 
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,

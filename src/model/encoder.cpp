@@ -139,8 +139,11 @@ class EngineEncoder final : public Encoder {
       device::RelativePositions& to = layers_[i].distances;
       to.row_of = row_of_;
       auto mine = own[i].begin();
-      at::Tensor shared = engine_->empty({n, 3 * d});
-      if (!traits.has_own_projections) engine_->project(table, layers_[i].qkv, shared);
+      at::Tensor shared;
+      if (!traits.has_own_projections) {
+        shared = engine_->empty({n, 3 * d});
+        engine_->project(table, layers_[i].qkv, shared);
+      }
       const auto projected = [&](std::int64_t begin) {
         if (!traits.has_own_projections) return shared.narrow(1, begin, d).contiguous();
         at::Tensor out = engine_->empty({n, d});

@@ -194,8 +194,7 @@ std::unique_ptr<Tokenizer> need_tokenizer(const fs::path& model, const std::stri
   std::unique_ptr<Tokenizer> found = load_tokenizer(model);
   TWISTOR_CHECK(found != nullptr, ErrorKind::no_input, doing, "the folder has no tokenizer",
                 "expected tokenizer.json, vocab.json with merges.txt, vocab.txt or spm.model beside the "
-                "model; token ids "
-                "(--ids 1,2,3, prompt.ids) need none");
+                "model; token ids (--ids 1,2,3, prompt.ids) need none");
   return found;
 }
 
