@@ -9,14 +9,14 @@
 #include <optional>
 #include <utility>
 
-#include "adapter_file.hpp"
-#include "families.hpp"
+#include "families/families.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/mapped_file.hpp"
 #include "twistor/format/gguf_parts.hpp"
 #include "twistor/format/model_folder.hpp"
 #include "twistor/format/quote.hpp"
+#include "weights/adapter_file.hpp"
 
 namespace twistor::model {
 namespace {

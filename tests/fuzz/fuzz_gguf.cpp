@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "../../src/model/families.hpp"
 #include "../support/memory_weights.hpp"
+#include "model/families/families.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/format/gguf_file.hpp"
 #include "twistor/format/weight_formats.hpp"

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "../../src/model/families.hpp"
 #include "../support/memory_weights.hpp"
+#include "model/families/families.hpp"
 #include "twistor/base/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

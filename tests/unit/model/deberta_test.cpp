@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/encoder_families.hpp"
+#include "model/families/encoder_families.hpp"
 #include "support/encoder_golden.hpp"
 #include "support/engines.hpp"
 #include "support/error_of.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cosines and sines of rotary positions against the reference, for every kind of scaling.
-#include "../../../src/model/rope.hpp"
+#include "model/families/rope.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "family_parts.hpp"
 #include "gguf_keys.hpp"
+#include "parts.hpp"
 
 namespace twistor::model {
 

@@ -4,10 +4,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "encoder_families.hpp"
+#include "families/encoder_families.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/format/model_folder.hpp"
-#include "weight_packer.hpp"
+#include "weights/weight_packer.hpp"
 
 namespace twistor::model {
 

@@ -16,12 +16,12 @@
 #include <set>
 #include <utility>
 
-#include "body_tensors.hpp"
 #include "functional_decoder.hpp"
 #include "one_thread.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
+#include "weights/body_tensors.hpp"
 
 namespace twistor::model {
 namespace {

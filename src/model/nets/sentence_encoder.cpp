@@ -10,8 +10,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "encoder_families.hpp"
-#include "families.hpp"
+#include "families/encoder_families.hpp"
+#include "families/families.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/format/json_file.hpp"

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "families.hpp"
+#include "families/families.hpp"
 #include "twistor/base/mapped_file.hpp"
 #include "twistor/format/weight_file.hpp"
 

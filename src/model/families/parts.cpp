@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the readers of several families share.
-#include "family_parts.hpp"
+#include "parts.hpp"
 
 #include <algorithm>
 #include <array>

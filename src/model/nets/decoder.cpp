@@ -8,9 +8,9 @@
 
 #include <algorithm>
 
-#include "decoder_weights.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/model/kv_cache.hpp"
+#include "weights/decoder_weights.hpp"
 
 namespace twistor::model {
 namespace {

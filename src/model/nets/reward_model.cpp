@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "encoder_families.hpp"
-#include "families.hpp"
+#include "families/encoder_families.hpp"
+#include "families/families.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"

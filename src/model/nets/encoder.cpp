@@ -9,9 +9,9 @@
 
 #include <algorithm>
 
-#include "encoder_families.hpp"
+#include "families/encoder_families.hpp"
 #include "twistor/base/error.hpp"
-#include "weight_packer.hpp"
+#include "weights/weight_packer.hpp"
 
 namespace twistor::model {
 namespace {

@@ -2,7 +2,7 @@
 // GPT-2 and GPT-Neo: learned positions, layer norms with biases, a plain MLP, a tied head.
 #include <cmath>
 
-#include "family_parts.hpp"
+#include "parts.hpp"
 #include "twistor/format/quote.hpp"
 
 namespace twistor::model {

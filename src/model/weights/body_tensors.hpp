@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "families.hpp"
+#include "families/families.hpp"
 
 namespace twistor::model {
 
