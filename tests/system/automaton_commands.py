@@ -24,6 +24,15 @@ def evaluates_on_any_number_of_ranks(folder):
     expect(gap < 0.5 * gap_of_base, f"expected the gap {gap} to be less than half of {gap_of_base}")
 
 
+def words_close_the_gap(folder):
+    """Sets of words are an automaton too, and its psi closes most of the gap that psi = 1 leaves."""
+    succeed(2, "evaluate", AUTOMATON, *FEW, "--target.potential=keywords", "--target.pattern=", "--target.all_of=the", "--target.any_of=ate, bit",
+            "--target.none_of=ran", f"--run.output={folder}/words")
+    whole = json.loads((folder / "words/summary.json").read_text())
+    gap, gap_of_base = (z["smc_upper"]["mean"] - z["smc_lower"]["mean"] for z in (whole["log_z"], whole["base"]["log_z"]))
+    expect(gap < 0.5 * gap_of_base, f"expected the gap {gap} to be less than half of {gap_of_base}")
+
+
 def samples_on_any_number_of_ranks(folder):
     rows = []
     for ranks in (1, 3):
@@ -70,4 +79,4 @@ def refuses(folder):
     refused("at byte 4", "evaluate", AUTOMATON, *FEW, "--target.pattern=(a)\\1")
 
 
-main(evaluates_on_any_number_of_ranks, samples_on_any_number_of_ranks, learns_on_top, refuses)
+main(evaluates_on_any_number_of_ranks, words_close_the_gap, samples_on_any_number_of_ranks, learns_on_top, refuses)
