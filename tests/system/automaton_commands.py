@@ -15,6 +15,9 @@ def evaluates_on_any_number_of_ranks(folder):
     for ranks in (1, 3):
         done = succeed(ranks, "evaluate", AUTOMATON, *FEW, f"--run.output={folder}/on{ranks}")
         expect("backward pass" in done.err and "computed" in done.out, f"expected the cost and a column of the computed twist, got {done}")
+        page = (folder / f"on{ranks}/report.html").read_text(encoding="utf-8")
+        expect(">computed</th>" in page and "after 0 updates" not in page, "expected a column of the computed twist in the page")
+        expect("twist: computed\n" in succeed(0, "info", folder / f"on{ranks}/summary.json").out, "expected the name of the computed twist")
         whole = json.loads((folder / f"on{ranks}/summary.json").read_text())
         found[ranks] = {name: whole[name] for name in ("log_z", "kl", "proposal")}
         base = whole["base"]["log_z"]
