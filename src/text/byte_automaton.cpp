@@ -15,7 +15,7 @@
 namespace twistor::text {
 namespace {
 
-constexpr std::size_t most_nodes = 20'000, most_states = 2'000;
+constexpr std::size_t most_nodes = 20'000;
 
 /// A node of the automaton that may be in many places at once. It reads a byte, or leads on by itself.
 struct NfaNode {
@@ -169,8 +169,8 @@ class AutomatonBuilder {
     const bool is_matched = !place.nodes.empty() && accepts(closure(place, Side::edge)) &&
                             accepts(closure(place, Side::word)) && accepts(closure(place, Side::other));
     if (is_matched) return index_[std::move(place)] = state_of({});  // whatever follows
-    TWISTOR_CHECK(states_.size() < most_states, ErrorKind::config, doing_,
-                  fmt::format("the pattern's automaton has more than {} states", most_states),
+    TWISTOR_CHECK(states_.size() < ByteAutomaton::most_states, ErrorKind::config, doing_,
+                  fmt::format("the pattern's automaton has more than {} states", ByteAutomaton::most_states),
                   "take smaller repetitions and fewer alternatives, or learn a twist (twist.form = mlp)");
     states_.push_back(place);
     return index_[std::move(place)] = static_cast<std::int32_t>(states_.size()) - 1;

@@ -11,7 +11,7 @@
 namespace twistor::text {
 namespace {
 
-constexpr std::size_t most_places = 50'000, most_states = 2'000;
+constexpr std::size_t most_places = 50'000;  // before what cannot be told apart is one state
 
 }  // namespace
 

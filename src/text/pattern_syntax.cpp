@@ -11,6 +11,7 @@
 #include "twistor/base/error.hpp"
 #include "twistor/base/utf8.hpp"
 #include "twistor/format/quote.hpp"
+#include "twistor/text/byte_automaton.hpp"
 
 namespace twistor::text {
 namespace {

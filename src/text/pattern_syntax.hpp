@@ -27,9 +27,6 @@ struct Pattern {
   int least = 0, most = 0;  ///< most < 0: any number
 };
 
-/// Letters, digits, the underscore, and every byte beyond ASCII.
-[[nodiscard]] bool is_word_byte(unsigned char byte);
-
 /// Throws Error(config) with `doing` and the place of what is not known.
 [[nodiscard]] Pattern parse_pattern(std::string_view pattern, const std::string& doing);
 

@@ -12,10 +12,15 @@
 
 namespace twistor::text {
 
+/// What automata take for part of a word: letters, digits, the underscore, and every byte beyond ASCII.
+[[nodiscard]] bool is_word_byte(unsigned char byte);
+
 /// Walks over the bytes of a text, one state after another, and knows at each whether the text up to there
 /// has a match in it. Immutable.
 class ByteAutomaton {
  public:
+  static constexpr std::size_t most_states = 2'000;
+
   /// From a pattern in the part of Perl's syntax that needs no memory: literals, classes, groups, |,
   /// quantifiers, ^ $ \A \z \Z \b \B, \d \s \w and their opposites, (?i) at the beginning. Over ASCII it
   /// decides as Regex does; a character beyond it counts as a letter, as one of \W and of every [^...] too.

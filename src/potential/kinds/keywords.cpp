@@ -24,10 +24,8 @@ std::string list_of(const std::vector<std::string>& words) {
 }
 
 /// The border of a word: no letter behind it or, where it ends in something else, none there either.
-/// Automata over bytes take what lies beyond ASCII for letters.
 const char* border(char outermost) {
-  const auto byte = static_cast<unsigned char>(outermost);
-  return byte >= 128 || text::is_word_char({.value = byte}) ? "\\b" : "\\B";
+  return text::is_word_byte(static_cast<unsigned char>(outermost)) ? "\\b" : "\\B";
 }
 
 /// A pattern that matches where one of the words occurs as a whole.
