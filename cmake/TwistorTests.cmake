@@ -11,6 +11,9 @@ set(TWISTOR_MPI_TEST_ENVIRONMENT ${TWISTOR_OPENMPI_ENVIRONMENT} "OMPI_MCA_mpi_yi
   # The C library fills memory that it hands out (0x7f: 3.4e38 as float32) and takes back (0x80): whoever reads what nobody
   # wrote, or what is gone, fails on every machine and not on one in a hundred.
   "MALLOC_PERTURB_=128")
+# The launcher of tests, for which that does not hold.
+set(TWISTOR_TEST_MPIEXEC ${PROJECT_BINARY_DIR}/tests/mpiexec)
+configure_file(${PROJECT_SOURCE_DIR}/tests/support/mpiexec.sh.in ${TWISTOR_TEST_MPIEXEC} @ONLY)
 
 # Tests are compiled with little optimisation: what they call is optimised, and they themselves run once.
 twistor_pch(twistor_test_pch LIBRARIES fmt::fmt LibTorch::cpu GTest::gmock OPTIONS -O1
@@ -66,7 +69,7 @@ function(twistor_mpi_tests room)
     endif()
     math(EXPR limit "${seconds} + 10")
     add_test(NAME mpi_${room}_np${np}
-      COMMAND ${MPIEXEC_EXECUTABLE} --timeout ${seconds} ${MPIEXEC_NUMPROC_FLAG} ${np} $<TARGET_FILE:mpi_${room}>)
+      COMMAND ${TWISTOR_TEST_MPIEXEC} --timeout ${seconds} ${MPIEXEC_NUMPROC_FLAG} ${np} $<TARGET_FILE:mpi_${room}>)
     set_tests_properties(mpi_${room}_np${np} PROPERTIES PROCESSORS ${np} TIMEOUT ${limit} LABELS mpi ENVIRONMENT "${environment}")
   endforeach()
 endfunction()

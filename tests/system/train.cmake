@@ -4,7 +4,7 @@ if(TARGET twistor)
   # twistor_run_test(NAME TIMEOUT [LABELS...]): NAME.py
   function(twistor_run_test name timeout)
     add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/${name}.py
-      $<TARGET_FILE:twistor> ${PROJECT_SOURCE_DIR} ${MPIEXEC_EXECUTABLE})
+      $<TARGET_FILE:twistor> ${PROJECT_SOURCE_DIR} ${TWISTOR_TEST_MPIEXEC})
     set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "system;${ARGN}" PROCESSORS 2
       ENVIRONMENT "${TWISTOR_MPI_TEST_ENVIRONMENT};PYTHONDONTWRITEBYTECODE=1")
   endfunction()
