@@ -69,6 +69,8 @@ function(twistor_room name)
     add_library(twistor_${name} STATIC ${sources})
     if(ARG_UNITY AND TWISTOR_UNITY)
       set_target_properties(twistor_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+      # A name that only a neighbour in the same unity file has is not shadowed; builds without unity files look.
+      target_compile_options(twistor_${name} PRIVATE "$<$<CXX_COMPILER_ID:Clang>:-Wno-shadow>")
     endif()
     target_link_libraries(twistor_${name} PUBLIC twistor_options ${ARG_USES} ${ARG_LIBRARIES}
       PRIVATE ${ARG_PRIVATE_LIBRARIES})

@@ -346,15 +346,13 @@ void Trainer::adam(const twist::GradientBlock& gradient) {
   }
 }
 
-void Trainer::add_seconds(double seconds) {
-  milliseconds_ += static_cast<std::int64_t>(std::llround(seconds * 1e3));
-}
-
 void Trainer::visit_state(StateVisitor& visitor) {
   visitor.count("update", update_);
   visitor.count("adam_step", adam_step_);
   visitor.count("samples", n_samples_);
-  visitor.count("milliseconds", milliseconds_);
+  std::int64_t milliseconds = std::llround(seconds_ * 1e3);
+  visitor.count("milliseconds", milliseconds);
+  if (visitor.is_restoring()) seconds_ = static_cast<double>(milliseconds) * 1e-3;
   visitor.ids("pinned", source_.pinned());
   visitor.ids("round_tokens", source_.round().tokens);
   visitor.numbers("round_log_w", source_.round().log_w);

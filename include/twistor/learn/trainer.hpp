@@ -84,9 +84,9 @@ class Trainer {
   [[nodiscard]] bool is_round_over() const;
   /// Sequences drawn by sweeps for them, all ranks together.
   [[nodiscard]] std::int64_t n_samples() const { return n_samples_; }
-  /// Seconds spent on learning, by add_seconds(); they travel with the state.
-  [[nodiscard]] double seconds() const { return static_cast<double>(milliseconds_) * 1e-3; }
-  void add_seconds(double seconds);
+  /// Seconds spent on learning, by add_seconds(); they travel with the state, there in whole milliseconds.
+  [[nodiscard]] double seconds() const { return seconds_; }
+  void add_seconds(double seconds) { seconds_ += seconds; }
   /// Saves or restores all that learning needs to go on: the twist's parameters too. *Local.* Throws
   /// Error(config) if what is restored was learned with another objective, and what the visitor throws.
   void visit_state(StateVisitor& visitor);
@@ -128,7 +128,8 @@ class Trainer {
   std::unique_ptr<Islands> islands_;  // of a conditional twist, or several prompts an update; else nullptr
   std::optional<Prompts> prompts_;    // where there are many
   std::optional<PromptOrder> order_;  // of them
-  std::int64_t update_ = 0, adam_step_ = 0, n_samples_ = 0, milliseconds_ = 0;
+  std::int64_t update_ = 0, adam_step_ = 0, n_samples_ = 0;
+  double seconds_ = 0;
   std::map<std::string, AdamMoments> moments_;  // by parameter
 };
 

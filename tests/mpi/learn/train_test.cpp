@@ -98,6 +98,18 @@ TEST_F(Loop, EndsWhenItsTimeIsUsedUp) {
   EXPECT_TRUE(is_done);
 }
 
+// Quick updates take less than half a millisecond each: rounded one by one they would take no time at all.
+TEST_F(Loop, CountsTheTimeOfTheQuickestUpdates) {
+  for (int i = 0; i < 100; ++i) learner.trainer.add_seconds(4e-4);
+  EXPECT_NEAR(learner.trainer.seconds(), 0.04, 1e-12);
+  test::MemoryState state;
+  learner.trainer.visit_state(state);
+  EXPECT_EQ(state.counts.at("milliseconds"), 40);
+  learner.trainer.add_seconds(4e-4);
+  learner.trainer.visit_state(state);  // saving rounds what is saved, not what is known
+  EXPECT_NEAR(learner.trainer.seconds(), 0.0404, 1e-12);
+}
+
 TEST(RateFactor, WarmsUpAndDecays) {
   TrainOptions o{.n_updates = 10, .warm_up = 4};
   const auto factors = [&] {
