@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks in slabs of about 4 MiB.
+// Blocks in slabs that grow from 64 KiB to 4 MiB.
 #include "kv_store.hpp"
 
 #include <algorithm>
@@ -12,13 +12,16 @@ void CpuKvStore::Free::operator()(std::byte* p) const noexcept {
   ::operator delete[](p, std::align_val_t{64});
 }
 
-CpuKvStore::CpuKvStore(const KvShape& shape)
-    : shape_(shape), per_slab_(std::max<std::int64_t>(1, (std::int64_t{4} << 20) / block_bytes())) {}
-
 void CpuKvStore::grow() {
-  slabs_.emplace_back(static_cast<std::byte*>(
-      ::operator new[](static_cast<std::size_t>(per_slab_ * block_bytes()), std::align_val_t{64})));
-  capacity_ += per_slab_;
+  // A slab as large as all before it: little is wasted on a cache of a few tokens, and a large one has few.
+  constexpr std::int64_t first_bytes = std::int64_t{64} << 10, most_bytes = std::int64_t{4} << 20;
+  const std::int64_t size = std::max<std::int64_t>(
+      1, std::clamp(capacity() * block_bytes(), first_bytes, most_bytes) / block_bytes());
+  std::byte* const slab = slabs_
+                              .emplace_back(static_cast<std::byte*>(::operator new[](
+                                  static_cast<std::size_t>(size * block_bytes()), std::align_val_t{64})))
+                              .get();
+  for (std::int64_t i = 0; i < size; ++i) blocks_.push_back(slab + i * block_bytes());
 }
 
 void CpuKvStore::clear(std::span<const std::int32_t> blocks) {

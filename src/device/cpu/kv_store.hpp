@@ -14,13 +14,13 @@ namespace twistor::device {
 /// (head_size, 16), so that one vector holds 16 tokens of one coordinate; values lie (16, padded_head_size).
 class CpuKvStore final : public KvStore {
  public:
-  explicit CpuKvStore(const KvShape& shape);
+  explicit CpuKvStore(const KvShape& shape) : shape_(shape) {}
 
   [[nodiscard]] const KvShape& shape() const override { return shape_; }
   [[nodiscard]] std::int64_t block_bytes() const override {
     return shape_.n_layers * layer_elements() * shape_.element_bytes();
   }
-  [[nodiscard]] std::int64_t capacity() const override { return capacity_; }
+  [[nodiscard]] std::int64_t capacity() const override { return static_cast<std::int64_t>(blocks_.size()); }
   void grow() override;
   void clear(std::span<const std::int32_t> blocks) override;
   void copy(std::span<const std::int32_t> from, std::span<const std::int32_t> to) override;
@@ -42,13 +42,11 @@ class CpuKvStore final : public KvStore {
   struct Free {
     void operator()(std::byte* p) const noexcept;
   };
-  [[nodiscard]] std::byte* data(std::int32_t block) const {
-    return slabs_[static_cast<std::size_t>(block / per_slab_)].get() + (block % per_slab_) * block_bytes();
-  }
+  [[nodiscard]] std::byte* data(std::int32_t block) const { return blocks_[static_cast<std::size_t>(block)]; }
 
   KvShape shape_;
-  std::int64_t per_slab_, capacity_ = 0;
   std::vector<std::unique_ptr<std::byte[], Free>> slabs_;
+  std::vector<std::byte*> blocks_;  // where each lies in its slab
 };
 
 }  // namespace twistor::device

@@ -233,6 +233,24 @@ TEST_P(KvStores, CopyReadAndWriteWholeBlocks) {
   }
 }
 
+TEST(CpuKvStore, StartsSmallAndDoublesUpToAMostOfFourMebibytes) {
+  const auto store = cpu_engine()->make_kv_store({3, 2, 8, Precision::float32});
+  const std::int64_t size = store->block_bytes();
+  store->grow();
+  EXPECT_LE(store->capacity() * size, std::int64_t{64} << 10);
+  for (int i = 0; i < 12; ++i) {
+    const std::int64_t before = store->capacity();
+    store->grow();
+    const std::int64_t slab = (store->capacity() - before) * size;
+    EXPECT_LE(slab, std::int64_t{4} << 20);
+    EXPECT_GE(slab, std::min(before * size, (std::int64_t{4} << 20) - size)) << "slab " << i + 2;
+  }
+  // A block larger than the first slab would be alone in it.
+  const auto large = cpu_engine()->make_kv_store({16, 8, 64, Precision::float32});
+  large->grow();
+  EXPECT_EQ(large->capacity(), 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, KvStores, test::every_engine,
                          [](const auto& test) { return std::string(test.param); });
 
