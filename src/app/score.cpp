@@ -29,6 +29,7 @@ int score(const Invocation& invocation) {
   model::LoadOptions options;
   options.precision = invocation.dtype;
   options.adapter = invocation.adapter;
+  options.context = static_cast<std::int64_t>(ids.size());
   std::shared_ptr<const model::LanguageModel> lm = model::load_language_model(path, options);
   if (is_masked && tokenizer != nullptr) lm = model::mask_padded_tokens(std::move(lm), *tokenizer);
   const std::vector<double> log_probs = model::score(*lm, ids);

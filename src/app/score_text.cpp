@@ -23,6 +23,7 @@ int score_text(const Invocation& invocation) {
       {.model = [&] { return config::input_path(config.model.path, invocation.config_file, "model.path"); },
        .precision = config.model.dtype,
        .padded_tokens = config.model.padded_tokens,
+       .context = config.model.context,
        .prompt = config.prompt},
       target_context(config, nullptr, nullptr));
   if (!scores.warning().empty()) log_warning(scores.warning());

@@ -32,11 +32,17 @@ constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {
 constexpr std::pair<std::string_view, std::string Checkpoint::*> texts[] = {
     {"objective", &Checkpoint::objective}, {"link", &Checkpoint::link}};
 constexpr std::pair<std::string_view, std::vector<std::int64_t> Checkpoint::*> id_lists[] = {
-    {"pinned", &Checkpoint::pinned}, {"round_tokens", &Checkpoint::round_tokens}};
+    {"pinned", &Checkpoint::pinned},
+    {"round_tokens", &Checkpoint::round_tokens},
+    {"holdout_tokens", &Checkpoint::holdout_tokens}};
 constexpr std::pair<std::string_view, std::vector<double> Checkpoint::*> number_lists[] = {
-    {"round_log_w", &Checkpoint::round_log_w}, {"round_log_phi", &Checkpoint::round_log_phi}};
+    {"round_log_w", &Checkpoint::round_log_w},
+    {"round_log_phi", &Checkpoint::round_log_phi},
+    {"holdout_log_w", &Checkpoint::holdout_log_w},
+    {"holdout_scores", &Checkpoint::holdout_scores}};
 constexpr std::pair<std::string_view, store::NamedArrays Checkpoint::*> folders[] = {
     {"parameters", &Checkpoint::parameters},
+    {"holdout_best", &Checkpoint::holdout_best},
     {"adam_m", &Checkpoint::adam_m},
     {"adam_v", &Checkpoint::adam_v}};
 

@@ -69,6 +69,8 @@ void ObjectiveOptions::visit_keys(const config::Visitor& visit) {
   visit(learning(key("round_updates", "distill, avoid: updates of a round", {1, 1e9})), &round_updates);
   visit(learning(key("round_samples", "distill, avoid: samples that a round learns from", samples)),
         &round_samples);
+  visit(learning(key("holdout", "distill: share of a round's samples that tell when to end it", {0, 0.9})),
+        &holdout);
   visit(learning(key("avoid_kl", "avoid: weight of KL(q || p0)", config::non_negative)), &avoid_kl);
   visit(learning(key("avoid_reward", "avoid: weight of E_q[log phi]", config::non_negative)), &avoid_reward);
 }

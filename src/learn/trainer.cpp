@@ -108,6 +108,7 @@ UpdateReport Trainer::update() {
     update_whole(problem_, source_, seed, report);
   }
   ++update_;
+  check_round(report);
   return report;
 }
 
@@ -123,14 +124,32 @@ void Trainer::begin_round(std::uint64_t seed, UpdateReport& report) {
   const bool is_given = options_.first_round.texts.size() > 0;
   if (is_given && (update_ == 0 || plan->is_of_base)) {  // what learns is no better a sampler than they are
     source_.round() = options_.first_round.texts;
-    return;
+  } else {
+    NewRound round = timed(report.times.positives_s, [&] {
+      return draw_round(*plan, problem_, options_.length, twist_, update_, seed, world_, report.times.sweep);
+    });
+    source_.round() = std::move(round.texts);
+    report.log_z = round.log_z;
+    n_samples_ += plan->samples;
   }
-  NewRound round = timed(report.times.positives_s, [&] {
-    return draw_round(*plan, problem_, options_.length, twist_, update_, seed, world_, report.times.sweep);
-  });
-  source_.round() = std::move(round.texts);
-  report.log_z = round.log_z;
-  n_samples_ += plan->samples;
+  if (plan->holdout == 0) return;
+  holdout_.begin(source_.round(), options_.length, plan->holdout, seed);
+  if (holdout_.is_active()) (void)holdout_.check(problem_, twist_, options_.length, world_);
+}
+
+/// Held-out texts end a round that learns the others by heart, with the twist that knew them best.
+void Trainer::check_round(UpdateReport& report) {
+  if (!holdout_.is_active()) return;
+  const std::int64_t length = objective_->rounds()->updates, done = (update_ - 1) % length + 1;
+  bool is_over = done == length;
+  if (Holdout::is_due(done, length))
+    is_over |= !timed(report.times.positives_s,
+                      [&] { return holdout_.check(problem_, twist_, options_.length, world_); });
+  report.numbers.emplace_back("holdout", holdout_.score());
+  if (!is_over) return;
+  const std::int64_t end = update_ + length - done;  // of the round, or of learning
+  update_ = update_ <= options_.n_updates ? std::min(end, options_.n_updates) : end;
+  holdout_.end(twist_);
 }
 
 void Trainer::update_prompt(std::uint64_t seed, UpdateReport& report) {
@@ -366,6 +385,8 @@ void Trainer::visit_state(StateVisitor& visitor) {
       fmt::format("the saved state was learned with train.objective = {}, this run has {}", objective, name),
       "set train.objective back, or choose another run.output to start anew");
   visit_twist(twist_, visitor);
+  if (const auto plan = objective_->rounds(); plan && plan->holdout > 0)
+    holdout_.visit_state(visitor, twist_);
   if (adam_step_ == 0) return;  // there are no moments yet
   for (const twist::Parameter& p : twist_.parameters()) {
     visitor.array("adam_m", p, moments_[p.name].m);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -127,6 +128,21 @@ DecoderSource open_decoder(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path) ? open_folder(format::find_model_folder(path)) : open_gguf(path);
 }
 
+void set_context(DecoderSource& source, std::int64_t context) {
+  DecoderTraits& t = source.traits;
+  if (context == 0) return;
+  TWISTOR_CHECK(context <= std::max(t.context, t.long_context), ErrorKind::config,
+                fmt::format("making room for texts of {} tokens", context),
+                fmt::format("the positions of {} hold {}", source.file->path().string(),
+                            std::max(t.context, t.long_context)),
+                "texts must be shorter; model.context = 0 makes no more room than they need");
+  if (context > t.context) {
+    t.rotaries.front() = *t.long_rotary;
+    source.fingerprint += ":long";  // other positions, other outputs
+  }
+  t.context = context;
+}
+
 DecoderSource open_body(const std::filesystem::path& folder) {
   DecoderSource source = open_folder(format::find_model_folder(folder), true);
   source.is_headless = true;
@@ -136,6 +152,7 @@ DecoderSource open_body(const std::filesystem::path& folder) {
 std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
                                                    const LoadOptions& options) {
   DecoderSource source = open_decoder(path);
+  set_context(source, options.context);
   std::optional<MergedAdapter> merged;
   if (!options.adapter.empty()) merged.emplace(source, options.adapter, options.memory.is_writer);
   if (options.is_precision_told) source.fingerprint += fmt::format(":{}", name_of(options.precision));

@@ -98,7 +98,16 @@ CheckedScorer::CheckedScorer(std::string name, std::unique_ptr<TextScorer> inner
 }
 
 std::vector<double> CheckedScorer::log_phi(std::span<const std::string> texts) const {
-  auto values = inner_->log_phi(texts);
+  return checked(inner_->log_phi(texts), texts);
+}
+
+std::vector<double> CheckedScorer::log_phi_of_answers(const std::string& prompt,
+                                                      std::span<const std::string> answers) const {
+  return checked(inner_->log_phi_of_answers(prompt, answers), answers);
+}
+
+std::vector<double> CheckedScorer::checked(std::vector<double> values,
+                                           std::span<const std::string> texts) const {
   check_values(name_, values, texts.size(), log_phi_bound(),
                [&](std::size_t i) { return fmt::format("the text {}", format::quote(texts[i])); });
   return values;

@@ -69,9 +69,12 @@ void PotentialOptions::visit_keys(const config::Visitor& visit) {
   visit(key("timeout_s", "process: longest silence", positive), &timeout_s);
   visit(input("plugin", "plugin: shared object that says what phi is"), &plugin);
   visit(key("plugin_options", "plugin: what is handed to it, as it is"), &plugin_options);
-  visit(choice("scope", "kinds that read text: prompt and generation or the latter alone",
+  visit(choice("scope", "kinds that read text: prompt and generation, the latter alone, or both as a pair",
                choices_of<TextScope>()),
         &scope);
+  visit(
+      key("question", "reward, classifier: what the generation answers, if not the prompt, for scope = pair"),
+      &question);
 }
 
 void Factor::visit_keys(const config::Visitor& visit) {

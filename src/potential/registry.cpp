@@ -50,7 +50,7 @@ const std::vector<Kind>& kinds() {
   static const std::vector<Kind> table = {
       {"classifier",
        make_classifier,
-       {"classifier", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype"}},
+       {"classifier", "class", "negate", "rule", "threshold", "log_floor", "beta", "dtype", "question"}},
       {"contains", make_contains, {"words", "ids", "log_floor", "beta"}},
       {"continuation", make_continuation, {"text", "ids", "beta"}, true},
       {"judge", make_judge, {"template", "answer", "beta"}, true},
@@ -64,7 +64,7 @@ const std::vector<Kind>& kinds() {
       {"process", make_process, {"command", "timeout_s", "cap", "beta"}},
       {"product", make_product, {"factors"}, true},
       {"regex", make_regex, {"pattern", "log_floor", "beta"}},
-      {"reward", make_reward, {"classifier", "class", "cap", "beta", "dtype", "messages"}},
+      {"reward", make_reward, {"classifier", "class", "cap", "beta", "dtype", "messages", "question"}},
       {"similarity", make_similarity, {"encoder", "text", "beta", "dtype"}},
       {"tokens", make_token_scores, {"table", "scores", "mode", "beta"}},
       {"toxicity_bilstm",
@@ -86,6 +86,24 @@ void require_only_what_is_read(const Kind& kind, const PotentialOptions& options
 
 std::string doing_with(std::string_view name) {
   return fmt::format("making the potential '{}'", name);
+}
+
+TextScope scope_of(const PotentialOptions& options) {
+  return from_name<TextScope>(options.scope, "target.scope", doing_with(options.potential));
+}
+
+/// `scorer` may be null, where a kind looks at tokens.
+void require_pairs_where_asked(const PotentialOptions& options, const TextScorer* scorer) {
+  const bool is_asked = scope_of(options) == TextScope::pair;
+  TWISTOR_CHECK(is_asked || options.question.empty(), ErrorKind::config, doing_with(options.potential),
+                fmt::format("target.question is given, and target.scope = {}", options.scope),
+                "set target.scope = pair");
+  TWISTOR_CHECK(
+      !is_asked || (scorer != nullptr && scorer->reads_pairs()), ErrorKind::config,
+      doing_with(options.potential),
+      "target.scope = pair, and the potential reads no prompt and answer as a pair",
+      "encoders whose tokenizer has a form for pairs do (reward, classifier); set target.scope = all, "
+      "or generation with target.messages for a reward model on a decoder");
 }
 
 const Kind& find_kind(std::string_view name) {
@@ -136,9 +154,8 @@ std::unique_ptr<Potential> make_potential(const PotentialOptions& options, const
     require_tokenizer(context.tokenizer != nullptr || kind.make_of_tokens != nullptr);
     if (auto scorer = make_text_scorer(options, context)) {
       require_tokenizer(context.tokenizer != nullptr);
-      potential = std::make_unique<TextPotential>(
-          std::move(scorer), *context.tokenizer,
-          from_name<TextScope>(options.scope, "target.scope", doing_with(kind.name)), context.end_rule());
+      potential = std::make_unique<TextPotential>(std::move(scorer), *context.tokenizer, scope_of(options),
+                                                  context.end_rule(), options.question);
     } else {
       potential = kind.make_of_tokens(options, context);
     }
@@ -152,6 +169,7 @@ std::unique_ptr<TextScorer> make_text_scorer(const PotentialOptions& options, co
   const auto* make = std::get_if<ScorerMaker>(&kind.make);
   if (make == nullptr) return nullptr;
   auto scorer = (*make)(options, context);
+  require_pairs_where_asked(options, scorer.get());
   return scorer == nullptr ? nullptr
                            : std::make_unique<CheckedScorer>(std::string(kind.name), std::move(scorer));
 }

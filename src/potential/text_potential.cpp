@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "twistor/base/error.hpp"
+#include "twistor/format/quote.hpp"
 #include "twistor/text/decode.hpp"
 #include "twistor/text/front.hpp"
 
@@ -33,9 +34,23 @@ std::vector<std::string> decoded_texts(const Sequences& sequences, const text::T
   return texts;
 }
 
+std::string decoded_prompt(std::span<const std::int64_t> prompt, const text::Tokenizer& tokenizer) {
+  return text::decode_any(tokenizer, text::without_front(tokenizer, prompt));
+}
+
+std::vector<double> TextScorer::log_phi_of_answers(const std::string& /*prompt*/,
+                                                   std::span<const std::string> /*answers*/) const {
+  throw Error(ErrorKind::usage, "scoring prompt and answer as a pair", "the potential reads one text",
+              "set target.scope = all or generation");
+}
+
 TextPotential::TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer,
-                             TextScope scope, model::EndRule end)
-    : scorer_(std::move(scorer)), tokenizer_(tokenizer), scope_(scope), end_(std::move(end)) {}
+                             TextScope scope, model::EndRule end, std::string question)
+    : scorer_(std::move(scorer)),
+      tokenizer_(tokenizer),
+      scope_(scope),
+      end_(std::move(end)),
+      question_(std::move(question)) {}
 
 std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
   std::vector<std::string> texts;  // the different ones, in order of appearance
@@ -47,7 +62,12 @@ std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
     places.push_back(found->second);
   }
   if (texts.empty()) return {};
-  const std::vector<double> values = scorer_->log_phi(texts);
+  const auto score = [&] {
+    if (scope_ != TextScope::pair) return scorer_->log_phi(texts);
+    return scorer_->log_phi_of_answers(
+        question_.empty() ? decoded_prompt(sequences.prompt, tokenizer_) : question_, texts);
+  };
+  const std::vector<double> values = score();
   std::vector<double> result;
   result.reserve(places.size());
   for (const std::size_t place : places) result.push_back(values[place]);
@@ -57,23 +77,23 @@ std::vector<double> TextPotential::log_phi(const Sequences& sequences) const {
 std::unique_ptr<Potential> TextPotential::given(std::span<const std::int64_t> observation) const {
   auto scorer = scorer_->given(observation);
   if (scorer == nullptr) return nullptr;
-  return std::make_unique<TextPotential>(std::move(scorer), tokenizer_, scope_, end_);
+  return std::make_unique<TextPotential>(std::move(scorer), tokenizer_, scope_, end_, question_);
 }
 
 std::optional<model::TokenAutomaton> TextPotential::automaton(std::span<const std::int64_t> prompt,
                                                               std::int64_t vocab_size) const {
   const std::optional<TextAutomaton> found = scorer_->automaton();
   if (!found) return std::nullopt;
-  std::string before;
-  if (scope_ == TextScope::all)
-    before = text::decode_any(tokenizer_, text::without_front(tokenizer_, prompt));
+  const std::string before = scope_ == TextScope::all ? decoded_prompt(prompt, tokenizer_) : "";
   return model::automaton_of_bytes(found->bytes, tokenizer_, vocab_size, before, end_.tokens(),
                                    found->log_floor);
 }
 
 std::string TextPotential::description() const {
-  return scope_ == TextScope::all ? scorer_->description()
-                                  : scorer_->description() + ", of the generated text alone";
+  if (scope_ == TextScope::all) return scorer_->description();
+  if (scope_ == TextScope::generation) return scorer_->description() + ", of the generated text alone";
+  return scorer_->description() + ", of the generated text as the answer to " +
+         (question_.empty() ? "the prompt" : format::quote(question_));
 }
 
 }  // namespace twistor::potential

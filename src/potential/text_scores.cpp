@@ -6,6 +6,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/format/quote.hpp"
+#include "twistor/potential/option_values.hpp"
 
 namespace twistor::potential {
 
@@ -14,9 +15,18 @@ TextScores::TextScores(PotentialOptions options, ScoringInputs inputs, TargetCon
   options.length = 0;  // texts have their own
   if (needs_language_model(options.potential)) load(inputs, true);
   scorer_ = make_text_scorer(options, context_);
-  if (scorer_ != nullptr) return;
+  if (scorer_ != nullptr && options.scope != name_of(TextScope::pair)) return;
+  if (!options.question.empty()) {
+    question_ = options.question;
+    return;
+  }
   if (tokenizer_ == nullptr) load(inputs, false);
-  potential_ = make_potential(options, context_);
+  if (scorer_ == nullptr) potential_ = make_potential(options, context_);
+  read_prompt(inputs);
+  if (scorer_ != nullptr) question_ = decoded_prompt(prompt_, *tokenizer_);
+}
+
+void TextScores::read_prompt(const ScoringInputs& inputs) {
   const text::Prompt prompt =
       text::read_prompt(inputs.prompt, tokenizer_.get(), context_.vocab_size(), inputs.model());
   prompt_ = prompt.ids;
@@ -33,6 +43,7 @@ void TextScores::load(const ScoringInputs& inputs, bool with_lm) {
   if (!with_lm) return;
   model::LoadOptions options;
   options.precision = inputs.precision;
+  options.context = inputs.context;
   lm_ = model::load_language_model(path, options);
   if (inputs.padded_tokens == model::PaddedTokens::mask)
     lm_ = model::mask_padded_tokens(std::move(lm_), *tokenizer_);
@@ -44,6 +55,7 @@ std::string TextScores::description() const {
 }
 
 std::vector<double> TextScores::log_phi(const std::vector<std::string>& texts) const {
+  if (question_) return scorer_->log_phi_of_answers(*question_, texts);
   if (scorer_ != nullptr) return scorer_->log_phi(texts);
   std::vector<double> values;
   for (const std::string& text : texts) {

@@ -17,6 +17,9 @@ void ModelConfig::visit_keys(const config::Visitor& visit) {
   visit(key("path", "language model: a folder in Hugging Face layout or a .gguf file (required)"), &path);
   visit(key("dtype", "arithmetic of its matrix products"), Choice(dtype));
   visit(key("padded_tokens", "rows of the vocabulary that no token has"), Choice(padded_tokens));
+  visit(key("context", "room for texts of so many tokens, for LongRoPE's long factors; 0: as first trained",
+            config::count_from(0)),
+        &context);
 }
 
 void PromptConfig::visit_keys(const config::Visitor& visit) {

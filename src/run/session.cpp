@@ -93,7 +93,7 @@ void Session::load_model(const std::filesystem::path& config_file) {
   if (is_root())
     log_info(fmt::format("loading the language model from {}, {:.1f} MB", path.string(),
                          static_cast<double>(format::bytes_on_disk(path)) * 1e-6));
-  lm_ = model::load_language_model(path, {config_.model.dtype, weight_memory(), engine_});
+  lm_ = model::load_language_model(path, load_options());
   tokenizer_ = text::load_tokenizer(path);
   if (tokenizer_ == nullptr || config_.model.padded_tokens == model::PaddedTokens::keep) return;
   const std::string padded = model::padding_notice(*lm_, *tokenizer_);
@@ -111,6 +111,12 @@ void Session::load_prompts(const std::filesystem::path& config_file) {
                                     {config_.prompt, config_.target.length, lm_->context_length(),
                                      tokenizer_.get(), lm_->vocab_size(), model});
   prompt_ = prompts_.front().prompt;
+}
+
+model::LoadOptions Session::load_options() {
+  model::LoadOptions options{config_.model.dtype, weight_memory(), engine_};
+  options.context = config_.model.context;
+  return options;
 }
 
 model::WeightMemory Session::weight_memory() {
@@ -145,7 +151,10 @@ void Session::make_body(const std::filesystem::path& config_file) {
   const auto adapter = t.adapter.empty() ? std::filesystem::path()
                                          : config::input_path(t.adapter, config_file, "twist.adapter");
   body_ = twist::load_body(t, config::input_path(config_.model.path, config_file, "model.path"), adapter,
-                           {.precision = config_.model.dtype, .engine = engine_, .seed = config_.run.seed});
+                           {.precision = config_.model.dtype,
+                            .engine = engine_,
+                            .seed = config_.run.seed,
+                            .context = config_.model.context});
   twist_lm_ = model::join(lm_, body_.decoder->sampler(), static_cast<std::int64_t>(prompt_.ids.size()));
 }
 
@@ -165,7 +174,7 @@ void Session::load_policies(const std::filesystem::path& config_file) {
     policies_.push_back(smc::load_policy(section, options,
                                          {config_file,
                                           config_.model.path,
-                                          {config_.model.dtype, weight_memory(), engine_},
+                                          load_options(),
                                           {lm_, tokenizer_.get(), config_.model.padded_tokens,
                                            static_cast<std::int64_t>(prompt_.ids.size())}}));
     if (is_root()) log_info(policies_.back().description());

@@ -29,7 +29,11 @@ void visit(Checkpoint& c, Visitor& v) {
   v.ids("round_tokens", c.round_tokens);
   v.reals("round_log_w", c.round_log_w);
   v.reals("round_log_phi", c.round_log_phi);
+  v.ids("holdout_tokens", c.holdout_tokens);
+  v.reals("holdout_log_w", c.holdout_log_w);
+  v.reals("holdout_scores", c.holdout_scores);
   v.arrays("parameters", c.parameters);
+  v.arrays("holdout_best", c.holdout_best);
   v.arrays("adam_m", c.adam_m);
   v.arrays("adam_v", c.adam_v);
   v.attribute("model_fingerprint", c.model_fingerprint);
@@ -163,11 +167,17 @@ Checkpoint checkpoint_from(Archive archive) {
       fmt::format("expected counts of updates, got update {} and adam_step {}", c.update, c.adam_step));
   check_moments(c, c.adam_m, "adam_m", archive.origin);
   check_moments(c, c.adam_v, "adam_v", archive.origin);
+  check_moments(c, c.holdout_best, "holdout_best", archive.origin);
   const std::size_t n = c.round_log_w.size();
   TWISTOR_CHECK(c.round_log_phi.size() == n && c.round_tokens.size() % std::max<std::size_t>(n, 1) == 0,
                 ErrorKind::data, "reading " + archive.origin,
                 fmt::format("round_tokens, round_log_w and round_log_phi have {}, {} and {} values",
                             c.round_tokens.size(), n, c.round_log_phi.size()),
+                "start from another checkpoint");
+  TWISTOR_CHECK(c.holdout_tokens.size() % std::max<std::size_t>(c.holdout_log_w.size(), 1) == 0,
+                ErrorKind::data, "reading " + archive.origin,
+                fmt::format("holdout_tokens and holdout_log_w have {} and {} values", c.holdout_tokens.size(),
+                            c.holdout_log_w.size()),
                 "start from another checkpoint");
   return c;
 }
@@ -187,7 +197,8 @@ std::string parameters_sha256(const Checkpoint& checkpoint) {
 
 std::string size_notice(const Checkpoint& checkpoint) {
   std::size_t bytes = 0;
-  for (const auto* arrays : {&checkpoint.parameters, &checkpoint.adam_m, &checkpoint.adam_v})
+  for (const auto* arrays :
+       {&checkpoint.parameters, &checkpoint.adam_m, &checkpoint.adam_v, &checkpoint.holdout_best})
     for (const auto& [name, array] : *arrays) bytes += array.values.size() * sizeof(float);
   if (bytes <= 100'000'000) return {};
   return fmt::format("a checkpoint of this twist takes {:.0f} MB on disk, and the one before it is kept too",

@@ -55,21 +55,31 @@ class Pipeline final : public Tokenizer {
 
   Encoding encode_with_template(std::string_view text, std::int64_t max_tokens) const override {
     const TextTemplate& special = parts_.special;
-    const auto n_special = static_cast<std::int64_t>(special.before.size() + special.after.size());
-    TWISTOR_CHECK(max_tokens >= n_special, ErrorKind::usage, "encoding a text",
-                  fmt::format("expected room for the {} special tokens of the model, got {} tokens at most",
-                              n_special, max_tokens));
-    std::vector<std::int64_t> ids = encode(text);
-    if (std::ssize(ids) > max_tokens - n_special)
-      ids.resize(static_cast<std::size_t>(max_tokens - n_special));
+    const std::int64_t room = room_beside(special.before.size() + special.after.size(), max_tokens);
+    const std::vector<std::int64_t> ids = encode(text);
     Encoding out;
-    const auto append = [&](std::int64_t id, std::int64_t type_id) {
-      out.ids.push_back(id);
-      out.type_ids.push_back(type_id);
-    };
-    for (const auto& token : special.before) append(token.id, token.type_id);
-    for (const std::int64_t id : ids) append(id, special.text_type_id);
-    for (const auto& token : special.after) append(token.id, token.type_id);
+    append(out, special.before);
+    append(out, ids, std::min(room, std::ssize(ids)), special.text_type_id);
+    append(out, special.after);
+    return out;
+  }
+
+  bool has_pair_form() const override { return parts_.special.pair.has_value(); }
+
+  Encoding encode_pair(std::string_view first, std::string_view second,
+                       std::int64_t max_tokens) const override {
+    if (!parts_.special.pair) return Tokenizer::encode_pair(first, second, max_tokens);
+    const PairTemplate& pair = *parts_.special.pair;
+    const std::int64_t room =
+        room_beside(pair.before.size() + pair.between.size() + pair.after.size(), max_tokens);
+    const std::vector<std::int64_t> ids = encode(first), others = encode(second);
+    const auto [n_first, n_second] = cut_longest_first(std::ssize(ids), std::ssize(others), room);
+    Encoding out;
+    append(out, pair.before);
+    append(out, ids, n_first, pair.first_type_id);
+    append(out, pair.between);
+    append(out, others, n_second, pair.second_type_id);
+    append(out, pair.after);
     return out;
   }
 
@@ -107,6 +117,28 @@ class Pipeline final : public Tokenizer {
   }
 
  private:
+  /// Tokens that a text may have beside the special ones.
+  static std::int64_t room_beside(std::size_t n, std::int64_t max_tokens) {
+    const auto n_special = static_cast<std::int64_t>(n);
+    TWISTOR_CHECK(max_tokens >= n_special, ErrorKind::usage, "encoding a text",
+                  fmt::format("expected room for the {} special tokens of the model, got {} tokens at most",
+                              n_special, max_tokens));
+    return max_tokens - n_special;
+  }
+
+  static void append(Encoding& out, const std::vector<SpecialToken>& tokens) {
+    for (const SpecialToken& token : tokens) {
+      out.ids.push_back(token.id);
+      out.type_ids.push_back(token.type_id);
+    }
+  }
+
+  static void append(Encoding& out, const std::vector<std::int64_t>& ids, std::int64_t n,
+                     std::int64_t type_id) {
+    out.ids.insert(out.ids.end(), ids.begin(), ids.begin() + n);
+    out.type_ids.resize(out.ids.size(), type_id);
+  }
+
   void encode_normalized(std::string_view text, bool is_first, std::vector<std::int64_t>& ids) const {
     for (const AddedTokens::Part& part : parts_.added.split_normalized(text)) {
       if (part.id >= 0) {
@@ -126,7 +158,9 @@ class Pipeline final : public Tokenizer {
   }
 
   void check_template(const std::string& doing) const {
-    for (const auto* specials : {&parts_.special.before, &parts_.special.after})
+    const PairTemplate pair = parts_.special.pair.value_or(PairTemplate());
+    for (const auto* specials :
+         {&parts_.special.before, &parts_.special.after, &pair.before, &pair.between, &pair.after})
       for (const TextTemplate::Special& special : *specials)
         TWISTOR_CHECK(spelling(special.id) != nullptr, ErrorKind::data, doing,
                       fmt::format("the template puts id {} around texts, which no token has", special.id));
@@ -145,6 +179,7 @@ class Pipeline final : public Tokenizer {
     } else {
       before.insert(before.begin(), {*id, parts_.special.text_type_id});
     }
+    parts_.special.pair.reset();  // it is made for a template that does not hold
     parts_.special.rule = "add_bos_token of tokenizer_config.json";
   }
 

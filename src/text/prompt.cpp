@@ -115,7 +115,7 @@ void require_room(const Prompt& prompt, std::int64_t length, std::int64_t contex
   TWISTOR_CHECK(n <= context_length - length, ErrorKind::config, "checking the configuration",
                 fmt::format("the prompt's {} tokens and target.length = {} exceed the model's context of {}",
                             n, length, context_length),
-                "shorten the prompt or target.length");
+                "shorten the prompt or target.length; a model with LongRoPE has more room by model.context");
 }
 
 std::string describe(const Prompt& prompt, const Tokenizer* tokenizer) {

@@ -173,7 +173,9 @@ class DebertaDocument {
         add_token(piece.text, id, is_special, piece.kind == PieceKind::unknown);
     }
     if (!added_ids_.contains(options.mask)) add_token(options.mask, vocabulary_.size(), true, false);
-    const json before = template_part(options.cls), after = template_part(options.sep);
+    const json before = part("SpecialToken", options.cls, 0), after = part("SpecialToken", options.sep, 0),
+               last = part("SpecialToken", options.sep, 1), text = part("Sequence", "A", 0),
+               answer = part("Sequence", "B", 1);
     document_ = {
         {"normalizer", normalizer_of(file, options)},
         {"pre_tokenizer", pre_tokenizer_of(options)},
@@ -182,7 +184,8 @@ class DebertaDocument {
         {"decoder", metaspace()},
         {"post_processor",
          {{"type", "TemplateProcessing"},
-          {"single", json::array({before, {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}, after})},
+          {"single", json::array({before, text, after})},
+          {"pair", json::array({before, text, after, answer, last})},
           {"special_tokens",
            {{options.cls, special_token(options.cls)}, {options.sep, special_token(options.sep)}}}}}};
     if (unknown_) document_["model"]["unk_id"] = *unknown_;
@@ -194,8 +197,8 @@ class DebertaDocument {
     added_.push_back({{"id", id}, {"content", text}, {"special", is_special}, {"normalized", is_normalized}});
     added_ids_[text] = id;
   }
-  static json template_part(const std::string& token) {
-    return {{"SpecialToken", {{"id", token}, {"type_id", 0}}}};
+  static json part(const char* kind, const std::string& id, std::int64_t type_id) {
+    return {{kind, {{"id", id}, {"type_id", type_id}}}};
   }
   [[nodiscard]] json special_token(const std::string& token) const {
     TWISTOR_CHECK(added_ids_.contains(token), ErrorKind::data, doing_,

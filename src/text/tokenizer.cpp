@@ -171,6 +171,12 @@ std::unique_ptr<Tokenizer> load_from_folder(const fs::path& folder) {
 
 }  // namespace
 
+Encoding Tokenizer::encode_pair(std::string_view /*first*/, std::string_view /*second*/,
+                                std::int64_t /*max_tokens*/) const {
+  throw Error(ErrorKind::usage, "encoding a pair of texts", "the tokenizer's files have no form for pairs",
+              "the post_processor of tokenizer.json has one where the model reads pairs");
+}
+
 std::optional<std::string> token_member(const format::JsonView& root, std::string_view key) {
   const auto member = root.find(key);
   if (!member) return std::nullopt;

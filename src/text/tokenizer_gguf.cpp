@@ -8,6 +8,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/format/quote.hpp"
+#include "twistor/text/gguf_export.hpp"
 #include "twistor/text/tokenizer_formats.hpp"
 
 namespace twistor::text {
@@ -234,6 +235,91 @@ const GgufModelKind& find_model_kind(std::string_view model, const std::string& 
               "supported: " + list);
 }
 
+// Fields that other readers of tokenizer.json ask for, and this one does not.
+void complete_pre_tokenizer(nlohmann::json& json) {
+  if (json.contains("pretokenizers"))
+    for (nlohmann::json& part : json["pretokenizers"]) complete_pre_tokenizer(part);
+  if (json["type"] == "ByteLevel") json["trim_offsets"] = true;
+  if (json["type"] == "Split") json["invert"] = false;
+}
+
+nlohmann::json template_json(const TextTemplate& special, const std::vector<std::string_view>& tokens) {
+  using nlohmann::json;
+  if (special.before.empty() && special.after.empty())
+    return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", true}};
+  json single = json::array(), pair = json::array(), defined = json::object();
+  const auto add_special = [&](const std::vector<SpecialToken>& list) {
+    for (const SpecialToken& token : list) {
+      const std::string name(tokens[static_cast<std::size_t>(token.id)]);
+      defined[name] = {{"id", name}, {"ids", {token.id}}, {"tokens", {name}}};
+      for (json* form : {&single, &pair})
+        form->push_back({{"SpecialToken", {{"id", name}, {"type_id", token.type_id}}}});
+    }
+  };
+  const auto text_of = [](const char* id, int type_id) {
+    return json{{"Sequence", {{"id", id}, {"type_id", type_id}}}};
+  };
+  add_special(special.before);
+  single.push_back(text_of("A", 0));
+  pair.push_back(text_of("A", 0));
+  pair.push_back(text_of("B", 1));
+  add_special(special.after);
+  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", defined}};
+}
+
+nlohmann::json added_tokens_json(const std::vector<AddedToken>& added) {
+  nlohmann::json out = nlohmann::json::array();
+  for (const AddedToken& token : added)
+    out.push_back({{"id", token.id},
+                   {"content", token.content},
+                   {"single_word", false},
+                   {"lstrip", false},
+                   {"rstrip", false},
+                   {"normalized", false},
+                   {"special", token.is_special}});
+  return out;
+}
+
+/// tokenizer.json of what read_byte_bpe() reads.
+nlohmann::json byte_bpe_json(const GgufVocabulary& in) {
+  const PreKind& pre = find_pre_kind(in.file.find_string("tokenizer.ggml.pre").value_or("default"), in.doing);
+  nlohmann::json pre_tokenizer = format::parse_json(pre.pre_tokenizer, in.doing);
+  complete_pre_tokenizer(pre_tokenizer);
+  nlohmann::json vocabulary = nlohmann::json::object();
+  for (std::size_t i = 0; i < in.tokens.size(); ++i) vocabulary[std::string(in.tokens[i])] = i;
+  nlohmann::json merges = nlohmann::json::array();
+  for (const std::string_view merge : in.file.strings("tokenizer.ggml.merges")) merges.push_back(merge);
+  return {{"version", "1.0"},
+          {"truncation", nullptr},
+          {"padding", nullptr},
+          {"added_tokens", added_tokens_json(added_tokens(in, read_types(in)))},
+          {"normalizer", nullptr},
+          {"pre_tokenizer", pre_tokenizer},
+          {"post_processor", template_json(read_template(in, pre.adds_begin), in.tokens)},
+          {"decoder",
+           {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}}},
+          {"model",
+           {{"type", "BPE"},
+            {"dropout", nullptr},
+            {"unk_token", nullptr},
+            {"continuing_subword_prefix", nullptr},
+            {"end_of_word_suffix", nullptr},
+            {"fuse_unk", false},
+            {"byte_fallback", false},
+            {"ignore_merges", pre.whole_words_first},
+            {"vocab", vocabulary},
+            {"merges", merges}}}};
+}
+
+/// In the order of Tokenizer::end_ids().
+std::vector<std::int64_t> ends_of_gguf(const GgufVocabulary& in) {
+  std::vector<std::int64_t> ids;
+  for (const char* key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+    if (const auto id = in.find_id(key)) ids.push_back(*id);
+  return ids;
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> tokenizer_of_gguf(const format::GgufFile& file) {
@@ -243,11 +329,34 @@ std::unique_ptr<Tokenizer> tokenizer_of_gguf(const format::GgufFile& file) {
   const GgufModelKind& kind = find_model_kind(*model, doing);
   const GgufVocabulary vocabulary{file, file.strings("tokenizer.ggml.tokens"), doing};
   TokenizerParts parts = kind.read(vocabulary);
-  for (const char* key :
-       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
-    if (const auto id = vocabulary.find_id(key)) parts.end.ids.push_back(*id);
+  parts.end.ids = ends_of_gguf(vocabulary);
   parts.source = "GGUF";
   return make_tokenizer(std::move(parts), doing);
+}
+
+std::map<std::string, std::string> tokenizer_files_of_gguf(const format::GgufFile& file) {
+  const std::string doing = "writing the tokenizer of " + file.name();
+  const auto model = file.find_string("tokenizer.ggml.model");
+  if (!model) return {};
+  TWISTOR_CHECK(*model == "gpt2", ErrorKind::config, doing,
+                fmt::format("tokenizer.ggml.model is {}, and tokenizer.json is written for gpt2 alone",
+                            format::quote(*model)),
+                "give model.path the model's folder in Hugging Face's layout");
+  const GgufVocabulary in{file, file.strings("tokenizer.ggml.tokens"), doing};
+  nlohmann::json config{{"tokenizer_class", "PreTrainedTokenizerFast"},
+                        {"clean_up_tokenization_spaces", false}};
+  for (const auto& [key, name] : {std::pair{"tokenizer.ggml.bos_token_id", "bos_token"},
+                                  {"tokenizer.ggml.eos_token_id", "eos_token"},
+                                  {"tokenizer.ggml.padding_token_id", "pad_token"},
+                                  {"tokenizer.ggml.unknown_token_id", "unk_token"}})
+    if (const auto id = in.find_id(key)) config[name] = in.tokens[static_cast<std::size_t>(*id)];
+  std::map<std::string, std::string> out{{"tokenizer.json", byte_bpe_json(in).dump(1) + "\n"},
+                                         {"tokenizer_config.json", config.dump(2) + "\n"}};
+  if (const auto ends = ends_of_gguf(in); !ends.empty())
+    out["generation_config.json"] = nlohmann::json{{"eos_token_id", ends}}.dump(2) + "\n";
+  if (const auto chat = file.find_string("tokenizer.chat_template"))
+    out["chat_template.jinja"] = std::string(*chat);
+  return out;
 }
 
 }  // namespace twistor::text

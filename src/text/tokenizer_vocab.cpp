@@ -38,8 +38,7 @@ TextTemplate template_of(const Vocabulary& vocabulary) {
   const auto begin = vocabulary.find("<s>");
   const auto end = vocabulary.find("</s>");
   if (begin && end) {
-    out.before = {{*begin, 0}};
-    out.after = {{*end, 0}};
+    out = roberta_template(*begin, *end);
     out.rule = "the tokens <s> and </s> of vocab.json";
   }
   return out;
@@ -99,8 +98,8 @@ std::unique_ptr<Tokenizer> parse_vocab_txt(std::string_view vocab_txt, const std
 
 TokenizerParts make_bert_parts(Vocabulary vocabulary, const BertOptions& options, const std::string& doing) {
   TokenizerParts parts;
-  parts.special.before = {{required_id(vocabulary, options.cls, doing), 0}};
-  parts.special.after = {{required_id(vocabulary, options.sep, doing), 0}};
+  const std::int64_t cls = required_id(vocabulary, options.cls, doing);
+  parts.special = bert_template(cls, required_id(vocabulary, options.sep, doing));
   parts.special.rule = "the form of BERT's texts";
   std::vector<AddedToken> added;
   for (const std::string& token : {options.unknown, options.sep, options.pad, options.cls, options.mask})

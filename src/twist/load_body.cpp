@@ -35,12 +35,14 @@ std::string describe(const FormOptions& options, const model::TrainableDecoder& 
   std::int64_t n = 0;
   for (const model::LearnedTensor& tensor : body.tensors())
     n += static_cast<std::int64_t>(tensor.value.size());
-  return fmt::format("twist's body: {}, {:.2f} M weights to learn",
+  const std::string why_not = model::why_not_written(body);
+  return fmt::format("twist's body: {}, {:.2f} M weights to learn{}",
                      options.body == Body::copy
                          ? std::string("a copy of the model")
                          : fmt::format("the model with additions of rank {} to {}", options.lora_rank,
                                        fmt::join(body.targets(), ", ")),
-                     static_cast<double>(n) * 1e-6);
+                     static_cast<double>(n) * 1e-6,
+                     why_not.empty() ? "" : "; no files for other programs are written of it: " + why_not);
 }
 
 void start_from(std::span<const model::LearnedTensor> adapter, Trainable& twist) {
@@ -55,7 +57,7 @@ void start_from(std::span<const model::LearnedTensor> adapter, Trainable& twist)
 
 void write_body(const std::filesystem::path& output, const model::TrainableDecoder* body,
                 const Trainable& twist) {
-  if (body == nullptr || body->adapter_base().is_gguf) return;
+  if (body == nullptr || !model::why_not_written(*body).empty()) return;
   std::vector<std::span<const float>> values;
   for (const Parameter& p : twist.parameters())
     if (p.name.starts_with(body_prefix)) values.emplace_back(p.value);

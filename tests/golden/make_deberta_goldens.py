@@ -49,6 +49,9 @@ VARIANTS = {
     "pooler_tanh": {"pooler_hidden_act": "tanh"},
     "pooler_relu": {"pooler_hidden_act": "relu"},
     "norm_eps": {"layer_norm_eps": 0.01},
+    "convolution": {"conv_kernel_size": 3, "conv_act": "gelu"},
+    "convolution_tanh": {"conv_kernel_size": 3},
+    "convolution_alone": {"conv_kernel_size": 3, "conv_act": "relu", "relative_attention": False},
 }
 ROWS = [(256, 512), (32, 512), (8, 40), (8, 20), (7, 40), (2, 40), (3, 64), (-1, 16)]
 

@@ -5,7 +5,7 @@
 usage: make_decoder_goldens.py [NAME...]      (default: all)
 
 Needs torch, transformers, safetensors, numpy and gguf from PyPI in a virtual environment (made with torch 2.11.0,
-transformers 5.23.0, gguf 0.19.0; from qwen3 on with torch 2.15.0, transformers 5.24.0); nothing is downloaded from a hub. Each folder is a Hugging Face layout with golden.safetensors beside
+transformers 5.23.0, gguf 0.19.0; from qwen3 on with torch 2.15.0, transformers 5.24.0; phi3_beyond with torch 2.11.0); nothing is downloaded from a hub. Each folder is a Hugging Face layout with golden.safetensors beside
 it: input_ids (n, L) I64, hidden (n, L, D) F32 as the output matrix multiplies them (after the last norm, and over Granite's logits_scaling), logits (n, L, V) F32, computed in float64 where the
 reference does so. NAME.gguf holds the weights of NAME/ in llama.cpp's conventions. rope.json: cosines and sines of rotary
 positions by configuration.
@@ -349,6 +349,28 @@ def phi3():
     write("phi3_long", randomise(Phi3ForCausalLM(config), 37), 47)
 
 
+def phi3_beyond():
+    """Beyond the original context of phi3_long, where all positions turn by the long factors, and phi3_long.gguf."""
+    model = Phi3ForCausalLM.from_pretrained(HERE / "phi3_long")
+    names = {"model.layers.self_attn.qkv_proj": "attn_qkv", "model.layers.mlp.gate_up_proj": "ffn_up"}
+    rope = model.config.rope_parameters
+
+    def keys(writer, config):
+        writer.add_rope_dimension_count(4)
+        writer.add_rope_scaling_orig_ctx_len(32)
+        writer.add_rope_scaling_attn_factors(float(numpy.sqrt(1 + numpy.log(CONTEXT / 32) / numpy.log(32))))
+        for kind in ["short", "long"]:
+            writer.add_tensor(f"rope_factors_{kind}.weight", numpy.array(rope[f"{kind}_factor"], dtype=numpy.float32))
+
+    write_relative_gguf("phi3_long", "phi3", model, names, keys)
+    ids = torch.randint(0, V, (2, 44), generator=torch.Generator().manual_seed(57))
+    with torch.no_grad():
+        out = model.double()(ids, output_hidden_states=True)
+    save_file({"input_ids": ids, "hidden": out.hidden_states[-1].float().contiguous(), "logits": out.logits.float().contiguous()},
+              HERE / "phi3_long" / "beyond.safetensors")
+    print("phi3_long beyond its first context, logits std", out.logits.std().item())
+
+
 def granite():
     """Multipliers that all differ from their defaults."""
     config = GraniteConfig(**LATER, num_hidden_layers=LAYERS, embedding_multiplier=6.0, residual_multiplier=0.3, attention_multiplier=0.5,
@@ -430,7 +452,7 @@ def rope():
 
 def main():
     torch.set_num_threads(1)
-    makers = [gpt2, llama, llama_tied, gpt_neo, llama3, mistral, qwen2, qwen2_tied, gpt_neox, gpt_neox_serial, gemma2, qwen3, smollm3, olmo2, phi3, granite, gemma3, rope]
+    makers = [gpt2, llama, llama_tied, gpt_neo, llama3, mistral, qwen2, qwen2_tied, gpt_neox, gpt_neox_serial, gemma2, qwen3, smollm3, olmo2, phi3, phi3_beyond, granite, gemma3, rope]
     for maker in makers:
         if len(sys.argv) == 1 or maker.__name__ in sys.argv[1:]:
             maker()

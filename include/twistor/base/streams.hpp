@@ -37,6 +37,7 @@ enum class Stream : std::uint16_t {
   ngram = 27,            ///< seed of the samples that an n-gram model is fitted to
   move = 28,             ///< seeds of the conditional sweeps by which a draw moves on
   prompt_order = 29,     ///< in which order updates learn on prompts
+  holdout = 30,          ///< which texts of a round are held out
   bootstrap = 35,        ///< which prompts a resampled list has
   round = 40,            ///< seeds of the samples of a round of distillation
   round_choice = 41,     ///< which of them an update learns from

@@ -61,6 +61,7 @@ struct ObjectiveOptions {
   double ppo_value_weight = 0.1;      ///< of the value's loss
   std::int64_t round_updates = 100;   ///< distill, avoid: updates that learn from one set of samples
   std::int64_t round_samples = 1024;  ///< of a set, all ranks together
+  double holdout = 0;                 ///< distill: share of a set that nobody learns from, see Holdout
   double avoid_kl = 10;               ///< avoid: weight of KL(q || p0)
   double avoid_reward = 0;            ///< avoid: weight of E_q[log phi]
   [[nodiscard]] std::int64_t inner_epochs_or(std::int64_t usual) const {

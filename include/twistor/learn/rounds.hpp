@@ -19,6 +19,7 @@ struct RoundPlan {
   bool is_of_base = false;   ///< they are draws of p0, not of the model that learns
   std::int64_t anneal = 0;   ///< first updates whose rounds may have weights p0 phi^b / q,
   double anneal_ess = 0;     ///< with b as annealed_power() finds it for so many
+  double holdout = 0;        ///< share of the texts that nobody learns from: see Holdout
 };
 
 /// What a round begins with.

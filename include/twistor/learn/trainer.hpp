@@ -20,6 +20,7 @@
 #include "twistor/exact/source.hpp"
 #include "twistor/learn/batch.hpp"
 #include "twistor/learn/conditional.hpp"
+#include "twistor/learn/holdout.hpp"
 #include "twistor/learn/objective.hpp"
 #include "twistor/learn/options.hpp"
 #include "twistor/learn/prompts.hpp"
@@ -73,7 +74,9 @@ class Trainer {
           const TrainOptions& options, const Prompts& prompts, const comm::Communicator& world);
   ~Trainer();
 
-  /// One update: the objective's batches and terms, gradient of each shard, sum in a fixed tree, Adam.
+  /// One update: the objective's batches and terms, gradient of each shard, sum in a fixed tree, Adam. With
+  /// texts that are held out (ObjectiveOptions::holdout) it may be the last of its round, whose other updates
+  /// are left out then: they count as done.
   /// *Collective over world.* Which samples it sees depends on (seed, update number) and the twist alone.
   UpdateReport update();
 
@@ -106,6 +109,7 @@ class Trainer {
   void update_islands(std::uint64_t seed, UpdateReport& report);
   [[nodiscard]] std::vector<Batch> draw(BatchSource& source, std::uint64_t seed, UpdateReport& report);
   void begin_round(std::uint64_t seed, UpdateReport& report);
+  void check_round(UpdateReport& report);
   /// Zeros where there are no terms; what steps after the end of a text would teach psi moves to its end, and
   /// they teach nothing else. Fills in the loss where it is linear.
   void complete(Terms& terms, std::span<const Batch> batches) const;
@@ -125,6 +129,7 @@ class Trainer {
   const comm::Communicator& world_;
   Shards shards_;
   BatchSource source_;
+  Holdout holdout_;                   // of a round
   std::unique_ptr<Islands> islands_;  // of a conditional twist, or several prompts an update; else nullptr
   std::optional<Prompts> prompts_;    // where there are many
   std::optional<PromptOrder> order_;  // of them

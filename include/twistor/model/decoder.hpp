@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,10 +38,14 @@ struct DecoderTraits {
   bool is_parallel = false;  ///< attention and MLP of a layer both read the layer's input
   double norm_eps = 1e-5;
   std::vector<Rotary> rotaries;  ///< of which each layer names one, or none
-  double embedding_scale = 1;    ///< factor on embeddings
-  double branch_scale = 1;       ///< factor on what each branch adds to the stream
-  double attention_cap = 0;      ///< scores x become cap tanh(x / cap); 0: they stay
-  double logit_cap = 0;          ///< the same of logits
+  /// LongRoPE: what replaces the first of them for all positions of all texts where some text is longer than
+  /// `context`, and the largest context then; none: no text may be longer.
+  std::optional<Rotary> long_rotary;
+  std::int64_t long_context = 0;
+  double embedding_scale = 1;  ///< factor on embeddings
+  double branch_scale = 1;     ///< factor on what each branch adds to the stream
+  double attention_cap = 0;    ///< scores x become cap tanh(x / cap); 0: they stay
+  double logit_cap = 0;        ///< the same of logits
 };
 
 /// Where a matrix (N, K) of the decoder comes from: parts stacked along N, each with its bias or none.

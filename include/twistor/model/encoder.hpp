@@ -71,4 +71,8 @@ class Encoder {
 [[nodiscard]] TokenTexts tokenise(const text::Tokenizer& tokenizer, std::span<const std::string> texts,
                                   std::int64_t max_tokens, bool adds_special = true);
 
+/// Each answer with its prompt as text::Tokenizer::encode_pair() puts them together.
+[[nodiscard]] TokenTexts tokenise_answers(const text::Tokenizer& tokenizer, const std::string& prompt,
+                                          std::span<const std::string> answers, std::int64_t max_tokens);
+
 }  // namespace twistor::model

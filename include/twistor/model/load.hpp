@@ -35,6 +35,9 @@ struct LoadOptions {
   std::filesystem::path adapter{};
   /// Makes the precision part of the fingerprint, so that two of one model are two in a JoinedModel.
   bool is_precision_told = false;
+  /// The most tokens that a text may have; 0: as many as the positions hold that the model was first trained
+  /// with. More than that are for LongRoPE alone, whose long factors turn all positions of all texts then.
+  std::int64_t context = 0;
   [[nodiscard]] std::shared_ptr<const device::Engine> used_engine() const {
     return engine != nullptr ? engine->for_precision(precision) : device::cpu_engine();
   }
@@ -43,7 +46,8 @@ struct LoadOptions {
 /// Reads a Hugging Face folder (config.json + safetensors) or a .gguf file. *Local*, or collective over the
 /// ranks that share options.memory. Throws Error(no_input), or Error(data) naming file, key or tensor, what
 /// was expected and found; a family that is not known is refused by name, with the list of those that are.
-/// Adapters are refused as read_lora_adapter() refuses them, for a .gguf file with Error(config).
+/// Error(config) where options.context is more than the positions hold. Adapters are refused as
+/// read_lora_adapter() refuses them, for a .gguf file with Error(config).
 [[nodiscard]] std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& path,
                                                                  const LoadOptions& options = {});
 

@@ -39,6 +39,11 @@ class RewardModel {
   /// tokens.
   [[nodiscard]] std::vector<float> logits(std::span<const std::string> texts, bool adds_special = true) const;
 
+  /// As SequenceClassifier's; false for decoders, which read a conversation as one text.
+  [[nodiscard]] bool reads_pairs() const { return encoder_ != nullptr && encoder_->reads_pairs(); }
+  [[nodiscard]] std::vector<float> logits_of_answers(const std::string& prompt,
+                                                     std::span<const std::string> answers) const;
+
  private:
   /// By the decoder.
   [[nodiscard]] std::vector<float> logits_of_last(std::span<const std::string> texts,

@@ -36,6 +36,13 @@ class SequenceClassifier {
   /// puts around texts, unless they are in it (`adds_special` false).
   [[nodiscard]] std::vector<float> logits(std::span<const std::string> texts, bool adds_special = true) const;
 
+  /// Whether its tokenizer says how a prompt and its answer are put together.
+  [[nodiscard]] bool reads_pairs() const { return tokenizer_->has_pair_form(); }
+  /// The same of each answer with its prompt, in two segments ([CLS] prompt [SEP] answer [SEP]); of both
+  /// together that are too long the longer one is cut first. Throws Error(usage) unless reads_pairs().
+  [[nodiscard]] std::vector<float> logits_of_answers(const std::string& prompt,
+                                                     std::span<const std::string> answers) const;
+
  private:
   std::unique_ptr<Encoder> encoder_;
   std::unique_ptr<text::Tokenizer> tokenizer_;

@@ -18,6 +18,8 @@
 
 namespace twistor::model {
 
+class HuggingFaceLayout;
+
 /// W + alpha / rank * B A in the place of a matrix W (N, K), with A (rank, K) and B (N, rank), as Hu et al.
 /// 2022.
 struct LoraOptions {
@@ -32,6 +34,7 @@ struct TrainableOptions {
   std::shared_ptr<const device::Engine> engine = device::cpu_engine();
   std::optional<LoraOptions> lora{};  ///< none: all weights but the output matrix are learned
   std::uint64_t seed = 1;             ///< of the first A; B begins at 0
+  std::int64_t context = 0;           ///< as LoadOptions::context
 };
 
 /// A tensor that is learned, row-major float32.
@@ -47,7 +50,8 @@ struct AdapterBase {
   std::string model;  ///< path it was read from
   std::string root;   ///< what comes before names of matrices that the file keeps without: "transformer."
   bool is_transposed = false;  ///< matrices are stored (K, N)
-  bool is_gguf = false;        ///< names are not those of Hugging Face's layout
+  /// How the names and rows of the file become those of Hugging Face's layout.
+  std::shared_ptr<const HuggingFaceLayout> layout;
 };
 
 /// n sequences of `length` tokens that continue one prompt.

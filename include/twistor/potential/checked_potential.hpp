@@ -51,6 +51,9 @@ class CheckedScorer final : public TextScorer {
   CheckedScorer(std::string name, std::unique_ptr<TextScorer> inner);
 
   [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
+  [[nodiscard]] bool reads_pairs() const override { return inner_->reads_pairs(); }
+  [[nodiscard]] std::vector<double> log_phi_of_answers(const std::string& prompt,
+                                                       std::span<const std::string> answers) const override;
   [[nodiscard]] double log_phi_bound() const override { return inner_->log_phi_bound(); }
   [[nodiscard]] std::string description() const override { return inner_->description(); }
   [[nodiscard]] std::string fingerprint() const override { return inner_->fingerprint(); }
@@ -60,6 +63,9 @@ class CheckedScorer final : public TextScorer {
   [[nodiscard]] std::optional<TextAutomaton> automaton() const override { return inner_->automaton(); }
 
  private:
+  [[nodiscard]] std::vector<double> checked(std::vector<double> values,
+                                            std::span<const std::string> texts) const;
+
   std::string name_;
   std::unique_ptr<TextScorer> inner_;
 };

@@ -28,10 +28,12 @@ constexpr auto names_of(RuleKind) {
   return std::array{Named{RuleKind::probability, "probability"}, Named{RuleKind::threshold, "threshold"}};
 }
 
-/// Key `scope`: what of a sequence a scorer of texts reads, all of it or the generation alone.
-enum class TextScope { all, generation };
+/// Key `scope`: what of a sequence a scorer of texts reads: all of it as one text, the generation alone, or
+/// the generation as the answer to the prompt, two texts.
+enum class TextScope { all, generation, pair };
 constexpr auto names_of(TextScope) {
-  return std::array{Named{TextScope::all, "all"}, Named{TextScope::generation, "generation"}};
+  return std::array{Named{TextScope::all, "all"}, Named{TextScope::generation, "generation"},
+                    Named{TextScope::pair, "pair"}};
 }
 
 }  // namespace twistor::potential

@@ -46,7 +46,8 @@ struct PotentialOptions {
   double timeout_s = 60;                   ///< without a sign of life from it
   std::string plugin;                      ///< file of a shared object (twistor/plugin.h)
   std::string plugin_options;              ///< handed to it as they are
-  std::string scope = "all";               ///< kinds of text: "all" (prompt and generation) or "generation"
+  std::string scope = "all";  ///< kinds of text: "all" (prompt and generation), "generation" or "pair"
+  std::string question;       ///< scope = pair: what is answered, in place of the prompt
 
   // No keys of the potential:
   std::int64_t length = 0;     ///< T if known, else 0: makes some bounds finite

@@ -30,6 +30,12 @@ class TextScorer {
   virtual ~TextScorer() = default;
   /// (n) float64.
   [[nodiscard]] virtual std::vector<double> log_phi(std::span<const std::string> texts) const = 0;
+  /// Whether log_phi_of_answers() is there.
+  [[nodiscard]] virtual bool reads_pairs() const { return false; }
+  /// (n) float64 of answers to one prompt, for those who read the two as a pair. Throws Error(usage)
+  /// otherwise.
+  [[nodiscard]] virtual std::vector<double> log_phi_of_answers(const std::string& prompt,
+                                                               std::span<const std::string> answers) const;
   /// An upper bound of log phi over all texts; +inf if none is known.
   [[nodiscard]] virtual double log_phi_bound() const = 0;
   /// One line for people.
@@ -45,20 +51,25 @@ class TextScorer {
   [[nodiscard]] virtual std::optional<TextAutomaton> automaton() const { return std::nullopt; }
 };
 
-/// The text of each sequence: of prompt and generation, or of the generation alone. A text ends before the
-/// first token that ends it, and begins after the special tokens that the tokenizer puts in front of texts:
-/// these are for the model, not for readers. *Local.* // (n)
+/// The text of each sequence: of prompt and generation, or else of the generation alone. A text ends before
+/// the first token that ends it, and begins after the special tokens that the tokenizer puts in front of
+/// texts: these are for the model, not for readers. *Local.* // (n)
 [[nodiscard]] std::vector<std::string> decoded_texts(const Sequences& sequences,
                                                      const text::Tokenizer& tokenizer, TextScope scope,
                                                      const model::EndRule& end);
+
+/// What a prompt says to readers of text: all but the special tokens in front. *Local.*
+[[nodiscard]] std::string decoded_prompt(std::span<const std::int64_t> prompt,
+                                         const text::Tokenizer& tokenizer);
 
 /// Decodes prompt and generation, or the generation alone, and scores the text; each different text of a
 /// batch once, because particles that share all their ancestors are common.
 class TextPotential final : public Potential {
  public:
-  /// The tokenizer must outlive this.
+  /// The tokenizer must outlive this. `question`: what generations answer where scope is pair; empty: the
+  /// prompt.
   TextPotential(std::unique_ptr<TextScorer> scorer, const text::Tokenizer& tokenizer, TextScope scope,
-                model::EndRule end = {});
+                model::EndRule end = {}, std::string question = {});
 
   [[nodiscard]] std::vector<double> log_phi(const Sequences& sequences) const override;
   [[nodiscard]] double log_phi_bound() const override { return scorer_->log_phi_bound(); }
@@ -76,6 +87,7 @@ class TextPotential final : public Potential {
   const text::Tokenizer& tokenizer_;
   TextScope scope_;
   model::EndRule end_;
+  std::string question_;
 };
 
 }  // namespace twistor::potential

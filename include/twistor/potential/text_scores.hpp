@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct ScoringInputs {
   std::function<std::filesystem::path()> model;
   device::Precision precision = device::Precision::float32;
   model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
+  std::int64_t context = 0;  ///< model::LoadOptions::context
   text::PromptSource prompt;
 };
 
@@ -34,12 +36,14 @@ class TextScores {
   [[nodiscard]] std::string description() const;
   /// What to warn of: a prompt that the model cannot see; else empty.
   [[nodiscard]] const std::string& warning() const { return warning_; }
-  /// (n) of texts, which replace generated ones and may be of any length. Throws Error(usage) for a text
+  /// (n) of texts, which replace generated ones and may be of any length; the potential sees the prompt where
+  /// it looks at tokens, or reads prompt and answer as a pair. Throws Error(usage) for a text
   /// without tokens, and what the potential throws.
   [[nodiscard]] std::vector<double> log_phi(const std::vector<std::string>& texts) const;
 
  private:
   void load(const ScoringInputs& inputs, bool with_lm);
+  void read_prompt(const ScoringInputs& inputs);
 
   TargetContext context_;
   std::shared_ptr<const model::LanguageModel> lm_;
@@ -47,6 +51,7 @@ class TextScores {
   std::unique_ptr<TextScorer> scorer_;    // for potentials of text,
   std::unique_ptr<Potential> potential_;  // for those of tokens
   std::vector<std::int64_t> prompt_;
+  std::optional<std::string> question_;  // what texts answer, where they are read as pairs
   std::string warning_;
 };
 

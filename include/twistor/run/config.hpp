@@ -34,6 +34,7 @@ struct ModelConfig {
   std::string path;  ///< HF folder or .gguf file; required; see config::input_path()
   device::Precision dtype = device::Precision::float32;
   model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
+  std::int64_t context = 0;  ///< model::LoadOptions::context
   void visit_keys(const config::Visitor& visit);
 };
 

@@ -131,6 +131,8 @@ class Session {
   void say_what_was_read() const;
   /// For one model, that of the next call of load_language_model() or the like: shared by the node's ranks.
   model::WeightMemory weight_memory();
+  /// Of models beside p0 and of p0 itself, likewise.
+  model::LoadOptions load_options();
   [[nodiscard]] exact::SetOptions exact_options(const exact::Target& target) const;
   void make_body(const std::filesystem::path& config_file);
   void make_potential(const std::filesystem::path& config_file);

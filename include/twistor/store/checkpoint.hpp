@@ -34,8 +34,11 @@ struct Checkpoint {
   std::vector<std::int64_t> pinned;  ///< the last positive that is known, T token ids; empty: none
   std::vector<std::int64_t> round_tokens;          ///< (n, T) samples of a round of distillation; empty: none
   std::vector<double> round_log_w, round_log_phi;  ///< (n) what they count, and log phi
-  std::string target_identity;                     ///< of phi, with what was drawn or read for it
-  std::map<std::string, double> numbers;           ///< evaluations so far, where there were any
+  std::vector<std::int64_t> holdout_tokens;        ///< (m, T) texts of the round that are held out
+  std::vector<double> holdout_log_w, holdout_scores;  ///< (m) what they count; what checks have found
+  NamedArrays holdout_best;                           ///< the parameters of the best check, or empty
+  std::string target_identity;                        ///< of phi, with what was drawn or read for it
+  std::map<std::string, double> numbers;              ///< evaluations so far, where there were any
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
 };
 

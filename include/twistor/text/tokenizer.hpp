@@ -40,6 +40,13 @@ class Tokenizer {
   /// for the special tokens.
   [[nodiscard]] virtual Encoding encode_with_template(std::string_view text,
                                                       std::int64_t max_tokens) const = 0;
+  /// Two texts, a prompt and its answer, in the form that the model expects ([CLS] first [SEP] second [SEP]),
+  /// each token with its segment; the longer one is cut first, so that all together are at most `max_tokens`.
+  /// Throws Error(usage) likewise, and where has_pair_form() is false.
+  [[nodiscard]] virtual Encoding encode_pair(std::string_view first, std::string_view second,
+                                             std::int64_t max_tokens) const;
+  /// Whether the files say how two texts are put together.
+  [[nodiscard]] virtual bool has_pair_form() const { return false; }
   /// The text of ids; throws Error(usage) on an id out of range.
   [[nodiscard]] virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
   /// The id of a token as the vocabulary spells it.

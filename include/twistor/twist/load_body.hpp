@@ -39,8 +39,8 @@ void start_from(std::span<const model::LearnedTensor> adapter, Trainable& twist)
 /// What the twist's body has learned, for other programs, one file after the other atomically: low-rank
 /// additions as an adapter for PEFT in `output`/adapter; a copy that is a language model by itself (psi =
 /// q / p0) as a folder in Hugging Face's layout, `output`/model. *Local.* Nothing is written if there are no
-/// such files of this body: none (nullptr), a copy beneath a head, or one whose model came from a GGUF file.
-/// Throws Error(io).
+/// such files of this body: none (nullptr), a copy beneath a head, or one that model::why_not_written()
+/// speaks of. Throws Error(io).
 void write_body(const std::filesystem::path& output, const model::TrainableDecoder* body,
                 const Trainable& twist);
 

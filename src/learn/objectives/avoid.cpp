@@ -21,6 +21,9 @@ class Avoid final : public Objective {
     TWISTOR_CHECK(options.batch > 1, ErrorKind::config, "reading train.batch",
                   "train.objective = avoid compares samples of q with one another, and there is one",
                   "set train.batch = 64");
+    TWISTOR_CHECK(options.holdout == 0, ErrorKind::config, "reading train.holdout",
+                  "train.objective = avoid goes away from its samples, and cannot learn them by heart",
+                  "set train.holdout = 0");
   }
 
   std::string_view name() const override { return "avoid"; }

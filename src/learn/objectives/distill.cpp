@@ -22,7 +22,8 @@ class Distill final : public Objective {
     return RoundPlan{.updates = options_.round_updates,
                      .samples = options_.round_samples,
                      .anneal = options_.anneal,
-                     .anneal_ess = options_.anneal_ess};
+                     .anneal_ess = options_.anneal_ess,
+                     .holdout = options_.holdout};
   }
   std::int64_t inner_epochs() const override { return options_.inner_epochs_or(1); }
   bool may_resample() const override { return false; }

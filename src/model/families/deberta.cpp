@@ -49,7 +49,19 @@ void refuse_other_sizes(const format::JsonView& config, const EncoderTraits& tra
   expect("embedding_size", traits.width);
   expect("pooler_hidden_size", traits.width);
   expect("attention_head_size", traits.width / traits.n_heads);
-  expect("conv_kernel_size", 0);
+}
+
+void read_convolution(const format::JsonView& config, EncoderTraits& traits) {
+  const auto size = config.find("conv_kernel_size");
+  if (!size) return;
+  ConvolutionTraits& out = traits.convolution;
+  out.kernel_size = size->integer(0, 255);
+  if (out.kernel_size == 0) return;
+  if (out.kernel_size % 2 == 0)
+    size->fail(fmt::format("{} tokens have none in the middle; expected an odd number", out.kernel_size));
+  if (const auto groups = config.find("conv_groups"); groups && groups->integer(1, traits.width) != 1)
+    groups->fail("a convolution in groups is not supported; expected 1");
+  if (const auto name = config.find("conv_act")) out.activation = read_encoder_activation(*name, true);
 }
 
 /// What attention's scores are made of, and how many terms they have, whether distances are seen or not.
@@ -92,6 +104,7 @@ void read_deberta(const format::JsonView& config, EncoderTraits& traits) {
   refuse_other_sizes(config, traits);
   traits.has_positions = flag_of(config, "position_biased_input", true);
   read_terms(config, traits);
+  read_convolution(config, traits);
   if (flag_of(config, "relative_attention", false)) read_distances(config, traits);
 }
 

@@ -171,6 +171,19 @@ struct Parts {
   }
 };
 
+/// A row of its matrix is, for each input, that input's weights at all tokens of the kernel, as it is stored.
+void find_convolution(EncoderSource& source, const std::string& at, const Parts& parts) {
+  const std::int64_t d = source.traits.width, k = source.traits.convolution.kernel_size;
+  source.convolution_norm = parts.norm(at + "LayerNorm", d);
+  const format::TensorInfo* const stored = parts.tensors.need(at + "conv.weight", {d, d, k});
+  const format::TensorInfo* const bias = parts.tensors.need(at + "conv.bias", {d});
+  if (stored == nullptr) return;  // finish() says so
+  format::TensorInfo matrix = *stored;
+  matrix.shape = {d, d * k};
+  source.convolution_matrix = std::make_shared<const format::TensorInfo>(std::move(matrix));
+  source.convolution.parts = {{source.convolution_matrix.get(), bias}};
+}
+
 EncoderSource find_encoder(const format::JsonView& config, const EncoderFamily& family,
                            std::shared_ptr<const format::WeightFile> file, TensorSearch& tensors) {
   EncoderSource s;
@@ -208,6 +221,7 @@ EncoderSource find_encoder(const format::JsonView& config, const EncoderFamily& 
     if (t.distances.meets_queries)
       layer.distance_queries.parts = {linear("attention.self.pos_query_proj", d, d)};
   }
+  if (t.convolution.kernel_size > 0) find_convolution(s, prefix + "encoder.conv.", parts);
   s.file = std::move(file);
   return s;
 }
@@ -216,7 +230,7 @@ ActivationKind read_head_activation(const format::JsonView& config, const Encode
   const auto name =
       family.head_activation_key.empty() ? std::nullopt : config.find(family.head_activation_key);
   if (!name) return family.head_activation;
-  return name->string() == "tanh" ? ActivationKind::tanh : read_activation(*name);
+  return read_encoder_activation(*name, true);
 }
 
 /// "multi_label_classification": each class has a sigmoid of its own. A regression's one output is a score
@@ -243,6 +257,10 @@ struct Folder {
 };
 
 }  // namespace
+
+ActivationKind read_encoder_activation(const format::JsonView& name, bool may_be_tanh) {
+  return may_be_tanh && name.string() == "tanh" ? ActivationKind::tanh : read_activation(name);
+}
 
 std::vector<std::string> read_labels(const format::JsonView& config) {
   const auto number = config.find("num_labels");

@@ -24,6 +24,12 @@ struct DistanceTraits {
   bool is_normalised = false;
 };
 
+/// What DeBERTa-v2's larger models add to the first layer's output.
+struct ConvolutionTraits {
+  std::int64_t kernel_size = 0;  ///< tokens that a token sees, an odd number, itself in the middle; 0: none
+  ActivationKind activation = ActivationKind::tanh;
+};
+
 struct EncoderTraits {
   std::string family;
   std::int64_t n_layers = 0, width = 0, n_heads = 0, feed_forward = 0;
@@ -36,6 +42,7 @@ struct EncoderTraits {
   bool has_positions = true;       ///< which are added to the embeddings
   std::int64_t n_score_terms = 1;  ///< of which attention's scores are the sum: see device::TextAttention
   DistanceTraits distances;
+  ConvolutionTraits convolution;
 
   [[nodiscard]] std::int64_t max_tokens() const { return n_positions - (padding_id + 1); }
 };
@@ -54,7 +61,9 @@ struct EncoderSource {
   const format::TensorInfo* positions = nullptr;  ///< (n_positions, D) or none
   const format::TensorInfo* types = nullptr;      ///< (n_types, D) or none
   const format::TensorInfo* distances = nullptr;  ///< (2 span, D) or none
-  NormSource embedding_norm, distance_norm;
+  NormSource embedding_norm, distance_norm, convolution_norm;
+  MatrixSource convolution;  ///< (D, D kernel_size), input after input; or no parts
+  std::shared_ptr<const format::TensorInfo> convolution_matrix;  ///< which the above views
   std::vector<EncoderLayerSource> layers;
   std::string fingerprint;
 };
@@ -76,6 +85,9 @@ struct ClassifierSource {
 /// load_encoder() says.
 [[nodiscard]] EncoderSource open_encoder(const std::filesystem::path& folder);
 [[nodiscard]] ClassifierSource open_classifier(const std::filesystem::path& folder);
+
+/// An activation by its name in config.json; may_be_tanh: tanh is one of those that it may be.
+[[nodiscard]] ActivationKind read_encoder_activation(const format::JsonView& name, bool may_be_tanh = false);
 
 /// DeBERTa's keys of config.json, into traits that have the width and the positions. Throws Error(data)
 /// naming keys that ask for what is not supported.

@@ -61,6 +61,10 @@ DecoderSource gpt_neox_from_gguf(const format::GgufFile& gguf, WeightFilePtr fil
 /// load_language_model() says.
 [[nodiscard]] DecoderSource open_decoder(const std::filesystem::path& path);
 
+/// LoadOptions::context: makes room for texts of so many tokens, or for no more than these; 0 leaves it as it
+/// is. Throws Error(config) where the positions do not hold them.
+void set_context(DecoderSource& source, std::int64_t context);
+
 /// open_decoder() of a Hugging Face folder whose output matrix is another model's affair: it is headless,
 /// whatever the file has of one.
 [[nodiscard]] DecoderSource open_body(const std::filesystem::path& folder);

@@ -104,6 +104,8 @@ DecoderTraits llama_traits(const format::JsonView& config, std::string family, R
   if (const auto theta = config.find("rope_theta")) defaults.base = positive_number(*theta);
   if (const auto part = config.find("partial_rotary_factor")) defaults.fraction = part->number();
   t.rotaries = {rotary_from_config(config, defaults)};
+  t.long_rotary = long_rotary_from_config(config, defaults);
+  if (t.long_rotary) t.long_context = t.context;
   t.context = rotary_limit(config, t.context);
   return t;
 }
@@ -169,6 +171,9 @@ DecoderTraits llama_traits(GgufKeys& keys, const format::WeightFile& file, std::
               fmt::format("is {}, expected that of keys, {}", *value_size, t.head_size));
   t.norm_eps = keys.positive("attention.layer_norm_rms_epsilon");
   t.rotaries = {rotary_from_gguf(keys, file, t.head_size)};
+  t.long_rotary = long_rotary_from_gguf(keys, file, t.head_size, t.context);
+  if (t.long_rotary) t.long_context = t.context;
+  t.context = rotary_limit(keys, file, t.context);
   t.vocab_size = vocabulary_of(keys, file, llama_gguf_names.embedding);
   keys.ignore({"tensor_data_layout"});
   return t;

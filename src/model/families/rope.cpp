@@ -121,10 +121,11 @@ void scale_yarn(const format::JsonView& config, const format::JsonView& section,
   rotary.magnitude = yarn_magnitude(section, factor);
 }
 
-/// LongRoPE (Ding et al. 2024) within the original context: a factor for each pair, and a magnitude.
+/// LongRoPE (Ding et al. 2024): a factor for each pair, "short_factor" within the original context and
+/// "long_factor" beyond, and a magnitude.
 void scale_longrope(const format::JsonView& config, const format::JsonView& section,
-                    const RotaryContext& context, Rotary& rotary) {
-  const format::JsonView factors = section.at("short_factor");
+                    const RotaryContext& context, const char* factors_key, Rotary& rotary) {
+  const format::JsonView factors = section.at(factors_key);
   if (factors.array_size() != rotary.frequencies.size())
     factors.fail(fmt::format("expected {} numbers, got {}", rotary.frequencies.size(), factors.array_size()));
   for (std::size_t i = 0; i < rotary.frequencies.size(); ++i)
@@ -212,7 +213,7 @@ Rotary rotary_from_section(const format::JsonView& config, const std::optional<f
   } else if (name == "yarn") {
     scale_yarn(config, *section, context, base, rotary);
   } else if (name == "longrope") {
-    scale_longrope(config, *section, context, rotary);
+    scale_longrope(config, *section, context, "short_factor", rotary);
   } else if (name != "default" && name != "dynamic") {  // dynamic: stretched beyond the context alone
     section->at(section->find("rope_type") ? "rope_type" : "type")
         .fail("rotary positions of type " + format::quote(name) + " are not supported",
@@ -221,10 +222,78 @@ Rotary rotary_from_section(const format::JsonView& config, const std::optional<f
   return rotary;
 }
 
-Rotary rotary_from_gguf(GgufKeys& keys, const format::WeightFile& file, std::int64_t head_size) {
+std::optional<Rotary> long_rotary_from_config(const format::JsonView& config, const RotaryContext& context) {
+  const auto section = rotary_section(config);
+  if (!section || rotary_limit(config, context.context) == context.context || !section->find("long_factor"))
+    return std::nullopt;
+  const double base = number_or(*section, "rope_theta", context.base),
+               fraction = number_or(*section, "partial_rotary_factor", context.fraction);
+  Rotary rotary{plain_frequencies(rotated_dims(*section, context, fraction), base), 1.0};
+  scale_longrope(config, *section, context, "long_factor", rotary);
+  return rotary;
+}
+
+namespace {
+
+constexpr const char *short_factors = "rope_factors_short.weight", *long_factors = "rope_factors_long.weight";
+
+bool has_longrope(const format::WeightFile& file) {
+  return file.find(short_factors) != nullptr || file.find(long_factors) != nullptr;
+}
+
+Rotary plain_rotary(GgufKeys& keys, std::int64_t head_size) {
   const std::int64_t dims = keys.find_size("rope.dimension_count", head_size).value_or(head_size);
   if (dims % 2 != 0) keys.fail("rope.dimension_count", fmt::format("is {}, expected an even number", dims));
-  Rotary rotary{plain_frequencies(dims, keys.find_positive("rope.freq_base").value_or(10000.0)), 1.0};
+  return {plain_frequencies(dims, keys.find_positive("rope.freq_base").value_or(10000.0)), 1.0};
+}
+
+/// A factor for each pair; the tensor may be null.
+void divide_by(const format::TensorInfo* factors, const format::WeightFile& file, Rotary& rotary) {
+  if (factors == nullptr) return;
+  std::vector<float> values(rotary.frequencies.size());
+  format::read_rows_f32(*factors, 0, static_cast<std::int64_t>(values.size()), values);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    TWISTOR_CHECK(values[i] > 0, ErrorKind::data, "reading " + file.path().string(),
+                  fmt::format("{}: expected factors above 0, got {}", factors->name, values[i]));
+    rotary.frequencies[i] /= static_cast<double>(values[i]);
+  }
+}
+
+/// By one of the two tensors, which must both be there, and a magnitude.
+Rotary longrope_from_gguf(GgufKeys& keys, const format::WeightFile& file, std::int64_t head_size,
+                          bool is_long) {
+  Rotary rotary = plain_rotary(keys, head_size);
+  const auto pairs = static_cast<std::int64_t>(rotary.frequencies.size());
+  TensorSearch search(file);
+  const format::TensorInfo *const near = search.need(short_factors, {pairs}), *const far = search.need(
+                                                                                  long_factors, {pairs});
+  search.finish();
+  divide_by(is_long ? far : near, file, rotary);
+  rotary.magnitude = keys.find_positive("rope.scaling.attn_factor").value_or(1.0);
+  if (const auto type = keys.find_string("rope.scaling.type"); type && *type != "longrope" && *type != "none")
+    keys.fail("rope.scaling.type", format::quote(*type) + " does not go with the factors of LongRoPE");
+  keys.ignore({"rope.scaling.original_context_length", "rope.scaling.finetuned"});
+  return rotary;
+}
+
+}  // namespace
+
+std::optional<Rotary> long_rotary_from_gguf(GgufKeys& keys, const format::WeightFile& file,
+                                            std::int64_t head_size, std::int64_t context) {
+  if (!has_longrope(file) || rotary_limit(keys, file, context) == context) return std::nullopt;
+  return longrope_from_gguf(keys, file, head_size, true);
+}
+
+std::int64_t rotary_limit(GgufKeys& keys, const format::WeightFile& file, std::int64_t context) {
+  if (!has_longrope(file)) return context;
+  return std::min(context,
+                  keys.find_size("rope.scaling.original_context_length", most_tokens).value_or(context));
+}
+
+Rotary rotary_from_gguf(GgufKeys& keys, const format::WeightFile& file, std::int64_t head_size) {
+  if (has_longrope(file)) return longrope_from_gguf(keys, file, head_size, false);
+  Rotary rotary = plain_rotary(keys, head_size);
+  const auto pairs = static_cast<std::int64_t>(rotary.frequencies.size());
   const std::string type = keys.find_string("rope.scaling.type").value_or("linear");
   const auto factor = keys.find_positive("rope.scaling.factor"),
              older = keys.find_positive("rope.scale_linear");
@@ -235,20 +304,10 @@ Rotary rotary_from_gguf(GgufKeys& keys, const format::WeightFile& file, std::int
   }
   // Neither has a meaning for these types.
   keys.ignore({"rope.scaling.original_context_length", "rope.scaling.finetuned"});
-  for (const char* name : {"rope_factors_long.weight", "rope_factors_short.weight"})
-    TWISTOR_CHECK(file.find(name) == nullptr, ErrorKind::data, "reading " + file.path().string(),
-                  fmt::format("rotary positions by the tensor {} (LongRoPE) are not supported", name));
   TensorSearch search(file);
-  const format::TensorInfo* factors = search.find("rope_freqs.weight", {dims / 2});
+  const format::TensorInfo* const factors = search.find("rope_freqs.weight", {pairs});
   search.finish();
-  if (factors == nullptr) return rotary;
-  std::vector<float> values(rotary.frequencies.size());
-  format::read_rows_f32(*factors, 0, dims / 2, values);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    TWISTOR_CHECK(values[i] > 0, ErrorKind::data, "reading " + file.path().string(),
-                  fmt::format("rope_freqs.weight: expected factors above 0, got {}", values[i]));
-    rotary.frequencies[i] /= static_cast<double>(values[i]);
-  }
+  divide_by(factors, file, rotary);
   return rotary;
 }
 

@@ -35,11 +35,21 @@ struct RotaryContext {
                                          const RotaryContext& context);
 
 /// The context within which rotary_from_config() holds: that of the model, or the original one of longrope,
-/// beyond which all positions of a text, also those before, would turn by other factors.
+/// beyond which all positions of a text, also those before, turn by other factors.
 [[nodiscard]] std::int64_t rotary_limit(const format::JsonView& config, std::int64_t context);
 
-/// From the keys ARCH.rope.* and the tensor rope_freqs.weight: no scaling, linear scaling, factors by
-/// frequency (Llama 3). Throws Error(data) naming any other kind of scaling.
+/// What holds in its place for texts beyond that limit: longrope's long factors, if there are any.
+[[nodiscard]] std::optional<Rotary> long_rotary_from_config(const format::JsonView& config,
+                                                            const RotaryContext& context);
+
+/// The same of a GGUF file.
+[[nodiscard]] std::int64_t rotary_limit(GgufKeys& keys, const format::WeightFile& file, std::int64_t context);
+[[nodiscard]] std::optional<Rotary> long_rotary_from_gguf(GgufKeys& keys, const format::WeightFile& file,
+                                                          std::int64_t head_size, std::int64_t context);
+
+/// From the keys ARCH.rope.* and the tensors rope_freqs.weight or rope_factors_short.weight: no scaling,
+/// linear scaling, factors by frequency (Llama 3), LongRoPE within rotary_limit(). Throws Error(data) naming
+/// any other kind of scaling.
 [[nodiscard]] Rotary rotary_from_gguf(GgufKeys& keys, const format::WeightFile& file, std::int64_t head_size);
 
 }  // namespace twistor::model

@@ -46,9 +46,11 @@ class Decoder final : public LanguageModel {
   at::ScalarType hidden_dtype() const override { return at::kFloat; }
   std::string fingerprint() const override { return fingerprint_; }
   std::string description() const override {
-    return fmt::format("{}, {:.1f} M parameters, {} layers, D {}, V {}, context {}, {}", traits_.family,
+    const bool has_more = traits_.long_context > traits_.context;
+    return fmt::format("{}, {:.1f} M parameters, {} layers, D {}, V {}, context {}{}, {}", traits_.family,
                        static_cast<double>(weights_.n_parameters) * 1e-6, traits_.n_layers, traits_.width,
                        traits_.vocab_size, traits_.context,
+                       has_more ? fmt::format(" (up to {} by model.context)", traits_.long_context) : "",
                        precision_ == device::Precision::float32 ? "float32" : "bfloat16");
   }
 
@@ -66,7 +68,10 @@ class Decoder final : public LanguageModel {
     TWISTOR_CHECK(
         kv->length() + length <= traits_.context, ErrorKind::usage, "running the language model",
         fmt::format("{} tokens do not fit its context of {}", kv->length() + length, traits_.context),
-        "shorten the prompt or target.length");
+        traits_.long_context > traits_.context
+            ? fmt::format("shorten the prompt or target.length, or set model.context, up to {}",
+                          traits_.long_context)
+            : "shorten the prompt or target.length");
     check_tokens(tokens);
     const at::AutoDispatchBelowADInplaceOrView no_gradients;  // spares their bookkeeping
     kv->reserve(length);

@@ -5,12 +5,14 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "families/encoder_families.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/device/tensor_vocabulary.hpp"
 #include "weights/weight_packer.hpp"
 
 namespace twistor::model {
@@ -51,6 +53,8 @@ class EngineEncoder final : public Encoder {
     for (const EncoderLayerSource& layer : source_.layers)
       for (const MatrixSource* matrix : matrices_of(layer))
         bytes += packed_bytes(*engine_, *matrix, precision_);
+    const bool has_convolution = !source_.convolution.parts.empty();
+    if (has_convolution) bytes += packed_bytes(*engine_, source_.convolution, precision_);
     std::byte* const memory = weight_memory(options, bytes, private_memory_);
     WeightPacker packer(memory, options);
     const auto norm = [&](const NormSource& from) {
@@ -68,6 +72,10 @@ class EngineEncoder final : public Encoder {
       own.emplace_back();
       for (const MatrixSource* matrix : {&layer.distance_keys, &layer.distance_queries})
         if (!matrix->parts.empty()) own.back().push_back(packer.linear(*matrix));
+    }
+    if (has_convolution) {
+      convolution_ = packer.linear(source_.convolution);
+      convolution_norm_ = norm(source_.convolution_norm);
     }
     if (memory != nullptr && options.memory.publish) options.memory.publish();
     embedding_norm_ = norm(source_.embedding_norm);
@@ -211,7 +219,10 @@ class EngineEncoder final : public Encoder {
                            device::TextPass& pass) const {
     EncoderWorkspace work(*engine_, n, source_.traits);
     embed(texts, first, n, work.x);
-    for (const EncoderLayer& layer : layers_) {
+    const at::Tensor convolved =
+        convolution_norm_.is_defined() ? convolve(texts, first, work.x) : at::Tensor();
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const EncoderLayer& layer = layers_[i];
       engine_->project(work.x, layer.qkv, work.qkv);
       pass.attend({.n_heads = source_.traits.n_heads,
                    .n_terms = source_.traits.n_score_terms,
@@ -223,10 +234,33 @@ class EngineEncoder final : public Encoder {
       engine_->activate(source_.traits.activation, false, work.inner, work.active);
       engine_->project(work.active, layer.down, work.x, true);
       engine_->normalise(layer.output_norm, work.x, work.x);
+      if (i > 0 || !convolved.defined()) continue;
+      work.x = work.x.add(convolved);
+      engine_->normalise(convolution_norm_, work.x, work.x);
     }
     TWISTOR_CHECK(engine_->is_finite(work.x), ErrorKind::data, running, "a hidden state is not finite",
                   "the weights are damaged, or too large for this dtype");
     return work.x;
+  }
+
+  /// Of each token what its neighbours and it are in `x`, by one matrix; beyond a text's ends all is 0.
+  // (n, D)
+  [[nodiscard]] at::Tensor convolve(const TokenTexts& texts, std::int64_t first, const at::Tensor& x) const {
+    const std::int64_t n = x.size(0), d = width(), k = source_.traits.convolution.kernel_size;
+    std::vector<std::int64_t> seen;  // (n, k) rows of x; row n: none
+    for (std::int64_t text = first, begin = 0; begin < n; begin += texts.length(text++))
+      for (std::int64_t j = 0; j < texts.length(text); ++j)
+        for (std::int64_t at = j - k / 2; at <= j + k / 2; ++at)
+          seen.push_back(at >= 0 && at < texts.length(text) ? begin + at : n);
+    const at::Tensor rows = at::cat({x, at::zeros({1, d}, x.options())})
+                                .index_select(0, device::to_device(seen, x.device()))
+                                .view({n, k, d})
+                                .transpose(1, 2)
+                                .reshape({n, d * k});
+    at::Tensor inner = engine_->empty({n, d}), active = engine_->empty(inner.sizes());
+    engine_->project(rows, convolution_, inner);
+    engine_->activate(source_.traits.convolution.activation, false, inner, active);
+    return active;
   }
 
   void embed(const TokenTexts& texts, std::int64_t first, std::int64_t n, at::Tensor& x) const {
@@ -254,7 +288,8 @@ class EngineEncoder final : public Encoder {
   std::shared_ptr<const device::Engine> engine_;
   std::vector<std::byte> private_memory_;
   std::vector<EncoderLayer> layers_;
-  device::Norm embedding_norm_;
+  device::Norm embedding_norm_, convolution_norm_;
+  device::Linear convolution_;         // of the first layer's input; none without its norm
   std::vector<device::Table> tables_;  // tokens, types, positions
   std::vector<std::int64_t> row_of_;   // of distances: see device::RelativePositions
 };

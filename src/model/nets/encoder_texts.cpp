@@ -52,4 +52,14 @@ TokenTexts tokenise(const text::Tokenizer& tokenizer, std::span<const std::strin
   return out;
 }
 
+TokenTexts tokenise_answers(const text::Tokenizer& tokenizer, const std::string& prompt,
+                            std::span<const std::string> answers, std::int64_t max_tokens) {
+  TokenTexts out;
+  for (const std::string& answer : answers) {
+    const text::Encoding encoding = tokenizer.encode_pair(prompt, answer, max_tokens);
+    out.add(encoding.ids, encoding.type_ids);
+  }
+  return out;
+}
+
 }  // namespace twistor::model

@@ -82,6 +82,13 @@ std::vector<float> RewardModel::logits(std::span<const std::string> texts, bool 
   return encoder_ != nullptr ? encoder_->logits(texts, adds_special) : logits_of_last(texts, adds_special);
 }
 
+std::vector<float> RewardModel::logits_of_answers(const std::string& prompt,
+                                                  std::span<const std::string> answers) const {
+  TWISTOR_CHECK(reads_pairs(), ErrorKind::usage, "asking the reward model",
+                "it reads no prompt and answer as a pair", "give it one text");
+  return encoder_->logits_of_answers(prompt, answers);
+}
+
 std::vector<float> RewardModel::logits_of_last(std::span<const std::string> texts, bool adds_special) const {
   constexpr std::int64_t most_at_once = 4096;  // of a batch, padded: bounds the memory
   std::vector<std::vector<std::int64_t>> ids;

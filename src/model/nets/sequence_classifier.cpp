@@ -43,4 +43,9 @@ std::vector<float> SequenceClassifier::logits(std::span<const std::string> texts
   return logits(tokenise(*tokenizer_, texts, encoder_->max_tokens(), adds_special));
 }
 
+std::vector<float> SequenceClassifier::logits_of_answers(const std::string& prompt,
+                                                         std::span<const std::string> answers) const {
+  return logits(tokenise_answers(*tokenizer_, prompt, answers, encoder_->max_tokens()));
+}
+
 }  // namespace twistor::model

@@ -22,6 +22,7 @@
 #include "twistor/base/philox.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
 #include "weights/body_tensors.hpp"
+#include "weights/hugging_face_layout.hpp"
 
 namespace twistor::model {
 namespace {
@@ -127,7 +128,8 @@ class Learner final : public TrainableDecoder {
                              : family == "GPT-2" || family == "GPT-Neo" ? "transformer."
                                                                         : "model.";
     const std::filesystem::path path = source_.file->path();
-    return {path.string(), root, source_.layers.front().qkv.is_transposed, path.extension() == ".gguf"};
+    return {path.string(), root, source_.layers.front().qkv.is_transposed,
+            std::make_shared<const HuggingFaceLayout>(source_)};
   }
 
   std::shared_ptr<const LanguageModel> sampler() const override { return sampler_; }
@@ -369,7 +371,9 @@ class Learner final : public TrainableDecoder {
 
 std::unique_ptr<TrainableDecoder> load_trainable_decoder(const std::filesystem::path& path,
                                                          const TrainableOptions& options) {
-  return std::make_unique<Learner>(open_decoder(path), options);
+  DecoderSource source = open_decoder(path);
+  set_context(source, options.context);
+  return std::make_unique<Learner>(std::move(source), options);
 }
 
 }  // namespace twistor::model

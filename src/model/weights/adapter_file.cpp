@@ -14,6 +14,7 @@
 #include <set>
 
 #include "body_tensors.hpp"
+#include "hugging_face_layout.hpp"
 #include "one_thread.hpp"
 #include "twistor/base/digest.hpp"
 #include "twistor/base/error.hpp"
@@ -54,13 +55,14 @@ std::string targets_of(const format::JsonView& config) {
 }
 
 /// W += scale B A, or its transpose.
-void add_low_rank(std::vector<float>& values, const format::TensorInfo& matrix, const format::TensorInfo& a,
-                  const format::TensorInfo& b, const AdapterFile& adapter, bool is_transposed) {
-  std::vector<float> of_a = format::read_f32(a), of_b = format::read_f32(b);
+void add_low_rank(std::vector<float>& values, const format::TensorInfo& matrix, std::vector<float> of_a,
+                  std::vector<float> of_b, const AdapterFile& adapter, bool is_transposed) {
   const OneThread same_bits;
   at::Tensor w = at::from_blob(values.data(), matrix.shape, at::kFloat);
-  const at::Tensor A = at::from_blob(of_a.data(), a.shape, at::kFloat),
-                   B = at::from_blob(of_b.data(), b.shape, at::kFloat);
+  const auto r = adapter.rank, k = static_cast<std::int64_t>(of_a.size()) / r,
+             n = static_cast<std::int64_t>(of_b.size()) / r;
+  const at::Tensor A = at::from_blob(of_a.data(), {r, k}, at::kFloat),
+                   B = at::from_blob(of_b.data(), {n, r}, at::kFloat);
   const auto scale = static_cast<float>(adapter.alpha / static_cast<double>(adapter.rank));
   if (is_transposed)
     w.addmm_(A.t(), B.t(), 1, scale);
@@ -102,17 +104,15 @@ AdapterFile open_adapter(const std::filesystem::path& folder) {
 
 MergedAdapter::MergedAdapter(DecoderSource& source, const std::filesystem::path& folder, bool has_values) {
   const std::string doing = "adding the adapter " + folder.string();
-  TWISTOR_CHECK(source.file->path().extension() != ".gguf", ErrorKind::config, doing,
-                fmt::format("{} is a GGUF file, whose matrices have other names and another order of rows",
-                            source.file->path().string()),
-                "give the model's folder in Hugging Face's layout");
+  const HuggingFaceLayout layout(source);
+  layout.require(doing);
   const AdapterFile adapter = open_adapter(folder);
   const std::string another = "the adapter belongs to another model";
   std::set<const format::TensorInfo*> used;
   std::map<const format::TensorInfo*, const format::TensorInfo*> merged;  // by the file's own
   for_each_tensor(source, [&](const format::TensorInfo*& tensor, TensorRole role) {
     if (role != TensorRole::matrix && role != TensorRole::transposed_matrix) return;
-    const std::string name = module_name(*tensor);
+    const std::string name = layout.name_of(module_name(*tensor));
     const format::TensorInfo *const a = adapter.find(name + ".lora_A.weight"), *const b = adapter.find(
                                                                                    name + ".lora_B.weight");
     if (a == nullptr && b == nullptr) return;
@@ -133,7 +133,8 @@ MergedAdapter::MergedAdapter(DecoderSource& source, const std::filesystem::path&
       if (has_values) {
         values_.push_back(std::make_unique<std::vector<float>>(format::read_f32(*tensor)));
         std::vector<float>& values = *values_.back();
-        add_low_rank(values, *tensor, *a, *b, adapter, is_transposed);
+        add_low_rank(values, *tensor, format::read_f32(*a),
+                     layout.rows_from_folder(tensor->name, format::read_f32(*b)), adapter, is_transposed);
         tensors_.back()->type = format::StoredType::f32;
         tensors_.back()->bytes = std::as_bytes(std::span(values));
       }

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <deque>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include "body_tensors.hpp"
+#include "hugging_face_layout.hpp"
 #include "twistor/base/atomic_file.hpp"
 #include "twistor/base/descriptor.hpp"
 #include "twistor/base/error.hpp"
@@ -26,7 +29,7 @@ namespace {
 
 constexpr const char* writing_model = "writing the model that was learned";
 /// What belongs to a model beside its configuration and weights.
-constexpr std::array files_beside{"generation_config.json",
+constexpr std::array names_beside{"generation_config.json",
                                   "tokenizer.json",
                                   "tokenizer_config.json",
                                   "special_tokens_map.json",
@@ -61,6 +64,20 @@ std::string config_of(const std::filesystem::path& model, bool is_tied) {
   return config.dump(2) + "\n";
 }
 
+/// Everything but the weights, by name. Throws Error(config) naming what a GGUF file has no words for.
+std::map<std::string, std::string> files_beside(const std::filesystem::path& model,
+                                                const DecoderSource& source) {
+  if (model.extension() == ".gguf") {
+    std::map<std::string, std::string> out = files_beside_gguf(model);
+    out["config.json"] = config_of_gguf(source);
+    return out;
+  }
+  std::map<std::string, std::string> out{{"config.json", config_of(model, source.head == nullptr)}};
+  for (const char* name : names_beside)
+    if (std::filesystem::exists(model / name)) out[name] = text_of(model / name);
+  return out;
+}
+
 /// Tensor after tensor: the whole file may be larger than what memory has room for twice.
 void write_weights(const std::filesystem::path& path, std::span<const format::TensorValues> tensors) {
   std::vector<format::TensorShape> shapes;
@@ -83,33 +100,45 @@ void write_weights(const std::filesystem::path& path, std::span<const format::Te
 void write_model_folder(const std::filesystem::path& folder, const TrainableDecoder& body,
                         std::span<const std::span<const float>> values) {
   const AdapterBase base = body.adapter_base();
-  TWISTOR_CHECK(!base.is_gguf, ErrorKind::config, writing_model,
-                base.model + " is a GGUF file, whose matrices have other names and another order of rows",
-                "give model.path the model's folder in Hugging Face's layout");
+  base.layout->require(writing_model);
   const DecoderSource source = open_decoder(base.model);
+  const std::map<std::string, std::string> beside = files_beside(base.model, source);
   const std::vector<const format::TensorInfo*> learned = learned_tensors(source);
   TWISTOR_ASSERT(body.lora() == nullptr && learned.size() == values.size(),
                  "all weights of the body were learned");
   std::vector<format::TensorValues> tensors;
+  std::deque<std::vector<float>> reordered;
   for (std::size_t i = 0; i < learned.size(); ++i) {
-    const std::string root = learned[i]->name.starts_with(base.root) ? "" : base.root;
-    tensors.push_back({{root + learned[i]->name, learned[i]->shape}, values[i]});
+    const std::string& ours = learned[i]->name;
+    const std::string name = base.layout->name_of(ours);
+    const std::string root = name.starts_with(base.root) ? "" : base.root;
+    std::span<const float> rows = values[i];
+    if (base.layout->reorders(ours)) rows = reordered.emplace_back(base.layout->rows_for_folder(ours, rows));
+    tensors.push_back({{root + name, learned[i]->shape}, rows});
   }
   const bool is_tied = source.head == nullptr;
   const std::vector<float> head = format::read_f32(is_tied ? *source.embedding : *source.head);
-  const std::string name = !is_tied                             ? source.head->name
+  const std::string name = !is_tied                             ? base.layout->name_of(source.head->name)
                            : source.traits.family == "GPT-NeoX" ? "embed_out.weight"
                                                                 : "lm_head.weight";
   tensors.push_back({{name, source.embedding->shape}, head});
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
   TWISTOR_CHECK(!failure, ErrorKind::io, writing_model, failure.message(), "choose another run.output");
-  const std::filesystem::path model(base.model);
   write_weights(folder / "model.safetensors", tensors);
-  write_file_atomically(folder / "config.json", config_of(model, is_tied), writing_model);
-  for (const char* beside : files_beside)
-    if (std::filesystem::exists(model / beside))
-      write_file_atomically(folder / beside, text_of(model / beside), writing_model);
+  for (const auto& [file, contents] : beside) write_file_atomically(folder / file, contents, writing_model);
+}
+
+std::string why_not_written(const TrainableDecoder& body) {
+  const AdapterBase base = body.adapter_base();
+  if (!base.layout->why_not().empty() || body.lora() != nullptr) return base.layout->why_not();
+  try {
+    (void)files_beside(base.model, open_decoder(base.model));
+    return {};
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::config) throw;
+    return error.text();
+  }
 }
 
 }  // namespace twistor::model

@@ -22,6 +22,12 @@ std::vector<double> ClassifierScorer::log_phi(std::span<const std::string> texts
   return score_.log_phi_of_rows(std::vector<double>(logits.begin(), logits.end()));
 }
 
+std::vector<double> ClassifierScorer::log_phi_of_answers(const std::string& prompt,
+                                                         std::span<const std::string> answers) const {
+  const std::vector<float> logits = classifier_->logits_of_answers(prompt, answers);
+  return score_.log_phi_of_rows(std::vector<double>(logits.begin(), logits.end()));
+}
+
 std::unique_ptr<TextScorer> ClassifierScorer::given(std::span<const std::int64_t> observation) const {
   if (n_classes() == 0 || observation.size() != 1) return nullptr;
   auto out = std::make_unique<ClassifierScorer>(*this);

@@ -19,6 +19,9 @@ class ClassifierScorer final : public TextScorer {
   ClassifierScorer(model::SequenceClassifier classifier, const PotentialOptions& options);
 
   [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
+  [[nodiscard]] bool reads_pairs() const override { return classifier_->reads_pairs(); }
+  [[nodiscard]] std::vector<double> log_phi_of_answers(const std::string& prompt,
+                                                       std::span<const std::string> answers) const override;
   [[nodiscard]] double log_phi_bound() const override { return score_.log_phi_bound(); }
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] std::string fingerprint() const override { return classifier_->fingerprint(); }
@@ -31,7 +34,8 @@ class ClassifierScorer final : public TextScorer {
   ClassScore score_;
 };
 
-/// Reads `classifier` (a folder, loaded by context.load_options()) and what ClassScore reads.
+/// Reads `classifier` (a folder, loaded by context.load_options()), what ClassScore reads and, for
+/// scope = pair, `question`.
 [[nodiscard]] std::unique_ptr<TextScorer> make_classifier(const PotentialOptions& options,
                                                           const TargetContext& context);
 

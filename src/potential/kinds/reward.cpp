@@ -44,10 +44,18 @@ std::vector<double> RewardScorer::log_phi(std::span<const std::string> texts) co
   std::vector<std::string> conversations;
   if (chat_)
     for (const std::string& text : texts) conversations.push_back(chat_->answered(messages_, text));
-  const std::vector<float> logits = chat_ ? model_.logits(conversations, false) : model_.logits(texts);
+  return scores(chat_ ? model_.logits(conversations, false) : model_.logits(texts));
+}
+
+std::vector<double> RewardScorer::log_phi_of_answers(const std::string& prompt,
+                                                     std::span<const std::string> answers) const {
+  return scores(model_.logits_of_answers(prompt, answers));
+}
+
+std::vector<double> RewardScorer::scores(const std::vector<float>& logits) const {
   std::vector<double> out;
-  for (std::size_t i = 0; i < texts.size(); ++i)
-    out.push_back(beta_ * std::min(cap_, static_cast<double>(logits[i * model_.labels().size() + index_])));
+  for (std::size_t at = index_; at < logits.size(); at += model_.labels().size())
+    out.push_back(beta_ * std::min(cap_, static_cast<double>(logits[at])));
   return out;
 }
 
@@ -60,9 +68,10 @@ std::unique_ptr<TextScorer> make_reward(const PotentialOptions& options, const T
                 "name the folder of a reward model (config.json, model.safetensors, tokenizer.json)");
   std::optional<text::ChatTemplate> chat;
   if (!options.messages.empty()) {
-    TWISTOR_CHECK(options.scope == "generation", ErrorKind::config, making_reward,
-                  "target.messages are given, which the generated text answers, and target.scope = all",
-                  "set target.scope = generation");
+    TWISTOR_CHECK(
+        options.scope == "generation", ErrorKind::config, making_reward,
+        "target.messages are given, which the generated text answers, and target.scope = " + options.scope,
+        "set target.scope = generation; for a pair target.question says what is answered");
     chat = text::load_chat_template(options.classifier);
     (void)chat->answered(options.messages, "");  // whatever is wrong with them, now
   }

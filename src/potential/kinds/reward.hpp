@@ -24,6 +24,9 @@ class RewardScorer final : public TextScorer {
                std::optional<text::ChatTemplate> chat = {});
 
   [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
+  [[nodiscard]] bool reads_pairs() const override { return model_.reads_pairs(); }
+  [[nodiscard]] std::vector<double> log_phi_of_answers(const std::string& prompt,
+                                                       std::span<const std::string> answers) const override;
   /// beta times the cap: rewards have no bound of their own.
   [[nodiscard]] double log_phi_bound() const override { return beta_ * cap_; }
   [[nodiscard]] std::string description() const override;
@@ -32,6 +35,9 @@ class RewardScorer final : public TextScorer {
   }
 
  private:
+  /// (n) of logits (n, C).
+  [[nodiscard]] std::vector<double> scores(const std::vector<float>& logits) const;
+
   model::RewardModel model_;
   std::optional<text::ChatTemplate> chat_;
   std::string messages_;
@@ -39,7 +45,8 @@ class RewardScorer final : public TextScorer {
   std::size_t index_ = 0;
 };
 
-/// Reads `classifier` (the folder), `class`, `cap`, `dtype`, `messages` and `beta`.
+/// Reads `classifier` (the folder), `class`, `cap`, `dtype`, `messages`, `beta` and, for scope = pair,
+/// `question`.
 [[nodiscard]] std::unique_ptr<TextScorer> make_reward(const PotentialOptions& options,
                                                       const TargetContext& context);
 

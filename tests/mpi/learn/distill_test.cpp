@@ -15,6 +15,7 @@
 #include "support/tiny_learning.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
+#include "twistor/learn/holdout.hpp"
 #include "twistor/smc/forced_pass.hpp"
 
 namespace twistor::learn {
@@ -26,6 +27,13 @@ const std::filesystem::path model_folder = std::filesystem::path(TWISTOR_SOURCE_
 
 ObjectiveOptions short_rounds() {
   return {.batch = 14, .positive_batch = 6, .round_updates = 2, .round_samples = 30};
+}
+
+ObjectiveOptions with_holdout() {
+  ObjectiveOptions out = short_rounds();
+  out.round_updates = 20;
+  out.holdout = 0.3;
+  return out;
 }
 
 struct RoundLearner {
@@ -78,6 +86,68 @@ TEST(Rounds, GoOnInTheirMiddleAsIfNothingHadHappened) {
     EXPECT_TRUE(test::values_of(straight.twist->parameters()) == test::values_of(second.twist->parameters()))
         << objective;
   }
+}
+
+TEST(Holdout, GivesTheSameBitsOnEveryNumberOfRanks) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const BodyTask a(model_folder, bodies[1], 4), b(model_folder, bodies[1], 4);
+  RoundLearner on_all(a, "distill", with_holdout(), world, 0.02),
+      alone(b, "distill", with_holdout(), self, 0.02);
+  EXPECT_TRUE(on_all.learn(6) == alone.learn(6));
+  EXPECT_EQ(on_all.last.numbers, alone.last.numbers);
+  EXPECT_EQ(on_all.last.numbers.back().first, "holdout");
+}
+
+TEST(Holdout, GoesOnInTheMiddleOfARoundAsIfNothingHadHappened) {
+  const comm::Communicator self = comm::Communicator::self();
+  const BodyTask a(model_folder, bodies[1], 4), b(model_folder, bodies[1], 4), c(model_folder, bodies[1], 4);
+  RoundLearner straight(a, "distill", with_holdout(), self, 0.02),
+      first(b, "distill", with_holdout(), self, 0.02), second(c, "distill", with_holdout(), self, 0.02);
+  // The learning rate is such that the first round ends early, after the stop.
+  while (straight.trainer.n_updates() < 20) straight.learn(1);
+  first.learn(3);
+  test::MemoryState state;
+  first.trainer.visit_state(state);
+  EXPECT_GT(state.number_lists.at("holdout_log_w").size(), 2);
+  EXPECT_EQ(state.number_lists.at("holdout_log_w").size() + state.number_lists.at("round_log_w").size(), 30);
+  state.restores = true;
+  second.trainer.visit_state(state);
+  int n = 3;
+  for (; second.trainer.n_updates() < 20; ++n) second.learn(1);
+  EXPECT_LT(n, 20) << "the round ended early";
+  EXPECT_TRUE(test::values_of(straight.twist->parameters()) == test::values_of(second.twist->parameters()));
+  EXPECT_EQ(straight.last.numbers, second.last.numbers);
+}
+
+TEST(Holdout, HoldsAShareOutAndLeavesSomeToLearnFrom) {
+  WeightedTexts texts;
+  for (std::int64_t i = 0; i < 2000; ++i) {
+    texts.tokens.insert(texts.tokens.end(), {i, 7});
+    texts.log_w.push_back(-static_cast<double>(i));
+    texts.log_phi.push_back(0);
+  }
+  WeightedTexts learned = texts;
+  Holdout holdout;
+  holdout.begin(learned, 2, 0.25, 3);
+  ASSERT_TRUE(holdout.is_active());
+  // 2,000 texts with probability 0.75: a standard error of 0.0097, four of them on each side.
+  EXPECT_NEAR(static_cast<double>(learned.size()) / 2000, 0.75, 0.039);
+  for (std::int64_t i = 0; i < learned.size(); ++i)
+    EXPECT_EQ(learned.log_w[static_cast<std::size_t>(i)],
+              -static_cast<double>(learned.tokens[static_cast<std::size_t>(2 * i)]));
+  WeightedTexts again = texts;
+  holdout.begin(again, 2, 0.25, 4);
+  EXPECT_NE(again.tokens, learned.tokens) << "another round holds others out";
+  // Nothing would be left for one of the sides.
+  WeightedTexts one{{5, 5}, {0}, {0}};
+  holdout.begin(one, 2, 0.5, 1);
+  EXPECT_FALSE(holdout.is_active());
+  EXPECT_EQ(one.size(), 1);
+}
+
+TEST(Holdout, IsNotForAvoid) {
+  EXPECT_THAT(test::message_of([] { (void)make_objective("avoid", with_holdout()); }),
+              testing::HasSubstr("set train.holdout = 0"));
 }
 
 TEST(WeightedTexts, ComeAsOftenAsTheyCount) {
@@ -160,6 +230,34 @@ TEST(Distill, LowersBothExactDivergencesInEveryRound) {
     EXPECT_LT(before.kl_sigma_q, 0.2 * first.kl_sigma_q) << choice.name;
     EXPECT_LT(before.kl_q_sigma, 0.2 * first.kl_q_sigma) << choice.name;
   }
+}
+
+/// Few samples: q learns them by heart, and what is left of sigma becomes improbable; with a holdout it stays
+/// what it was. Enough of them: it learns, and stops early. Exact divergences by enumeration.
+TEST(Holdout, KeepsFewSamplesFromBeingLearnedByHeart) {
+  const comm::Communicator world = comm::Communicator::world();
+  if (world.size() > 1) GTEST_SKIP() << "seconds, and the same bits as on one rank";
+  const test::TemporaryFolder folder;
+  const auto path = test::make_random_gpt2(folder.path() / "model", 7, 32, 2, 2, 8, 0.3F);
+  double before = 0;
+  const auto after_round = [&](std::int64_t n, double share, int& n_done) {
+    const BodyTask task(path, bodies[0], 3);
+    RoundLearner learner(task, "distill",
+                         {.positive_batch = 32, .round_updates = 40, .round_samples = n, .holdout = share},
+                         world, 1e-3);
+    before = enumerate(task, *learner.twist).kl_sigma_q;
+    for (n_done = 0; learner.trainer.n_updates() < 40; ++n_done) learner.learn(1);
+    const double after = enumerate(task, *learner.twist).kl_sigma_q;
+    RecordProperty(fmt::format("kl_{}_{}", n, share), std::to_string(after));
+    return after;
+  };
+  int n_done = 0;
+  EXPECT_GT(after_round(48, 0, n_done), before + 0.3) << "the control";
+  EXPECT_EQ(n_done, 40);
+  EXPECT_EQ(after_round(48, 0.3, n_done), before);
+  EXPECT_EQ(n_done, 8) << "two checks of four updates each";
+  EXPECT_LT(after_round(512, 0.3, n_done), before - 0.1);
+  EXPECT_LT(n_done, 40);
 }
 
 /// All texts of sigma with weights that are not those of any sampler, as a file may give them.

@@ -65,7 +65,7 @@ class Deberta : public testing::TestWithParam<const char*> {
 TEST_P(Deberta, AgreesWithTheReferenceInEverySetting) {
   const EncoderGolden golden("deberta");
   const json variants = read_json(deberta / "variants.json");
-  ASSERT_EQ(variants.size(), 14U);
+  ASSERT_EQ(variants.size(), 17U);
   const std::vector<std::int64_t> last{golden.texts.size() - 1};
   for (const auto& [name, changes] : variants.items()) {
     const SequenceClassifier model(Changed(changes).path(), options());
@@ -78,6 +78,18 @@ TEST_P(Deberta, AgreesWithTheReferenceInEverySetting) {
         << name;
     // Each setting matters: the model without it is another one.
     EXPECT_GT(relative_difference(golden.floats("logits_gelu"), logits), 1e-2) << name;
+  }
+}
+
+/// A text's hidden states do not depend on its neighbours in a batch, whose tokens stand beside its own.
+TEST_P(Deberta, AConvolutionEndsWhereItsTextEnds) {
+  const EncoderGolden golden("deberta");
+  const SequenceClassifier model(Changed(json{{"conv_kernel_size", 3}}).path(), options());
+  const TokenTexts texts = without_types(golden.texts);
+  const std::vector<float> together = model.logits(texts);
+  for (std::int64_t i = 0; i < texts.size(); ++i) {
+    const std::vector<std::int64_t> one{i};
+    EXPECT_NEAR(model.logits(pick(texts, one))[0], together[static_cast<std::size_t>(i)], 1e-6) << i;
   }
 }
 
@@ -123,13 +135,64 @@ TEST(DebertaReward, IsTheLogitThatTheReferenceGivesATextAlone) {
   EXPECT_EQ(reward.labels(), std::vector<std::string>{"LABEL_0"});
 }
 
+/// Prompts with answers: the tokens of the reference's tokenizers at several largest lengths, and the logits
+/// of its models; those of "most" alone have them.
+TEST(Answers, AreReadAsPairsAsTheReferenceReadsThem) {
+  for (const char* name : {"bert", "roberta", "deberta"}) {
+    const fs::path folder = encoder_goldens / name;
+    const json cases = read_json(folder / "pairs.json");
+    ASSERT_GE(cases.size(), 32U);
+    const SequenceClassifier model(folder);
+    ASSERT_TRUE(model.reads_pairs());
+    const auto tokenizer = load_encoder_tokenizer(folder, model.encoder());
+    std::vector<float> found, expected;
+    for (const json& one : cases) {
+      const std::vector<std::string> answer{one.at("second")};
+      const TokenTexts texts = tokenise_answers(*tokenizer, one.at("first"), answer, one.at("most"));
+      EXPECT_EQ(texts.ids, one.at("ids").get<std::vector<std::int64_t>>()) << name << one;
+      EXPECT_EQ(texts.type_ids, one.at("type_ids").get<std::vector<std::int64_t>>()) << name << one;
+      if (!one.contains("logits")) continue;
+      const auto logits = one.at("logits").get<std::vector<float>>();
+      expected.insert(expected.end(), logits.begin(), logits.end());
+      const std::vector<float> ours = model.logits_of_answers(one.at("first"), answer);
+      found.insert(found.end(), ours.begin(), ours.end());
+    }
+    EXPECT_LT(relative_difference(found, expected), tolerance) << name;
+  }
+}
+
+TEST(DebertaReward, TellsPromptAndAnswerApartBySegmentsWhereItHasThem) {
+  const Changed folder(read_json(deberta / "variants.json").at("positions"));
+  const RewardModel reward(folder.path());
+  ASSERT_TRUE(reward.reads_pairs());
+  int n = 0;
+  for (const json& one : read_json(deberta / "pairs.json")) {
+    if (!one.contains("logits_positions")) continue;
+    const std::vector<std::string> answer{one.at("second")};
+    EXPECT_NEAR(reward.logits_of_answers(one.at("first"), answer)[0],
+                one.at("logits_positions")[0].get<double>(), 1e-5);
+    ++n;
+  }
+  EXPECT_EQ(n, 8);
+  const RewardModel decoder(encoder_goldens.parent_path() / "reward/llama");
+  EXPECT_FALSE(decoder.reads_pairs());
+  const std::vector<std::string> answers{"a"};
+  EXPECT_THAT(test::message_of([&] { (void)decoder.logits_of_answers("a", answers); }),
+              HasSubstr("it reads no prompt and answer as a pair"));
+}
+
 TEST(DebertaConfiguration, RefusesByNameWhatItDoesNotSupport) {
   const auto with = [](const json& changes) {
     const Changed folder(changes);
     return test::message_of([&] { (void)SequenceClassifier(folder.path()); });
   };
   EXPECT_EQ(with(json::object()), "no error");
-  EXPECT_THAT(with({{"conv_kernel_size", 3}}), AllOf(HasSubstr("conv_kernel_size"), HasSubstr("expected 0")));
+  EXPECT_THAT(with({{"conv_kernel_size", 4}}), HasSubstr("expected an odd number"));
+  EXPECT_THAT(with({{"conv_kernel_size", 5}}),
+              AllOf(HasSubstr("conv.conv.weight"), HasSubstr("[32, 32, 5]")));
+  EXPECT_THAT(with({{"conv_kernel_size", 3}, {"conv_groups", 2}}), HasSubstr("a convolution in groups"));
+  EXPECT_THAT(with({{"conv_kernel_size", 3}, {"conv_act", "mish"}}),
+              AllOf(HasSubstr("conv_act"), HasSubstr("mish")));
   EXPECT_THAT(with({{"embedding_size", 16}}), AllOf(HasSubstr("embedding_size"), HasSubstr("expected 32")));
   EXPECT_THAT(with({{"pooler_hidden_size", 8}}), HasSubstr("pooler_hidden_size"));
   EXPECT_THAT(with({{"attention_head_size", 16}}),

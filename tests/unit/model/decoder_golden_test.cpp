@@ -81,7 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
             GoldenCase{"smollm3_window", "smollm3_window"}, GoldenCase{"gemma3_plain", "gemma3_plain"},
             GoldenCase{"gemma3_plain.gguf", "gemma3_plain"}, GoldenCase{"granite.gguf", "granite"},
             GoldenCase{"olmo2.gguf", "olmo2"}, GoldenCase{"phi3.gguf", "phi3"},
-            GoldenCase{"qwen3_tied.gguf", "qwen3_tied"}, GoldenCase{"smollm3.gguf", "smollm3"}),
+            GoldenCase{"phi3_long.gguf", "phi3_long"}, GoldenCase{"qwen3_tied.gguf", "qwen3_tied"},
+            GoldenCase{"smollm3.gguf", "smollm3"}),
         test::every_engine),
     [](const auto& test) {
       return name_of(fmt::format("{}_{}", std::get<0>(test.param).model, std::get<1>(test.param)));
@@ -285,6 +286,57 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{"qwen2", R"({"use_sliding_window": false})", "layer_types[1]: asks for a window"},
         RefusedCase{"qwen2", R"({"layer_types": ["full_attention"]})", "expected 3 layers, got 1"}),
     [](const auto& test) { return name_of(std::string(test.param.model) + test.param.patch); });
+
+/// Texts beyond LongRoPE's first context of 32 tokens, which the reference reads as a whole: with room for
+/// them all positions turn by the long factors from the first token on.
+TEST(LongRope, BeyondTheFirstContextIsWhatTheReferenceSays) {
+  const DecoderGolden g(test::golden_folder / "phi3_long/beyond.safetensors");
+  const std::int64_t n = g.ids.size(0), length = g.ids.size(1);
+  ASSERT_GT(length, 32);
+  for (const char* model : {"phi3_long", "phi3_long.gguf"}) {
+    LoadOptions options;
+    options.context = length;
+    const auto lm = load_language_model(test::golden_folder / model, options);
+    const auto usual = load_language_model(test::golden_folder / model);
+    EXPECT_EQ(lm->context_length(), length);
+    EXPECT_EQ(usual->context_length(), 32);
+    EXPECT_NE(lm->fingerprint(), usual->fingerprint());
+    for (const std::vector<std::int64_t>& history :
+         std::vector<std::vector<std::int64_t>>{{length}, {1, 20, 31, 33, 40, length}}) {
+      auto cache = lm->make_cache(n);
+      std::int64_t begin = 0;
+      for (const std::int64_t end : history) {
+        const at::Tensor hidden = test::forward_ids(*lm, g.ids, begin, end, *cache);
+        EXPECT_LT(relative_error(hidden, g.hidden.slice(1, begin, end)), tolerance) << model;
+        EXPECT_LT(relative_error(test::all_logits(*lm, hidden), g.logits.slice(1, begin, end)), tolerance);
+        begin = end;
+      }
+    }
+    auto cache = usual->make_cache(n);
+    const at::Tensor hidden = test::forward_ids(*usual, g.ids, 0, 32, *cache);
+    EXPECT_GT(relative_error(hidden, g.hidden.slice(1, 0, 32)), 3 * tolerance) << "the factors matter";
+    EXPECT_THAT(test::message_of([&] { return test::forward_ids(*usual, g.ids, 32, 33, *cache); }),
+                HasSubstr("or set model.context, up to 64"));
+  }
+}
+
+TEST(LongRope, RoomIsMadeForWhatThePositionsHold) {
+  const auto with = [](const char* model, std::int64_t context) {
+    LoadOptions options;
+    options.context = context;
+    return load_language_model(test::golden_folder / model, options);
+  };
+  const auto usual = with("phi3_long", 0);
+  EXPECT_EQ(with("phi3_long", 20)->context_length(), 20);
+  EXPECT_EQ(with("phi3_long", 32)->fingerprint(), usual->fingerprint());
+  EXPECT_EQ(with("llama", 5)->context_length(), 5);
+  for (const char* model : {"phi3_long", "llama"}) {
+    const Error error = test::error_of([&] { return with(model, 65); });
+    EXPECT_EQ(error.kind(), ErrorKind::config);
+    EXPECT_THAT(error.text(), HasSubstr("making room for texts of 65 tokens"));
+    EXPECT_THAT(error.text(), HasSubstr("hold 64"));
+  }
+}
 
 // The released TinyStories-33M: its config.json asks for tensors of these shapes.
 TEST(Decoder, ConfigOfTinyStories33MIsRead) {

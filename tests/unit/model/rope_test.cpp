@@ -99,6 +99,12 @@ std::string floats(std::initializer_list<float> values) {
   return out;
 }
 
+test::GgufBytes both_factors() {
+  return test::GgufBytes()
+      .tensor("rope_factors_short.weight", 0, {2}, floats({2, 4}))
+      .tensor("rope_factors_long.weight", 0, {2}, floats({8, 8}));
+}
+
 TEST(Rope, KeysOfGgufAreHonoured) {
   EXPECT_THAT(rotary_of({}).frequencies, ElementsAre(1.0, 0.01));
   EXPECT_THAT(rotary_of(test::GgufBytes().value("llama.rope.freq_base", 6, 100.0f)).frequencies,
@@ -133,7 +139,40 @@ TEST(Rope, KeysOfGgufAreNeverIgnored) {
   EXPECT_THAT(refusal(test::GgufBytes().tensor("rope_freqs.weight", 0, {2}, floats({1, 0}))),
               HasSubstr("expected factors above 0, got 0"));
   EXPECT_THAT(refusal(test::GgufBytes().tensor("rope_factors_long.weight", 0, {2}, floats({1, 1}))),
-              HasSubstr("LongRoPE"));
+              HasSubstr("'rope_factors_short.weight' [2]"));
+  EXPECT_THAT(refusal(both_factors().string("llama.rope.scaling.type", "linear")),
+              HasSubstr("does not go with the factors of LongRoPE"));
+}
+
+TEST(Rope, FactorsOfLongRopeInGguf) {
+  const Rotary near = rotary_of(both_factors());
+  EXPECT_THAT(near.frequencies, ElementsAre(0.5, 0.0025));
+  EXPECT_EQ(near.magnitude, 1.0);
+  const Rotary scaled = rotary_of(both_factors()
+                                      .value("llama.rope.scaling.attn_factor", 6, 1.25f)
+                                      .u32("llama.rope.scaling.original_context_length", 32)
+                                      .string("llama.rope.scaling.type", "longrope"));
+  EXPECT_THAT(scaled.frequencies, ElementsAre(0.5, 0.0025));
+  EXPECT_EQ(scaled.magnitude, 1.25);
+}
+
+/// The long factors are there for contexts beyond the first one, and where they are given.
+TEST(Rope, LongFactorsAreThereBeyondTheFirstContext) {
+  const auto long_of = [](const char* text, std::int64_t context) {
+    const json config = json::parse(text);
+    return long_rotary_from_config(format::JsonView(config, "testing"), {4, context});
+  };
+  const char* const config = R"({"rope_parameters": {"rope_type": "longrope", "short_factor": [1.0, 1.5],
+      "long_factor": [2.0, 10.0], "original_max_position_embeddings": 32}})";
+  const auto found = long_of(config, 64);
+  ASSERT_TRUE(found);
+  EXPECT_THAT(found->frequencies, ElementsAre(0.5, 0.001));
+  EXPECT_DOUBLE_EQ(found->magnitude, std::sqrt(1 + std::log(2.0) / std::log(32.0)));
+  EXPECT_FALSE(long_of(config, 32));
+  EXPECT_FALSE(long_of(R"({"rope_theta": 10000})", 64));
+  EXPECT_FALSE(long_of(R"({"rope_parameters": {"rope_type": "longrope", "short_factor": [1.0, 1.5],
+      "original_max_position_embeddings": 32}})",
+                       64));
 }
 
 TEST(Rope, OneNumberUnderTwoNamesMustBeOneNumber) {

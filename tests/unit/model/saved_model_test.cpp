@@ -9,11 +9,13 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "support/body_golden.hpp"
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
 #include "twistor/model/load.hpp"
+#include "twistor/text/tokenizer.hpp"
 
 namespace twistor::model {
 namespace {
@@ -101,11 +103,55 @@ TEST(SavedModelFiles, AreThoseOfTheOriginalButForWeightsAndWhatTheyAre) {
                       test::read_tensor(from.path() / "model.safetensors", "model.embed_tokens.weight")));
 }
 
-TEST(SavedModelFiles, AreNotMadeOfGguf) {
-  const auto body = load_trainable_decoder(test::golden_folder / "llama.gguf", {});
-  const test::TemporaryFolder folder;
-  EXPECT_THAT(test::message_of([&] { write_model_folder(folder.path(), *body, {}); }),
-              testing::HasSubstr("is a GGUF file"));
+class SavedGguf : public testing::TestWithParam<const char*> {};
+
+/// config.json, names and the order of rows from the file's metadata. Where the file has the halves of heads
+/// in turns, scores are sums in another order in a folder; otherwise all bits are equal.
+TEST_P(SavedGguf, IsAFolderOfTheSameModel) {
+  const std::filesystem::path path = test::golden_folder / (std::string(GetParam()) + ".gguf");
+  const bool has_other_order =
+      std::set<std::string>{"llama", "llama3", "granite", "smollm3"}.contains(GetParam());
+  const auto original = load_language_model(path);
+  const auto body = load_trainable_decoder(path, {});
+  EXPECT_EQ(why_not_written(*body), "");
+  std::vector<LearnedTensor> values = body->tensors();
+  for (const double change : {0.0, 0.05}) {
+    const test::TemporaryFolder folder;
+    write_changed(folder.path(), *body, values, change);
+    const auto again = load_language_model(folder.path());
+    EXPECT_EQ(again->context_length(), original->context_length());
+    const at::Tensor expected = hidden_of(*body->sampler()), found = hidden_of(*again);
+    if (has_other_order)
+      EXPECT_LT(test::relative_error(found, expected), 2e-6) << change;
+    else
+      EXPECT_TRUE(found.equal(expected)) << change;
+    EXPECT_TRUE(logits_of(*again, expected).equal(logits_of(*original, expected)));
+    if (change > 0) continue;
+    EXPECT_LT(test::relative_error(found, hidden_of(*original)), 2e-6);
+    const auto theirs = text::load_tokenizer(folder.path()), ours = text::load_tokenizer(path);
+    for (const char* text :
+         {"the thing was in a sea", "", "<|endoftext|>he  said: it's 12.5!\n", "\u00fc?"}) {
+      EXPECT_EQ(theirs->encode(text), ours->encode(text)) << text;
+      EXPECT_EQ(theirs->encode_with_template(text, 99).ids, ours->encode_with_template(text, 99).ids);
+    }
+    EXPECT_EQ(theirs->end_ids(), ours->end_ids());
+    EXPECT_EQ(theirs->vocab_size(), ours->vocab_size());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, SavedGguf,
+                         testing::Values("llama", "llama3", "qwen2_tied", "qwen3_tied", "granite", "olmo2",
+                                         "phi3", "phi3_long", "smollm3"),
+                         [](const auto& test) { return std::string(test.param); });
+
+TEST(SavedModelFiles, SayWhichGgufFilesTheyAreNotMadeOf) {
+  for (const char* name : {"gpt2.gguf", "gpt_neox.gguf", "gemma3_plain.gguf"}) {
+    const auto body = load_trainable_decoder(test::golden_folder / name, {});
+    EXPECT_THAT(why_not_written(*body), testing::HasSubstr("weights have other shapes or values there"));
+    const test::TemporaryFolder folder;
+    EXPECT_THAT(test::message_of([&] { write_model_folder(folder.path(), *body, {}); }),
+                testing::HasSubstr("Hugging Face's layout"));
+  }
 }
 
 }  // namespace

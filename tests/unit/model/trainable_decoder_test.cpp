@@ -97,6 +97,23 @@ INSTANTIATE_TEST_SUITE_P(Families, Bodies,
                                          "olmo2", "phi3", "phi3_long", "qwen3", "smollm3", "smollm3_window"),
                          [](const auto& test) { return std::string(test.param); });
 
+/// A body of a model that makes room for long texts turns positions as that does, on both its sides.
+TEST(TrainableDecoder, FollowsTheContextOfItsModel) {
+  const test::DecoderGolden g(test::golden_folder / "phi3_long/beyond.safetensors");
+  const std::int64_t length = g.ids.size(1);
+  TrainableOptions options;
+  options.context = length;
+  const auto body = load("phi3_long", options);
+  const std::vector<LearnedTensor> held = set_first_values(*body);
+  EXPECT_EQ(body->sampler()->context_length(), length);
+  const at::Tensor row = g.ids.select(0, 0).contiguous();
+  const std::span ids(row.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(length));
+  const auto cache = body->sampler()->make_cache(1);
+  EXPECT_LT(relative_error(body->sampler()->forward(ids, *cache).select(0, 0), g.hidden.select(0, 0)), 1e-5);
+  const at::Tensor ours = body->hidden({ids.first(1), ids.subspan(1), length - 1});
+  EXPECT_LT(relative_error(ours, g.hidden.select(0, 0).narrow(0, 0, length - 1)), 1e-5);
+}
+
 TEST(TrainableDecoder, QuantisedModelsLearnByLowRankAdditions) {
   const std::filesystem::path model = test::golden_folder / "llama_q8.gguf";
   TrainableOptions options;

@@ -62,6 +62,26 @@ TEST(ClassScore, TakesASoftmaxASigmoidOfOneLogitOrOneOfMany) {
   }
 }
 
+TEST(Classifier, ReadsPromptAndAnswerAsAPair) {
+  PotentialOptions options = meaning("1");
+  options.potential = "classifier";
+  options.classifier = (encoder_goldens / "bert").string();
+  options.scope = "pair";
+  const auto scorer = make_text_scorer(options, {});
+  std::ifstream file(encoder_goldens / "bert/pairs.json");
+  int n = 0;
+  for (const nlohmann::json& one : nlohmann::json::parse(file)) {
+    if (!one.contains("logits")) continue;
+    const auto z = one["logits"].get<std::vector<double>>();
+    double sum = 0;
+    for (const double logit : z) sum += std::exp(logit);
+    const std::vector<std::string> answer{one["second"]};
+    EXPECT_NEAR(scorer->log_phi_of_answers(one["first"], answer)[0], z[1] - std::log(sum), 2e-5);
+    ++n;
+  }
+  EXPECT_EQ(n, 8);
+}
+
 TEST(ClassScore, IsExactWhereProbabilitiesAreNot) {
   EXPECT_NEAR(log_phi(meaning("good"), {900, 0}), -900, 1e-10);
   EXPECT_NEAR(log_phi(meaning("good"), {-50, 0}), -std::exp(-50), 1e-35);

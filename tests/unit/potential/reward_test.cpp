@@ -68,6 +68,47 @@ TEST(Reward, IsTheLogitOfAnEncoderToo) {
   EXPECT_TRUE(std::isinf(reward->log_phi_bound()));
 }
 
+TEST(Reward, ReadsPromptAndAnswerAsAPairWhereItIsAskedTo) {
+  const std::filesystem::path folder = golden.parent_path() / "encoders/deberta";
+  std::ifstream file(folder / "pairs.json");
+  PotentialOptions options = options_of(folder);
+  options.scope = "pair";
+  options.beta = 2;
+  TargetContext context;
+  const auto reward = make_text_scorer(options, context);
+  ASSERT_TRUE(reward->reads_pairs());
+  int n = 0;
+  for (const nlohmann::json& one : nlohmann::json::parse(file)) {
+    if (!one.contains("logits")) continue;
+    const std::vector<std::string> answer{one["second"]};
+    EXPECT_NEAR(reward->log_phi_of_answers(one["first"], answer)[0], 2 * one["logits"][0].get<double>(),
+                2e-5);
+    ++n;
+  }
+  EXPECT_EQ(n, 8);
+  // The question belongs to the target: another one is another target.
+  const std::string before = digest(options);
+  options.question = "what is good ?";
+  EXPECT_NE(digest(options), before);
+}
+
+TEST(Reward, RefusesPairsThatItCannotRead) {
+  const auto message = [](PotentialOptions options, const char* scope, const char* question) {
+    options.scope = scope;
+    options.question = question;
+    return error_of([&] { (void)make_text_scorer(options, {}); }).text();
+  };
+  EXPECT_THAT(message(options_of(golden / "llama"), "pair", ""),
+              HasSubstr("reads no prompt and answer as a pair"));
+  EXPECT_THAT(message(options_of(golden / "llama"), "all", "why?"), HasSubstr("set target.scope = pair"));
+  PotentialOptions regex;
+  regex.potential = "regex";
+  regex.pattern = "a";
+  EXPECT_THAT(message(regex, "pair", ""), HasSubstr("reads no prompt and answer as a pair"));
+  EXPECT_THAT(message(regex, "pair", "why?"),
+              HasSubstr("target.question is set, but this potential does not"));
+}
+
 class RewardOnEngines : public testing::TestWithParam<const char*> {};
 
 TEST_P(RewardOnEngines, IsWhatTheReferenceSays) {

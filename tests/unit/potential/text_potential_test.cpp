@@ -29,6 +29,13 @@ class Recorder final : public TextScorer {
     }
     return result;
   }
+  bool reads_pairs() const override { return true; }
+  std::vector<double> log_phi_of_answers(const std::string& question,
+                                         std::span<const std::string> answers) const override {
+    std::vector<std::string> both;
+    for (const std::string& answer : answers) both.push_back(question + "|" + answer);
+    return log_phi(both);
+  }
   double log_phi_bound() const override { return 0; }
   std::string description() const override { return "recorder"; }
 
@@ -57,6 +64,21 @@ TEST(TextPotential, ReadsTheGenerationAlone) {
   EXPECT_THAT(potential.description(), HasSubstr("generated text alone"));
 }
 
+TEST(TextPotential, ReadsTheGenerationAsAnAnswerToThePromptOrToAQuestion) {
+  std::vector<std::string> seen;
+  const Tokens tokens = {2, 1, /**/ 1, 1, /**/ 2, 1};
+  const TextPotential potential(std::make_unique<Recorder>(&seen), tokenizer, TextScope::pair);
+  EXPECT_THAT(potential.log_phi({prompt, tokens, 2}), ElementsAre(-6, -5, -6));
+  EXPECT_THAT(seen, ElementsAre("a |bca", "a |aa"));
+  EXPECT_THAT(potential.description(), HasSubstr("as the answer to the prompt"));
+  seen.clear();
+  const TextPotential asked(std::make_unique<CheckedScorer>("mine", std::make_unique<Recorder>(&seen)),
+                            tokenizer, TextScope::pair, {}, "why?");
+  (void)asked.log_phi({prompt, tokens, 2});
+  EXPECT_THAT(seen, ElementsAre("why?|bca", "why?|aa"));
+  EXPECT_THAT(asked.description(), HasSubstr("the answer to 'why?'"));
+}
+
 TEST(TextPotential, IdsBeyondTheVocabularyBecomeReplacementCharacters) {
   std::vector<std::string> seen;
   const TextPotential potential(std::make_unique<Recorder>(&seen), tokenizer, TextScope::generation);
@@ -76,6 +98,7 @@ TEST(TextPotential, ATextEndsBeforeItsEndToken) {
 TEST(TextPotential, ScopesHaveNames) {
   EXPECT_EQ(from_name<TextScope>("all", "target.scope"), TextScope::all);
   EXPECT_EQ(from_name<TextScope>("generation", "target.scope"), TextScope::generation);
+  EXPECT_EQ(from_name<TextScope>("pair", "target.scope"), TextScope::pair);
   EXPECT_THROW((void)from_name<TextScope>("prompt", "target.scope"), Error);
 }
 

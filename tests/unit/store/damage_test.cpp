@@ -265,9 +265,9 @@ TEST(FullDisk, FailsWellWhereverSpaceEnds) {
   if (!disk.is_mounted) GTEST_SKIP() << "mounting a small file system needs rights: " << std::strerror(errno);
   const auto path = folder / "c.h5";
   int n_written = 0, n_refused = 0;
-  // 48 bytes a column: sizes around the free space, so that now the data, now the metadata, now the map does
+  // 64 bytes a column: sizes around the free space, so that now the data, now the metadata, now the map does
   // not fit.
-  for (std::int64_t width = 20500; width < 21900; width += 9) {
+  for (std::int64_t width = 15375; width < 16425; width += 7) {
     std::filesystem::remove(path);
     write_checkpoint(path, checkpoint_at(2), {1, false});
     std::int64_t expected = 4;

@@ -49,6 +49,7 @@ inline Checkpoint checkpoint_at(std::int64_t update, std::int64_t width = 3) {
     c.parameters.emplace(name, array);
     c.adam_m.emplace(name, array);
     c.adam_v.emplace(name, array);
+    c.holdout_best.emplace(name, array);
   }
   c.adam_step = update;
   c.exact_samples_path = "exact.h5";
@@ -58,6 +59,9 @@ inline Checkpoint checkpoint_at(std::int64_t update, std::int64_t width = 3) {
   c.round_tokens = {4, update, 5, 6};
   c.round_log_w = {-1.5, -0.25};
   c.round_log_phi = {0, -0.5};
+  c.holdout_tokens = {9, update};
+  c.holdout_log_w = {-0.75};
+  c.holdout_scores = {-3, -2, 4, 1};
   return c;
 }
 

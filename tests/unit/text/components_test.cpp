@@ -92,6 +92,73 @@ TEST(EncodeWithTemplate, CutsTheTextAndNotTheTemplate) {
   EXPECT_EQ(bare->encode_with_template("a .", 0).ids, Ids{});
 }
 
+json pair_of(const char* between) {
+  return json::parse(
+      R"([{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},)" +
+      std::string(between) + R"({"Sequence": {"id": "B", "type_id": 3}},
+                     {"SpecialToken": {"id": "[SEP]", "type_id": 4}}])");
+}
+
+TEST(EncodePair, FollowsTheFormOfTheFile) {
+  json document = small_bert();
+  const auto separated = pair_of(R"({"SpecialToken": {"id": "[SEP]", "type_id": 1}},)");
+  document["post_processor"]["pair"] = separated;
+  const auto tokenizer = parse(document);
+  ASSERT_TRUE(tokenizer->has_pair_form());
+  const Encoding encoding = tokenizer->encode_pair("a .", "aab", 100);
+  EXPECT_EQ(encoding.ids, (Ids{1, 3, 7, 2, 5, 2}));
+  EXPECT_EQ(encoding.type_ids, (Ids{0, 0, 0, 1, 3, 4}));
+  document["post_processor"]["pair"] = pair_of("");
+  EXPECT_EQ(parse(document)->encode_pair("a .", "aab", 100).ids, (Ids{1, 3, 7, 5, 2}));
+  document["post_processor"] =
+      json{{"type", "Sequence"}, {"processors", {{{"type", "ByteLevel"}}, document["post_processor"]}}};
+  EXPECT_EQ(parse(document)->encode_pair("a .", "aab", 100).ids, (Ids{1, 3, 7, 5, 2}));
+  document["post_processor"] =
+      json::parse(R"({"type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1]})");
+  EXPECT_EQ(parse(document)->encode_pair("a", "aab", 100).type_ids, (Ids{0, 0, 0, 1, 1}));
+  document["post_processor"]["type"] = "RobertaProcessing";
+  EXPECT_EQ(parse(document)->encode_pair("a", "aab", 100).ids, (Ids{1, 3, 2, 2, 5, 2}));
+  EXPECT_EQ(parse(document)->encode_pair("a", "aab", 100).type_ids, (Ids{0, 0, 0, 0, 0, 0}));
+}
+
+TEST(EncodePair, IsRefusedWhereTheFileHasNoForm) {
+  json document = small_bert();
+  const auto refuses = [&] {
+    const auto tokenizer = parse(document);
+    EXPECT_FALSE(tokenizer->has_pair_form());
+    EXPECT_THAT([&] { (void)tokenizer->encode_pair("a", "a", 9); },
+                ThrowsMessage<Error>(HasSubstr("the tokenizer's files have no form for pairs")));
+  };
+  refuses();  // "pair": []
+  document["post_processor"]["pair"] = pair_of("");
+  std::swap(document["post_processor"]["pair"][1], document["post_processor"]["pair"][2]);
+  refuses();  // the second text first
+  const json bert = json::parse(R"({"type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1]})");
+  document["post_processor"] = json{{"type", "Sequence"}, {"processors", {bert, bert}}};
+  refuses();
+  document["post_processor"] = nullptr;
+  refuses();
+  document["post_processor"] = bert;
+  document["post_processor"]["sep"][1] = 99;
+  EXPECT_THAT([&] { (void)parse(document); }, ThrowsMessage<Error>(HasSubstr("id 99 around texts")));
+}
+
+// By hand; the same lengths as the reference's are in tests/golden/encoders/*/pairs.json.
+TEST(EncodePair, CutsTheLongerTextFirst) {
+  using Lengths = std::pair<std::int64_t, std::int64_t>;
+  EXPECT_EQ(cut_longest_first(3, 5, 8), Lengths(3, 5));
+  EXPECT_EQ(cut_longest_first(3, 9, 8), Lengths(3, 5));
+  EXPECT_EQ(cut_longest_first(9, 3, 8), Lengths(5, 3));
+  EXPECT_EQ(cut_longest_first(9, 8, 7), Lengths(4, 3));
+  EXPECT_EQ(cut_longest_first(8, 8, 7), Lengths(3, 4));
+  EXPECT_EQ(cut_longest_first(0, 8, 3), Lengths(0, 3));
+  EXPECT_EQ(cut_longest_first(5, 8, 0), Lengths(0, 0));
+  json document = small_bert();
+  document["post_processor"]["pair"] = pair_of("");
+  EXPECT_THAT([&] { (void)parse(document)->encode_pair("a", "a", 1); },
+              ThrowsMessage<Error>(HasSubstr("expected room for the 2 special tokens of the model, got 1")));
+}
+
 struct Change {
   const char* pointer;
   const char* value;

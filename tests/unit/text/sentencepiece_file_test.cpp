@@ -35,6 +35,9 @@ void expect_same(const Tokenizer& ours, const Tokenizer& converted) {
     const Encoding found = ours.encode_with_template(text, 1 << 20);
     ASSERT_EQ(found.ids, expected.ids) << text;
     ASSERT_EQ(found.type_ids, expected.type_ids) << text;
+    const Encoding pair = ours.encode_pair(text, "a film", 1 << 20);
+    ASSERT_EQ(pair.ids, converted.encode_pair(text, "a film", 1 << 20).ids) << text;
+    ASSERT_EQ(pair.type_ids, converted.encode_pair(text, "a film", 1 << 20).type_ids) << text;
     ASSERT_EQ(ours.decode(found.ids), converted.decode(expected.ids)) << text;
     n_tokens += found.ids.size();
   }

@@ -51,6 +51,10 @@ void expect_equal(const Tokenizer& ours, const Tokenizer& expected, std::string_
     EXPECT_EQ(encoding.ids, expected.encode_with_template(text, 1 << 20).ids)
         << json(text).dump(-1, ' ', true);
     EXPECT_EQ(ours.decode(encoding.ids), expected.decode(encoding.ids));
+    if (!expected.has_pair_form()) continue;
+    const Encoding pair = ours.encode_pair(text, "a", 40);
+    EXPECT_EQ(pair.ids, expected.encode_pair(text, "a", 40).ids);
+    EXPECT_EQ(pair.type_ids, expected.encode_pair(text, "a", 40).type_ids);
   }
 }
 
