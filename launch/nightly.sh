@@ -10,6 +10,7 @@
 #   slurm      the batch scripts on a Slurm of two nodes on this machine; as root, or it fails
 #   torture    200 kills of checkpoint writers, 200 of ranks that learn and 200 of all kinds of work, and the faults of disks,
 #              locks, clocks, programs and ranks
+#   package    the Debian package in a bare Debian 12 of its own; as root, with debootstrap, or it fails
 #   paper      the paper's tables at small scale, as docs/paper.md has them; tables are in build/nightly/paper
 #
 # All of them if none is named; several hours. Texts are in build/nightly/STEP.log. The exit code is 70 if a step failed.
@@ -28,6 +29,10 @@ run_step() {
         ! grep -q 'Skipped' "$logs/slurm.out"
       ;;
     torture) "$repo/launch/torture.sh" 200 ;;
+    package)
+      apt-get install -y debootstrap && "$repo/launch/build.sh" release twistor &&
+        "$repo/tests/system/bare_debian.sh" cpack "$repo/build/release"
+      ;;
     paper)
       rm -rf "$logs/paper"
       for table in threshold toxicity sentiment infill-15-10 infill-2-1; do
@@ -40,10 +45,10 @@ run_step() {
 
 case ${1:-} in -h | --help) print_help; exit 0 ;; esac
 steps=("$@")
-((${#steps[@]})) || steps=(sanitize thread fuzz slurm torture paper)
+((${#steps[@]})) || steps=(sanitize thread fuzz slurm torture package paper)
 for step in "${steps[@]}"; do
   case $step in
-    sanitize | thread | fuzz | slurm | torture | paper) ;;
+    sanitize | thread | fuzz | slurm | torture | package | paper) ;;
     *) wrong_argument "there is no step '$step'" ;;
   esac
 done

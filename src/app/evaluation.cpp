@@ -155,6 +155,7 @@ report::Sinks make_sinks(const run::Session& session, std::optional<std::int64_t
 void finish(const run::Session& session, report::Sinks& sinks, report::Columns columns, report::Run run) {
   report::arrange(columns, run);
   run.is_computed = session.config().twist.is_computed();
+  run.target = session.potential().description();
   run.counters = comm::all_reduce(run.counters, session.world());
   run.config_text = to_text(session.config());
   run.config_json = to_json(session.config());

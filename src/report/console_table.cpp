@@ -77,12 +77,6 @@ std::vector<estimate::NamedEstimate> shown(const estimate::Evaluation& e,
   return out;
 }
 
-std::string name_of_after(const Run& run) {
-  if (!run.after_name.empty()) return run.after_name;
-  if (run.is_computed) return "computed";
-  return run.after->update == 0 ? "untrained" : fmt::format("after {} updates", run.after->update);
-}
-
 /// The evaluations beside one another, the base model first.
 Table table_of(const Run& run) {
   std::vector<std::string> header{""};

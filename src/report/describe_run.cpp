@@ -45,7 +45,10 @@ std::string estimate(const Json& value) {
 
 std::string describe_summary(const Json& json) {
   std::string out = "summary of a run\n";
-  out += fmt::format("updates: {}\n", at(json, {"updates"}).dump());
+  if (at(json, {"twist"}) == "computed")
+    out += "twist: computed\n";
+  else
+    out += fmt::format("updates: {}\n", at(json, {"updates"}).dump());
   if (const double exact = number_of(at(json, {"log_z", "exact"})); !std::isnan(exact))
     out += fmt::format("log Z, exact: {:.6f}\n", exact);
   if (const Json& z = at(json, {"log_z", "estimate"}); z.is_object())

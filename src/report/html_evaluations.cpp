@@ -28,7 +28,8 @@ std::string estimate_cell(const Json& e, std::string_view before_range = "<br>")
   if (note == "upper bound") return "≤ " + html_number(at(e, {"high"}));
   std::string out = html_number(at(e, {"mean"}));
   if (out == "–") return out;
-  if (note != "exact" && !std::isnan(number_of(at(e, {"se"})))) out += " ± " + html_number(at(e, {"se"}));
+  const bool has_error = std::isfinite(number_of(at(e, {"mean"}))) && std::isfinite(number_of(at(e, {"se"})));
+  if (note != "exact" && has_error) out += " ± " + html_number(at(e, {"se"}));
   if (!note.empty()) out += fmt::format(" <small>{}</small>", html(note));
   const double low = number_of(at(e, {"low"})), high = number_of(at(e, {"high"}));
   if (std::isfinite(low) && low < high)
@@ -110,6 +111,22 @@ std::string html_number(double x, const char* form, std::string_view style) {
                      fmt::format(fmt::runtime(form), x));
 }
 
+namespace {
+
+/// Whether the evaluation at the top is that of the first policy.
+bool is_policy(const Json& summary) {
+  return at(summary, {"config", "smc", "proposal"}) == "policy";
+}
+
+/// As the summary says; those of earlier builds say no more than how many updates there were.
+std::string name_of_twist(const Json& summary) {
+  const Json& name = at(summary, {"twist"});
+  return name.is_string() ? html(text_of(name))
+                          : fmt::format("after {} updates", at(summary, {"updates"}).dump());
+}
+
+}  // namespace
+
 /// Where learning started from psi = 1, base and before are one and the same.
 std::vector<Column> columns_of(const Json& summary) {
   std::vector<Column> columns;
@@ -117,12 +134,7 @@ std::vector<Column> columns_of(const Json& summary) {
   const bool is_one = base.is_object() && before == base;
   if (base.is_object()) columns.push_back({is_one ? "base model, before learning" : "base model", &base});
   if (before.is_object() && !is_one) columns.push_back({"before learning", &before});
-  const bool is_policy = at(summary, {"config", "smc", "proposal"}) == "policy";
-  if (!is_policy)
-    columns.push_back({at(summary, {"checkpoint"}).is_string()
-                           ? html(text_of(at(summary, {"checkpoint"})))
-                           : fmt::format("after {} updates", at(summary, {"updates"}).dump()),
-                       &summary});
+  if (!is_policy(summary)) columns.push_back({name_of_twist(summary), &summary});
   for (const char* group : {"checkpoints", "policies"})
     if (const Json& others = at(summary, {group}); others.is_object())
       for (const auto& [name, evaluation] : others.items()) columns.push_back({html(name), &evaluation});
@@ -177,10 +189,14 @@ std::string html_verdict(const Json& summary) {
     out += fmt::format("<p>All numbers are means over {:.0f} seeds, at the last K of sweep.particles.</p>\n",
                        n_seeds);
   out += probability_of(summary);
-  const Json &q = at(summary, {"kl", "q_sigma"}), &base = at(summary, {"base", "kl", "q_sigma"});
+  const Json &policies = at(summary, {"policies"}), &q = at(summary, {"kl", "q_sigma"}),
+             &base = at(summary, {"base", "kl", "q_sigma"});
   if (q.is_object() && base.is_object())
-    out += fmt::format("<p>KL(q ‖ σ): {} with the base model, {} with this sampler.</p>\n",
-                       estimate_cell(base, " "), estimate_cell(q, " "));
+    out += fmt::format("<p>KL(q ‖ σ): {} with the base model, {} with {}.</p>\n", estimate_cell(base, " "),
+                       estimate_cell(q, " "),
+                       is_policy(summary) && policies.is_object() && !policies.empty()
+                           ? html(policies.items().begin().key())
+                           : "this sampler");
   return out + "</div>\n";
 }
 

@@ -43,14 +43,16 @@ std::string what_was_asked(const Json& summary) {
   add("prompts", config_text(summary, "prompt", "file"));
   if (const Json& ids = at(summary, {"prompt", "ids"}); prompt.empty() && ids.is_array())
     add("prompt, as tokens", ids.dump());
-  add("potential", config_text(summary, "target", "potential"));
+  const Json& in_words = at(summary, {"target"});
+  add("potential", in_words.is_string() ? text_of(in_words) : config_text(summary, "target", "potential"));
   for (const char* key : {"text", "words", "ids", "pattern", "class", "question", "classifier", "path"})
     add(key, config_text(summary, "target", key));
   if (number_of(at(summary, {"config", "target", "beta"})) != 1)
     add("beta", config_text(summary, "target", "beta"));
   add("tokens to generate, T", config_text(summary, "target", "length"));
   add("particles, K", config_text(summary, "smc", "particles"));
-  add("twist", config_text(summary, "twist", "form"));
+  const bool is_policy = config_text(summary, "smc", "proposal") == "policy";
+  if (!is_policy) add("twist", config_text(summary, "twist", "form"));
   if (number_of(at(summary, {"updates"})) > 0) add("learned by", config_text(summary, "train", "objective"));
   if (const Json& why = at(summary, {"positives"}); why.is_string()) add("positives", text_of(why));
   return "<dl>\n" + out + "</dl>\n";

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everybody who is told what a run finds.
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "twistor/report/html_report.hpp"
@@ -7,6 +9,12 @@
 #include "twistor/report/sink.hpp"
 
 namespace twistor::report {
+
+std::string name_of_after(const Run& run) {
+  if (!run.after_name.empty()) return run.after_name;
+  if (run.is_computed) return "computed";
+  return run.after->update == 0 ? "untrained" : fmt::format("after {} updates", run.after->update);
+}
 
 Sinks sinks_of_run(const std::filesystem::path& folder, SinkOptions options) {
   Sinks sinks;

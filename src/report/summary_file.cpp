@@ -72,6 +72,7 @@ class SummaryFile final : public Sink {
     JsonLine summary;
     add_evaluation(summary, *run.after);
     summary.add("updates", run.after->update);
+    if (!run.is_after_policy) summary.add("twist", name_of_after(run));
     if (run.after->observations > 0) summary.add("observations", run.after->observations);
     if (run.after->prompts > 0) summary.add("prompts", run.after->prompts);
     for (const auto& [name, e] : {std::pair{"base", run.base}, std::pair{"before", run.before}}) {
@@ -87,6 +88,7 @@ class SummaryFile final : public Sink {
     if (!run.forecasts.empty()) summary.add("forecast", forecasts(run.forecasts));
     if (!run.grid.empty()) summary.add("sweep", grid_json(run.grid));
     summary.add("prompt", prompt_of(run));
+    if (!run.target.empty()) summary.add("target", run.target);
     if (!run.positives.empty()) summary.add("positives", run.positives);
     summary.add_json("config", run.config_json);
     JsonLine versions;

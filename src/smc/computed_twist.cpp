@@ -96,7 +96,7 @@ ComputedTwist compute_twist(std::shared_ptr<const model::LanguageModel> lm, cons
       fmt::format("{}, and the potential is none ({})",
                   options.residual ? "twist.residual asks for an automaton" : "twist.form is automaton",
                   problem.potential.description()),
-      "take target.potential = contains, regex or tokens, or learn a twist (twist.form = mlp)");
+      "take target.potential = contains, keywords, regex or tokens, or learn a twist (twist.form = mlp)");
   const auto automaton = std::make_shared<const model::TokenAutomaton>(*std::move(found));
   const double lifted_s = watch.seconds();
   // What was learned on top of it must find the same again, whatever the seed of the run.

@@ -15,12 +15,24 @@ def evaluates_on_any_number_of_ranks(folder):
     for ranks in (1, 3):
         done = succeed(ranks, "evaluate", AUTOMATON, *FEW, f"--run.output={folder}/on{ranks}")
         expect("backward pass" in done.err and "computed" in done.out, f"expected the cost and a column of the computed twist, got {done}")
+        page = (folder / f"on{ranks}/report.html").read_text(encoding="utf-8")
+        expect(">computed</th>" in page and "after 0 updates" not in page, "expected a column of the computed twist in the page")
+        expect("twist: computed\n" in succeed(0, "info", folder / f"on{ranks}/summary.json").out, "expected the name of the computed twist")
         whole = json.loads((folder / f"on{ranks}/summary.json").read_text())
         found[ranks] = {name: whole[name] for name in ("log_z", "kl", "proposal")}
         base = whole["base"]["log_z"]
     expect(found[1] == found[3], "expected the same numbers on 1 and 3 ranks")
     here = found[1]["log_z"]
     gap, gap_of_base = (z["smc_upper"]["mean"] - z["smc_lower"]["mean"] for z in (here, base))
+    expect(gap < 0.5 * gap_of_base, f"expected the gap {gap} to be less than half of {gap_of_base}")
+
+
+def words_close_the_gap(folder):
+    """Sets of words are an automaton too, and its psi closes most of the gap that psi = 1 leaves."""
+    succeed(2, "evaluate", AUTOMATON, *FEW, "--target.potential=keywords", "--target.pattern=", "--target.all_of=the", "--target.any_of=ate, bit",
+            "--target.none_of=ran", f"--run.output={folder}/words")
+    whole = json.loads((folder / "words/summary.json").read_text())
+    gap, gap_of_base = (z["smc_upper"]["mean"] - z["smc_lower"]["mean"] for z in (whole["log_z"], whole["base"]["log_z"]))
     expect(gap < 0.5 * gap_of_base, f"expected the gap {gap} to be less than half of {gap_of_base}")
 
 
@@ -70,4 +82,4 @@ def refuses(folder):
     refused("at byte 4", "evaluate", AUTOMATON, *FEW, "--target.pattern=(a)\\1")
 
 
-main(evaluates_on_any_number_of_ranks, samples_on_any_number_of_ranks, learns_on_top, refuses)
+main(evaluates_on_any_number_of_ranks, words_close_the_gap, samples_on_any_number_of_ranks, learns_on_top, refuses)

@@ -29,6 +29,9 @@ for prefix in "$work/deb/usr" "$work/tar"; do
   ! grep -F "$torch/" "$work/libraries" || fail "expected nothing of the LibTorch that twistor was built with"
   "$program" --version
   "$program" tokenize "$root/models/tiny" --text "once upon a time" | grep -q '^\[' || fail "expected token ids of $program"
+  "$program" train "$prefix/share/twistor/configs/quickstart.cfg" --target.length=2 --train.updates=2 --run.output="$work/run" --run.progress=false >/dev/null
+  [[ -s $work/run/report.html ]] || fail "expected the quickstart of $prefix/share/twistor to run"
+  rm -r "$work/run"
   [[ -s $prefix/share/man/man1/twistor.1 && -s $prefix/share/bash-completion/completions/twistor ]] || fail "expected a manual page and completion in $prefix"
 done
 ls -l "$deb" "$tarball"

@@ -153,6 +153,7 @@ def follows_a_run(folder):
     succeed(2, "train", QUICKSTART, *keys)
     text, page = look_at(run_folder, "Learning", "Populations", "Cost", "Potential and twist", "One sweep")
     shows_one_sweep(text, arrays(run_folder / "results.h5"))
+    expect("<dt>potential</dt><dd>contains: 1 if one of 1 token patterns occurs" in text, "expected the potential in words")
     expect("Texts" not in page.headings, "expected no texts before any were drawn")
     expect("log Z = " in text and "exactly" in text, "expected the verdict with the exact log Z")
     for figure in ["Bounds of log Z", "Divergences between sampler and target", "Loss", "Effective sample size, by step of the sweep", "Distribution of log φ",

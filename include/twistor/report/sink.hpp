@@ -75,6 +75,7 @@ struct Run {
   bool is_after_policy = false;  ///< `after` is that of the first policy: there is no twist
   Counters counters{};           ///< of all ranks
   std::string config_text{}, config_json{};
+  std::string target{};                                         ///< the potential in words
   std::vector<std::pair<std::string, std::string>> versions{};  ///< of this program and what it uses
   std::int64_t particles = 0;                                   ///< K
   std::int64_t n_ranks = 1;
@@ -152,6 +153,9 @@ struct EventOptions {
 [[nodiscard]] std::unique_ptr<Sink> event_files(const std::filesystem::path& folder, EventOptions options);
 /// The evaluations side by side on stdout, when the run is finished.
 [[nodiscard]] std::unique_ptr<Sink> console_table();
+
+/// Of the evaluation in `after`: its checkpoint's name, "computed", "untrained" or "after N updates".
+[[nodiscard]] std::string name_of_after(const Run& run);
 
 /// What sinks_of_run() needs beside the folder.
 struct SinkOptions {

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +23,12 @@ class ByteAutomaton {
   /// and on more than 2,000 states.
   [[nodiscard]] static ByteAutomaton of_pattern(std::string_view pattern, const std::string& doing);
 
+  /// Several side by side: a text has a match where `decides` says so of which of them have one. What no text
+  /// can tell apart is one state (Moore 1956). Throws Error(config) with `doing` on more than 2,000 states.
+  [[nodiscard]] static ByteAutomaton combined(std::span<const ByteAutomaton> parts,
+                                              const std::function<bool(const std::vector<bool>&)>& decides,
+                                              const std::string& doing);
+
   [[nodiscard]] std::size_t n_states() const { return is_match_.size(); }
   [[nodiscard]] std::int32_t start() const { return 0; }
   [[nodiscard]] std::int32_t step(std::int32_t state, unsigned char byte) const {
@@ -33,6 +41,8 @@ class ByteAutomaton {
 
  private:
   friend class AutomatonBuilder;
+  [[nodiscard]] ByteAutomaton smallest() const;
+
   std::vector<std::int32_t> next_;  // (states, 256)
   std::vector<bool> is_match_;      // (states)
 };

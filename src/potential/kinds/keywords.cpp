@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -20,6 +21,29 @@ constexpr const char* making_keywords = "making the potential 'keywords'";
 
 std::string list_of(const std::vector<std::string>& words) {
   return words.empty() ? std::string("nothing") : fmt::format("{}", fmt::join(words, ", "));
+}
+
+/// The border of a word: no letter behind it or, where it ends in something else, none there either.
+/// Automata over bytes take what lies beyond ASCII for letters.
+const char* border(char outermost) {
+  const auto byte = static_cast<unsigned char>(outermost);
+  return byte >= 128 || text::is_word_char({.value = byte}) ? "\\b" : "\\B";
+}
+
+/// A pattern that matches where one of the words occurs as a whole.
+std::string pattern_of(const std::vector<std::string>& words) {
+  constexpr std::string_view special = "\\^$.|?*+()[]{}-";
+  std::string out;
+  for (const std::string& word : words) {
+    out += out.empty() ? "" : "|";
+    out += border(word.front());
+    for (const char c : word) {
+      if (special.find(c) != std::string_view::npos) out += '\\';
+      out += c;
+    }
+    out += border(word.back());
+  }
+  return out;
 }
 
 }  // namespace
@@ -62,6 +86,24 @@ std::string KeywordsScorer::description() const {
   return fmt::format("keywords: 1 if all of ({}), any of ({}) and none of ({}) occur, else exp({})",
                      list_of(keywords_.all_of), list_of(keywords_.any_of), list_of(keywords_.none_of),
                      log_floor_);
+}
+
+std::optional<TextAutomaton> KeywordsScorer::automaton() const {
+  constexpr const char* doing = "making an automaton of target.all_of, any_of and none_of";
+  std::vector<text::ByteAutomaton> parts;
+  const auto add = [&](const std::vector<std::string>& words) {
+    parts.push_back(text::ByteAutomaton::of_pattern(pattern_of(words), doing));
+  };
+  for (const std::string& word : keywords_.all_of) add({word});
+  if (!keywords_.any_of.empty()) add(keywords_.any_of);
+  const std::size_t n_wanted = parts.size();
+  if (!keywords_.none_of.empty()) add(keywords_.none_of);
+  const auto decides = [&](const std::vector<bool>& is_there) {
+    const auto forbidden = is_there.begin() + static_cast<std::ptrdiff_t>(n_wanted);
+    return std::all_of(is_there.begin(), forbidden, std::identity()) &&
+           std::none_of(forbidden, is_there.end(), std::identity());
+  };
+  return TextAutomaton{text::ByteAutomaton::combined(parts, decides, doing), log_floor_};
 }
 
 std::unique_ptr<TextScorer> make_keywords(const PotentialOptions& options, const TargetContext&) {

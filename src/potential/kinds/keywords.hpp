@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ class KeywordsScorer final : public TextScorer {
   [[nodiscard]] std::vector<double> log_phi(std::span<const std::string> texts) const override;
   [[nodiscard]] double log_phi_bound() const override { return 0; }
   [[nodiscard]] std::string description() const override;
+  /// Over ASCII it decides as log_phi does; a character beyond it counts as a letter.
+  [[nodiscard]] std::optional<TextAutomaton> automaton() const override;
 
  private:
   Keywords keywords_;

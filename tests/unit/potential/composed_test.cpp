@@ -10,6 +10,7 @@
 #include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
+#include "twistor/base/philox.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/potential/registry.hpp"
 #include "unit/potential/brute_force.hpp"
@@ -80,6 +81,39 @@ TEST(Keywords, AskForAllOneAndNone) {
                 (void)KeywordsScorer({{"a"}, {}, {"a"}}, 0);
               }).text(),
               HasSubstr("'a' is in target.all_of and in target.none_of"));
+}
+
+/// Short texts over pieces that words are made of.
+std::string random_text(std::uint64_t i) {
+  const std::vector<std::string> pieces{"ab", "a", " ", "c", "+", "++", "\u00e9", "-", "b c", "_"};
+  Philox random(11, Stream::test, 0, i);
+  std::string out;
+  for (int left = static_cast<int>(random.uniform() * 12); left > 0; --left)
+    out += pieces[static_cast<std::size_t>(random.uniform() * static_cast<double>(pieces.size()))];
+  return out;
+}
+
+TEST(Keywords, AreDecidedAlikeByTheirAutomaton) {
+  for (const Keywords& words :
+       {Keywords{{"ab"}, {}, {}}, Keywords{{"ab", "b c", "c++"}, {}, {}}, Keywords{{}, {"a", "\u00e9"}, {}},
+        Keywords{{}, {}, {"ab", "-"}}, Keywords{{"a"}, {"++", "b"}, {"c", "\u00e9b"}}}) {
+    const KeywordsScorer scorer(words, -2);
+    const auto automaton = scorer.automaton();
+    ASSERT_TRUE(automaton.has_value());
+    EXPECT_EQ(automaton->log_floor, -2);
+    int n_fine = 0;
+    constexpr int n = 3000;
+    for (std::uint64_t i = 0; i < n; ++i) {
+      const std::vector<std::string> text{random_text(i)};
+      const bool is_fine = scorer.log_phi(text)[0] == 0;
+      const auto& bytes = automaton->bytes;
+      ASSERT_EQ(bytes.is_match(bytes.walk(bytes.start(), text[0])), is_fine)
+          << testing::PrintToString(text[0]);
+      n_fine += is_fine ? 1 : 0;
+    }
+    EXPECT_GT(n_fine, 0);
+    EXPECT_LT(n_fine, n);
+  }
 }
 
 PotentialOptions product(double weight_a, double weight_b) {

@@ -83,6 +83,7 @@ TEST_F(SinkFiles, SummaryHasEveryEstimateAndNullForThoseThatCouldNotBeMade) {
   EXPECT_EQ(json["ess"], (nlohmann::json{{"final", 5}, {"per_step", {7, 3}}}));
   EXPECT_EQ(json["before"]["kl"], json["kl"]);
   EXPECT_EQ(json["updates"], 9);
+  EXPECT_EQ(json["twist"], "after 9 updates");
   EXPECT_EQ(json["counters"],
             (nlohmann::json{{"resamplings", 3}, {"live_blocks_peak", 7}, {"forward_s", 0.5}}));
   EXPECT_EQ(json["config"]["smc"]["particles"], 8);

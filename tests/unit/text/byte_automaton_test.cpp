@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "support/error_of.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
@@ -74,6 +77,44 @@ TEST(ByteAutomaton, AMatchStays) {
   EXPECT_TRUE(automaton.is_match(matched));
   EXPECT_EQ(automaton.walk(matched, "anything"), matched);
   EXPECT_FALSE(decides(of("ab$"), "abc"));
+}
+
+TEST(ByteAutomaton, AreDecidedTogether) {
+  const std::vector<ByteAutomaton> parts{of("ab"), of("c$"), of("\\ba")};
+  const auto together = ByteAutomaton::combined(
+      parts, [](const auto& is_there) { return is_there[0] && is_there[1] && !is_there[2]; }, "combining");
+  int n_matches = 0;
+  for (std::uint64_t i = 0; i < 4000; ++i) {
+    const std::string text = random_text(i);
+    const bool expected = decides(parts[0], text) && decides(parts[1], text) && !decides(parts[2], text);
+    ASSERT_EQ(decides(together, text), expected) << testing::PrintToString(text);
+    n_matches += expected ? 1 : 0;
+  }
+  EXPECT_GT(n_matches, 0);
+}
+
+TEST(ByteAutomaton, HasNoMoreStatesThanTextsThatDiffer) {
+  const auto any = [](const auto& is_there) { return is_there[0] || is_there[1]; };
+  const auto all = [](const auto& is_there) { return is_there[0] && is_there[1]; };
+  const std::vector<ByteAutomaton> parts{of("a"), of("b")};
+  EXPECT_EQ(ByteAutomaton::combined(parts, any, "combining").n_states(), 2U);
+  EXPECT_EQ(ByteAutomaton::combined(parts, all, "combining").n_states(), 4U);  // neither, a, b, both
+  EXPECT_EQ(ByteAutomaton::combined(
+                parts, [](const auto&) { return true; }, "combining")
+                .n_states(),
+            1U);
+  const auto never = ByteAutomaton::combined(
+      parts, [](const auto&) { return false; }, "combining");
+  EXPECT_EQ(never.n_states(), 1U);
+  EXPECT_FALSE(decides(never, "ab"));
+}
+
+TEST(ByteAutomaton, RefusesTooManyTogether) {
+  std::vector<ByteAutomaton> parts;
+  for (char c = 'a'; c <= 'l'; ++c) parts.push_back(of({c}));  // 4,096 sets of letters
+  const auto all = [](const auto& is_there) { return std::ranges::all_of(is_there, std::identity()); };
+  EXPECT_THAT(test::error_of([&] { (void)ByteAutomaton::combined(parts, all, "combining words"); }).text(),
+              testing::AllOf(testing::HasSubstr("combining words"), testing::HasSubstr("4096 states")));
 }
 
 TEST(ByteAutomaton, RefusesWhatItDoesNotKnow) {
