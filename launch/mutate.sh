@@ -66,9 +66,9 @@ src/estimate/certainty.cpp|- cost / n|- cost
 src/estimate/certainty.cpp|mean.mean + variance / 2|mean.mean
 src/estimate/exact_divergences.cpp|log_p0 + log_phi[i] - log_z_|log_p0 + log_phi[i]
 src/estimate/exact_divergences.cpp|draws_forbidden_ \|= q > 0;|
-src/learn/contrast.cpp|log_w[i] = log_ratio[i] + p.log_psi[at];|log_w[i] = p.log_psi[at];
+src/learn/contrast.cpp|out.weight[at] = ratio + p.log_psi[at];|out.weight[at] = p.log_psi[at];
 src/learn/contrast.cpp|log_w[i] += log_phi[i]|log_w[i] -= log_phi[i]
-src/learn/contrast.cpp|sums.add(log_ratio[k] + power * log_phi[k])|sums.add(log_ratio[k] + log_phi[k])
+src/learn/contrast.cpp|sums[i].add(log_ratio[k] + power_of(i) * log_phi[k])|sums[i].add(log_ratio[k] + log_phi[k])
 src/learn/positives.cpp|has_exact() ? 0.5 : 0.0|has_exact() ? 0.4 : 0.0
 src/learn/positives.cpp|weight *= 1 - out.exact_share|weight *= 1
 src/learn/positives.cpp|batch.request.n * batch.samples.T|batch.request.n

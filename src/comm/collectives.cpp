@@ -169,13 +169,27 @@ void detail::all_gather_v(std::span<const std::byte> local, std::span<const std:
                 "gathering from all ranks");
     return;
   }
-  // The int offsets of MPI_Allgatherv do not reach that far.
+  const auto offset = offsets_of(counts)[static_cast<std::size_t>(comm.rank())];
+  std::ranges::copy(local, out.begin() + static_cast<std::ptrdiff_t>(offset));
+  all_gather_in_place(counts, out, comm, limit);
+}
+
+void detail::all_gather_in_place(std::span<const std::int64_t> counts, std::span<std::byte> out,
+                                 const Communicator& comm, std::size_t limit) {
   const auto offsets = offsets_of(counts);
+  TWISTOR_ASSERT(counts.size() == static_cast<std::size_t>(comm.size()) && out.size() == offsets.back(),
+                 "a gather in place has one count a rank and room for all");
+  if (out.size() <= limit) {
+    const IntParts parts(counts);
+    TWISTOR_MPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_BYTE, out.data(), parts.counts.data(),
+                               parts.offsets.data(), MPI_BYTE, native(comm)),
+                "gathering from all ranks");
+    return;
+  }
+  // The int offsets of MPI_Allgatherv do not reach that far.
   for (int r = 0; r < comm.size(); ++r) {
     const auto i = static_cast<std::size_t>(r);
-    const auto part = out.subspan(offsets[i], offsets[i + 1] - offsets[i]);
-    if (r == comm.rank()) std::ranges::copy(local, part.begin());
-    broadcast(part, r, comm, limit);
+    broadcast(out.subspan(offsets[i], offsets[i + 1] - offsets[i]), r, comm, limit);
   }
 }
 
@@ -250,6 +264,14 @@ LogSum all_reduce(const LogSum& local, const Communicator& comm) {
   LogSum sum = local;
   Merging<LogSum>::get().all_reduce(std::span(&sum, 1), comm, "summing weights over ranks");
   return sum;
+}
+
+void all_reduce(std::span<LogSum> sums, const Communicator& comm) {
+  Merging<LogSum>::get().all_reduce(sums, comm, "summing weights over ranks");
+}
+
+void all_reduce(std::span<WeightSums> sums, const Communicator& comm) {
+  Merging<WeightSums>::get().all_reduce(sums, comm, "summing weights over ranks");
 }
 
 void all_reduce(std::span<FixedPointSum> sums, const Communicator& comm) {

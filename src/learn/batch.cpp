@@ -10,6 +10,7 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "twistor/base/error.hpp"
@@ -23,8 +24,7 @@
 namespace twistor::learn {
 namespace {
 
-constexpr std::int64_t hidden_budget_bytes = std::int64_t{256}
-                                             << 20;  // hidden states of exact samples kept on a rank
+constexpr std::size_t sequences_at_once = 64;  // as in smc::hidden_states()
 
 /// The states before the tokens of the sequences [begin, end), (n T, D).
 at::Tensor hidden_of(const Batch& batch, std::int64_t begin, std::int64_t end) {
@@ -61,13 +61,14 @@ Shards::Shards(std::int64_t n_shards, const comm::Communicator& world) : n_all(n
 
 BatchSource::BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
                          const exact::Source& exact, const comm::Communicator& world,
-                         PopulationOptions population)
+                         PopulationOptions population, std::int64_t kept_bytes)
     : problem_(problem),
       length_(length),
       shards_(shards),
       exact_(exact),
       world_(world),
-      population_(std::move(population)) {}
+      population_(std::move(population)),
+      kept_(kept_bytes) {}
 
 Batch BatchSource::draw(const Request& request, std::int64_t number, const twist::Trainable& twist,
                         std::uint64_t seed, smc::SweepCounters& counters) {
@@ -303,30 +304,30 @@ Batch BatchSource::exact_samples(const Request& request, std::int64_t number, st
 
 std::vector<at::Tensor> BatchSource::hidden_of_exact(std::span<const std::int64_t> indices,
                                                      std::span<const std::int64_t> tokens) {
-  if (problem_.lm.revision() != kept_revision_) {
-    kept_.clear();
-    kept_bytes_ = 0;
-    kept_revision_ = problem_.lm.revision();
-  }
-  std::vector<std::int64_t> missing, of_missing;  // each once
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    if (kept_.contains(indices[i]) || std::ranges::count(missing, indices[i]) > 0) continue;
-    missing.push_back(indices[i]);
-    const auto first = tokens.begin() + static_cast<std::ptrdiff_t>(i) * length_;
-    of_missing.insert(of_missing.end(), first, first + length_);
-  }
-  if (!missing.empty()) {
-    const at::Tensor hidden = smc::hidden_states(problem_, length_, of_missing);
-    for (std::size_t i = 0; i < missing.size(); ++i)
-      kept_[missing[i]] = hidden.select(0, static_cast<std::int64_t>(i)).clone();
-    kept_bytes_ += static_cast<std::int64_t>(hidden.nbytes());
-  }
+  kept_.require_revision(problem_.lm.revision());
   std::vector<at::Tensor> out;
-  for (const std::int64_t index : indices) out.push_back(kept_[index]);
-  if (kept_bytes_ > hidden_budget_bytes) {
-    kept_.clear();
-    kept_bytes_ = 0;
+  std::unordered_map<std::int64_t, at::Tensor> missing;
+  std::vector<std::size_t> places;  // of the missing, each once
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    out.push_back(kept_.find(indices[i]));
+    if (!out.back().defined() && missing.try_emplace(indices[i]).second) places.push_back(i);
   }
+  for (std::size_t begin = 0; begin < places.size(); begin += sequences_at_once) {
+    const auto chunk = std::span(places).subspan(begin, std::min(sequences_at_once, places.size() - begin));
+    std::vector<std::int64_t> of_chunk;
+    for (const std::size_t place : chunk) {
+      const auto first = tokens.begin() + static_cast<std::ptrdiff_t>(place) * length_;
+      of_chunk.insert(of_chunk.end(), first, first + length_);
+    }
+    const at::Tensor hidden = smc::hidden_states(problem_, length_, of_chunk);
+    for (std::size_t i = 0; i < chunk.size(); ++i) {
+      at::Tensor& one = missing.at(indices[chunk[i]]);
+      one = hidden.select(0, static_cast<std::int64_t>(i)).clone();  // each can be forgotten by itself
+      kept_.put(indices[chunk[i]], one);
+    }
+  }
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    if (!out[i].defined()) out[i] = missing.at(indices[i]);
   return out;
 }
 

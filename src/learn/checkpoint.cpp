@@ -95,6 +95,17 @@ class CheckpointVisitor final : public StateVisitor {
   Stored& stored_;
 };
 
+/// Looks at nothing: where a rank saves only by handing over its part.
+class BlindVisitor final : public StateVisitor {
+ public:
+  bool is_restoring() const override { return false; }
+  void count(std::string_view, std::int64_t&) override {}
+  void text(std::string_view, std::string&) override {}
+  void ids(std::string_view, std::vector<std::int64_t>&) override {}
+  void numbers(std::string_view, std::vector<double>&) override {}
+  void array(std::string_view, const twist::Parameter&, std::vector<float>&) override {}
+};
+
 }  // namespace
 
 store::Checkpoint load_checkpoint(const std::filesystem::path& file, const comm::Communicator& world) {
@@ -121,8 +132,9 @@ bool is_on_disk(const std::filesystem::path& file, const comm::Communicator& wor
 }
 
 void save(Trainer& trainer, store::Checkpoint& checkpoint) {
-  CheckpointVisitor visitor(checkpoint);
-  trainer.visit_state(visitor);
+  CheckpointVisitor whole(checkpoint);
+  BlindVisitor part;
+  trainer.visit_state(trainer.world().rank() == 0 ? static_cast<StateVisitor&>(whole) : part);
 }
 
 void restore(Trainer& trainer, const store::Checkpoint& checkpoint) {

@@ -41,7 +41,8 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
       world_(world),
       shards_(options.n_shards, world),
       source_(problem, options.length, shards_, exact, world,
-              {objective_->may_resample(), options.known_positive}) {
+              {objective_->may_resample(), options.known_positive}),
+      optimizer_(world, options.divided_from) {
   for (const Request& request : objective_->wants())
     TWISTOR_CHECK(request.source != Source::exact || exact.n > 0, ErrorKind::config, "starting to learn",
                   "train.positives asks for exact samples of the target, and there are none",
@@ -354,15 +355,9 @@ void Trainer::shard_gradient(std::span<const Piece> pieces, const twist::Gradien
 }
 
 void Trainer::adam(const twist::GradientBlock& gradient) {
-  twist::Parameter& p = twist_.parameters()[gradient.parameter];
-  AdamMoments& moments = moments_[p.name];
   AdamOptions options = options_.adam;
   options.learning_rate *= rate_factor(options_, update_);
-  if (p.has_row_gradient) {
-    adam_rows(options, adam_step_, gradient.rows, gradient.values, p.width(), p.value, moments);
-  } else {
-    adam_step(options, adam_step_, gradient.values, p.value, moments);
-  }
+  optimizer_.update(options, adam_step_, gradient, twist_.parameters()[gradient.parameter]);
 }
 
 void Trainer::visit_state(StateVisitor& visitor) {
@@ -388,10 +383,7 @@ void Trainer::visit_state(StateVisitor& visitor) {
   if (const auto plan = objective_->rounds(); plan && plan->holdout > 0)
     holdout_.visit_state(visitor, twist_);
   if (adam_step_ == 0) return;  // there are no moments yet
-  for (const twist::Parameter& p : twist_.parameters()) {
-    visitor.array("adam_m", p, moments_[p.name].m);
-    visitor.array("adam_v", p, moments_[p.name].v);
-  }
+  for (const twist::Parameter& p : twist_.parameters()) optimizer_.visit(p, visitor);
 }
 
 }  // namespace twistor::learn

@@ -80,8 +80,8 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
                            const estimate::History& evaluations) {
   if (saved_at_ == trainer.n_updates()) return;
   saved_at_ = trainer.n_updates();
-  if (!session_.is_root()) return;
   const store::Checkpoint checkpoint = checkpoint_of(twist, trainer, evaluations);
+  if (!session_.is_root()) return;
   if (const std::string notice = store::size_notice(checkpoint); !notice.empty() && !has_said_size_)
     log_info(notice);
   has_said_size_ = true;
@@ -92,8 +92,9 @@ void TrainCheckpoint::save(const twist::Trainable& twist, learn::Trainer& traine
 
 void TrainCheckpoint::save_best(const twist::Trainable& twist, learn::Trainer& trainer,
                                 const estimate::History& evaluations) const {
+  const store::Checkpoint checkpoint = checkpoint_of(twist, trainer, evaluations);
   if (!session_.is_root()) return;
-  store::write_checkpoint(session_.output("best.h5"), checkpoint_of(twist, trainer, evaluations));
+  store::write_checkpoint(session_.output("best.h5"), checkpoint);
   twist::write_body(session_.output("adapter").parent_path(), session_.body(), twist);
 }
 

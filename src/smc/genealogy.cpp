@@ -15,9 +15,9 @@ namespace twistor::smc {
 namespace {
 
 // How many of 0..K-1 occur in `ids`.
-std::int64_t count_distinct(std::span<const std::int64_t> ids, std::int64_t K) {
+std::int64_t count_distinct(std::span<const std::int32_t> ids, std::int64_t K) {
   std::vector<char> is_there(at(K), 0);
-  for (const std::int64_t i : ids) is_there[at(i)] = 1;
+  for (const std::int32_t i : ids) is_there[at(i)] = 1;
   return std::count(is_there.begin(), is_there.end(), 1);
 }
 
@@ -27,10 +27,10 @@ double log_multinomial_factor(std::int64_t K) noexcept {
 }
 
 // log of the share of pairs that are two different particles, before over after a resampling.
-double log_pair_factor(std::span<const std::int64_t> n_offspring, double ess) {
+double log_pair_factor(std::span<const std::int32_t> n_offspring, double ess) {
   const auto K = static_cast<double>(n_offspring.size());
   double same = 0;
-  for (const std::int64_t n : n_offspring) same += static_cast<double>(n) / K * (static_cast<double>(n) / K);
+  for (const std::int32_t n : n_offspring) same += static_cast<double>(n) / K * (static_cast<double>(n) / K);
   // With a single survivor no pair is left, and what multiplies the factor is 0.
   return same < 1 && ess > 1 ? std::log1p(-1 / ess) - std::log1p(-same) : 0.0;
 }
@@ -38,7 +38,8 @@ double log_pair_factor(std::span<const std::int64_t> n_offspring, double ess) {
 }  // namespace
 
 Genealogy::Genealogy(std::int64_t K) : eves_(at(K)), scratch_(at(K)), log_factor_(log_multinomial_factor(K)) {
-  TWISTOR_ASSERT(K >= 1, "a genealogy needs at least one particle");
+  TWISTOR_ASSERT(K >= 1 && K < std::numeric_limits<std::int32_t>::max(),
+                 "a genealogy needs 1 <= K < 2^31 - 1");
   std::iota(eves_.begin(), eves_.end(), 0);
 }
 

@@ -32,6 +32,9 @@ void broadcast(std::span<std::byte> data, int root, const Communicator& comm, st
 /// `counts` are bytes, one for each rank; `out` has room for all.
 void all_gather_v(std::span<const std::byte> local, std::span<const std::int64_t> counts,
                   std::span<std::byte> out, const Communicator& comm, std::size_t limit = max_count);
+/// `out` has each rank's part in its place, and this rank's is there.
+void all_gather_in_place(std::span<const std::int64_t> counts, std::span<std::byte> out,
+                         const Communicator& comm, std::size_t limit = max_count);
 /// As above, but only `root` gives `out`.
 void gather_v(std::span<const std::byte> local, std::span<const std::int64_t> counts,
               std::span<std::byte> out, int root, const Communicator& comm, std::size_t limit = max_count);
@@ -134,6 +137,14 @@ template <class T>
   return all_gather_v(local, detail::gather_counts(local.size(), comm), comm);
 }
 
+/// The same where `all` has this rank's elements in their place: it gets those of the others. *Collective
+/// over comm*, one collective. Throws Error(internal) if `all` has not as many elements as the counts say.
+template <class T>
+void all_gather_in_place(std::span<T> all, std::span<const std::int64_t> counts, const Communicator& comm) {
+  static_assert(std::is_trivially_copyable_v<T> && !std::is_const_v<T>);
+  detail::all_gather_in_place(detail::to_bytes<T>(counts), std::as_writable_bytes(all), comm);
+}
+
 /// As all_gather_v, but only `root` receives; the others get an empty vector. *Collective over comm*, one
 /// collective.
 template <class T>
@@ -176,5 +187,7 @@ void broadcast(std::vector<double>& numbers, int root, const Communicator& comm)
 [[nodiscard]] WeightSums all_reduce(const WeightSums& local, const Communicator& comm);
 [[nodiscard]] LogSum all_reduce(const LogSum& local, const Communicator& comm);
 void all_reduce(std::span<FixedPointSum> sums, const Communicator& comm);
+void all_reduce(std::span<LogSum> sums, const Communicator& comm);
+void all_reduce(std::span<WeightSums> sums, const Communicator& comm);
 
 }  // namespace twistor::comm

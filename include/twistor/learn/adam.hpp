@@ -2,6 +2,7 @@
 // Adam (Kingma and Ba 2015), with the same bits on any number of threads.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -17,6 +18,10 @@ struct AdamOptions {
 struct AdamMoments {
   std::vector<float> m, v;
 };
+
+/// Elements from which on ranks divide a parameter's moments: for fewer, telling each other the new values
+/// costs more than the work and the memory that they save.
+inline constexpr std::size_t least_divided_moments = std::size_t{1} << 16;
 
 /// One step of one tensor, element by element; step counts from 1.
 void adam_step(const AdamOptions& options, std::int64_t step, std::span<const float> gradient,

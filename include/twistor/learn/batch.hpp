@@ -6,11 +6,11 @@
 
 #include <cstdint>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "twistor/comm/communicator.hpp"
 #include "twistor/exact/source.hpp"
+#include "twistor/learn/kept_hidden.hpp"
 #include "twistor/learn/weighted_texts.hpp"
 #include "twistor/smc/population.hpp"
 #include "twistor/smc/sampler.hpp"
@@ -99,12 +99,14 @@ struct PopulationOptions {
   std::vector<std::int64_t> known{};  ///< (T) a positive that is known, or nothing
 };
 
-/// Draws batches. Which samples they hold depends on the seed, and those of Source::conditional on the path
-/// that is pinned. References must outlive it.
+/// Draws batches. Hidden states of exact samples, `kept_bytes` at most, are kept for later batches. Which
+/// samples they hold depends on the seed, and those of Source::conditional on the path that is pinned.
+/// References must outlive it.
 class BatchSource {
  public:
   BatchSource(const smc::Problem& problem, std::int64_t length, const Shards& shards,
-              const exact::Source& exact, const comm::Communicator& world, PopulationOptions population = {});
+              const exact::Source& exact, const comm::Communicator& world, PopulationOptions population = {},
+              std::int64_t kept_bytes = KeptHidden::usual_bytes);
 
   /// The n-th request of the same kind in an update is `number` n. *Collective over world.*
   [[nodiscard]] Batch draw(const Request& request, std::int64_t number, const twist::Trainable& twist,
@@ -159,9 +161,7 @@ class BatchSource {
   const comm::Communicator& world_;
   PopulationOptions population_;
   WeightedTexts round_;
-  std::unordered_map<std::int64_t, at::Tensor>
-      kept_;  // (T, D) of exact samples, computed once while they fit
-  std::int64_t kept_bytes_ = 0, kept_revision_ = 0;
+  KeptHidden kept_;  // (T, D) of exact samples
 };
 
 }  // namespace twistor::learn

@@ -20,10 +20,12 @@ namespace twistor::learn {
 /// Whether there is a checkpoint of that name, or the generation before it. *Collective over world.*
 [[nodiscard]] bool is_on_disk(const std::filesystem::path& file, const comm::Communicator& world);
 
-/// Everything that learning needs to go on. *Local.*
+/// Everything that learning needs to go on, on the first rank; the others hand over what is theirs alone and
+/// leave `checkpoint` as it is. *Collective over the trainer's world.*
 void save(Trainer& trainer, store::Checkpoint& checkpoint);
 
-/// Gives the trainer the state that was saved, and its twist the parameters. *Local.* Throws Error(data) if
+/// Gives the trainer the state that was saved, and its twist the parameters. *Collective over the trainer's
+/// world.* Throws Error(data) if
 /// names or shapes do not fit.
 void restore(Trainer& trainer, const store::Checkpoint& checkpoint);
 /// The twist's link and parameters alone.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -99,6 +100,8 @@ struct TrainOptions {
   std::vector<std::int64_t> known_positive{};
   /// What the first round of distillation learns from; empty: it draws its own.
   GivenTexts first_round{};
+  /// Elements from which on the ranks of a node divide a parameter's moments. No key: no bit depends on it.
+  std::size_t divided_from = least_divided_moments;
   /// Steps, shards and the positive; the rest belongs to a run.
   void visit_keys(const config::Visitor& visit);
 };

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,6 +21,7 @@
 #include "twistor/learn/conditional.hpp"
 #include "twistor/learn/holdout.hpp"
 #include "twistor/learn/objective.hpp"
+#include "twistor/learn/optimizer.hpp"
 #include "twistor/learn/options.hpp"
 #include "twistor/learn/prompts.hpp"
 #include "twistor/learn/state.hpp"
@@ -81,6 +81,8 @@ class Trainer {
   UpdateReport update();
 
   [[nodiscard]] const comm::Communicator& world() const { return world_; }
+  /// Bytes of Adam's moments on this rank.
+  [[nodiscard]] std::size_t moment_bytes() const { return optimizer_.bytes(); }
   /// Updates done.
   [[nodiscard]] std::int64_t n_updates() const { return update_; }
   /// Whether a round of distillation ends with the last of them.
@@ -90,8 +92,10 @@ class Trainer {
   /// Seconds spent on learning, by add_seconds(); they travel with the state, there in whole milliseconds.
   [[nodiscard]] double seconds() const { return seconds_; }
   void add_seconds(double seconds) { seconds_ += seconds; }
-  /// Saves or restores all that learning needs to go on: the twist's parameters too. *Local.* Throws
-  /// Error(config) if what is restored was learned with another objective, and what the visitor throws.
+  /// Saves or restores all that learning needs to go on: the twist's parameters too. What is saved is whole
+  /// on the first rank of each node; others show no moments of parameters that the node divides. *Collective
+  /// over world.* Throws Error(config) if what is restored was learned with another objective, and what the
+  /// visitor throws.
   void visit_state(StateVisitor& visitor);
 
  private:
@@ -135,7 +139,7 @@ class Trainer {
   std::optional<PromptOrder> order_;  // of them
   std::int64_t update_ = 0, adam_step_ = 0, n_samples_ = 0;
   double seconds_ = 0;
-  std::map<std::string, AdamMoments> moments_;  // by parameter
+  Optimizer optimizer_;
 };
 
 }  // namespace twistor::learn

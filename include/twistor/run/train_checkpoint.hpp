@@ -34,11 +34,13 @@ class TrainCheckpoint {
   void note_prompts(const std::string& digest);
 
   /// Gives the trainer the state that was read, if any: then learning goes on, else it begins anew. Once.
+  /// *Collective over world.*
   [[nodiscard]] estimate::History resume(learn::Trainer& trainer);
 
-  /// Nothing if the state is saved already: an equal generation would push out the one before. Rank 0 writes.
+  /// Nothing if the state is saved already: an equal generation would push out the one before. Rank 0 writes
+  /// what all ranks hold. *Collective over world.*
   void save(const twist::Trainable& twist, learn::Trainer& trainer, const estimate::History& evaluations);
-  /// The twist as it is, beside it: best.h5. Rank 0 writes.
+  /// The twist as it is, beside it: best.h5. Likewise.
   void save_best(const twist::Trainable& twist, learn::Trainer& trainer,
                  const estimate::History& evaluations) const;
 

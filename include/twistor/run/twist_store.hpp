@@ -10,7 +10,8 @@
 
 namespace twistor::run {
 
-/// Everything that learning needs to go on.
+/// Everything that learning needs to go on; the state of learning on the first rank alone. *Collective over
+/// world.*
 [[nodiscard]] store::Checkpoint to_checkpoint(const Session& session, const twist::Trainable& twist,
                                               learn::Trainer& trainer);
 

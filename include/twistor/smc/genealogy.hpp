@@ -14,7 +14,7 @@ namespace twistor::smc {
 /// the same.
 class Genealogy {
  public:
-  /// K particles, each its own founder.
+  /// K < 2^31 particles, each its own founder.
   explicit Genealogy(std::int64_t K);
 
   /// To be told after every resampling. ancestor_of_id, // (K) int64; `ess` is 1 / sum W^2 of the weights it
@@ -25,7 +25,7 @@ class Genealogy {
     return static_cast<std::int64_t>(n_survivors_.size());
   }
   /// (K) the founder of each particle's line ("eve index", Chan and Lai 2013).
-  [[nodiscard]] std::span<const std::int64_t> eves() const noexcept { return eves_; }
+  [[nodiscard]] std::span<const std::int32_t> eves() const noexcept { return eves_; }
   /// How many founders still have descendants. O(K).
   [[nodiscard]] std::int64_t n_founders() const;
   /// Particles with offspring, for each resampling so far.
@@ -46,8 +46,8 @@ class Genealogy {
   [[nodiscard]] double log_z_variance(std::span<const double> log_w) const;
 
  private:
-  std::vector<std::int64_t> eves_;
-  std::vector<std::int64_t> scratch_;
+  std::vector<std::int32_t> eves_;     // 4 bytes each, of every particle on every rank
+  std::vector<std::int32_t> scratch_;  // the same
   std::vector<std::int64_t> n_survivors_;
   double log_factor_;  // log(c_0 c_1 ...)
 };

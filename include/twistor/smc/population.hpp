@@ -61,10 +61,11 @@ struct Population {
 };
 
 /// Names the full cache blocks of every particle of the population, so that a sender knows which of them the
-/// receiver already holds. The same on every rank: it follows from the ancestors.
+/// receiver already holds. The same on every rank: it follows from the ancestors. 4 bytes a particle and
+/// level; levels in which all particles have come to the same block are forgotten.
 class BlockNames {
  public:
-  /// Blocks that lie within the first `prompt_tokens` are everybody's.
+  /// Blocks that lie within the first `prompt_tokens` are everybody's. K < 2^31.
   BlockNames(std::int64_t K, std::int64_t prompt_tokens);
   /// To be told after every resampling. // (K)
   void resampled(std::span<const std::int64_t> ancestor_of_id);
@@ -72,18 +73,20 @@ class BlockNames {
   /// name.
   void grown_to(std::int64_t length);
   /// For a particle: how many of its leading blocks some particle of `holders` has too, and which one (-1:
-  /// the prompt's blocks only, which any has).
+  /// only blocks that all particles have, the prompt's above all).
   struct Shared {
     std::int64_t n_blocks = 0;
     std::int64_t donor_id = -1;
   };
   [[nodiscard]] std::vector<Shared> shared_with(std::span<const std::int64_t> particles,
                                                 std::span<const std::int64_t> holders) const;
+  /// Levels that are kept.
+  [[nodiscard]] std::int64_t n_levels() const { return static_cast<std::int64_t>(levels_.size()); }
 
  private:
-  std::int64_t K_, prompt_blocks_;
-  std::vector<std::vector<std::int64_t>> levels_;  // name of full block prompt_blocks_ + l of every particle
-  std::vector<std::int64_t> scratch_;
+  std::int64_t K_, common_blocks_;                 // the first of each particle, which are the same
+  std::vector<std::vector<std::int32_t>> levels_;  // name of full block common_blocks_ + l of every particle
+  std::vector<std::int32_t> scratch_;
 };
 
 struct ExchangeCount {

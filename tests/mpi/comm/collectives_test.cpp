@@ -83,6 +83,11 @@ TEST(Gather, UnequalSharesArriveInRankOrder) {
   const auto mine = share_of(world.rank());
   EXPECT_EQ(all_gather(std::span(mine), world), expected.all);
   EXPECT_EQ(all_gather_v(std::span(mine), expected.counts, world), expected.all);
+  std::vector<std::int32_t> in_place(expected.all.size(), -1);
+  const auto before = std::reduce(expected.counts.begin(), expected.counts.begin() + world.rank());
+  std::ranges::copy(mine, in_place.begin() + before);
+  all_gather_in_place(std::span(in_place), expected.counts, world);
+  EXPECT_EQ(in_place, expected.all);
   const int root = world.size() - 1;
   const auto gathered = gather_v(std::span(mine), expected.counts, root, world);
   EXPECT_EQ(gathered, world.rank() == root ? expected.all : std::vector<std::int32_t>{});
@@ -108,6 +113,10 @@ TEST(Gather, GoesInPiecesBeyondTheLimit) {
     std::vector<std::byte> all(11 * n);
     detail::all_gather_v(mine, counts, all, world, limit);
     EXPECT_EQ(all, expected) << limit;
+    std::vector<std::byte> in_place(11 * n);
+    std::ranges::copy(mine, in_place.begin() + 11 * world.rank());
+    detail::all_gather_in_place(counts, in_place, world, limit);
+    EXPECT_EQ(in_place, expected) << limit;
     std::vector<std::byte> at_root(world.rank() == 0 ? 11 * n : 0);
     detail::gather_v(mine, counts, at_root, 0, world, limit);
     EXPECT_EQ(at_root, world.rank() == 0 ? expected : std::vector<std::byte>{}) << limit;
@@ -119,6 +128,8 @@ TEST(Gather, AWrongCountIsAnErrorAndNotAHang) {
   const std::vector<std::int64_t> counts(static_cast<std::size_t>(world.size()), 3);
   const std::array<std::int32_t, 2> mine{};
   EXPECT_THROW((void)all_gather_v(std::span<const std::int32_t>(mine), counts, world), Error);
+  std::vector<std::int32_t> too_few(static_cast<std::size_t>(3 * world.size() - 1));
+  EXPECT_THROW(all_gather_in_place(std::span(too_few), counts, world), Error);
   EXPECT_THROW((void)all_gather_v(std::span<const std::int32_t>(), std::span<const std::int64_t>(), world),
                Error);
 }

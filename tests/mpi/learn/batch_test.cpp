@@ -69,6 +69,30 @@ INSTANTIATE_TEST_SUITE_P(Texts, Batches, testing::Bool(), [](const auto& test) {
   return test.param ? std::string("ThatMayEnd") : std::string("OfFixedLength");
 });
 
+/// 90 draws from 20 samples and more than one chunk of forward passes, whatever is kept.
+TEST(ExactBatches, AreTheSameHoweverManyHiddenStatesAreKept) {
+  const comm::Communicator world = comm::Communicator::world();
+  test::TinyTask task;
+  const std::unique_ptr<twist::Trainable> psi = twist::make_twist(
+      "mlp",
+      {.width = task.lm->hidden_size(), .vocab_size = task.lm->vocab_size(), .init_scale = 1.0, .seed = 3});
+  const auto bytes_each = test::TinyTask::T * task.lm->hidden_size() * 4;
+  smc::SweepCounters counters;
+  BatchSource all(task.problem, test::TinyTask::T, Shards(8, world), task.source, world),
+      few(task.problem, test::TinyTask::T, Shards(8, world), task.source, world, {}, 3 * bytes_each),
+      none(task.problem, test::TinyTask::T, Shards(8, world), task.source, world, {}, 0);
+  for (const std::uint64_t seed : {7U, 8U}) {
+    const Batch a = all.draw({Source::exact, 90}, 0, *psi, seed, counters);
+    for (BatchSource* const source : {&few, &none}) {
+      const Batch b = source->draw({Source::exact, 90}, 0, *psi, seed, counters);
+      EXPECT_EQ(a.samples.tokens, b.samples.tokens);
+      EXPECT_EQ(a.samples.log_psi, b.samples.log_psi);
+      ASSERT_EQ(a.hidden.size(), b.hidden.size());
+      for (std::size_t i = 0; i < a.hidden.size(); ++i) EXPECT_TRUE(a.hidden[i].equal(b.hidden[i]));
+    }
+  }
+}
+
 TEST(Shards, ShareOutEveryBatch) {
   const comm::Communicator world = comm::Communicator::world();
   const Shards shards(8, world);

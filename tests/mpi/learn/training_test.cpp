@@ -7,9 +7,11 @@
 #include <cmath>
 #include <map>
 
+#include "support/pmpi_count.hpp"
 #include "support/tabular_problem.hpp"
 #include "support/tiny_learning.hpp"
 #include "twistor/base/error.hpp"
+#include "twistor/comm/collectives.hpp"
 #include "twistor/learn/contrast.hpp"
 #include "twistor/smc/forced_pass.hpp"
 
@@ -130,6 +132,54 @@ TEST(Training, GoesOnFromItsStateAsIfNothingHadHappened) {
   EXPECT_EQ(a.counts, b.counts);
 }
 
+/// Whole moments are on the first rank, which writes checkpoints; here it tells the others.
+void share_first_ranks(test::MemoryState& state, const comm::Communicator& world) {
+  for (auto& [name, values] : state.arrays) {
+    auto size = static_cast<std::int64_t>(values.size());
+    size = comm::broadcast_value(size, world);
+    values.resize(static_cast<std::size_t>(size));
+    comm::broadcast(std::span(values), 0, world);
+  }
+}
+
+/// All parameters are divided, those with fewer rows than ranks too; `from` ranks learn and `to` go on.
+void expect_division_changes_nothing(const TinyTask& task, const std::string& form,
+                                     const comm::Communicator& from, const comm::Communicator& to) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const auto learner = [&](const comm::Communicator& comm, std::size_t divided_from) {
+    return Learner(task, form, make_objective("ctl", ctl_options(Positives::both)), comm, 8,
+                   {.clip_norm = 0.5, .divided_from = divided_from});
+  };
+  Learner straight = learner(self, least_divided_moments), first = learner(from, 1), second = learner(to, 1);
+  straight.learn(4);
+  first.learn(2);
+  test::MemoryState state, a, b;
+  first.trainer.visit_state(state);
+  share_first_ranks(state, world);
+  state.restores = true;
+  second.trainer.visit_state(state);
+  second.learn(2);
+  EXPECT_TRUE(test::values_of(straight.twist->parameters()) == test::values_of(second.twist->parameters()));
+  straight.trainer.visit_state(a);
+  second.trainer.visit_state(b);
+  share_first_ranks(b, world);
+  EXPECT_TRUE(a.arrays == b.arrays) << "moments";
+  // What the ranks keep is what one rank keeps, once.
+  const std::size_t whole = straight.trainer.moment_bytes(), mine = second.trainer.moment_bytes();
+  EXPECT_EQ(comm::all_reduce_sum(mine, to), whole);
+  EXPECT_LE(mine, whole / static_cast<std::size_t>(to.size()) + 4096);
+}
+
+TEST(Training, DividedMomentsGiveTheSameBitsAndGoOnOnAnyNumberOfRanks) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const TinyTask task;
+  for (const char* form : {"linear", "tied_mlp"}) {
+    expect_division_changes_nothing(task, form, world, world);
+    expect_division_changes_nothing(task, form, world, self);
+    expect_division_changes_nothing(task, form, self, world);
+  }
+}
+
 TEST(Training, GoesOnWithItsOwnObjectiveAndLinkAlone) {
   const comm::Communicator self = comm::Communicator::self();
   const TinyTask task;
@@ -192,6 +242,19 @@ std::map<test::Tokens, double> exact_gradient(const test::TabularProblem& tabula
           (negatives.weight[p.at(i, t)] - positives[static_cast<std::size_t>(i)]) / static_cast<double>(p.T);
     }
   return gradient;
+}
+
+TEST(Contrast, WeightsOfAllStepsCostOneReduction) {
+  const comm::Communicator world = comm::Communicator::world();
+  const test::TabularProblem tabular;
+  std::vector<double> log_phi;
+  const smc::Population p = every_sequence(tabular, tabular.optimal_twist, log_phi);
+  pmpi::reset();
+  (void)negative_weights(p, world);
+  EXPECT_EQ(pmpi::read().collectives(), 1);
+  pmpi::reset();
+  (void)annealed_power(p, log_phi, 1e9, world);  // no power has that
+  EXPECT_EQ(pmpi::read().collectives(), 1);
 }
 
 TEST(Contrast, ExactGradientVanishesAtTheOptimalTwistsOnly) {
