@@ -100,18 +100,18 @@ INSTANTIATE_TEST_SUITE_P(Families, Bodies,
 /// A body of a model that makes room for long texts turns positions as that does, on both its sides.
 TEST(TrainableDecoder, FollowsTheContextOfItsModel) {
   const test::DecoderGolden g(test::golden_folder / "phi3_long/beyond.safetensors");
-  const std::int64_t length = g.ids.size(1);
+  const std::int64_t n_tokens = g.ids.size(1);
   TrainableOptions options;
-  options.context = length;
+  options.context = n_tokens;
   const auto body = load("phi3_long", options);
   const std::vector<LearnedTensor> held = set_first_values(*body);
-  EXPECT_EQ(body->sampler()->context_length(), length);
+  EXPECT_EQ(body->sampler()->context_length(), n_tokens);
   const at::Tensor row = g.ids.select(0, 0).contiguous();
-  const std::span ids(row.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(length));
+  const std::span ids(row.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(n_tokens));
   const auto cache = body->sampler()->make_cache(1);
   EXPECT_LT(relative_error(body->sampler()->forward(ids, *cache).select(0, 0), g.hidden.select(0, 0)), 1e-5);
-  const at::Tensor ours = body->hidden({ids.first(1), ids.subspan(1), length - 1});
-  EXPECT_LT(relative_error(ours, g.hidden.select(0, 0).narrow(0, 0, length - 1)), 1e-5);
+  const at::Tensor ours = body->hidden({ids.first(1), ids.subspan(1), n_tokens - 1});
+  EXPECT_LT(relative_error(ours, g.hidden.select(0, 0).narrow(0, 0, n_tokens - 1)), 1e-5);
 }
 
 TEST(TrainableDecoder, QuantisedModelsLearnByLowRankAdditions) {
