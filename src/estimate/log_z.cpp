@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "twistor/base/log_space.hpp"
@@ -11,6 +13,9 @@
 
 namespace twistor::estimate {
 namespace {
+
+/// Nats: twists that are exact leave runs that differ by rounding alone.
+constexpr double negligible = 1e-3;
 
 /// NaN counts as the largest.
 double or_infinity(double x) {
@@ -46,26 +51,43 @@ std::vector<Sandwich> sandwiches_of(std::span<const Evaluation* const> evaluatio
   return out;
 }
 
-/// The highest lower bound as `low`, the mean of Z_hat with the smallest error as the value.
-LogZ from_below(std::span<const Evaluation* const> evaluations) {
-  LogZ out;
+/// What one estimator of one evaluation says without exact samples.
+struct OneSided {
+  Estimate lower, log_mean;
+  bool is_mean_of_z;  ///< E[Z_hat] = Z
+
+  [[nodiscard]] double surely_below() const { return surely_below_log_z(lower, log_mean); }
+};
+
+std::vector<OneSided> one_sided_of(std::span<const Evaluation* const> evaluations) {
+  std::vector<OneSided> out;
   for (const Evaluation* e : evaluations) {
     if (e == nullptr) continue;
-    for (const auto& [lower, mean] :
-         {std::pair{"log_z.smc_lower", "log_z.smc_mean"}, std::pair{"log_z.sis_lower", "log_z.sis_mean"}}) {
-      const double bound = (*e)[lower].mean;
-      if (std::isfinite(bound) && !(out.low >= bound)) {
-        out.low = bound;
-        out.method = LogZMethod::mean_z_hat;
-      }
-      const Estimate& z = (*e)[mean];
-      if (!std::isfinite(z.mean) || e->known.may_cut_support) continue;
-      if (std::isnan(out.value) || or_infinity(z.se) < or_infinity(out.se)) {
-        out.value = z.mean;
-        out.se = z.se;
-      }
-      out.method = LogZMethod::mean_z_hat;
+    for (const std::string estimator : {"log_z.smc_", "log_z.sis_"}) {
+      OneSided x{(*e)[estimator + "lower"], (*e)[estimator + "mean"], !e->known.may_cut_support};
+      if (std::isfinite(x.lower.mean)) out.push_back(x);
     }
+  }
+  return out;
+}
+
+/// The lower bound that is surest to be high as `low`; as the value the mean of Z_hat with the smallest error
+/// among those that no lower bound contradicts.
+LogZ from_below(std::span<const Evaluation* const> evaluations) {
+  const std::vector<OneSided> all = one_sided_of(evaluations);
+  LogZ out;
+  if (all.empty()) return out;
+  out.method = LogZMethod::mean_z_hat;
+  const auto best = std::ranges::max_element(
+      all, {}, [](const OneSided& x) { return std::pair(x.surely_below(), x.lower.mean); });
+  out.low = best->lower.mean;
+  const double shown = best->surely_below();
+  for (const OneSided& x : all) {
+    const Estimate& z = x.log_mean;
+    if (!std::isfinite(z.mean) || !x.is_mean_of_z || falls_short(z, shown) > 0) continue;
+    if (!std::isnan(out.value) && or_infinity(z.se) >= or_infinity(out.se)) continue;
+    out.value = z.mean;
+    out.se = z.se;
   }
   return out;
 }
@@ -101,6 +123,25 @@ LogZ rejection_log_z(const RejectionCount& count) {
   out.value = std::log(n / N) + count.log_bound;
   out.se = std::sqrt((1 - n / N) / n);
   return out;
+}
+
+double surely_below_log_z(const Estimate& lower, const Estimate& log_mean) {
+  const double half_width = half_width_95(lower);
+  if (!std::isfinite(lower.mean) || std::isnan(half_width)) return log_zero;
+  if (lower.mean != log_mean.mean) return lower.mean - half_width;
+  return half_width < 1 ? lower.mean + std::log1p(-half_width) : log_zero;
+}
+
+double falls_short(const Estimate& log_mean, double value) {
+  const double half_width = half_width_95(log_mean);
+  if (!std::isfinite(log_mean.mean) || std::isnan(half_width)) return 0;
+  const double nats = value - (log_mean.mean + half_width);
+  return nats > negligible ? nats : 0;
+}
+
+double missed_by_smc(const Evaluation& e) {
+  if (e.is_mean() || e.known.may_cut_support) return 0;
+  return falls_short(e["log_z.smc_mean"], surely_below_log_z(e["log_z.sis_lower"], e["log_z.sis_mean"]));
 }
 
 LogZ best_log_z(std::span<const Evaluation* const> evaluations) {

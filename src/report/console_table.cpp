@@ -51,6 +51,12 @@ std::string words_of(const estimate::Evaluation& e, std::int64_t particles) {
   if (e.prompts > 0) out += fmt::format("means over {} prompts, ± standard errors over them\n", e.prompts);
   if (e.prompts == 0 && e.seeds < 2 && !e.log_z.is_exact() && e.log_z.method != estimate::LogZMethod::none)
     out += fmt::format("log Z, the same for all: {}\n", name_of(e.log_z.method));
+  if (const double nats = estimate::missed_by_smc(e); nats > 0)
+    out += fmt::format(
+        "populations that resample miss a part of the target: runs without resampling show that log Z lies "
+        "at "
+        "least {:.4f} above the 95 % interval of their mean\n",
+        nats);
   const auto& [low, high] = e.certified_log_z;
   if (!e.log_z.is_exact() && std::isfinite(low))
     out += fmt::format("certain at 95 %: log Z >= {:.4f}\n", low);

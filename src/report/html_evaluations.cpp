@@ -57,6 +57,13 @@ std::pair<Trust, std::string> trust_in(const Json& summary) {
   const double particles = particles_of(summary);
   if (number_of(at(summary, {"log_q_error", "largest"})) > 1e-3)
     return {Trust::bad, "log q while sampling and afterwards differ: something is wrong with the model."};
+  if (const double missed = number_of(at(summary, {"log_z", "missed_by_smc"})); missed > 0)
+    return {
+        Trust::bad,
+        fmt::format("Populations that resample miss a part of the target: runs without resampling show that "
+                    "log Z lies at least {:.4f} nats above the 95 % interval of their mean. More particles "
+                    "or updates help, or smc.trigger = never.",
+                    missed)};
   if (std::isnan(bounds.high))
     return {
         Trust::fair,
@@ -70,12 +77,18 @@ std::pair<Trust, std::string> trust_in(const Json& summary) {
   const Trust trust = bounds.width() < tight   ? Trust::good
                       : bounds.width() < loose ? Trust::fair
                                                : Trust::bad;
-  text += trust == Trust::good
-              ? "the sampler is close to the target, and its numbers can be trusted to about that."
-          : trust == Trust::fair
-              ? "the sampler is near the target; take log Z as an interval."
-              : "the sampler is far from the target; only the interval of log Z is certain. More "
-                "updates or particles make it narrower.";
+  const bool is_exact = !std::isnan(number_of(at(summary, {"log_z", "exact"})));
+  if (trust == Trust::good)
+    text += "the sampler is close to the target, and its numbers can be trusted to about that.";
+  else if (trust == Trust::fair)
+    text += is_exact ? "the sampler is near the target."
+                     : "the sampler is near the target; take log Z as an interval.";
+  else
+    text +=
+        is_exact
+            ? "the sampler is far from the target. More updates or particles bring it nearer."
+            : "the sampler is far from the target; only the interval of log Z is certain. More updates or "
+              "particles make it narrower.";
   if (ess < few * particles)
     return {
         std::max(trust, Trust::fair),

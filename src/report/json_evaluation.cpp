@@ -64,6 +64,7 @@ void add_estimates(JsonLine& json, const estimate::Evaluation& e) {
   sections["log_z"]
       .add("genealogical_variance", e.genealogical_variance)
       .add("sample_variance", e.sample_variance)
+      .add("missed_by_smc", estimate::missed_by_smc(e))
       .add("certified", interval_of(e.certified_log_z).add("level", estimate::Probability::level));
   for (const std::string& section : order) json.add(section, sections[section]);
   json.add("ess",

@@ -78,9 +78,25 @@ struct LogZ {
 /// accepted: no value and low = -inf. *Local.*
 [[nodiscard]] LogZ rejection_log_z(const RejectionCount& count);
 
+/// What independent log Z_hat with E[Z_hat] = Z show log Z to exceed: the lower end of the 95 % interval of
+/// their mean or, where a run has vanished and `lower` is `log_mean`, the log of the mean of Z_hat, of that
+/// of the mean on the scale of Z. -inf if they show nothing. *Local.*
+[[nodiscard]] double surely_below_log_z(const Estimate& lower, const Estimate& log_mean);
+
+/// By how many nats the upper end of the 95 % interval of `log_mean` lies below a value that log Z exceeds:
+/// runs that miss a part of the target agree with one another all the same, and their own error is blind to
+/// it. 0: no contradiction, one of less than a thousandth, or no error is known. *Local.*
+[[nodiscard]] double falls_short(const Estimate& log_mean, double value);
+
+/// falls_short() of the SMC runs of an evaluation, by what its SIS runs show; 0 too for means over targets,
+/// and where q may be 0 inside the target. Populations that resample may leave early what would weigh later.
+/// *Local.*
+[[nodiscard]] double missed_by_smc(const Evaluation& e);
+
 /// The one log Z for all evaluations of a target: given, or exact, or of rejection and the tightest sandwich
-/// (by |gap| + se) the one with the smaller error; without upper bounds the mean of Z_hat; without lower ones
-/// the upper bound alone. Null pointers do not count. *Local.*
+/// (by |gap| + se) the one with the smaller error; without upper bounds, of the means of Z_hat that no lower
+/// bound contradicts, the one with the smallest error; without lower ones the upper bound alone. Null
+/// pointers do not count. *Local.*
 [[nodiscard]] LogZ best_log_z(std::span<const Evaluation* const> evaluations);
 
 }  // namespace twistor::estimate

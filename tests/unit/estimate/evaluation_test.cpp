@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -136,6 +137,50 @@ TEST(LogZ, IsOneForAllColumnsOfARun) {
   Evaluation given = make_evaluation(findings(), {.given_log_z = -7, .exact_log_z = -2});
   EXPECT_EQ(given.log_z.value, -7);
   EXPECT_EQ(given.log_z.method, LogZMethod::given);
+}
+
+/// Eight repeats whose log Z_hat without and with resampling alternate between two values; no exact samples.
+Findings one_sided(std::array<double, 2> sis, std::array<double, 2> smc) {
+  Findings found;
+  for (std::size_t i = 0; i < 8; ++i)
+    found.repeats.push_back({sis[i % 2], nan, smc[i % 2], nan, nan, 8, {8}, 8, {8}});
+  found.q = {{-13, -1, 0, 0}, {-12, -1, 0, 0}};
+  return found;
+}
+
+// Runs that miss a mode agree with one another: their error says nothing of it, but other runs contradict.
+TEST(LogZ, IsNotOfRunsThatMissWhatOthersShow) {
+  const Evaluation e = make_evaluation(one_sided({-10.6, -10.7}, {-10.94, -10.96}), {.is_event = true});
+  EXPECT_EQ(e.log_z.method, LogZMethod::mean_z_hat);
+  EXPECT_EQ(e.log_z.value, e["log_z.sis_mean"].mean);
+  EXPECT_EQ(e.log_z.low, e["log_z.sis_lower"].mean);
+  EXPECT_NEAR(missed_by_smc(e),
+              -10.65 - half_width_95(e["log_z.sis_lower"]) - e["log_z.smc_mean"].mean -
+                  half_width_95(e["log_z.smc_mean"]),
+              1e-12);
+  EXPECT_GT(e.probability.range.low, std::exp(-10.75));
+  EXPECT_NEAR(e.probability.value, std::exp(e["log_z.sis_mean"].mean), 1e-18);
+  // Where they agree within their errors, that with the smaller error counts, and P(event) is SMC's.
+  const Evaluation agree = make_evaluation(one_sided({-10.6, -11.2}, {-10.94, -10.96}), {.is_event = true});
+  EXPECT_EQ(missed_by_smc(agree), 0);
+  EXPECT_EQ(agree.log_z.value, agree["log_z.smc_mean"].mean);
+  EXPECT_NEAR(agree.probability.value, std::exp(agree["log_z.smc_mean"].mean), 1e-18);
+  // Exact twists: all runs are one number but for rounding.
+  EXPECT_EQ(missed_by_smc(make_evaluation(one_sided({-10.6, -10.6}, {-10.6 - 1e-12, -10.6 - 1e-12}), {})), 0);
+}
+
+// One of eight runs of the base model has met the event by chance: the log of their mean is high, and no
+// bound.
+TEST(LogZ, IsNotBoundedByOneLuckyRun) {
+  Findings lucky = one_sided({-infinity, -infinity}, {-infinity, -infinity});
+  lucky.repeats[3].sis_lower = -6;
+  Evaluation base = make_evaluation(lucky, {.is_event = true}),
+             after = make_evaluation(one_sided({-10.6, -10.7}, {-10.6, -10.7}), {.is_event = true});
+  EXPECT_NEAR(base["log_z.sis_lower"].mean, -6 - std::log(8), 1e-12);
+  share_log_z({&base, &after});
+  EXPECT_EQ(after.log_z.low, after["log_z.smc_lower"].mean);
+  EXPECT_EQ(after.log_z.value, after["log_z.smc_mean"].mean);
+  EXPECT_EQ(base.log_z.value, after.log_z.value);
 }
 
 // Rejection: 25 of 1000 with a bound of 2, se of the logarithm sqrt(0.975 / 25).
