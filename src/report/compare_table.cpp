@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "compare_parts.hpp"
@@ -129,15 +131,39 @@ std::string latex_table(const Cells& titles, const std::vector<Cells>& rows) {
   return out + "\\hline\n\\end{tabular}\n";
 }
 
-/// The table and, where there is more than one row, the differences, each made by `table`; then the notes,
-/// each on a line that begins with `before`.
+/// Rows with labels that leave room for the columns: where one is longer than that, all are numbers, which
+/// legend_of() explains.
+std::vector<ComparedRow> with_short_labels(std::span<const ComparedRow> rows) {
+  constexpr std::size_t longest = 40;  // bytes
+  std::vector<ComparedRow> out(rows.begin(), rows.end());
+  if (std::ranges::all_of(rows, [&](const ComparedRow& row) { return row.label.size() <= longest; }))
+    return out;
+  for (std::size_t i = 0; i < out.size(); ++i) out[i].label = fmt::format("[{}]", i + 1);
+  return out;
+}
+
+/// What stands for a label that is not shown, a line each.
+std::vector<std::string> legend_of(std::span<const ComparedRow> shown, std::span<const ComparedRow> rows) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (shown[i].label != rows[i].label) out.push_back(shown[i].label + " " + rows[i].label);
+  return out;
+}
+
+/// The table and, where there is more than one row, the differences, each made by `table`; then the legend
+/// and the notes, each on a line that begins with `before`.
 std::string both_tables(std::span<const ComparedRow> rows, const BesideColumns& beside, const auto& table,
                         std::string_view before) {
+  const std::vector<ComparedRow> shown = with_short_labels(rows);
   std::vector<Cells> all;
-  for (const ComparedRow& row : rows) all.push_back(cells_of(row, beside));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    all.push_back(cells_of(rows[i], beside));
+    all.back().front() = shown[i].label;
+  }
   std::string out = table(header(beside), all);
-  if (rows.size() > 1) out += "\n" + table(difference_titles(rows), difference_cells(rows));
-  const std::vector<std::string> notes = notes_of(rows);
+  if (rows.size() > 1) out += "\n" + table(difference_titles(shown), difference_cells(shown));
+  std::vector<std::string> notes = legend_of(shown, rows);
+  std::ranges::copy(notes_of(shown), std::back_inserter(notes));
   if (!notes.empty()) out += "\n";
   for (const std::string& note : notes) out += fmt::format("{}{}\n", before, note);
   return out;

@@ -260,6 +260,24 @@ TEST(Compare, ASweepOverNumbersIsACurve) {
 }
 
 // Whatever the numbers: a terminal has 120 columns, and the names of rows stand in each part.
+TEST(Compare, LongLabelsAreNumbersThatALegendExplains) {
+  std::vector<ComparedRow> rows(2);
+  rows[0].label = "prompt.text = " + std::string(80, 'a');
+  rows[1].label = "prompt.text = b";
+  rows[1].n_shared_samples = 8;
+  const std::string markdown =
+      to_text(rows, CompareFormat::markdown, {{"cited"}, {{rows[1].label, {"7.5"}}}});
+  EXPECT_THAT(markdown, HasSubstr("| [2] | 0 | "));
+  EXPECT_THAT(markdown, HasSubstr(" | 7.5 |\n"));
+  EXPECT_THAT(markdown, HasSubstr("| minus [1] | pairs |"));
+  EXPECT_THAT(markdown,
+              HasSubstr("\n- [1] " + rows[0].label + "\n- [2] prompt.text = b\n- KL(sigma || q) of '[2]'"));
+  EXPECT_THAT(to_text(rows, CompareFormat::csv), HasSubstr("\n" + rows[0].label + ","))
+      << "files keep the labels";
+  rows[0].label = "prompt.text = a";
+  EXPECT_THAT(to_text(rows, CompareFormat::text), testing::Not(HasSubstr("[1]")));
+}
+
 TEST(Compare, TablesFitTerminals) {
   ComparedRow row;
   row.label = "all runs";
