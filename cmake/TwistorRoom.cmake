@@ -8,9 +8,11 @@ if(TWISTOR_CCACHE)
 endif()
 
 add_library(twistor_options INTERFACE)
+# Clang takes a name that only a neighbour in a unity file has for a shadowed one; builds without unity files look.
+set(shadow_is_seen "$<NOT:$<AND:$<CXX_COMPILER_ID:Clang>,$<BOOL:$<TARGET_PROPERTY:UNITY_BUILD>>>>")
 # BUILD_INTERFACE: what programs that use an installed twistor do not take over.
 target_compile_options(twistor_options INTERFACE
-  "$<BUILD_INTERFACE:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wnon-virtual-dtor;-fno-math-errno>"
+  "$<BUILD_INTERFACE:-Wall;-Wextra;-Wpedantic;$<${shadow_is_seen}:-Wshadow>;-Wconversion;-Wnon-virtual-dtor;-fno-math-errno>"
   # A product and a sum are fused only where the source says so: otherwise the vector body and the scalar tail of one
   # loop could round differently, and a row's bits would depend on its place in the batch.
   -ffp-contract=off
@@ -69,8 +71,6 @@ function(twistor_room name)
     add_library(twistor_${name} STATIC ${sources})
     if(ARG_UNITY AND TWISTOR_UNITY)
       set_target_properties(twistor_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-      # A name that only a neighbour in the same unity file has is not shadowed; builds without unity files look.
-      target_compile_options(twistor_${name} PRIVATE "$<$<CXX_COMPILER_ID:Clang>:-Wno-shadow>")
     endif()
     target_link_libraries(twistor_${name} PUBLIC twistor_options ${ARG_USES} ${ARG_LIBRARIES}
       PRIVATE ${ARG_PRIVATE_LIBRARIES})
