@@ -12,6 +12,10 @@
 namespace twistor::learn {
 namespace {
 
+bool is_of_target(const config::Field& field) {
+  return field.key.starts_with("target.") || field.key.starts_with("factor.");
+}
+
 bool is_compared(const config::Field& field, Purpose purpose, const twist::FormOptions& twist) {
   // A twist that sees observations is used for any of them.
   const bool is_of_one = field.key == "target.text" || field.key == "target.ids" ||
@@ -19,7 +23,7 @@ bool is_compared(const config::Field& field, Purpose purpose, const twist::FormO
                          field.key == "target.observation_length";
   if (is_of_one && twist.condition != model::Condition::none) return purpose == Purpose::go_on_learning;
   if (field.key == "model.dtype" || field.key == "twist.body" || field.key == "twist.condition" ||
-      field.key.starts_with("target.") || field.key.starts_with("factor."))
+      is_of_target(field))
     return true;
   if (field.key.starts_with("twist.lora_")) return twist.body == twist::Body::lora;
   if (field.key == "twist.residual") return true;
@@ -54,8 +58,12 @@ void require_compatible(const store::Checkpoint& checkpoint, config::Fields stor
   differences.compare("the target", checkpoint.target_identity, expected.target_identity);
   if (purpose == Purpose::go_on_learning)
     differences.compare("train.objective", checkpoint.objective, expected.objective);
-  for (const config::Field& field : expected.fields)
+  // The identity has the contents of files and folders, so that these may have moved.
+  const bool is_same_target = checkpoint.target_identity == expected.target_identity;
+  for (const config::Field& field : expected.fields) {
+    if (is_same_target && is_of_target(field) && field.about.is_input) continue;
     if (is_compared(field, purpose, expected.twist)) differences.compare_key(field.key);
+  }
   if (purpose == Purpose::go_on_learning && expected.decay != Decay::none)
     differences.compare_key("train.updates");
   // Then every exact sample measures, and the twist must have learned from none of them.

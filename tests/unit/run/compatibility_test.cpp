@@ -78,6 +78,20 @@ TEST(Compatibility, TellsTextsApartAfterSignsThatMayBeginAComment) {
   }
 }
 
+// The target's identity has their contents, not their places.
+TEST(Compatibility, FilesOfTheTargetMayMove) {
+  Config then = config_with_prompt("p"), now = then;
+  then.target.potential = now.target.potential = "lexicon";
+  then.target.lexicon = "here/words.txt";
+  now.target.lexicon = "there/words.txt";
+  store::Checkpoint checkpoint = checkpoint_of(then, {1});
+  EXPECT_EQ(refusal(checkpoint, expectation_of(now, {1})), "");
+  checkpoint.target_identity = "another phi";
+  EXPECT_THAT(
+      refusal(checkpoint, expectation_of(now, {1})),
+      HasSubstr("target.lexicon is 'here/words.txt' in the checkpoint and 'there/words.txt' in this run"));
+}
+
 TEST(Compatibility, WhatMeasuresWithAllExactSamplesLearnedFromNone) {
   Config learned = config_with_prompt("p"), now = learned;
   for (const auto positives : {learn::Positives::exact, learn::Positives::both}) {
