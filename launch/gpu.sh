@@ -24,6 +24,9 @@ if [[ -x $here/run.sh ]]; then
   program() { "$here/run.sh" "$@"; }
 else
   root=$(cd "$here/.." && pwd)
+  set -a
+  . "$here/openmpi.env"
+  set +a
   bench_folder=$root/bench
   program() {
     local name=$1

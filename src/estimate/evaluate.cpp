@@ -2,10 +2,10 @@
 // All estimators, one after the other.
 #include "twistor/estimate/evaluate.hpp"
 
-#include <chrono>
 #include <string_view>
 #include <utility>
 
+#include "twistor/base/stopwatch.hpp"
 #include "twistor/estimate/exact_divergences.hpp"
 #include "twistor/estimate/runs.hpp"
 
@@ -36,18 +36,17 @@ std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Propo
                                    const EvaluationOptions& options, const exact::Source& exact,
                                    const comm::Communicator& world, const comm::Groups& groups,
                                    Findings& found) {
-  using Clock = std::chrono::steady_clock;
-  const auto begin = Clock::now();
+  const Stopwatch watch;
   const auto save = [&] {
     if (options.save) options.save(found);
   };
-  auto last_save = begin;
+  Stopwatch since_save;
   Steering steering = options.steering;
   steering.observer = [&](std::string_view what, std::int64_t done, std::int64_t wanted) {
     options.steering.observe(what, done, wanted);
-    if (Clock::now() - last_save < std::chrono::duration<double>(options.steering.save_every_s)) return;
+    if (since_save.seconds() < options.steering.save_every_s) return;
     save();
-    last_save = Clock::now();
+    since_save.restart();
   };
   smc::SweepCounters counters;
   const auto enumerated = [&] {
@@ -76,7 +75,7 @@ std::optional<Evaluation> evaluate(const smc::Problem& problem, const smc::Propo
   e.trace = std::move(trace);
   if (!e.g.empty()) e.exact_digest = exact::digest(exact, static_cast<std::int64_t>(e.g.size()));
   e.counters.add(counters);
-  e.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  e.seconds = watch.seconds();
   return e;
 }
 

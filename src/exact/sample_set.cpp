@@ -166,15 +166,13 @@ std::string rejection_text(const store::ExactSamples& s) {
 /// *Collective over world.*
 bool add_by_rejection(const Target& target, const SetOptions& options, const comm::Communicator& world,
                       const Steering& steering, store::ExactSamples& out) {
-  using Clock = std::chrono::steady_clock;
-  const std::chrono::duration<double> save_every(steering.save_every_s);
   const RejectionSampler sampler(target.lm, target.potential, {target.prompt.begin(), target.prompt.end()},
                                  out.length, seed_of(out, Way::rejection).value_or(options.seed));
-  auto last_save = Clock::now();
+  Stopwatch since_save;
   const auto save = [&] {
     if (world.rank() == 0 && !options.file.empty())
       store::write_exact_samples(partial_file(options.file), out);
-    last_save = Clock::now();
+    since_save.restart();
   };
   while (out.n() < options.count && out.n_draws < draws_allowed(options.budget, out.n())) {
     if (is_interrupted(steering.interrupt)) {
@@ -183,7 +181,7 @@ bool add_by_rejection(const Target& target, const SetOptions& options, const com
     }
     add_round(sampler, {options.count, options.budget}, out, world);
     steering.observe(rejection_text(out), out.n(), options.count);
-    if (Clock::now() - last_save > save_every) save();
+    if (since_save.seconds() > steering.save_every_s) save();
   }
   return true;
 }

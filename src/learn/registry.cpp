@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The registry of objectives. A new one: one source in objectives/, its maker and its line here.
+// The registry of objectives. A new one: one source in objectives/, and its line here.
 #include "twistor/learn/registry.hpp"
 
 #include <fmt/format.h>
@@ -11,24 +11,29 @@
 
 namespace twistor::learn {
 
-// Defined in objectives/NAME.cpp.
-std::unique_ptr<Objective> make_ctl(const ObjectiveOptions& options);
-std::unique_ptr<Objective> make_rl(const ObjectiveOptions& options);
-std::unique_ptr<Objective> make_sixo(const ObjectiveOptions& options);
-std::unique_ptr<Objective> make_fudge(const ObjectiveOptions& options);
-std::unique_ptr<Objective> make_dpg(const ObjectiveOptions& options);
-std::unique_ptr<Objective> make_ppo(const ObjectiveOptions& options);
-std::unique_ptr<Objective> make_ratio(const ObjectiveOptions& options);
-std::unique_ptr<Objective> make_distill(const ObjectiveOptions& options);
-std::unique_ptr<Objective> make_avoid(const ObjectiveOptions& options);
+// objectives/NAME.cpp defines make_NAME().
+// clang-format off
+#define TWISTOR_OBJECTIVES(objective) \
+  objective(ctl) \
+  objective(rl) \
+  objective(sixo) \
+  objective(fudge) \
+  objective(dpg) \
+  objective(ppo) \
+  objective(ratio) \
+  objective(distill) \
+  objective(avoid)
+// clang-format on
+
+#define TWISTOR_DECLARE_MAKER(name) std::unique_ptr<Objective> make_##name(const ObjectiveOptions& options);
+TWISTOR_OBJECTIVES(TWISTOR_DECLARE_MAKER)
+#undef TWISTOR_DECLARE_MAKER
 
 namespace {
 
-constexpr ObjectiveKind all_kinds[] = {
-    {"ctl", make_ctl},     {"rl", make_rl},           {"sixo", make_sixo},
-    {"fudge", make_fudge}, {"dpg", make_dpg},         {"ppo", make_ppo},
-    {"ratio", make_ratio}, {"distill", make_distill}, {"avoid", make_avoid},
-};
+#define TWISTOR_KIND(name) ObjectiveKind{#name, make_##name},
+constexpr ObjectiveKind all_kinds[] = {TWISTOR_OBJECTIVES(TWISTOR_KIND)};
+#undef TWISTOR_KIND
 
 std::vector<std::string_view> names_of(std::span<const ObjectiveKind> kinds) {
   std::vector<std::string_view> out;

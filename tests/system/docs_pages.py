@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Documentation holds together: every page of docs/ is in the site's navigation (mkdocs.yml) and everything there exists, and every
-relative link of every Markdown file leads to a file, and to a heading of it. Where MkDocs can be imported the site is built, too.
+relative link of every Markdown file leads to a file, and to a heading of it; lines of text have at most 120 columns, and the objective that
+CONTRIBUTING.md shows is the one that is tested. Where MkDocs can be imported the site is built, too.
 
 usage: docs_pages.py ROOT
 """
@@ -44,6 +45,27 @@ def broken_links(root, files):
     return problems, n
 
 
+def long_lines(root, files):
+    """Lines of text beyond 120 columns; tables, code and what is one word may be longer."""
+    for file in files:
+        text = re.sub(r"^```.*?^```", lambda block: "\n" * block[0].count("\n"), file.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for number, line in enumerate(text.splitlines(), 1):
+            if len(line) > 120 and not line.startswith(("|", "    ", "<", "[")) and " " in line.strip().removeprefix("- "):
+                yield f"{file.relative_to(root)}:{number}: {len(line)} columns, expected at most 120"
+
+
+def untested_example(root):
+    """Lines of the objective in CONTRIBUTING.md that the one which is compiled and tested does not have."""
+    def words(text):
+        return " ".join(re.sub(r"//.*", "", text).split())
+
+    tested = words((root / "tests/mpi/learn/objective_test.cpp").read_text(encoding="utf-8"))
+    section = (root / "CONTRIBUTING.md").read_text(encoding="utf-8").split("\n## How to add an objective\n")[1]
+    for line in re.search(r"^```cpp\n(.*?)^```", section, re.DOTALL | re.MULTILINE)[1].splitlines():
+        if words(line) not in tested:
+            yield f"CONTRIBUTING.md: '{line.strip()}' is not in tests/mpi/learn/objective_test.cpp"
+
+
 def wrong_navigation(root):
     nav = (root / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
     named = re.findall(r":\s*(\S+\.md)\s*$", nav, re.MULTILINE)
@@ -66,6 +88,13 @@ def self_test():
         assert n == 5, f"five links are planted, {n} were seen"  # that of the heading too
         assert [p.split(": ")[1].split()[0] for p in problems] == ["d", "two.md#no", "none.md"], problems
         assert len(wrong_navigation(root)) == 2, wrong_navigation(root)
+        wide = "word " * 30
+        (root / "docs/three.md").write_text(f"ü{'x' * 119}\n| {wide} |\n```\n{wide}\n```\n- {'u' * 130}\n{wide}\n")
+        assert [p.split(":")[1] for p in long_lines(root, [root / "docs/three.md"])] == ["7"]
+        (root / "tests/mpi/learn").mkdir(parents=True)
+        (root / "tests/mpi/learn/objective_test.cpp").write_text("int a(int b,\n      int c) { return b; }\n")
+        (root / "CONTRIBUTING.md").write_text("# C\n\n## How to add an objective\n\n```cpp\nint a(int b,  // first\n  int c) {\nreturn c;\n```\n")
+        assert ["return c;" in p for p in untested_example(root)] == [True]
 
 
 def main(root):
@@ -75,6 +104,8 @@ def main(root):
     files = [root / file for file in listed if (root / file).exists()] or [*root.glob("*.md"), *(root / "docs").glob("*.md")]
     problems, n = broken_links(root, files)
     problems += wrong_navigation(root)
+    problems += long_lines(root, [file for file in files if file.parent in (root, root / "docs")])
+    problems += untested_example(root)
     if importlib.util.find_spec("mkdocs"):
         with tempfile.TemporaryDirectory() as site:
             done = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", site, "-f", root / "mkdocs.yml"],
