@@ -7,6 +7,7 @@
 #include "twistor/report/html_report.hpp"
 #include "twistor/report/json_line.hpp"
 #include "twistor/report/sink.hpp"
+#include "twistor/store/version.hpp"
 
 namespace twistor::report {
 
@@ -20,7 +21,9 @@ Sinks sinks_of_run(const std::filesystem::path& folder, SinkOptions options) {
   Sinks sinks;
   const std::optional<std::int64_t>& done = options.updates_done;
   if (done) {
-    write_text_atomically((folder / "config.cfg").string(), options.config_text);
+    write_text_atomically(
+        (folder / "config.cfg").string(),
+        fmt::format("# The configuration of a run of {}.\n{}", store::program_name(), options.config_text));
     sinks.add(json_lines(folder / "metrics.jsonl", *done > 0 ? done : std::nullopt));
   }
   if (options.events) {

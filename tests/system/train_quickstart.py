@@ -2,6 +2,7 @@
 """The shipped configuration on two ranks: exit code, files, structure of summary.json, and bounds that close in on log Z."""
 import json
 import math
+import re
 
 from run_twistor import (EXACT_LOG_Z, QUICKSTART, SMALL, TINY, difference, estimates, expect, info, leftovers, main, metrics,
                          succeed)
@@ -84,6 +85,8 @@ def quickstart(folder):
                         "exact.h5": [f"{summary['config']['exact']['count']} exact samples", "exact log Z: -6.41535"]}.items():
         text = info(folder / name)
         expect(all(word in text for word in words), f"expected {words} from info on {name}, got {text[:1000]}")
+    first_line = (folder / "config.cfg").read_text(encoding="utf-8").splitlines()[0]
+    expect(re.fullmatch(r"# The configuration of a run of twistor \S+ \([0-9a-z-]+\)\.", first_line), f"expected the commit, got {first_line!r}")
     expect("48 tokens" in info(TINY), "expected info to describe models/tiny")
 
 
