@@ -3,7 +3,8 @@
 //
 // usage: bench_encoder [FOLDER [TEXTS [TOKENS [DEVICE [KERNELS]]]]]
 //        FOLDER: of an encoder, or "random-bert", BERT-base with random weights, or "random-deberta", the
-//        same with DeBERTa-v3's attention; default: MiniLM in the cache, 64 texts of 32 tokens, cpu auto
+//        same with DeBERTa-v3's attention, or "random-deberta-convolution", with the larger DeBERTa-v2's
+//        convolution too; default: MiniLM in the cache, 64 texts of 32 tokens, cpu auto
 #include <ATen/core/Tensor.h>
 #include <fmt/core.h>
 
@@ -30,6 +31,16 @@ std::string default_folder() {
   return (cache != nullptr ? std::string(cache)
                            : std::string(home == nullptr ? "/" : home) + "/.cache/twistor") +
          "/models/minilm";
+}
+
+/// That of an encoder, made where it is one of the random ones.
+std::filesystem::path folder_of(const std::string& name) {
+  const std::filesystem::path scratch = bench::scratch_folder();
+  if (name == "random-bert") return test::make_random_bert_base(scratch / "twistor-bench-bert");
+  if (name == "random-deberta") return test::make_random_deberta_base(scratch / "twistor-bench-deberta");
+  if (name == "random-deberta-convolution")
+    return test::make_random_deberta_base(scratch / "twistor-bench-deberta-convolution", true);
+  return name;
 }
 
 model::TokenTexts some_texts(const model::Encoder& encoder, std::int64_t n, std::int64_t length) {
@@ -87,12 +98,7 @@ void run(int argc, char** argv) {
   const auto place = from_name<device::Place>(word(3, "cpu"), "DEVICE");
   const auto kernels = from_name<device::KernelChoice>(word(4, "auto"), "KERNELS");
   const auto any = device::make_engine(place, kernels, 0);  // before the first tensor
-  const std::filesystem::path folder =
-      word(0, "") == "random-bert"
-          ? test::make_random_bert_base(bench::scratch_folder() / "twistor-bench-bert")
-      : word(0, "") == "random-deberta"
-          ? test::make_random_deberta_base(bench::scratch_folder() / "twistor-bench-deberta")
-          : std::filesystem::path(word(0, default_folder()));
+  const std::filesystem::path folder = folder_of(word(0, default_folder()));
   const Sizes sizes = read_sizes(folder);
   const std::int64_t n = std::stoll(word(1, "64")), length = std::stoll(word(2, "32"));
   fmt::print("{}: {} texts of {} tokens, {} threads; goal on a CPU: share of the products' rate >= 0.6\n",

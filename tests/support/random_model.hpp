@@ -171,16 +171,28 @@ inline std::filesystem::path make_random_bert_base(const std::filesystem::path& 
                             detail::bert_base_tensors());
 }
 
-/// The same with the attention of DeBERTa-v3.
-inline std::filesystem::path make_random_deberta_base(const std::filesystem::path& folder) {
-  return detail::make_model(folder,
-                            R"({"architectures": ["DebertaV2Model"], "model_type": "deberta-v2",
- "hidden_act": "gelu", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+/// The same with the attention of DeBERTa-v3, or with the convolution of the larger models of DeBERTa-v2 too.
+inline std::filesystem::path make_random_deberta_base(const std::filesystem::path& folder,
+                                                      bool has_convolution = false) {
+  std::vector<detail::RandomTensor> tensors = detail::bert_base_tensors(true);
+  if (has_convolution) {
+    constexpr std::int64_t d = 768;
+    tensors.push_back({{"encoder.conv.conv.weight", {d, d, 3}}, 0, 0.02F});
+    tensors.push_back({{"encoder.conv.conv.bias", {d}}});
+    tensors.push_back({{"encoder.conv.LayerNorm.weight", {d}}, 1, 0});
+    tensors.push_back({{"encoder.conv.LayerNorm.bias", {d}}});
+  }
+  const std::string convolution = has_convolution ? R"("conv_kernel_size": 3, "conv_act": "gelu", )" : "";
+  return detail::make_model(
+      folder,
+      R"({"architectures": ["DebertaV2Model"], "model_type": "deberta-v2",
+ )" + convolution +
+          R"("hidden_act": "gelu", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
  "intermediate_size": 3072, "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 0,
  "relative_attention": true, "position_buckets": 256, "pos_att_type": "p2c|c2p", "share_att_key": true,
  "norm_rel_ebd": "layer_norm", "position_biased_input": false}
 )",
-                            detail::bert_base_tensors(true));
+      tensors);
 }
 
 }  // namespace twistor::test
