@@ -46,6 +46,10 @@ const std::vector<Description>& descriptions() {
        configured,
        "draw sequences of the target, with their weights",
        {"model", "prompt", "target", "twist", "smc", "policy", "evaluate.checkpoint", "sample", "run"}},
+      {"scale",
+       "CONFIG --ranks P [OPTIONS]",
+       "forecast seconds, memory and messages on many ranks",
+       {"model", "prompt", "target", "twist", "smc", "train", "evaluate.checkpoint", "run"}},
       {"score-text",
        "CONFIG (--text S ... | --file F) [--json]",
        "print what the potential says of texts",
@@ -78,6 +82,7 @@ std::vector<config::Field> own_options(std::string_view command, Invocation& inv
         &invocation.is_special);
     add(key("messages", "in place of a text, for the model's chat template"), &invocation.messages);
   }
+  if (command == "scale") invocation.scale.visit_keys(add);
   if (command == "watch") add(key("once", "show what there is, and end"), &invocation.is_once);
   if (command == "score-text") {
     add(key("file", "texts, one a line; F.jsonl: JSON strings, or objects with a member \"text\""),

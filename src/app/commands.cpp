@@ -15,10 +15,10 @@ int run(const Invocation& invocation) {
     std::string_view name;
     int (*run)(const Invocation&);
   };
-  constexpr Entry table[] = {{"train", train},           {"distill", distill},   {"evaluate", evaluate},
-                             {"sample", sample},         {"tokenize", tokenize}, {"score", score},
-                             {"score-text", score_text}, {"compare", compare},   {"report", report},
-                             {"watch", watch},           {"info", info}};
+  constexpr Entry table[] = {{"train", train},   {"distill", distill},       {"evaluate", evaluate},
+                             {"sample", sample}, {"scale", scale},           {"tokenize", tokenize},
+                             {"score", score},   {"score-text", score_text}, {"compare", compare},
+                             {"report", report}, {"watch", watch},           {"info", info}};
   const bool takes_one = invocation.command == "distill" || invocation.command == "score-text";
   TWISTOR_CHECK(invocation.config.prompt.file.empty() || !takes_one, ErrorKind::config, "reading prompt.file",
                 fmt::format("`{}` is for one prompt", invocation.command),

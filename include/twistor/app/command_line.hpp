@@ -11,6 +11,7 @@
 
 #include "twistor/report/compare.hpp"
 #include "twistor/run/config.hpp"
+#include "twistor/run/scale_options.hpp"
 
 namespace twistor::app {
 
@@ -18,7 +19,7 @@ namespace twistor::app {
 struct Invocation {
   std::string command;
 
-  // train, evaluate, sample, score-text
+  // train, evaluate, sample, scale, score-text
   std::filesystem::path config_file;
   run::Config config;  ///< the file's with the command line's overrides
 
@@ -36,6 +37,8 @@ struct Invocation {
   text::FrontTokens special_tokens = text::FrontTokens::automatic;
   model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
   std::string adapter;  ///< PEFT folder added to the model
+
+  run::ScaleOptions scale;
 
   bool is_once = false;  ///< watch: shows what there is, and ends
 

@@ -19,6 +19,9 @@ namespace twistor::app {
 /// Draws sequences of the target and writes them with their weights. *Collective over the world.*
 [[nodiscard]] int sample(const Invocation& invocation);
 
+/// Prints what a run would cost on many ranks. *Collective over the world.*
+[[nodiscard]] int scale(const Invocation& invocation);
+
 /// Prints the ids of a text as a JSON array. *Local.*
 [[nodiscard]] int tokenize(const Invocation& invocation);
 /// Prints {"ids": [...], "log_probs": [...]}, log p0 of each token but the first given those before it.
