@@ -288,7 +288,8 @@ UpdateForecast forecast_update(Session& session, const exact::Source& samples, c
   out.samples = share.samples.batch;
   out.compute_s = measure_updates(session, share, samples, comm::Communicator::self()) / options.speedup;
   const std::string& name = config.train.objective;
-  for (const twist::Parameter& p : session.make_twist(name)->parameters())
+  const std::unique_ptr<twist::Trainable> twist = session.make_twist(name);  // parameters() are views of it
+  for (const twist::Parameter& p : twist->parameters())
     out.parameter_bytes += static_cast<std::int64_t>(p.value.size() * sizeof(float));
   const auto n_sweeps = std::ssize(learn::make_objective(name, share.samples)->wants());
   add_network(out, n_sweeps * (config.target.length + 1), options);
