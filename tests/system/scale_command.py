@@ -23,7 +23,7 @@ def forecasts_many_ranks(folder):
         expect(abs(part["one sweep"] - whole) < 0.02 * whole, f"expected parts that add up, got {part}")
         expect("256 ranks, one population of K = 4096 particles, 16 on a rank, T = 4" in done.out, f"expected the layout, got {done}")
         expect("train.shards = 8: the other 248 ranks wait" in done.out, f"expected words on idle ranks, got {done}")
-        moves = found[here]["moves"] = re.search(r"What moves in a sweep: .*? at once", done.out, re.DOTALL)[0]
+        moves = re.search(r"What moves in a sweep: .*? at once", done.out, re.DOTALL)[0]
         copies = int(re.search(r"as (\d+) copies", moves)[1])
         expect(copies > 0 and "256 simulated ranks" in done.out, f"expected copies between ranks, got {moves}")
     expect(found[1]["particles that move"] > 0, "expected seconds for what moves")
