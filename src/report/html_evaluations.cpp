@@ -134,8 +134,7 @@ bool is_policy(const Json& summary) {
 /// As the summary says; those of earlier builds say no more than how many updates there were.
 std::string name_of_twist(const Json& summary) {
   const Json& name = at(summary, {"twist"});
-  return name.is_string() ? html(text_of(name))
-                          : fmt::format("after {} updates", at(summary, {"updates"}).dump());
+  return name.is_string() ? text_of(name) : fmt::format("after {} updates", at(summary, {"updates"}).dump());
 }
 
 }  // namespace
@@ -150,7 +149,7 @@ std::vector<Column> columns_of(const Json& summary) {
   if (!is_policy(summary)) columns.push_back({name_of_twist(summary), &summary});
   for (const char* group : {"checkpoints", "policies"})
     if (const Json& others = at(summary, {group}); others.is_object())
-      for (const auto& [name, evaluation] : others.items()) columns.push_back({html(name), &evaluation});
+      for (const auto& [name, evaluation] : others.items()) columns.push_back({name, &evaluation});
   return columns;
 }
 
@@ -169,7 +168,7 @@ std::string html_evaluations(const Json& summary) {
   const std::vector<Column> columns = columns_of(summary);
   std::vector<std::string> header{""}, log_z{"log Z"}, ess{"effective sample size at the end"};
   for (const Column& column : columns) {
-    header.push_back(column.name);
+    header.push_back(html(column.name));
     log_z.push_back(log_z_cell(*column.evaluation));
     ess.push_back(html_number(at(*column.evaluation, {"ess", "final"}), "{:.1f}"));
   }

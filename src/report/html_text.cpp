@@ -49,7 +49,7 @@ circle.s0{fill:var(--s0)}circle.s1{fill:var(--s1)}circle.s2{fill:var(--s2)}circl
 .u7{background:rgba(0,114,178,.36)}.u8{background:rgba(0,114,178,.5)}
 summary{cursor:pointer;color:var(--soft)}pre{overflow:auto;max-height:24rem;background:var(--box);padding:.6rem;
 font-size:.82rem}
-@media print{body{max-width:none;padding:0}details:not([open]){display:none}.wide{overflow:visible}figure,tr{break-inside:avoid}}
+@media print{*{print-color-adjust:exact;-webkit-print-color-adjust:exact}body{max-width:none;padding:0}pre{max-height:none;white-space:pre-wrap}h2{break-after:avoid}details:not([open]){display:none}.wide{overflow:visible}figure,tr{break-inside:avoid}}
 )";
 
 std::string anchor(std::string_view title) {

@@ -10,13 +10,14 @@
 #include <optional>
 
 #include "html_text.hpp"
+#include "twistor/report/csv.hpp"
 
 namespace twistor::report {
 namespace {
 
 constexpr double chart_width = 560, chart_height = 300, chart_left = 62, chart_right = 14, chart_top = 26,
                  chart_bottom = 40;
-constexpr std::size_t n_colours = 5;  // of the page's style
+constexpr std::size_t n_colours = 5;  // of the page's style; after these they come again, dashed
 
 /// From values to places on the page.
 struct Scale {
@@ -90,13 +91,21 @@ std::string axes(const Chart& chart, const Scale& x, const Scale& y) {
   return out + label(4, 14, chart.y_title, "start");
 }
 
-std::string line(const Series& series, std::size_t colour, const Scale& x, const Scale& y) {
+bool has_points(const Series& series) {
+  return std::ranges::any_of(series.points, [](const auto& point) { return std::isfinite(point.second); });
+}
+
+/// The class of the i-th line.
+std::string style_of(const Series& series, std::size_t i) {
+  const bool is_dashed = series.is_dashed != (i / n_colours % 2 == 1);
+  return fmt::format("s{}{}", i % n_colours, is_dashed ? " dash" : "");
+}
+
+std::string line(const Series& series, std::size_t i, const Scale& x, const Scale& y) {
   std::string out, points;
   std::size_t n = 0;
   const auto finish = [&] {
-    if (n > 1)
-      out += fmt::format("<polyline class=\"s{}{}\" points=\"{}\"/>\n", colour,
-                         series.is_dashed ? " dash" : "", points);
+    if (n > 1) out += fmt::format("<polyline class=\"{}\" points=\"{}\"/>\n", style_of(series, i), points);
     points.clear();
     n = 0;
   };
@@ -108,8 +117,8 @@ std::string line(const Series& series, std::size_t colour, const Scale& x, const
     points += fmt::format("{:.1f},{:.1f} ", x(at), y(value));
     ++n;
     if (series.points.size() <= 40)
-      out += fmt::format("<circle class=\"s{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", colour, x(at),
-                         y(value));
+      out += fmt::format("<circle class=\"s{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", i % n_colours,
+                         x(at), y(value));
   }
   finish();
   return out;
@@ -120,10 +129,12 @@ std::string legend(const Chart& chart) {
   if (chart.series.size() == 1 && chart.reference_name.empty()) return {};
   std::string out = "<div class=\"soft\">";
   for (std::size_t i = 0; i < chart.series.size(); ++i)
-    out += fmt::format(
-        "<svg style=\"display:inline;width:26px\" width=\"26\" height=\"10\" aria-hidden=\"true\"><polyline "
-        "class=\"s{}{}\" points=\"1,5 25,5\"/></svg> {} &#160; ",
-        i % n_colours, chart.series[i].is_dashed ? " dash" : "", html(chart.series[i].name));
+    if (has_points(chart.series[i]))
+      out += fmt::format(
+          "<svg style=\"display:inline;width:26px\" width=\"26\" height=\"10\" "
+          "aria-hidden=\"true\"><polyline "
+          "class=\"{}\" points=\"1,5 25,5\"/></svg> {} &#160; ",
+          style_of(chart.series[i], i), html(chart.series[i].name));
   if (!chart.reference_name.empty() && std::isfinite(chart.reference))
     out += fmt::format(
         "<svg style=\"display:inline;width:26px\" width=\"26\" height=\"10\" aria-hidden=\"true\"><line "
@@ -132,11 +143,23 @@ std::string legend(const Chart& chart) {
   return out + "</div>\n";
 }
 
-std::string csv(const Chart& chart) {
-  std::string out = fmt::format("series,{},{}\n", chart.x_title, chart.y_title);
-  for (const Series& series : chart.series)
-    for (const auto& [x, y] : series.points) out += fmt::format("{},{},{}\n", series.name, x, y);
+/// What is not finite is an empty field.
+std::string csv_number(double x) {
+  return std::isfinite(x) ? fmt::format("{}", x) : std::string{};
+}
+
+/// Records to copy, as they are read by spreadsheets.
+std::string numbers(const std::vector<std::vector<std::string>>& records) {
+  std::string out;
+  for (const std::vector<std::string>& record : records) out += csv_line(record);
   return details("Numbers", fmt::format("<pre>{}</pre>", html(out)));
+}
+
+std::string numbers_of(const Chart& chart) {
+  std::vector<std::vector<std::string>> records{{"series", chart.x_title, chart.y_title}};
+  for (const Series& series : chart.series)
+    for (const auto& [x, y] : series.points) records.push_back({series.name, csv_number(x), csv_number(y)});
+  return numbers(records);
 }
 
 }  // namespace
@@ -179,8 +202,8 @@ std::string svg_chart(const Chart& chart) {
   if (has_reference)
     out += fmt::format("<line class=\"reference\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n",
                        chart_left, chart_width - chart_right, y(chart.reference), y(chart.reference));
-  for (std::size_t i = 0; i < chart.series.size(); ++i) out += line(chart.series[i], i % n_colours, x, y);
-  return out + "</svg>\n" + csv(chart) + "</figure>\n";
+  for (std::size_t i = 0; i < chart.series.size(); ++i) out += line(chart.series[i], i, x, y);
+  return out + "</svg>\n" + numbers_of(chart) + "</figure>\n";
 }
 
 std::string svg_bars(std::string_view title, std::vector<std::pair<std::string, double>> bars,
@@ -188,21 +211,23 @@ std::string svg_bars(std::string_view title, std::vector<std::pair<std::string, 
   std::erase_if(bars, [](const auto& bar) { return !(bar.second > 0) || !std::isfinite(bar.second); });
   if (bars.empty()) return {};
   std::ranges::stable_sort(bars, std::greater<>{}, [](const auto& bar) { return bar.second; });
-  constexpr double row = 24, names = 150, numbers = 90;
+  constexpr double row = 24, names = 150, values = 90;
   const double total = row * static_cast<double>(bars.size());
   std::string out = fmt::format(
       "<figure><figcaption>{}</figcaption>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n",
       html(title), chart_width, total, html(title));
   double y = 0;
+  std::vector<std::vector<std::string>> records{{"name", std::string(unit)}};
   for (const auto& [name, value] : bars) {
-    const double length = std::max(1.0, value / bars.front().second * (chart_width - names - numbers));
+    records.push_back({name, csv_number(value)});
+    const double length = std::max(1.0, value / bars.front().second * (chart_width - names - values));
     out += label(names - 8, y + 16, name, "end");
     out += fmt::format("<rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\"/>\n", names,
                        y + 5, length, row - 10);
     out += label(names + length + 6, y + 16, fmt::format("{:.3g} {}", value, unit), "start");
     y += row;
   }
-  return out + "</svg></figure>\n";
+  return out + "</svg>\n" + numbers(records) + "</figure>\n";
 }
 
 }  // namespace twistor::report

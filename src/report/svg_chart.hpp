@@ -28,10 +28,12 @@ struct Chart {
 
 /// A <figure>: the chart with axes and legend, and its numbers as CSV to copy, in full. The y axis is
 /// logarithmic where all values are positive and span more than a factor of 50. Empty if no series has a
-/// point. Colours are classes s0, s1, ... of the page's style. *Local.*
+/// point; a series without one is not in the legend. Colours are classes s0, s1, ... of the page's style.
+/// *Local.*
 [[nodiscard]] std::string svg_chart(const Chart& chart);
 
-/// A <figure> of horizontal bars, longest first, with their values as text. Empty without any. *Local.*
+/// A <figure> of horizontal bars, longest first, with their values as text and as CSV to copy. Empty without
+/// any. *Local.*
 [[nodiscard]] std::string svg_bars(std::string_view title, std::vector<std::pair<std::string, double>> bars,
                                    std::string_view unit);
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """report.html: made by train, renewed by sample and by report; whole, self-contained, and every number is the summary's."""
+import csv
+import html
 import json
 import math
+import re
 import struct
 from html.parser import HTMLParser
 
@@ -94,6 +97,11 @@ def look_at(folder, *headings):
     for name, values in arrays(folder / "results.h5").items():
         if not name.endswith("pieces"):
             known.update(map(float, values))
+    for block in re.findall(r"<summary>Numbers</summary>\n<pre>(.*?)</pre>", text, re.DOTALL):
+        rows = list(csv.reader(html.unescape(block).splitlines()))
+        wrong = [row for row in rows[1:] if len(row) != len(rows[0]) or not all(math.isfinite(float(x)) for x in row[1:] if x)]
+        expect(len(rows) > 1 and not wrong, f"expected columns {rows[0]} of numbers or nothing, got {wrong}")
+        expect("&amp;" not in "".join(row[0] for row in rows), f"expected names as they are, got {rows[0]}")
     strangers = [x for x in page.values if x not in known]
     expect(len(page.values) > 20 and not strangers, f"expected values of the files, got {strangers} among {len(page.values)}")
     return text, page

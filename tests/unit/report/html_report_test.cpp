@@ -77,6 +77,30 @@ TEST(SvgChart, LeavesGapsWhereNothingIsKnown) {
             "");
 }
 
+// Numbers to copy are what csv readers read: names with commas, and empty fields for what is not known.
+TEST(SvgChart, HasItsNumbersAsCsv) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::string chart = svg_chart(
+      {.title = "Two",
+       .x_title = "log of psi, mean",
+       .y_title = "nats",
+       .series = {{"base model, before", {{0, 1}, {1, nan}, {2, -infinity}}}, {"<none>", {{0, nan}}}}});
+  EXPECT_THAT(chart, HasSubstr("<pre>series,&quot;log of psi, mean&quot;,nats\n"
+                               "&quot;base model, before&quot;,0,1\n&quot;base model, before&quot;,1,\n"
+                               "&quot;base model, before&quot;,2,\n&lt;none&gt;,0,\n</pre>"));
+  EXPECT_THAT(chart, Not(HasSubstr("</svg> &lt;none&gt;"))) << "a line without a point is not in the legend";
+  EXPECT_THAT(svg_bars("Time", {{"b, c", 0.5}}, "s"), HasSubstr("<pre>name,s\n&quot;b, c&quot;,0.5\n</pre>"));
+}
+
+TEST(SvgChart, TellsMoreLinesApartThanThereAreColours) {
+  Chart chart{.title = "Many", .x_title = "x", .y_title = "y"};
+  for (int i = 0; i < 7; ++i)
+    chart.series.push_back({std::string(1, static_cast<char>('a' + i)), {{0, i}, {1, i}}});
+  const std::string drawn = svg_chart(chart);
+  EXPECT_EQ(count(drawn, "<polyline class=\"s0\""), 2u) << "the first, and its legend";
+  EXPECT_EQ(count(drawn, "<polyline class=\"s0 dash\""), 2u) << "the sixth";
+}
+
 TEST(SvgChart, DrawsWhatDiffersByRoundingAlone) {
   const std::string chart =
       svg_chart({.title = "Flat",
