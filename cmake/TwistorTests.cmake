@@ -49,7 +49,11 @@ function(twistor_unit_tests room)
   twistor_test_executable(unit_${room} ${room} ${sources})
   target_link_libraries(unit_${room} PRIVATE GTest::gmock_main)
   add_test(NAME unit_${room} COMMAND unit_${room})
-  set_tests_properties(unit_${room} PROPERTIES TIMEOUT 600 LABELS unit ENVIRONMENT "${TWISTOR_MPI_TEST_ENVIRONMENT}")
+  set(limit 600)
+  if(TWISTOR_SANITIZE)  # sanitizers take ten times as long
+    set(limit 3600)
+  endif()
+  set_tests_properties(unit_${room} PROPERTIES TIMEOUT ${limit} LABELS unit ENVIRONMENT "${TWISTOR_MPI_TEST_ENVIRONMENT}")
 endfunction()
 
 function(twistor_mpi_tests room)
