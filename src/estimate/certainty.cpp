@@ -62,14 +62,6 @@ std::vector<double> log_inverse_by_sample(std::span<const double> upper, std::in
   return out;
 }
 
-/// Whether these runs miss a part of the target that `others` show.
-bool has_missed_what(std::span<const double> runs, std::span<const double> others) {
-  if (others.empty()) return false;
-  const Estimate log_mean = log_mean_exp_estimate(others);
-  const Estimate bound = std::ranges::count(others, log_zero) == 0 ? mean_estimate(others) : log_mean;
-  return falls_short(log_mean_exp_estimate(runs), surely_below_log_z(bound, log_mean)) > 0;
-}
-
 }  // namespace
 
 MeanInterval mean_z_interval(std::span<const double> lower, std::span<const double> upper,
@@ -89,18 +81,18 @@ MeanInterval mean_z_interval(std::span<const double> lower, std::span<const doub
   return out;
 }
 
-Probability probability_of(const Runs& smc, const Runs& sis, const KnownTarget& known) {
+Probability probability_of(std::span<const double> lower, std::span<const double> upper,
+                           const KnownTarget& known) {
   Probability out;
   for (const auto& [log_z, method] :
        {std::pair{known.given_log_z, LogZMethod::given}, std::pair{known.exact_log_z, LogZMethod::exact}})
     if (!std::isnan(log_z)) return {std::exp(log_z), {std::exp(log_z), std::exp(log_z)}, method};
   double se = -log_zero;
-  if (!smc.lower.empty()) {
-    const Runs& best = has_missed_what(smc.lower, sis.lower) ? sis : smc;
-    const MeanInterval runs = mean_z_interval(best.lower, best.upper, known.n_exact);
+  if (!lower.empty()) {
+    const MeanInterval runs = mean_z_interval(lower, upper, known.n_exact);
     if (runs.mean > 0) {
       out = {runs.mean, {runs.range.low, std::min(1.0, runs.range.high)}, LogZMethod::mean_z_hat};
-      se = log_mean_exp_estimate(best.lower).se;
+      se = log_mean_exp_estimate(lower).se;
     }
   }
   if (!known.rejection || known.rejection->n_draws == 0) return out;

@@ -237,11 +237,10 @@ Evaluation make_evaluation(const Findings& found, const KnownTarget& known) {
   const std::vector<double> smc_lower = column(runs, &BoundRun::smc_lower);
   const std::vector<double> smc_upper = column(runs, &BoundRun::smc_upper);
   e.certified_log_z = certified_log_z(smc_lower, smc_upper, known.n_exact);
-  if (known.is_event && !known.may_cut_support) {
-    const std::vector<double> sis_lower = column(runs, &BoundRun::sis_lower);
-    const std::vector<double> sis_upper = column(runs, &BoundRun::sis_upper);
-    e.probability = probability_of({smc_lower, smc_upper}, {sis_lower, sis_upper}, known);
-  }
+  if (known.is_event && !known.may_cut_support)
+    e.probability = missed_by_smc(e) > 0 ? probability_of(column(runs, &BoundRun::sis_lower),
+                                                          column(runs, &BoundRun::sis_upper), known)
+                                         : probability_of(smc_lower, smc_upper, known);
   // A mean below zero is noise around a variance that is too small to be seen.
   if (const double v = mean_of(column(runs, &BoundRun::variance)); v > 0) e.genealogical_variance = v;
   if (runs.size() > 1) {

@@ -53,9 +53,8 @@ std::string words_of(const estimate::Evaluation& e, std::int64_t particles) {
     out += fmt::format("log Z, the same for all: {}\n", name_of(e.log_z.method));
   if (const double nats = estimate::missed_by_smc(e); nats > 0)
     out += fmt::format(
-        "populations that resample miss a part of the target: runs without resampling show that log Z lies "
-        "at "
-        "least {:.4f} above the 95 % interval of their mean\n",
+        "populations that resample miss a part of the target: runs without resampling show that log Z "
+        "lies at least {:.4f} above the 95 % interval of their mean\n",
         nats);
   const auto& [low, high] = e.certified_log_z;
   if (!e.log_z.is_exact() && std::isfinite(low))

@@ -11,6 +11,7 @@
 
 #include "html_text.hpp"
 #include "twistor/report/csv.hpp"
+#include "twistor/report/json_line.hpp"
 
 namespace twistor::report {
 namespace {
@@ -145,7 +146,7 @@ std::string legend(const Chart& chart) {
 
 /// What is not finite is an empty field.
 std::string csv_number(double x) {
-  return std::isfinite(x) ? fmt::format("{}", x) : std::string{};
+  return std::isfinite(x) ? plain_number(x) : std::string{};
 }
 
 /// Records to copy, as they are read by spreadsheets.

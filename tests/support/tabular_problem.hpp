@@ -54,6 +54,16 @@ inline double rough(const Tokens& prefix, std::uint64_t seed) {
   return 2 * Philox(seed, Stream::test, 0, code & 0xFFFFFFFFFFFFu).uniform() - 1;
 }
 
+/// phi = 1.
+class FlatPotential final : public potential::Potential {
+ public:
+  std::vector<double> log_phi(const potential::Sequences& s) const override {
+    return std::vector<double>(static_cast<std::size_t>(s.size()), 0);
+  }
+  double log_phi_bound() const override { return 0; }
+  std::string description() const override { return "flat"; }
+};
+
 class RoughPotential final : public potential::Potential {
  public:
   explicit RoughPotential(double spread) : spread_(spread) {}

@@ -9,15 +9,12 @@ Needs what make_tiny_reward.py needs. A story's beginning is the prompt, the res
 fewer bad things happen; what happened in the prompt does not count. The model learns from such pairs by maximum likelihood of Bradley and
 Terry's model.
 """
-import argparse
 import json
-import pathlib
-import subprocess
 
 import torch
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, PreTrainedTokenizerFast
 
-from make_tiny_reward import HELD_OUT, ROOT, preference
+from make_tiny_reward import HELD_OUT, ROOT, begin, learn, preference
 
 ANIMALS = {"fox", "wolf", "bear", "dog", "mouse", "hen"}
 STORIES, STEPS, BATCH = 6000, 900, 64
@@ -49,14 +46,8 @@ def rewards(model, tokenizer, pairs):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("--out", type=pathlib.Path, default=ROOT / "models/tiny-pair-reward")
-    options.add_argument("--make-tiny", default=str(ROOT / "build/release/make_tiny"))
-    given = options.parse_args()
-    torch.manual_seed(1)
-    torch.set_num_threads(1)
-    text = subprocess.run([given.make_tiny, "corpus", "--stories", str(STORIES + HELD_OUT)], check=True, capture_output=True, text=True).stdout
-    stories = [story.split() for story in text.strip().split("\n")]
+    given, whole = begin(__doc__, "models/tiny-pair-reward", STORIES + HELD_OUT)
+    stories = [story.split() for story in whole]
     given.out.mkdir(exist_ok=True)
     (given.out / "tokenizer.json").write_text(json.dumps(pair_tokenizer(), indent=2) + "\n")
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(given.out / "tokenizer.json"), pad_token="<end>")
@@ -65,8 +56,6 @@ def main():
         relative_attention=True, position_buckets=16, max_relative_positions=-1, pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm",
         position_biased_input=False, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=1, pad_token_id=0, bos_token_id=None,
         eos_token_id=None))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.006)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
 
     def draw(n, first, last):
         """Prompts, each with two answers of different worth."""
@@ -83,14 +72,7 @@ def main():
         r = rewards(model, tokenizer, [(p, better) for p, _, better in drawn] + [(p, worse) for p, worse, _ in drawn])
         return r[: len(drawn)] - r[len(drawn):]
 
-    for step in range(STEPS):
-        loss = -torch.nn.functional.logsigmoid(margins(draw(BATCH, 0, STORIES))).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        if step % 100 == 99:
-            print(step + 1, loss.item(), flush=True)
+    learn(model, STEPS, 0.006, lambda: margins(draw(BATCH, 0, STORIES)))
     with torch.no_grad():
         held_out = draw(1000, STORIES, STORIES + HELD_OUT)
         print("held-out pairs in the right order:", (margins(held_out) > 0).float().mean().item())

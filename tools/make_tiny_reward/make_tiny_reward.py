@@ -34,42 +34,55 @@ def rewards(model, ids):
     return scores[torch.arange(len(ids)), torch.tensor([len(row) - 1 for row in ids])]
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("--out", type=pathlib.Path, default=ROOT / "models/tiny-reward")
+def begin(description, folder, n_stories):
+    """The command's options, and the stories; numbers drawn from here on are always the same."""
+    options = argparse.ArgumentParser(description=description.split("\n")[0])
+    options.add_argument("--out", type=pathlib.Path, default=ROOT / folder)
     options.add_argument("--make-tiny", default=str(ROOT / "build/release/make_tiny"))
     given = options.parse_args()
     torch.manual_seed(1)
     torch.set_num_threads(1)
-    text = subprocess.run([given.make_tiny, "corpus", "--stories", str(STORIES + HELD_OUT)], check=True, capture_output=True, text=True).stdout
-    # Half of them are cut anywhere: a reward model sees what was written so far.
-    cut = torch.randint(8, 40, (STORIES + HELD_OUT,)).tolist()
-    stories = [" ".join(s.split()[: c if i % 2 else None]) for i, (s, c) in enumerate(zip(text.strip().split("\n"), cut))]
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(ROOT / "models/tiny/tokenizer.json"))
-    ids = [tokenizer(s)["input_ids"] for s in stories]
-    worth = torch.tensor([float(preference(s)) for s in stories])
-    model = Qwen3ForSequenceClassification(Qwen3Config(
-        vocab_size=48, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
-        max_position_embeddings=64, num_labels=1, pad_token_id=0, bos_token_id=None, eos_token_id=0, tie_word_embeddings=True))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    text = subprocess.run([given.make_tiny, "corpus", "--stories", str(n_stories)], check=True, capture_output=True, text=True).stdout
+    return given, text.strip().split("\n")
 
-    def margins(a, b):
-        r = rewards(model, [ids[i] for i in a.tolist() + b.tolist()])
-        margin = (r[: len(a)] - r[len(a):]) * torch.sign(worth[a] - worth[b])
-        return margin
 
-    for step in range(STEPS):
-        a, b = torch.randint(STORIES, (2, PAIRS))
-        keep = worth[a] != worth[b]
-        margin = margins(a[keep], b[keep])
-        loss = -torch.nn.functional.logsigmoid(margin).mean()
+def learn(model, steps, learning_rate, margins_of_batch):
+    """Maximum likelihood of the pairs that margins_of_batch() draws: how much more the better one is worth to the model."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in range(steps):
+        loss = -torch.nn.functional.logsigmoid(margins_of_batch()).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         if step % 100 == 99:
             print(step + 1, loss.item(), flush=True)
+
+
+def main():
+    given, whole = begin(__doc__, "models/tiny-reward", STORIES + HELD_OUT)
+    # Half of them are cut anywhere: a reward model sees what was written so far.
+    cut = torch.randint(8, 40, (STORIES + HELD_OUT,)).tolist()
+    stories = [" ".join(s.split()[: c if i % 2 else None]) for i, (s, c) in enumerate(zip(whole, cut))]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(ROOT / "models/tiny/tokenizer.json"))
+    ids = [tokenizer(s)["input_ids"] for s in stories]
+    worth = torch.tensor([float(preference(s)) for s in stories])
+    model = Qwen3ForSequenceClassification(Qwen3Config(
+        vocab_size=48, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+        max_position_embeddings=64, num_labels=1, pad_token_id=0, bos_token_id=None, eos_token_id=0, tie_word_embeddings=True))
+
+    def margins(a, b):
+        r = rewards(model, [ids[i] for i in a.tolist() + b.tolist()])
+        margin = (r[: len(a)] - r[len(a):]) * torch.sign(worth[a] - worth[b])
+        return margin
+
+    def margins_of_batch():
+        a, b = torch.randint(STORIES, (2, PAIRS))
+        keep = worth[a] != worth[b]
+        return margins(a[keep], b[keep])
+
+    learn(model, STEPS, 0.01, margins_of_batch)
     with torch.no_grad():
         a = torch.arange(STORIES, STORIES + HELD_OUT // 2)
         b = a + HELD_OUT // 2

@@ -24,16 +24,10 @@ struct MeanInterval {
 [[nodiscard]] MeanInterval mean_z_interval(std::span<const double> lower, std::span<const double> upper = {},
                                            std::int64_t n_exact = 0);
 
-/// log Z_hat of independent runs of one estimator; `upper`, of runs that pin exact samples, may be empty or
-/// NaN throughout.
-struct Runs {
-  std::span<const double> lower, upper{};
-};
-
-/// P(event) = Z of an indicator: exact where Z is known, else from rejection or from the runs of SMC,
-/// whichever has the smaller relative error; from those of SIS in place of SMC's where these fall short of
-/// what SIS shows (falls_short()). *Local.*
-[[nodiscard]] Probability probability_of(const Runs& smc, const Runs& sis, const KnownTarget& known);
+/// P(event) = Z of an indicator: exact where Z is known, else from rejection or from the runs, whichever has
+/// the smaller relative error. *Local.*
+[[nodiscard]] Probability probability_of(std::span<const double> lower, std::span<const double> upper,
+                                         const KnownTarget& known);
 
 /// log Z >= low and log Z <= high, each with probability 95 % and without any assumption on the twist.
 /// Products and means of R independent Z_hat have the means Z^R and Z, those of 1 / Z_hat under conditional

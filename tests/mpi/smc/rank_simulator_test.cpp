@@ -9,21 +9,13 @@
 #include <filesystem>
 #include <numeric>
 
+#include "support/tabular_problem.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::smc {
 namespace {
-
-class Even final : public potential::Potential {
- public:
-  std::vector<double> log_phi(const potential::Sequences& s) const override {
-    return std::vector<double>(static_cast<std::size_t>(s.size()), 0);
-  }
-  double log_phi_bound() const override { return 0; }
-  std::string description() const override { return "even"; }
-};
 
 struct Case {
   Order order;
@@ -41,7 +33,7 @@ TEST_P(CountedRanks, SendWhatRealOnesSend) {
                                                   .vocab_size = lm->vocab_size(),
                                                   .init_scale = 3.0,
                                                   .engine = lm->engine()});
-  const Even phi;
+  const test::FlatPotential phi;
   const Problem problem = Problem{*lm, prompt, phi}.with_start();
   const Proposal proposal(*lm, *twist, ProposalKind::twisted);
   SweepOptions options;

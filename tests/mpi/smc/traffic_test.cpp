@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "support/tabular_problem.hpp"
 #include "twistor/device/choose.hpp"
 #include "twistor/device/traffic.hpp"
 #include "twistor/model/load.hpp"
@@ -30,15 +31,6 @@ std::unique_ptr<at::ObserverContext> count_operation(const at::RecordFunction& f
   if (std::ranges::find(views, std::string_view(f.name())) == views.end()) ++aten_operations;
   return nullptr;
 }
-
-class Flat final : public potential::Potential {
- public:
-  std::vector<double> log_phi(const potential::Sequences& s) const override {
-    return std::vector<double>(static_cast<std::size_t>(s.size()), 0);
-  }
-  double log_phi_bound() const override { return 0; }
-  std::string description() const override { return "flat"; }
-};
 
 constexpr std::int64_t particles = 16, layers = 2;
 
@@ -62,7 +54,7 @@ PerStep per_step(device::GraphUse graphs) {
                                                   .vocab_size = lm->vocab_size(),
                                                   .init_scale = 3.0,
                                                   .engine = load.engine});
-  const Flat flat;
+  const test::FlatPotential flat;
   const Problem problem = Problem{*lm, prompt, flat}.with_start();
   const Proposal proposal(*lm, *twist, ProposalKind::twisted);
   const auto count = [&](std::int64_t length) {

@@ -143,22 +143,22 @@ TEST(Certified, IsMarkovsInequality) {
 TEST(Probability, IsExactOrOfTheBetterOfRejectionAndRuns) {
   const std::vector<double> runs{std::log(0.010), std::log(0.011), std::log(0.012)};
   KnownTarget known{.is_event = true};
-  Probability p = probability_of({runs}, {}, known);
+  Probability p = probability_of(runs, {}, known);
   EXPECT_EQ(p.method, LogZMethod::mean_z_hat);
   EXPECT_NEAR(p.value, 0.011, 1e-15);
   EXPECT_LT(p.range.low, 0.010);
   EXPECT_GT(p.range.high, 0.012);
   known.rejection = {1000, 11, 0, false};
-  EXPECT_EQ(probability_of({runs}, {}, known).method, LogZMethod::mean_z_hat);
+  EXPECT_EQ(probability_of(runs, {}, known).method, LogZMethod::mean_z_hat);
   known.rejection = {1'000'000, 11'000, 0, false};
-  p = probability_of({runs}, {}, known);
+  p = probability_of(runs, {}, known);
   EXPECT_EQ(p.method, LogZMethod::rejection);
   EXPECT_NEAR(p.value, 0.011, 1e-15);
   EXPECT_NEAR(p.range.low, binomial_interval(11'000, 1'000'000, 0.95).low, 1e-15);
   known.exact_log_z = std::log(0.0105);
-  EXPECT_NEAR(probability_of({runs}, {}, known).range.high, 0.0105, 1e-15);
-  const std::vector<double> none(2, log_zero);
-  EXPECT_EQ(probability_of({none}, {}, {.is_event = true}).method, LogZMethod::none);
+  EXPECT_NEAR(probability_of(runs, {}, known).range.high, 0.0105, 1e-15);
+  EXPECT_EQ(probability_of(std::vector<double>(2, log_zero), {}, {.is_event = true}).method,
+            LogZMethod::none);
 }
 
 }  // namespace
