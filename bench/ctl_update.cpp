@@ -9,13 +9,13 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
 
 #include "support/random_model.hpp"
+#include "twistor/base/memory.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/learn/registry.hpp"
@@ -28,12 +28,6 @@ namespace {
 using namespace twistor;
 
 constexpr std::int64_t V = 50257, D = 768, layers = 4, heads = 16, context = 2048, K = 100, T = 20, L = 8;
-
-double resident_gb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1048576.0;
-}
 
 /// A potential without cost.
 class LastToken final : public potential::Potential {
@@ -142,7 +136,7 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
   fmt::print(
       "products alone: {:.0f} GFLOP at {:.0f} GFLOP/s = {:.3f} s; update / products = {:.2f} (goal <= 2)\n",
       flops * 1e-9, rate * 1e-9, flops / rate, wall * rate / flops);
-  fmt::print("peak resident set: {:.2f} GB (goal < 1.5)\n", resident_gb());
+  fmt::print("peak resident set: {:.2f} GB (goal < 1.5)\n", static_cast<double>(peak_memory_bytes()) / (1 << 30));
   if (has_baseline) {
     const double slow = baseline_seconds(problem, twist);
     fmt::print("sampling without cache, scores for every position: {:.1f} s, {:.1f} times our whole update\n",

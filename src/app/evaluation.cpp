@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "twistor/base/memory.hpp"
 #include "twistor/comm/counters.hpp"
 #include "twistor/comm/environment.hpp"
 #include "twistor/comm/job_place.hpp"
@@ -156,6 +157,7 @@ void finish(const run::Session& session, report::Sinks& sinks, report::Columns c
   report::arrange(columns, run);
   run.is_computed = session.config().twist.is_computed();
   run.target = session.potential().description();
+  run.counters.maxima["memory_peak_bytes"] = peak_memory_bytes();
   run.counters = comm::all_reduce(run.counters, session.world());
   run.config_text = to_text(session.config());
   run.config_json = to_json(session.config());

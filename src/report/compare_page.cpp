@@ -59,18 +59,25 @@ std::string notes_on(std::span<const ComparedRow> rows) {
   return out.empty() ? out : "<ul>\n" + out + "</ul>\n";
 }
 
-/// The mean over lines at those x that all of them have.
+/// The mean over lines at those x that all of them have, with Student's interval over them; one line as it
+/// is.
 Series mean_series(std::string name, const std::vector<Series>& lines) {
-  std::map<double, std::pair<double, std::size_t>> sums;
+  Series out{std::move(name)};
+  if (lines.size() == 1) {
+    out.points = lines.front().points;
+    out.errors = lines.front().errors;
+    return out;
+  }
+  std::map<double, std::vector<double>> values;
   for (const Series& line : lines)
     for (const auto& [x, y] : line.points)
-      if (std::isfinite(y)) {
-        sums[x].first += y;
-        ++sums[x].second;
-      }
-  Series out{std::move(name)};
-  for (const auto& [x, sum] : sums)
-    if (sum.second == lines.size()) out.points.emplace_back(x, sum.first / static_cast<double>(sum.second));
+      if (std::isfinite(y)) values[x].push_back(y);
+  for (const auto& [x, ys] : values) {
+    if (ys.size() != lines.size()) continue;
+    const estimate::Estimate mean = estimate::mean_estimate(ys);
+    out.points.emplace_back(x, mean.mean);
+    out.errors.push_back(estimate::half_width_95(mean));
+  }
   return out;
 }
 
@@ -99,10 +106,10 @@ std::string courses_of(std::span<const ComparedRow> rows) {
     out += overlaid(title, "nats", courses, rows,
                     [&](const Course& course) { return course.evaluated({}, key); });
   };
-  evaluated("SMC lower bound of log Z", "evaluation.log_z.smc_lower.mean");
-  evaluated("SMC upper bound of log Z", "evaluation.log_z.smc_upper.mean");
-  evaluated("KL(q ‖ σ)", "evaluation.kl.q_sigma.mean");
-  evaluated("KL(σ ‖ q)", "evaluation.kl.sigma_q.mean");
+  evaluated("SMC lower bound of log Z", "evaluation.log_z.smc_lower");
+  evaluated("SMC upper bound of log Z", "evaluation.log_z.smc_upper");
+  evaluated("KL(q ‖ σ)", "evaluation.kl.q_sigma");
+  evaluated("KL(σ ‖ q)", "evaluation.kl.sigma_q");
   out += overlaid("E log φ of what is sampled while learning", "nats", courses, rows,
                   [](const Course& course) { return course.updated({}, "log_phi"); });
   return out.empty() ? out : "<div class=\"charts\">\n" + out + "</div>\n";
@@ -124,14 +131,12 @@ std::string sweep_charts(std::span<const ComparedRow> rows) {
   std::string out;
   for (const Measure& measure : measures_shown) {
     Chart chart{.title = measure.title, .x_title = "value of the key that differs", .y_title = "nats"};
-    Series mean{"mean"}, low{"lower end, 95 %", {}, true}, high{"upper end, 95 %", {}, true};
+    Series& mean = chart.series.emplace_back(Series{"mean"});
     for (const auto& [value, row] : by_value) {
       const OverRuns& y = row->*measure.value;
       mean.points.emplace_back(value, y.mean);
-      low.points.emplace_back(value, y.mean - y.half_width);
-      high.points.emplace_back(value, y.mean + y.half_width);
+      mean.errors.push_back(y.half_width);
     }
-    chart.series = {mean, low, high};
     out += svg_chart(chart);
   }
   return out.empty() ? out : "<div class=\"charts\">\n" + out + "</div>\n";

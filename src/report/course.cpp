@@ -8,10 +8,12 @@
 #include <cmath>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "json_value.hpp"
 #include "run_json.hpp"
+#include "twistor/estimate/statistics.hpp"
 
 namespace twistor::report {
 
@@ -37,10 +39,19 @@ bool Course::read_on() {
   return is_another || !text.empty();
 }
 
-Series Course::evaluated(std::string name, const char* key, bool is_dashed) const {
+Series Course::evaluated(std::string name, const std::string& estimate, bool is_dashed) const {
   Series series{std::move(name), {}, is_dashed};
-  for (const nlohmann::json& line : evaluations_)
-    series.points.emplace_back(number_of(at(line, {"update"})), number_of(at(line, {key})));
+  const std::string mean = estimate + ".mean", se = estimate + ".se", n = estimate + ".n",
+                    is_exact = estimate + ".exact";
+  for (const nlohmann::json& line : evaluations_) {
+    const auto number = [&](const std::string& key) { return number_of(at(line, {key.c_str()})); };
+    series.points.emplace_back(number("update"), number(mean));
+    const double count = number(n);
+    const bool has_error = count > 1 && std::isnan(number(is_exact)) && std::isfinite(number(se));
+    series.errors.push_back(has_error
+                                ? estimate::half_width_95({number(mean), number(se), std::llround(count)})
+                                : std::numeric_limits<double>::quiet_NaN());
+  }
   return series;
 }
 

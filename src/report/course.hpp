@@ -24,8 +24,8 @@ class Course {
   [[nodiscard]] const std::vector<nlohmann::json>& updates() const { return updates_; }
   [[nodiscard]] const std::vector<nlohmann::json>& evaluations() const { return evaluations_; }
 
-  /// A number of the evaluations over updates.
-  [[nodiscard]] Series evaluated(std::string name, const char* key, bool is_dashed = false) const;
+  /// An estimate of the evaluations over updates, "evaluation.kl.q_sigma" for instance, with its interval.
+  [[nodiscard]] Series evaluated(std::string name, const std::string& estimate, bool is_dashed = false) const;
   /// A number of the updates; means of neighbours where there are more than `most`.
   [[nodiscard]] Series updated(std::string name, const char* key, std::size_t most = 300) const;
 

@@ -31,9 +31,7 @@ constexpr std::string_view run_files[] = {
     "samples.jsonl",          "samples.csv"};
 
 std::string size_of(const fs::path& path) {
-  const auto bytes = static_cast<double>(fs::file_size(path));
-  if (bytes < 1e3) return fmt::format("{:.0f} B", bytes);
-  return bytes < 1e6 ? fmt::format("{:.1f} kB", bytes / 1e3) : fmt::format("{:.1f} MB", bytes / 1e6);
+  return bytes_text(static_cast<double>(fs::file_size(path)));
 }
 
 /// "mean ± se" of an estimate; "unknown" where it could not be made.

@@ -48,17 +48,17 @@ std::string learning_charts(const Json& summary, const std::filesystem::path& me
     out += svg_chart({.title = "Bounds of log Z",
                       .x_title = "updates",
                       .y_title = "nats",
-                      .series = {course.evaluated("SMC lower", "evaluation.log_z.smc_lower.mean"),
-                                 course.evaluated("SMC upper", "evaluation.log_z.smc_upper.mean"),
-                                 course.evaluated("SIS lower", "evaluation.log_z.sis_lower.mean", true),
-                                 course.evaluated("SIS upper", "evaluation.log_z.sis_upper.mean", true)},
+                      .series = {course.evaluated("SMC lower", "evaluation.log_z.smc_lower"),
+                                 course.evaluated("SMC upper", "evaluation.log_z.smc_upper"),
+                                 course.evaluated("SIS lower", "evaluation.log_z.sis_lower", true),
+                                 course.evaluated("SIS upper", "evaluation.log_z.sis_upper", true)},
                       .reference = number_of(at(z, {"value"})),
                       .reference_name = "log Z, " + method_of(z)});
     out += svg_chart({.title = "Divergences between sampler and target",
                       .x_title = "updates",
                       .y_title = "nats",
-                      .series = {course.evaluated("KL(q ‖ σ)", "evaluation.kl.q_sigma.mean"),
-                                 course.evaluated("KL(σ ‖ q)", "evaluation.kl.sigma_q.mean")}});
+                      .series = {course.evaluated("KL(q ‖ σ)", "evaluation.kl.q_sigma"),
+                                 course.evaluated("KL(σ ‖ q)", "evaluation.kl.sigma_q")}});
   }
   out += svg_chart(
       {.title = "Loss", .x_title = "updates", .y_title = "loss", .series = {course.updated("loss", "loss")}});
@@ -78,21 +78,40 @@ std::string population_charts(const Json& summary) {
   Chart ancestors{
       .title = "Particles with offspring, by step of the sweep", .x_title = "step t", .y_title = "particles"};
   for (const Column& column : columns_of(summary)) {
-    const bool is_base = column.evaluation == &at(summary, {"base"});
-    ess.series.push_back(by_step(column.name, at(*column.evaluation, {"ess", "per_step"}), is_base));
+    const bool is_base = column.evaluation.way() == "base";
+    ess.series.push_back(by_step(column.name, *column.evaluation.at({"ess", "per_step"}), is_base));
     ancestors.series.push_back(
-        by_step(column.name, at(*column.evaluation, {"genealogy", "unique_ancestors"}), is_base));
+        by_step(column.name, *column.evaluation.at({"genealogy", "unique_ancestors"}), is_base));
   }
   return side_by_side(svg_chart(ess) + svg_chart(ancestors));
 }
 
-std::string cost_charts(const Json& summary) {
+std::string html_cost(const Json& summary) {
+  const Place counters = Place(summary).at({"counters"});
+  if (!counters->is_object()) return {};
+  struct Counted {
+    const char *name, *title;
+  };
+  constexpr Counted rows[] = {{"memory_peak_bytes", "memory, most of one rank"},
+                              {"token_forwards", "tokens that the model read"},
+                              {"rows_scored", "rows of the vocabulary that were scored"},
+                              {"resamplings", "resamplings"},
+                              {"moved_copies", "particles that moved to another rank"},
+                              {"sent_bytes", "sent between ranks"},
+                              {"skipped_updates", "updates without a positive sample"}};
   std::vector<std::pair<std::string, double>> seconds;
-  const Json& counters = at(summary, {"counters"});
-  if (counters.is_object())
-    for (const auto& [name, value] : counters.items())
-      if (name.ends_with("_s")) seconds.emplace_back(name.substr(0, name.size() - 2), number_of(value));
-  return side_by_side(svg_bars("Seconds by stage, added over ranks", std::move(seconds), "s"));
+  for (const auto& [name, value] : counters->items())
+    if (name.ends_with("_s")) seconds.emplace_back(name.substr(0, name.size() - 2), number_of(value));
+  std::vector<std::vector<std::string>> cells;
+  for (const Counted& row : rows) {
+    const Place count = counters.at({row.name});
+    const double x = number_of(*count);
+    if (std::isnan(x)) continue;
+    const bool is_size = std::string_view(row.name).ends_with("_bytes");
+    cells.push_back({row.title, html_number_as(count, is_size ? bytes_text(x) : fmt::format("{:.0f}", x))});
+  }
+  const std::string table = cells.empty() ? std::string{} : html_table({"counted over all ranks", ""}, cells);
+  return side_by_side(svg_bars("Seconds by stage, the slowest rank's", std::move(seconds), "s")) + table;
 }
 
 }  // namespace twistor::report

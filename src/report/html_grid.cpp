@@ -8,35 +8,35 @@
 #include "html_parts.hpp"
 #include "html_text.hpp"
 #include "json_value.hpp"
-#include "run_json.hpp"
 
 namespace twistor::report {
 namespace {
 
 /// A mean with half of its interval.
-std::string mean_cell(const nlohmann::json& value) {
-  const double mean = number_of(at(value, {"mean"})), high = number_of(at(value, {"high"}));
+std::string mean_cell(const Place& value) {
+  const double mean = number_of(*value.at({"mean"})), high = number_of(*value.at({"high"}));
   if (std::isnan(mean)) return "–";
-  return html_number(at(value, {"mean"}), "{:.4f}") +
+  return html_number(value.at({"mean"})) +
          (std::isnan(high) ? std::string{} : fmt::format(" <small>± {:.4f}</small>", high - mean));
 }
 
 }  // namespace
 
 std::string html_grid(const nlohmann::json& summary) {
-  const nlohmann::json& means = at(summary, {"sweep", "means"});
-  const nlohmann::json& slopes = at(summary, {"sweep", "gap_slope"});
-  if (!means.is_array() || !slopes.is_object()) return {};
+  const Place sweep = Place(summary).at({"sweep"}), means = sweep.at({"means"}),
+              slopes = sweep.at({"gap_slope"});
+  if (!means->is_array() || !slopes->is_object()) return {};
   std::vector<std::vector<std::string>> rows;
   std::string words;
-  for (const auto& [sampler, slope] : slopes.items()) {
-    for (const nlohmann::json& one : means) {
-      std::vector<std::string> row{html(sampler), one.at("particles").dump()};
+  for (const auto& [sampler, ignored] : slopes->items()) {
+    for (std::size_t i = 0; i < means->size(); ++i) {
+      const Place one = means.element(i);
+      std::vector<std::string> row{html(sampler), one.at({"particles"})->dump()};
       for (const char* name : {"smc_lower", "smc_upper", "gap", "q_sigma", "sigma_q", "ess"})
-        row.push_back(mean_cell(at(one, {sampler.c_str(), name})));
+        row.push_back(mean_cell(one.at({sampler.c_str(), name})));
       rows.push_back(std::move(row));
     }
-    if (slope.is_object())
+    if (const Place slope = slopes.at({sampler.c_str()}); slope->is_object())
       words +=
           fmt::format("<p>{}: the gap goes as K<sup>b</sup>, b = {}.</p>\n", html(sampler), mean_cell(slope));
   }

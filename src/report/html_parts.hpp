@@ -9,20 +9,26 @@
 #include <string_view>
 #include <vector>
 
+#include "place.hpp"
 #include "twistor/store/results.hpp"
 
 namespace twistor::report {
 
-/// A number of the summary, rounded for people by a format of fmt, and in full for machines; a dash for null.
-[[nodiscard]] std::string html_number(const nlohmann::json& value, const char* form = "{:.4f}");
+/// A number of a file, rounded for people by a format of fmt, in full for machines, and with the way to it; a
+/// dash for null.
+[[nodiscard]] std::string html_number(const Place& place, const char* form = "{:.4f}");
 
-/// The same with a class of the style; infinities are signs there too.
-[[nodiscard]] std::string html_number(double value, const char* form, std::string_view style);
+/// The same under a text of its own, in other units for instance.
+[[nodiscard]] std::string html_number_as(const Place& place, const std::string& text);
+
+/// The same with a class of the style, of a number that is not JSON. Infinities are signs in both.
+[[nodiscard]] std::string html_number(double value, const char* form, std::string_view style,
+                                      std::string_view from);
 
 /// One column of the table: an evaluation under its name.
 struct Column {
   std::string name;
-  const nlohmann::json* evaluation;
+  Place evaluation;
 };
 /// Base model, before and after learning, policies; those that there are.
 [[nodiscard]] std::vector<Column> columns_of(const nlohmann::json& summary);
@@ -46,7 +52,7 @@ struct Column {
 [[nodiscard]] std::string calibration_chart(const store::Results& results, std::int64_t length);
 /// The lines of one sweep's particles, and its heaviest texts token by token.
 [[nodiscard]] std::string sweep_picture(const store::Results& results);
-/// Seconds by stage.
-[[nodiscard]] std::string cost_charts(const nlohmann::json& summary);
+/// Seconds by stage, memory, and what was counted.
+[[nodiscard]] std::string html_cost(const nlohmann::json& summary);
 
 }  // namespace twistor::report

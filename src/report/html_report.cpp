@@ -64,20 +64,23 @@ std::string texts(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   struct Text {
     Json line;
+    std::size_t number = 0;  // of the line
     std::int64_t times = 0;
     double weight = 0;
   };
   std::vector<Text> distinct;
   std::map<std::string, std::size_t> place;
   std::int64_t n = 0;
+  std::size_t number = 0;
   for (Json& line : read_lines(contents_of(file)).objects) {
+    ++number;
     const std::string key =
         at(line, {"text"}).is_string() ? text_of(at(line, {"text"})) : at(line, {"ids"}).dump();
     const auto [found, is_new] = place.try_emplace(key, distinct.size());
     const Json& counted = at(line, {"count"});  // with sample.unique
     const std::int64_t times = counted.is_number_integer() ? counted.get<std::int64_t>() : 1;
     const double weight = number_of(at(line, {"weight"}));
-    if (is_new) distinct.push_back({std::move(line)});
+    if (is_new) distinct.push_back({std::move(line), number});
     distinct[found->second].times += times;
     distinct[found->second].weight += weight;
     n += times;
@@ -86,10 +89,11 @@ std::string texts(const std::filesystem::path& file) {
   std::vector<std::vector<std::string>> rows;
   for (const Text& text : distinct) {
     if (rows.size() == most) break;
-    const Json& words = at(text.line, {"text"});
-    rows.push_back({html(words.is_string() ? text_of(words) : at(text.line, {"ids"}).dump()),
+    const Place line(text.line, fmt::format("{}:{}", file.filename().string(), text.number));
+    const Json& words = *line.at({"text"});
+    rows.push_back({html(words.is_string() ? text_of(words) : line.at({"ids"})->dump()),
                     fmt::format("{}", text.times), fmt::format("{:.4g}", text.weight),
-                    html_number(at(text.line, {"log_phi"})), html_number(at(text.line, {"log_p0"}))});
+                    html_number(line.at({"log_phi"})), html_number(line.at({"log_p0"}))});
   }
   if (rows.empty()) return {};
   return html_table({"text", "times", "weight", "log φ", "log p0"}, rows) +
@@ -160,7 +164,7 @@ std::string html_report(const std::filesystem::path& folder) {
   body += section("Texts", texts(folder / "samples.jsonl"));
   if (const std::filesystem::path file = folder / "results.h5"; std::filesystem::exists(file))
     body += of_results(store::load_results(file), summary);
-  body += section("Cost", cost_charts(summary));
+  body += section("Cost", html_cost(summary));
   body += section("All numbers", all_numbers(summary));
   return html_page(title + " – twistor", body);
 }

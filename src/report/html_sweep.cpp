@@ -22,6 +22,8 @@ namespace {
 constexpr double picture_width = 760, picture_left = 12, picture_right = 24, row_height = 7, picture_top = 10,
                  picture_foot = 34;
 
+const std::string sweep_prefix = "after/sweep/";
+
 /// What results.h5 holds of a sweep.
 struct StoredSweep {
   std::size_t K = 0, T = 0;
@@ -200,6 +202,12 @@ std::string visible(const std::string& piece) {
   return html(out);
 }
 
+/// The i-th number of an array of the sweep.
+std::string stored_number(double x, const char* form, std::string_view style, std::string_view array,
+                          std::size_t i) {
+  return html_number(x, form, style, fmt::format("results.h5:{}{}[{}]", sweep_prefix, array, i));
+}
+
 std::string token_texts(const StoredSweep& sweep) {
   constexpr std::size_t most_tokens = 2400, most_texts = 8;
   std::vector<std::size_t> order(sweep.K);
@@ -222,14 +230,16 @@ std::string token_texts(const StoredSweep& sweep) {
     out += fmt::format(
         "<p class=\"soft\">particle {}, log of its share of the weight {}, log φ {}</p>\n<div "
         "class=\"tokens\">\n",
-        i, html_number(sweep.log_weight[i], "{:.3f}", ""), html_number(sweep.log_phi[i], "{:.3f}", ""));
+        i, stored_number(sweep.log_weight[i], "{:.3f}", "", "log_weight", i),
+        stored_number(sweep.log_phi[i], "{:.3f}", "", "log_phi", i));
     for (std::size_t t = 0; t < shown; ++t) {
       const std::size_t at = i * sweep.T + t;
-      out += fmt::format(
-          "<span><i>{}</i>{}{}</span>\n",
-          sweep.pieces.empty() ? fmt::format("{}", ids[t]) : visible(sweep.pieces[at]),
-          html_number(sweep.log_increment[at], "{:+.2f}", shade(sweep.log_increment[at], scale_w)),
-          html_number(sweep.log_psi[at], "{:.2f}", shade(away[at], scale_psi)));
+      out +=
+          fmt::format("<span><i>{}</i>{}{}</span>\n",
+                      sweep.pieces.empty() ? fmt::format("{}", ids[t]) : visible(sweep.pieces[at]),
+                      stored_number(sweep.log_increment[at], "{:+.2f}",
+                                    shade(sweep.log_increment[at], scale_w), "log_increment", at),
+                      stored_number(sweep.log_psi[at], "{:.2f}", shade(away[at], scale_psi), "log_psi", at));
     }
     out +=
         shown < sweep.T ? fmt::format("<span><i>… {} more</i></span></div>\n", sweep.T - shown) : "</div>\n";
@@ -248,7 +258,7 @@ std::string token_texts(const StoredSweep& sweep) {
 }  // namespace
 
 std::string sweep_picture(const store::Results& results) {
-  const std::optional<StoredSweep> sweep = stored_sweep(results, "after/sweep/");
+  const std::optional<StoredSweep> sweep = stored_sweep(results, sweep_prefix);
   return sweep ? genealogy(*sweep) + token_texts(*sweep) : std::string{};
 }
 

@@ -35,7 +35,7 @@ small{color:var(--soft)}
 figure{margin:0;min-width:0}.medium{max-width:50rem}figcaption{font-weight:600;margin-bottom:.3rem}
 svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font:12px system-ui,sans-serif}
 .grid{stroke:var(--line)}.reference{stroke:var(--soft);stroke-dasharray:2 3}
-polyline{fill:none;stroke-width:2}.dash{stroke-dasharray:6 4}
+.interval{stroke-width:1.5}polyline{fill:none;stroke-width:2}.dash{stroke-dasharray:6 4}
 .s0{stroke:var(--s0)}.s1{stroke:var(--s1)}.s2{stroke:var(--s2)}.s3{stroke:var(--s3)}.s4{stroke:var(--s4)}
 circle.s0{fill:var(--s0)}circle.s1{fill:var(--s1)}circle.s2{fill:var(--s2)}circle.s3{fill:var(--s3)}circle.s4{fill:var(--s4)}
 .bar{fill:var(--s0)}

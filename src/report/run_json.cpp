@@ -38,6 +38,12 @@ std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+std::string bytes_text(double bytes) {
+  if (bytes < 1e3) return fmt::format("{:.0f} B", bytes);
+  if (bytes < 1e6) return fmt::format("{:.1f} kB", bytes / 1e3);
+  return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes / 1e6) : fmt::format("{:.2f} GB", bytes / 1e9);
+}
+
 Json read_summary_json(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "summary.json";
   const std::string doing = "reading " + file.string();
@@ -79,7 +85,8 @@ namespace {
 std::string log_z_of_run(const Json& summary, const Bounds& bounds) {
   const Json& estimate = at(summary, {"log_z", "estimate"});
   const double value = number_of(at(estimate, {"value"})), se = number_of(at(estimate, {"se"}));
-  if (std::isnan(value)) return fmt::format("{:.4f}", 0.5 * (bounds.low + bounds.high));
+  if (std::isnan(value))
+    return fmt::format("{:.4f}", std::isnan(bounds.high) ? bounds.low : 0.5 * (bounds.low + bounds.high));
   return se > 0 ? fmt::format("{:.4f} ± {:.4f}", value, se) : fmt::format("{:.4f}", value);
 }
 
@@ -90,7 +97,9 @@ std::string verdict_of(const Json& summary) {
   constexpr double tolerated = 3;  // standard errors
   const Bounds b = best_bounds(summary);
   if (std::isnan(b.low)) return "no bounds of log Z";
-  if (std::isnan(b.high)) return fmt::format("log Z is about {:.4f} or more; there is no upper bound", b.low);
+  if (std::isnan(b.high))
+    return fmt::format("log Z is about {}, at least {:.4f} on average over runs; there is no upper bound",
+                       log_z_of_run(summary, b), b.low);
   if (std::abs(b.gap()) <= tolerated * b.se)
     return fmt::format("log Z is {}: the bounds {:.4f} and {:.4f} meet within their errors",
                        log_z_of_run(summary, b), b.low, b.high);

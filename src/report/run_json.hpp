@@ -22,6 +22,9 @@ namespace twistor::report {
 /// A text as it is, anything else as JSON.
 [[nodiscard]] std::string text_of(const nlohmann::json& value);
 
+/// "17 B", "1.2 kB", "3.4 MB", "5.6 GB".
+[[nodiscard]] std::string bytes_text(double bytes);
+
 /// summary.json of a run's folder. Throws Error(no_input) if there is none, Error(data) if it is no JSON
 /// object.
 [[nodiscard]] nlohmann::json read_summary_json(const std::filesystem::path& folder);

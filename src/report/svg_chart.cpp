@@ -29,6 +29,7 @@ struct Scale {
     const auto f = [this](double x) { return is_log ? std::log10(x) : x; };
     return begin + (f(value) - f(low)) / (f(high) - f(low)) * (end - begin);
   }
+  [[nodiscard]] double inside(double value) const { return std::clamp(value, low, high); }
 };
 
 struct Extent {
@@ -96,6 +97,32 @@ bool has_points(const Series& series) {
   return std::ranges::any_of(series.points, [](const auto& point) { return std::isfinite(point.second); });
 }
 
+bool has_intervals(const Chart& chart) {
+  return std::ranges::any_of(chart.series, [](const Series& series) {
+    return std::ranges::any_of(series.errors, [](double half) { return std::isfinite(half); });
+  });
+}
+
+/// Room for intervals as well, but no more than the points themselves take above and below them: of two seeds
+/// they may be huge, and would flatten the lines.
+Extent with_intervals(const Chart& chart, const Extent& points) {
+  Extent out = points;
+  const bool is_positive = points.low > 0;  // logarithms need it to stay so
+  for (const Series& series : chart.series)
+    for (std::size_t p = 0; p < series.points.size(); ++p) {
+      const double value = series.points[p].second, half = series.error(p);
+      if (!std::isfinite(value) || !std::isfinite(half)) continue;
+      out.add(value + half);
+      if (!is_positive || value > half) out.add(value - half);
+    }
+  const double span = points.high - points.low;
+  if (span > smallest_span(points.low, points.high)) {
+    out.low = std::max(out.low, points.low - span);
+    out.high = std::min(out.high, points.high + span);
+  }
+  return out;
+}
+
 /// The class of the i-th line.
 std::string style_of(const Series& series, std::size_t i) {
   const bool is_dashed = series.is_dashed != (i / n_colours % 2 == 1);
@@ -110,11 +137,16 @@ std::string line(const Series& series, std::size_t i, const Scale& x, const Scal
     points.clear();
     n = 0;
   };
-  for (const auto& [at, value] : series.points) {
+  for (std::size_t p = 0; p < series.points.size(); ++p) {
+    const auto [at, value] = series.points[p];
     if (!std::isfinite(value)) {
       finish();
       continue;
     }
+    if (const double half = series.error(p); half > 0 && std::isfinite(half))
+      out += fmt::format(
+          "<line class=\"interval s{}\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n",
+          i % n_colours, x(at), x(at), y(y.inside(value - half)), y(y.inside(value + half)));
     points += fmt::format("{:.1f},{:.1f} ", x(at), y(value));
     ++n;
     if (series.points.size() <= 40)
@@ -158,8 +190,14 @@ std::string numbers(const std::vector<std::vector<std::string>>& records) {
 
 std::string numbers_of(const Chart& chart) {
   std::vector<std::vector<std::string>> records{{"series", chart.x_title, chart.y_title}};
+  const bool has_errors = has_intervals(chart);
+  if (has_errors) records.front().emplace_back("half_width_95");
   for (const Series& series : chart.series)
-    for (const auto& [x, y] : series.points) records.push_back({series.name, csv_number(x), csv_number(y)});
+    for (std::size_t p = 0; p < series.points.size(); ++p) {
+      const auto [x, y] = series.points[p];
+      records.push_back({series.name, csv_number(x), csv_number(y)});
+      if (has_errors) records.back().push_back(csv_number(series.error(p)));
+    }
   return numbers(records);
 }
 
@@ -188,6 +226,7 @@ std::string svg_chart(const Chart& chart) {
         ys.add(y);
       }
   if (xs.is_empty()) return {};
+  ys = with_intervals(chart, ys);
   const bool has_reference = !chart.reference_name.empty() && std::isfinite(chart.reference);
   if (has_reference) ys.add(chart.reference);
   if (xs.low == xs.high) xs = {xs.low - 0.5, xs.high + 0.5};
@@ -204,7 +243,9 @@ std::string svg_chart(const Chart& chart) {
     out += fmt::format("<line class=\"reference\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>\n",
                        chart_left, chart_width - chart_right, y(chart.reference), y(chart.reference));
   for (std::size_t i = 0; i < chart.series.size(); ++i) out += line(chart.series[i], i, x, y);
-  return out + "</svg>\n" + numbers_of(chart) + "</figure>\n";
+  out += "</svg>\n";
+  if (has_intervals(chart)) out += "<p class=\"soft\">Vertical lines are 95 % intervals.</p>\n";
+  return out + numbers_of(chart) + "</figure>\n";
 }
 
 std::string svg_bars(std::string_view title, std::vector<std::pair<std::string, double>> bars,

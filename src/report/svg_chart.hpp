@@ -2,6 +2,8 @@
 // Line charts and bars as inline SVG, with their numbers beneath.
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +16,13 @@ struct Series {
   std::string name;
   std::vector<std::pair<double, double>> points{};
   bool is_dashed = false;
+  /// Half of the 95 % interval of each point, drawn where it is finite; or empty.
+  std::vector<double> errors{};
+
+  /// Of point i; NaN where none is known.
+  [[nodiscard]] double error(std::size_t i) const {
+    return i < errors.size() ? errors[i] : std::numeric_limits<double>::quiet_NaN();
+  }
 };
 
 struct Chart {
@@ -26,8 +35,8 @@ struct Chart {
   std::string reference_name{};
 };
 
-/// A <figure>: the chart with axes and legend, and its numbers as CSV to copy, in full. The y axis is
-/// logarithmic where all values are positive and span more than a factor of 50. Empty if no series has a
+/// A <figure>: the chart with axes, intervals and legend, and its numbers as CSV to copy, in full. The y axis
+/// is logarithmic where all values are positive and span more than a factor of 50. Empty if no series has a
 /// point; a series without one is not in the legend. Colours are classes s0, s1, ... of the page's style.
 /// *Local.*
 [[nodiscard]] std::string svg_chart(const Chart& chart);

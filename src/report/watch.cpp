@@ -237,10 +237,9 @@ std::string RunWatch::picture(std::size_t columns) const {
   std::ranges::sort(rows, {}, &estimate::NamedEstimate::row);
   for (const estimate::NamedEstimate& estimate : rows)
     if (estimate.is_made() && !std::isnan(estimate.value.mean))
-      out += picture_line(
-          estimate.title, with_se(estimate.value),
-          heights_of(course.evaluated({}, fmt::format("evaluation.{}.mean", estimate.name).c_str())),
-          columns);
+      out += picture_line(estimate.title, with_se(estimate.value),
+                          heights_of(course.evaluated({}, fmt::format("evaluation.{}", estimate.name))),
+                          columns);
   return cut_lines(out, columns);
 }
 

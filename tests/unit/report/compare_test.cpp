@@ -243,7 +243,11 @@ TEST(Compare, ThePageHasTablesAndOverlaidCourses) {
                            "<figcaption>KL(q ‖ σ)</figcaption>", "label,runs,log_z,"})
     EXPECT_THAT(page, HasSubstr(part));
   EXPECT_EQ(page.find("<a>"), std::string::npos);
-  EXPECT_THAT(page, HasSubstr("&lt;a&gt;,0,5\n&lt;a&gt;,5,4.5\ndpg,0,3\ndpg,5,2.5\ndpg,9,2.1\n"))
+  EXPECT_THAT(
+      page,
+      HasSubstr(
+          "updates,nats,half_width_95\n&lt;a&gt;,0,5,12.706204736174698\n&lt;a&gt;,5,4.5,12.706204736174698\n"
+          "dpg,0,3,\ndpg,5,2.5,\ndpg,9,2.1,\n"))
       << "means at the updates that all runs of a row have";
   EXPECT_EQ(page.find("SMC upper bound of log Z"), std::string::npos) << "nobody knows it";
 }
@@ -254,7 +258,10 @@ TEST(Compare, ASweepOverNumbersIsACurve) {
     runs.push_back(run_of("ctl", 1, -6.0, -7.0 - static_cast<double>(runs.size()), -5.5));
     runs.back().config["smc.particles"] = particles;
   }
-  EXPECT_THAT(to_text(compare(runs), CompareFormat::html), HasSubstr("mean,16,2\nmean,64,1\nmean,256,3\n"));
+  EXPECT_THAT(
+      to_text(compare(runs), CompareFormat::html),
+      HasSubstr(
+          "mean,16,2,0.1959963984540054\nmean,64,1,0.1959963984540054\nmean,256,3,0.1959963984540054\n"));
   runs.pop_back();
   EXPECT_EQ(to_text(compare(runs), CompareFormat::html).find("mean,16"), std::string::npos) << "two points";
 }

@@ -92,6 +92,26 @@ TEST(SvgChart, HasItsNumbersAsCsv) {
   EXPECT_THAT(svg_bars("Time", {{"b, c", 0.5}}, "s"), HasSubstr("<pre>name,s\n&quot;b, c&quot;,0.5\n</pre>"));
 }
 
+TEST(SvgChart, DrawsIntervalsAndMakesRoomForThem) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::string chart = svg_chart({.title = "With",
+                                       .x_title = "x",
+                                       .y_title = "nats",
+                                       .series = {{"a", {{0, 1}, {1, 2}, {2, 3}}, false, {1, nan, 40}}}});
+  EXPECT_EQ(count(chart, "<line class=\"interval s0\""), 2u) << "none where none is known";
+  EXPECT_THAT(chart, HasSubstr("<pre>series,x,nats,half_width_95\na,0,1,1\na,1,2,\na,2,3,40\n</pre>"));
+  EXPECT_THAT(chart, HasSubstr(">5<")) << "the axis reaches beyond the points";
+  EXPECT_THAT(chart, Not(HasSubstr(">10<"))) << "and not so far that they look flat";
+  // Where a logarithmic axis has no place for the lower end, the line ends at the frame.
+  const std::string logarithmic = svg_chart({.title = "KL",
+                                             .x_title = "x",
+                                             .y_title = "nats",
+                                             .series = {{"a", {{0, 10}, {1, 0.01}}, false, {1, 1}}}});
+  EXPECT_EQ(count(logarithmic, "<line class=\"interval s0\""), 2u);
+  EXPECT_THAT(logarithmic, HasSubstr(">0.01<"));
+  EXPECT_THAT(logarithmic, Not(HasSubstr("nan")));
+}
+
 TEST(SvgChart, TellsMoreLinesApartThanThereAreColours) {
   Chart chart{.title = "Many", .x_title = "x", .y_title = "y"};
   for (int i = 0; i < 7; ++i)
