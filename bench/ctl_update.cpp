@@ -136,7 +136,8 @@ void run(const std::string& dtype, int updates, bool has_baseline) {
   fmt::print(
       "products alone: {:.0f} GFLOP at {:.0f} GFLOP/s = {:.3f} s; update / products = {:.2f} (goal <= 2)\n",
       flops * 1e-9, rate * 1e-9, flops / rate, wall * rate / flops);
-  fmt::print("peak resident set: {:.2f} GB (goal < 1.5)\n", static_cast<double>(peak_memory_bytes()) / (1 << 30));
+  fmt::print("peak resident set: {:.2f} GB (goal < 1.5)\n",
+             static_cast<double>(peak_memory_bytes()) / (1 << 30));
   if (has_baseline) {
     const double slow = baseline_seconds(problem, twist);
     fmt::print("sampling without cache, scores for every position: {:.1f} s, {:.1f} times our whole update\n",

@@ -43,6 +43,7 @@ circle.s0{fill:var(--s0)}circle.s1{fill:var(--s1)}circle.s2{fill:var(--s2)}circl
 .tokens{display:flex;flex-wrap:wrap;row-gap:.5rem;margin:.6rem 0 1.1rem}
 .tokens>span{text-align:center;line-height:1.25;border-right:1px solid var(--ground)}
 .tokens i{display:block;font-style:normal;white-space:pre;min-height:1.25em}
+.soft span{color:var(--text)}
 .tokens .n{display:block;font-size:.7rem;padding:0 .25rem;font-variant-numeric:tabular-nums}
 .u0{background:rgba(213,94,0,.5)}.u1{background:rgba(213,94,0,.36)}.u2{background:rgba(213,94,0,.22)}
 .u3{background:rgba(213,94,0,.1)}.u5{background:rgba(0,114,178,.1)}.u6{background:rgba(0,114,178,.22)}
