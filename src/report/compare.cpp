@@ -55,6 +55,9 @@ RunSummary from_json(const Json& summary, std::string folder) {
   run.upper = estimate_of(log_z.at("smc_upper"));
   run.log_z = number_of(log_z.at("estimate").at("value"));
   run.is_log_z_exact = log_z.at("estimate").at("method") == "exact";
+  run.is_mean = summary.contains("prompts") || summary.contains("observations");
+  run.kl_q_sigma = estimate_of(at(summary, {"kl", "q_sigma"}));
+  run.kl_sigma_q = estimate_of(at(summary, {"kl", "sigma_q"}));
   run.updates = summary.at("updates").get<std::int64_t>();
   return run;
 }
@@ -158,8 +161,10 @@ Measures measures(double log_z, const auto& of) {
   const auto shifted = [log_z](const estimate::Estimate& e, double sign) {
     return estimate::Estimate{sign * (log_z - e.mean), e.se, e.n};
   };
-  return {.kl_q_sigma = of([&](const RunSummary& run) { return shifted(run.f_q, 1); }),
-          .kl_sigma_q = of([&](const RunSummary& run) { return shifted(run.g_q, -1); }),
+  return {.kl_q_sigma =
+              of([&](const RunSummary& run) { return run.is_mean ? run.kl_q_sigma : shifted(run.f_q, 1); }),
+          .kl_sigma_q =
+              of([&](const RunSummary& run) { return run.is_mean ? run.kl_sigma_q : shifted(run.g_q, -1); }),
           .lower = of([](const RunSummary& run) { return run.lower; }),
           .upper = of([](const RunSummary& run) { return run.upper; }),
           .log_phi = of([](const RunSummary& run) { return run.log_phi; }),

@@ -9,7 +9,9 @@
 
 #include "compare_parts.hpp"
 #include "course.hpp"
+#include "html_parts.hpp"
 #include "html_text.hpp"
+#include "run_json.hpp"
 #include "svg_chart.hpp"
 
 namespace twistor::report {
@@ -142,6 +144,19 @@ std::string sweep_charts(std::span<const ComparedRow> rows) {
   return out.empty() ? out : "<div class=\"charts\">\n" + out + "</div>\n";
 }
 
+/// Runs that swept over K.
+std::string grids_of(std::span<const ComparedRow> rows) {
+  std::vector<std::pair<std::string, nlohmann::json>> summaries;
+  for (const ComparedRow& row : rows)
+    for (const std::string& folder : row.folders) {
+      if (!std::filesystem::exists(std::filesystem::path(folder) / "summary.json")) continue;
+      nlohmann::json summary = read_summary_json(folder);
+      if (at(summary, {"sweep"}).is_object())
+        summaries.emplace_back(row.folders.size() > 1 ? folder : row.label, std::move(summary));
+    }
+  return grid_charts(summaries);
+}
+
 std::string folders_of(std::span<const ComparedRow> rows) {
   std::string out;
   for (const ComparedRow& row : rows) {
@@ -163,6 +178,7 @@ std::string comparison_page(std::span<const ComparedRow> rows, const BesideColum
   body += section("Differences", table_of_differences(rows));
   body += section("What else to know", notes_on(rows));
   body += section("Over the key that differs", sweep_charts(rows));
+  body += section("Several K", grids_of(rows));
   body += section("Learning", courses_of(rows));
   body += section("Runs", folders_of(rows));
   body +=

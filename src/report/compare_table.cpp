@@ -207,7 +207,7 @@ std::string csv(std::span<const ComparedRow> rows, const BesideColumns& beside) 
   return out;
 }
 
-std::string json_text(std::span<const ComparedRow> rows) {
+std::string json_text(std::span<const ComparedRow> rows, const BesideColumns& beside) {
   std::string out = "[";
   for (const ComparedRow& row : rows) {
     JsonLine line;
@@ -223,6 +223,12 @@ std::string json_text(std::span<const ComparedRow> rows) {
     }
     line.add("pairs", row.n_pairs).add("shared_samples", row.n_shared_samples);
     line.add_json("missing_keys", json_array(row.missing_keys)).add("difference", differences);
+    if (!beside.titles.empty()) {
+      const Cells cells = beside_of(beside, row.label, "");
+      JsonLine stands;
+      for (std::size_t i = 0; i < cells.size(); ++i) stands.add(beside.titles[i], cells[i]);
+      line.add("beside", stands);
+    }
     out += (out.size() > 1 ? "," : "") + line.text();
   }
   return indented(out + "]") + "\n";
@@ -267,7 +273,7 @@ std::string to_text(std::span<const ComparedRow> rows, CompareFormat format, con
     case CompareFormat::csv:
       return csv(rows, beside);
     case CompareFormat::json:
-      return json_text(rows);
+      return json_text(rows, beside);
     case CompareFormat::html:
       return comparison_page(rows, beside);
     case CompareFormat::lm_eval: {

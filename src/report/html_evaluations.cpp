@@ -21,24 +21,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// An estimate with its error, or the bound that is known alone, as in the table on the console; what stands
-/// between it and its range.
-std::string estimate_cell(const Place& e, std::string_view before_range = "<br>") {
-  if (!e->is_object()) return "–";
-  const Place mean = e.at({"mean"}), se = e.at({"se"}), low = e.at({"low"}), high = e.at({"high"});
-  const std::string note = e.at({"note"})->is_string() ? text_of(*e.at({"note"})) : std::string{};
-  if (note == "lower bound") return "≥ " + html_number(low);
-  if (note == "upper bound") return "≤ " + html_number(high);
-  std::string out = html_number(mean);
-  if (out == "–") return out;
-  const bool has_error = std::isfinite(number_of(*mean)) && std::isfinite(number_of(*se));
-  if (note != "exact" && has_error) out += " ± " + html_number(se);
-  if (!note.empty()) out += fmt::format(" <small>{}</small>", html(note));
-  if (std::isfinite(number_of(*low)) && number_of(*low) < number_of(*high))
-    out += fmt::format("{}<small>in [{}, {}]</small>", before_range, html_number(low), html_number(high));
-  return out;
-}
-
 /// A bound of log Z is one on average: a single estimate may lie beyond log Z, and what does so by more than
 /// the standard errors is said to.
 std::string bound_cell(const Place& evaluation, const char* name) {
@@ -46,7 +28,7 @@ std::string bound_cell(const Place& evaluation, const char* name) {
   const double sign = std::string_view(name).ends_with("_lower") ? 1 : -1;
   const double beyond = sign * (number_of(*bound.at({"mean"})) - number_of(*z.at({"value"})));
   const auto error = [](const Place& e) { return std::max(0.0, number_of(*e.at({"se"}))); };  // 0 for NaN
-  std::string out = estimate_cell(bound);
+  std::string out = html_estimate(bound);
   if (std::isfinite(beyond) && beyond > std::max(1e-3, std::hypot(error(bound), error(z))))
     out += fmt::format("<br><small>{} log Z: a bound holds on average</small>", sign > 0 ? "above" : "below");
   return out;
@@ -108,6 +90,22 @@ std::string html_number(double x, const char* form, std::string_view style, std:
   return shown(x, rounded(x, form), fmt::format(" class=\"{}\" data-from=\"{}\"", style, html(from)));
 }
 
+std::string html_estimate(const Place& e, std::string_view before_range) {
+  if (!e->is_object()) return "–";
+  const Place mean = e.at({"mean"}), se = e.at({"se"}), low = e.at({"low"}), high = e.at({"high"});
+  const std::string note = e.at({"note"})->is_string() ? text_of(*e.at({"note"})) : std::string{};
+  if (note == "lower bound") return "≥ " + html_number(low);
+  if (note == "upper bound") return "≤ " + html_number(high);
+  std::string out = html_number(mean);
+  if (out == "–") return out;
+  const bool has_error = std::isfinite(number_of(*mean)) && std::isfinite(number_of(*se));
+  if (note != "exact" && has_error) out += " ± " + html_number(se);
+  if (!note.empty()) out += fmt::format(" <small>{}</small>", html(note));
+  if (std::isfinite(number_of(*low)) && number_of(*low) < number_of(*high))
+    out += fmt::format("{}<small>in [{}, {}]</small>", before_range, html_number(low), html_number(high));
+  return out;
+}
+
 /// Where learning started from psi = 1, base and before are one and the same.
 std::vector<Column> columns_of(const Json& summary) {
   std::vector<Column> columns;
@@ -148,7 +146,7 @@ std::string html_evaluations(const Json& summary) {
     for (const Column& column : columns)
       cells.back().push_back(std::string_view(row.section) == "log_z"
                                  ? bound_cell(column.evaluation, row.name)
-                                 : estimate_cell(column.evaluation.at({row.section, row.name})));
+                                 : html_estimate(column.evaluation.at({row.section, row.name})));
   }
   cells.push_back(ess);
   return html_table(header, cells) +
@@ -176,8 +174,8 @@ std::string html_verdict(const Json& summary) {
   const Json& policies = at(summary, {"policies"});
   const Place q = top.at({"kl", "q_sigma"}), base = top.at({"base", "kl", "q_sigma"});
   if (q->is_object() && base->is_object())
-    out += fmt::format("<p>KL(q ‖ σ): {} with the base model, {} with {}.</p>\n", estimate_cell(base, " "),
-                       estimate_cell(q, " "),
+    out += fmt::format("<p>KL(q ‖ σ): {} with the base model, {} with {}.</p>\n", html_estimate(base, " "),
+                       html_estimate(q, " "),
                        is_policy(summary) && policies.is_object() && !policies.empty()
                            ? html(policies.items().begin().key())
                            : "the twist");

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "place.hpp"
@@ -25,6 +27,10 @@ namespace twistor::report {
 [[nodiscard]] std::string html_number(double value, const char* form, std::string_view style,
                                       std::string_view from);
 
+/// An estimate with its error, or the bound that is known alone, as in the table on the console; what stands
+/// between it and its range.
+[[nodiscard]] std::string html_estimate(const Place& estimate, std::string_view before_range = "<br>");
+
 /// One column of the table: an evaluation under its name.
 struct Column {
   std::string name;
@@ -40,6 +46,13 @@ struct Column {
 
 /// Means over seeds for each K of sweep.*. Empty without any.
 [[nodiscard]] std::string html_grid(const nlohmann::json& summary);
+/// Bounds and their gap over K, a line for each sampler of each summary, whose names follow those given where
+/// there are several summaries. Empty without a sweep of two K or more.
+[[nodiscard]] std::string grid_charts(std::span<const std::pair<std::string, nlohmann::json>> summaries);
+
+/// The prompts of prompts.jsonl, the farthest from their targets first, and how all of them are spread. Empty
+/// without any.
+[[nodiscard]] std::string html_prompts(const std::filesystem::path& file);
 
 /// Bounds, divergences and losses over updates, by metrics.jsonl. Empty without any.
 [[nodiscard]] std::string learning_charts(const nlohmann::json& summary,

@@ -159,6 +159,8 @@ std::string html_report(const std::filesystem::path& folder) {
   body += section("What was asked", what_was_asked(summary));
   body += section("Evaluations", html_evaluations(summary));
   body += section("Several K and seeds", html_grid(summary));
+  if (at(summary, {"prompts"}).is_number())
+    body += section("Prompts", html_prompts(folder / "prompts.jsonl"));
   body += section("Learning", learning_charts(summary, folder / "metrics.jsonl"));
   body += section("Populations", population_charts(summary));
   body += section("Texts", texts(folder / "samples.jsonl"));

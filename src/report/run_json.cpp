@@ -100,6 +100,9 @@ std::string verdict_of(const Json& summary) {
   if (std::isnan(b.high))
     return fmt::format("log Z is about {}, at least {:.4f} on average over runs; there is no upper bound",
                        log_z_of_run(summary, b), b.low);
+  if (std::isinf(b.low) && b.low < 0)
+    return fmt::format(
+        "log Z is at most {:.4f}; there is no lower bound, because runs found no text of the target", b.high);
   if (std::abs(b.gap()) <= tolerated * b.se)
     return fmt::format("log Z is {}: the bounds {:.4f} and {:.4f} meet within their errors",
                        log_z_of_run(summary, b), b.low, b.high);

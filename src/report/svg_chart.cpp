@@ -87,7 +87,7 @@ std::string axes(const Chart& chart, const Scale& x, const Scale& y) {
                        chart_width - chart_right, y(at), y(at));
     out += label(chart_left - 6, y(at) + 4, fmt::format("{:.4g}", at), "end");
   }
-  for (const double at : ticks(x.low, x.high, 6))
+  for (const double at : x.is_log ? log_ticks(x.low, x.high) : ticks(x.low, x.high, 6))
     out += label(x(at), chart_height - chart_bottom + 18, fmt::format("{:.6g}", at), "middle");
   out += label((chart_left + chart_width - chart_right) / 2, chart_height - 6, chart.x_title, "middle");
   return out + label(4, 14, chart.y_title, "start");
@@ -229,8 +229,13 @@ std::string svg_chart(const Chart& chart) {
   ys = with_intervals(chart, ys);
   const bool has_reference = !chart.reference_name.empty() && std::isfinite(chart.reference);
   if (has_reference) ys.add(chart.reference);
+  const bool has_log_x = chart.has_log_x && xs.low > 0 && xs.low < xs.high;
   if (xs.low == xs.high) xs = {xs.low - 0.5, xs.high + 0.5};
-  const Scale x{.low = xs.low, .high = xs.high, .begin = chart_left, .end = chart_width - chart_right},
+  const Scale x{.low = xs.low,
+                .high = xs.high,
+                .begin = chart_left,
+                .end = chart_width - chart_right,
+                .is_log = has_log_x},
       y = y_scale(ys);
   std::string out = fmt::format(
       "<figure><figcaption>{}</figcaption>\n{}<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}: {} "

@@ -30,6 +30,7 @@ struct Chart {
   std::string x_title;  ///< "updates"
   std::string y_title;  ///< with its unit
   std::vector<Series> series{};
+  bool has_log_x = false;  ///< x by powers of ten; all x > 0
   /// A horizontal line, drawn if it is finite, and its name.
   double reference = 0;
   std::string reference_name{};

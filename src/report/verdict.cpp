@@ -34,6 +34,10 @@ double larger_divergence(const Json& summary) {
 /// By the bounds of log Z: runs of K particles, resampled and weighted.
 Verdict on_bounds(const Json& summary, const Bounds& bounds) {
   constexpr double loose = 1;
+  if (std::isinf(bounds.low))
+    return {Trust::bad,
+            "There is no lower bound of log Z: some runs found no text of the target. More particles or "
+            "updates help, or a potential that is never 0 (target.log_floor)."};
   std::string text =
       bounds.gap() < 0
           ? fmt::format("The tighter bounds of log Z cross by {:.4f} nats, with an error of {:.4f}: ",

@@ -8,7 +8,7 @@ import re
 import struct
 from html.parser import HTMLParser
 
-from run_twistor import QUICKSTART, SMALL, expect, main, run, succeed
+from run_twistor import QUICKSTART, ROOT, SMALL, expect, main, run, succeed
 
 VOID = {"meta", "br"}
 PROMPT = "once upon a time there was a kind fox . one day the fox met a hen ."
@@ -95,7 +95,7 @@ ROWS = {"log Z": "log_z.estimate.", "SMC lower bound of log Z": "log_z.smc_lower
 
 def expect_evaluations_in_place(page, summary):
     """Each cell of the table of evaluations has numbers of its row's estimate and its column's evaluation."""
-    head = next(row for row in page.rows if any("base model" in cell[0] or "updates" in cell[0] for cell in row))
+    head = page.rows[next(i for i, row in enumerate(page.rows) if row and row[0][0] == "log Z") - 1]
     places = {"base model": "base.", "base model, before learning": "base.", "before learning": "before.", summary.get("twist"): ""}
     columns = [places[cell[0]] for cell in head[1:]]
     seen = {row[0][0]: row[1:] for row in page.rows if row and row[0][0] in ROWS and len(row) == len(head)}
@@ -122,20 +122,20 @@ def look_at(folder, *headings):
     expect(len(listed) == len(expected) > 100, f"expected {len(expected)} values, got {len(listed)}")
     for way, value in expected:
         expect(way in listed and json.loads(listed[way]) == value, f"expected {way} = {value}, got {listed.get(way)}")
-    samples = folder / "samples.jsonl"
-    lines = [json.loads(line) for line in samples.read_text().splitlines()] if samples.exists() else []
     stored = arrays(folder / "results.h5")
     for way, shown in page.values:
         if way.startswith("results.h5:"):
             name, i = re.fullmatch(r"results\.h5:(.*)\[(\d+)\]", way).groups()
             value = stored[name.removeprefix("arrays/")][int(i)]
-        elif way.startswith("samples.jsonl:"):
-            line, member = re.fullmatch(r"samples\.jsonl:(\d+)\.(.*)", way).groups()
-            value = lines[int(line) - 1][member]
+        elif ".jsonl:" in way:
+            name, line, member = re.fullmatch(r"(\w+\.jsonl):(\d+)\.(.*)", way).groups()
+            value = json.loads((folder / name).read_text().splitlines()[int(line) - 1])
+            for key in member.split("."):
+                value = value[key]
         else:
             value = json.loads(listed[way])
         expect(float(value) == shown, f"expected {way} = {value}, got {shown}")
-    expect(len(page.values) > 20, f"expected numbers, got {page.values}")
+    expect(len(page.values) > 15, f"expected numbers, got {page.values}")
     expect_evaluations_in_place(page, summary)
     for block in re.findall(r"<summary>Numbers</summary>\n<pre>(.*?)</pre>", text, re.DOTALL):
         rows = list(csv.reader(html.unescape(block).splitlines()))
@@ -236,6 +236,28 @@ def shows_what_is_unknown_as_such(folder):
     expect(not any(math.isinf(x) for _, x in page.values), "expected no number for it")
 
 
+def shows_prompts_and_sweeps(folder):
+    """The prompts of a file, the farthest first; K and seeds of a sweep; both in a comparison, where means over prompts stay what they are."""
+    prompts, sweep = folder / "prompts", folder / "sweep"
+    succeed(2, "evaluate", ROOT / "configs/prompts.cfg", f"--run.output={prompts}", "--target.log_floor=-6")
+    text, page = look_at(prompts, "Prompts")
+    lines = [json.loads(line) for line in (prompts / "prompts.jsonl").read_text().splitlines()]
+    far = sorted(range(len(lines)), key=lambda i: -lines[i]["base"]["kl"]["q_sigma"]["mean"])
+    shown = [row[0][0] for row in page.rows if len(row) == 8 or len(row) == 9][1:]
+    expect(len(far) == 4 and [name.startswith(lines[i]["id"]) for name, i in zip(shown, far)] == [True] * 4, f"expected {far}, got {shown}")
+    ways = {way for way, _ in page.values}
+    expect({f"prompts.jsonl:{i + 1}.base.kl.sigma_q.mean" for i in far} <= ways, f"expected the divergences of each prompt, got {ways}")
+    expect("<figcaption>KL(q ‖ σ) over prompts</figcaption>" in text, "expected how they are spread")
+    succeed(2, "evaluate", QUICKSTART, *SMALL, "--smc.proposal=base", "--sweep.particles=8 32", "--sweep.seeds=1 2", f"--run.output={sweep}")
+    text, page = look_at(sweep, "Several K and seeds")
+    expect("sweep.means.1.base.gap.mean" in {way for way, _ in page.values} and "Gap of the SMC bounds, by K" in text, "expected the gap by K")
+    rows = json.loads(succeed(0, "report", prompts, sweep, "--format", "json").out)
+    mean = json.loads((prompts / "summary.json").read_text())["kl"]["q_sigma"]
+    expect(rows[0]["kl_q_sigma"]["mean"] == mean["mean"], f"expected the mean over prompts {mean}, got {rows[0]}")
+    succeed(0, "report", prompts, sweep, "--format", "html", "--output", folder / "both.html")
+    expect("Several K" in Page((folder / "both.html").read_text()).headings, "expected the sweep in the comparison")
+
+
 def fails_no_run(folder):
     """Where the page cannot be written the run is whole all the same."""
     (folder / "run/report.html").mkdir(parents=True)
@@ -256,4 +278,4 @@ def refuses_what_is_no_run(folder):
 
 
 if __name__ == "__main__":
-    main(follows_a_run, shows_what_is_unknown_as_such, fails_no_run, refuses_what_is_no_run)
+    main(follows_a_run, shows_what_is_unknown_as_such, shows_prompts_and_sweeps, fails_no_run, refuses_what_is_no_run)

@@ -4,12 +4,11 @@
 Exits 77, which is a skipped test, where the package is not installed and cannot be.
 """
 import json
-import os
-import pathlib
 import struct
 import subprocess
 import sys
 
+from python_packages import python_with
 from run_twistor import QUICKSTART, SMALL, estimates, expect, main, metrics, succeed
 
 # What the package makes of a folder, as JSON.
@@ -38,33 +37,7 @@ print(json.dumps(said))
 """
 
 
-def can_read(python):
-    words = [str(python), "-c", "import tensorboard.backend.event_processing.event_accumulator"]
-    try:
-        return subprocess.run(words, capture_output=True, timeout=100, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-def python_with_tensorboard():
-    """This Python, or one of the cache into which the package is installed; None where that is not possible."""
-    own = pathlib.Path(os.environ.get("TWISTOR_CACHE", pathlib.Path.home() / ".cache/twistor")) / "python-tensorboard"
-    for python in [sys.executable, own / "bin/python"]:
-        if can_read(python):
-            return python
-    for words in [[sys.executable, "-m", "venv", own], [own / "bin/python", "-m", "pip", "install", "-q", "--retries", "0", "tensorboard"]]:
-        try:
-            done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=180, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            print(f"{words[-1]}: {error}")
-            return None
-        if done.returncode != 0:
-            print(f"{words[-1]}: {done.stderr[-500:]}")
-            return None
-    return own / "bin/python" if can_read(own / "bin/python") else None
-
-
-PYTHON = python_with_tensorboard()
+PYTHON = python_with("python-tensorboard", ["tensorboard.backend.event_processing.event_accumulator"], ["tensorboard"])
 if PYTHON is None:
     print("skipped: there is no package tensorboard")
     sys.exit(77)

@@ -30,6 +30,10 @@ struct RunSummary {
   double log_z =
       std::numeric_limits<double>::quiet_NaN();  ///< the run's own estimate, of all its evaluations
   bool is_log_z_exact = false;
+  /// All numbers are means over the targets of observations or prompts: no single log Z makes divergences of
+  /// them, and those of the summary stand.
+  bool is_mean = false;
+  estimate::Estimate kl_q_sigma, kl_sigma_q;  ///< of such means
   std::int64_t updates = 0;
 };
 
@@ -69,7 +73,8 @@ struct ComparedRow : Measures {
 };
 
 /// Rows in the order in which their first runs were given. Runs with one model, prompt and target share one
-/// log Z: the exact one if a run knows it, else the median of the runs' estimates. `by`: the one key that
+/// log Z: the exact one if a run knows it, else the median of the runs' estimates; means over many targets
+/// keep their divergences. `by`: the one key that
 /// tells rows apart; empty: all in which runs differ. *Local.* Throws Error(usage) if there is no such key,
 /// or if runs of one row differ in others that matter.
 [[nodiscard]] std::vector<ComparedRow> compare(std::span<const RunSummary> runs, const std::string& by = {});

@@ -197,6 +197,10 @@ TEST(Compare, PrintsTables) {
   EXPECT_THAT(markdown, HasSubstr("KL(q \\|\\| sigma)"));
   EXPECT_THAT(to_text(rows, CompareFormat::csv, beside), HasSubstr("\ndpg,1,-6,0.25,"));
   EXPECT_THAT(to_text(rows, CompareFormat::json), HasSubstr("\"smc_upper\": {\n      \"mean\": null"));
+  const auto json = nlohmann::json::parse(to_text(rows, CompareFormat::json, beside));
+  EXPECT_EQ(json[0]["beside"]["published"], "1.11 ± 0.05");
+  EXPECT_EQ(json[1]["beside"]["published"], "");
+  EXPECT_FALSE(nlohmann::json::parse(to_text(rows, CompareFormat::json))[0].contains("beside"));
   EXPECT_THAT(markdown, HasSubstr("\n| minus ctl | pairs |"));
   EXPECT_THAT(markdown, HasSubstr("\n| dpg | 0 | -0.7500 ± 0.2772 | -0.2500 ± 0.5544 |"));
   EXPECT_EQ(markdown, to_text(rows, CompareFormat::md, beside));

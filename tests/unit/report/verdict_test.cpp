@@ -109,6 +109,16 @@ TEST(Verdict, SaysWhatCannotBeSeen) {
   EXPECT_THAT(verdict_of(run), HasSubstr("about -6.4200, at least -6.4200"));
 }
 
+TEST(Verdict, SaysThatNothingWasFound) {
+  json run = good_run();
+  run["log_z"]["smc_lower"] = run["log_z"]["sis_lower"] = {{"mean", "-inf"}, {"se", nullptr}, {"n", 20}};
+  const Verdict verdict = verdict_on(run);
+  EXPECT_EQ(verdict.trust, Trust::bad);
+  EXPECT_THAT(verdict.words, HasSubstr("some runs found no text of the target"));
+  EXPECT_THAT(verdict.words, Not(HasSubstr("inf ")));
+  EXPECT_THAT(verdict_of(run), HasSubstr("at most -6.4000; there is no lower bound"));
+}
+
 TEST(Verdict, CountsParticlesOfWeight) {
   json run = good_run();
   run["ess"]["final"] = 3;
