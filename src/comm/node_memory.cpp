@@ -95,4 +95,11 @@ void NodeMemory::publish() {
   TWISTOR_MPI(MPI_Win_sync(window_->handle), doing);  // ... and arrive
 }
 
+void NodeMemory::publish_from_first(const Communicator& world) {
+  TWISTOR_ASSERT(world.rank() != 0 || is_writer(), "the first rank is the first of its node");
+  const Communicator first_of_node = world.split(is_writer() ? 0 : 1);
+  if (is_writer()) broadcast(bytes(), 0, first_of_node);
+  publish();
+}
+
 }  // namespace twistor::comm

@@ -20,6 +20,7 @@ void ModelConfig::visit_keys(const config::Visitor& visit) {
   visit(key("context", "room for texts of so many tokens, for LongRoPE's long factors; 0: as first trained",
             config::count_from(0)),
         &context);
+  visit(key("load", "who reads the weights: one rank of each node, or of the job"), Choice(load));
 }
 
 void PromptConfig::visit_keys(const config::Visitor& visit) {

@@ -121,10 +121,17 @@ model::LoadOptions Session::load_options() {
 
 model::WeightMemory Session::weight_memory() {
   model::WeightMemory memory;
-  if (node_.size() == 1) return memory;
-  memory.is_writer = node_.rank() == 0;
+  const bool is_broadcast = config_.model.load == Load::broadcast && world_.size() > node_.size();
+  if (node_.size() == 1 && !is_broadcast) return memory;
+  memory.is_writer = is_broadcast ? is_root() : node_.rank() == 0;
   memory.allocate = [this](std::size_t bytes) { return weights_.emplace_back(node_, bytes).bytes().data(); };
-  memory.publish = [this] { weights_.back().publish(); };
+  memory.publish = [this, is_broadcast] {
+    if (!is_broadcast) return weights_.back().publish();
+    weights_.back().publish_from_first(world_);
+    if (is_root())
+      log_info(fmt::format("{:.1f} MB of weights were read once and sent to the other nodes",
+                           static_cast<double>(weights_.back().bytes().size()) * 1e-6));
+  };
   return memory;
 }
 

@@ -61,6 +61,11 @@ def several_nodes(folder):
     names = sorted(file.name for file in (folder / "logs").glob("*"))
     expect(names == [f"job-{job}-rank-{rank}.log" for rank in range(4)], f"expected a log for each of 4 ranks, got {names}")
     is_as_whole(folder, "out", SMALL)
+    for per_node in (1, 2):
+        job = CLUSTER.submit("--nodes=2", f"--ntasks-per-node={per_node}", RUN, "train", QUICKSTART, *SMALL, "--model.load=broadcast",
+                             f"--run.output=sent-{per_node}", cwd=folder)
+        ends(CLUSTER, folder, job, "COMPLETED", 0, 0, ["MB of weights were read once and sent to the other nodes"])
+        is_as_whole(folder, f"sent-{per_node}", SMALL)
 
 
 def preemption(folder):

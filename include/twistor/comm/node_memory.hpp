@@ -28,6 +28,10 @@ class NodeMemory {
   [[nodiscard]] bool is_writer() const noexcept;
   /// After this, every rank of the node sees what the writer has written. *Collective over node.*
   void publish();
+  /// The same for one buffer of equal size on every node: rank 0 of `world`, which is the first of its node,
+  /// is the only writer, and its bytes go to all nodes before they are published there. *Collective over
+  /// world.*
+  void publish_from_first(const Communicator& world);
 
  private:
   struct Window;

@@ -30,11 +30,18 @@ namespace twistor::run {
 // Each section visits its keys (config/key.hpp). Choices that are texts are kept by name; parse_config() has
 // checked them. configs/reference.cfg explains every key; a test keeps it and the visits equal.
 
+/// Who reads the weights of models that a node keeps once.
+enum class Load { shared_file, broadcast };
+constexpr auto names_of(Load) {
+  return std::array{Named{Load::shared_file, "shared_file"}, Named{Load::broadcast, "broadcast"}};
+}
+
 struct ModelConfig {
   std::string path;  ///< HF folder or .gguf file; required; see config::input_path()
   device::Precision dtype = device::Precision::float32;
   model::PaddedTokens padded_tokens = model::PaddedTokens::mask;
   std::int64_t context = 0;  ///< model::LoadOptions::context
+  Load load = Load::shared_file;
   void visit_keys(const config::Visitor& visit);
 };
 

@@ -29,6 +29,20 @@ TEST(NodeMemory, EveryRankReadsWhatTheWriterWrote) {
   }
 }
 
+// Pairs of ranks stand for nodes.
+TEST(NodeMemory, GoesFromTheFirstRankToEveryNode) {
+  const auto world = Communicator::world();
+  const auto node = world.split(world.rank() / 2);
+  for (const std::size_t size : {1u, 100000u}) {
+    NodeMemory memory(node, size);
+    for (std::size_t i = 0; memory.is_writer() && i < size; ++i)
+      memory.bytes()[i] = world.rank() == 0 ? static_cast<std::byte>(i * 5 + size) : std::byte{0};
+    memory.publish_from_first(world);
+    for (std::size_t i = 0; i < size; ++i) ASSERT_EQ(memory.bytes()[i], static_cast<std::byte>(i * 5 + size));
+    node.barrier();
+  }
+}
+
 TEST(NodeMemory, ExistsOnce) {
   const auto node = Communicator::world().node();
   NodeMemory first(node, 4096);
