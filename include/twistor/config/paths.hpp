@@ -13,7 +13,7 @@ namespace twistor::config {
 [[nodiscard]] std::filesystem::path output_path(const std::string& value);
 
 /// The names that launch/get_model.sh fetches into ${TWISTOR_CACHE}/models; a test keeps the two equal.
-inline constexpr std::string_view fetched_models[] = {"smollm2", "minilm", "vader", "toxicity"};
+inline constexpr std::string_view fetched_models[] = {"smollm2", "minilm", "vader", "toxicity", "gemma3"};
 
 /// output_path(), then looked for from the current folder and, failing that, from the parent of the folder
 /// that holds `config_file` (the repository's root for configs/x.cfg). Throws Error(no_input) naming `key`
