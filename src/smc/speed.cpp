@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,30 +30,38 @@ class One final : public potential::Potential {
 Speed measure_speed(const Problem& problem, const Proposal& proposal, const SweepOptions& full,
                     bool is_phi_timed, const comm::Communicator& world, const comm::Groups& groups) {
   constexpr std::int64_t most_tokens = 8, particles_of_a_rank = 16;
+  constexpr double enough_s = 0.05;
   const comm::Communicator& group = groups.group;
   SweepOptions options = full;
   options.trigger = Trigger::never;
   options.length = std::min(options.length, most_tokens);
   options.particles = std::min(options.particles, particles_of_a_rank * group.size());
   const One one;
-  const Stopwatch of_sweep;
-  const Sweep done = smc::sweep({problem.lm, problem.prompt, one, problem.start}, proposal, options, group);
-  const double sweep_s = of_sweep.seconds();
+  // The first sweep of a small model is all beginnings (memory that is touched, caches that fill): it is done
+  // again, with more particles up to those of the run, until one takes long enough to tell.
+  double sweep_s = 0;
+  std::optional<Sweep> done;
+  for (int n_sweeps = 1;; ++n_sweeps) {
+    const Stopwatch watch;
+    done = smc::sweep({problem.lm, problem.prompt, one, problem.start}, proposal, options, group);
+    sweep_s = comm::all_reduce_max(watch.seconds(), world);
+    if (sweep_s >= enough_s || (n_sweeps > 1 && options.particles == full.particles)) break;
+    options.particles = std::min(full.particles, 4 * options.particles);
+  }
   // phi of T tokens: those of the sweep, again and again.
-  const std::int64_t n = done.particles.size(), T = full.length;
+  const std::int64_t n = done->particles.size(), T = full.length;
   std::vector<std::int64_t> tokens;
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t t = 0; t < T; ++t)
       tokens.push_back(
-          done.particles.tokens[static_cast<std::size_t>(i * options.length + t % options.length)]);
+          done->particles.tokens[static_cast<std::size_t>(i * options.length + t % options.length)]);
   const Stopwatch of_phi;
   if (is_phi_timed && n > 0) (void)problem.potential.log_phi({problem.prompt, tokens, T});
-  double slowest[2] = {sweep_s, of_phi.seconds()};
-  comm::all_reduce_max(std::span<double>(slowest), world);
+  const double phi_s = comm::all_reduce_max(of_phi.seconds(), world);
   const auto in_all =
       static_cast<double>(options.particles * world.size()) / static_cast<double>(group.size());
-  return {in_all * static_cast<double>(options.length) / slowest[0],
-          is_phi_timed ? std::optional(slowest[1] / in_all) : std::nullopt};
+  return {in_all * static_cast<double>(options.length) / sweep_s,
+          is_phi_timed ? std::optional(phi_s / in_all) : std::nullopt};
 }
 
 }  // namespace twistor::smc

@@ -16,7 +16,8 @@ struct Speed {
   std::optional<double> phi_s;  ///< of one sequence, with all ranks at work; empty: not timed
 };
 
-/// A sweep of few particles over few tokens, and phi of its sequences if asked. *Collective over world*, of
+/// A sweep of few particles over few tokens, again with more where that took no time to speak of, and phi of
+/// its sequences if asked. *Collective over world*, of
 /// which groups are parts.
 [[nodiscard]] Speed measure_speed(const Problem& problem, const Proposal& proposal,
                                   const SweepOptions& options, bool is_phi_timed,
