@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Typed collectives: MPI calls in pieces that its int counts can express, and MPI operators for the
-// order-free sums.
+// reproducible sums.
 #include "twistor/comm/collectives.hpp"
 
 #include <fmt/format.h>
@@ -109,9 +109,9 @@ class Merging {
   static_assert(std::is_trivially_copyable_v<T>);
 
   Merging() {
-    TWISTOR_MPI(MPI_Type_contiguous(sizeof(T), MPI_BYTE, &type_), "making an order-free reduction");
-    TWISTOR_MPI(MPI_Type_commit(&type_), "making an order-free reduction");
-    TWISTOR_MPI(MPI_Op_create(&merge, 1, &op_), "making an order-free reduction");
+    TWISTOR_MPI(MPI_Type_contiguous(sizeof(T), MPI_BYTE, &type_), "making a reproducible reduction");
+    TWISTOR_MPI(MPI_Type_commit(&type_), "making a reproducible reduction");
+    TWISTOR_MPI(MPI_Op_create(&merge, 1, &op_), "making a reproducible reduction");
   }
 
   static void merge(void* in, void* in_out, int* count, MPI_Datatype*) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Typed collectives over spans, and order-free reductions of weights.
+// Typed collectives over spans, and reproducible reductions of weights.
 #pragma once
 
 #include <cmath>

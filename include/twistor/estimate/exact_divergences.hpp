@@ -13,8 +13,8 @@
 namespace twistor::estimate {
 
 /// Goes through all V^T sequences with p0 > 0, one forward per prefix of fewer than T tokens, and adds up
-/// what q and sigma say of them. Ranks share the first tokens; the sums are order-free, so their bits do not
-/// depend on ranks. `log_z` is the exact one. Nothing if it was interrupted. *Collective over world.*
+/// what q and sigma say of them. Ranks share the first tokens; the sums are reproducible, so their bits do
+/// not depend on ranks. `log_z` is the exact one. Nothing if it was interrupted. *Collective over world.*
 [[nodiscard]] std::optional<ExactDivergences> enumerate_divergences(const smc::Problem& problem,
                                                                     const smc::Proposal& proposal,
                                                                     std::int64_t length, double log_z,

@@ -18,7 +18,7 @@ struct Negatives {
   double ess = 0;              ///< effective sample size at T, over all ranks
 };
 
-/// Of samples of q drawn without resampling. Softmaxes run over all ranks, order-free. *Collective over
+/// Of samples of q drawn without resampling. Softmaxes run over all ranks, reproducible. *Collective over
 /// world.*
 [[nodiscard]] Negatives negative_weights(const smc::Population& samples, const comm::Communicator& world);
 

@@ -78,7 +78,7 @@ class Objective {
   [[nodiscard]] virtual std::int64_t n_sums() const { return 0; }
   /// Adds this rank's samples to them. *Local.*
   virtual void add_sums(std::span<const Batch>, const Current&, std::span<FixedPointSum>) const {}
-  /// *Collective over world.* Sums over samples that decide anything run over all ranks and are order-free.
+  /// *Collective over world.* Sums over samples that decide anything run over all ranks and are reproducible.
   [[nodiscard]] virtual Terms terms(std::span<const Batch> batches, const Current& current,
                                     const comm::Communicator& world) const = 0;
 };
