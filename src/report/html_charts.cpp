@@ -54,7 +54,7 @@ std::string learning_charts(const Json& summary, const std::filesystem::path& me
                                  course.evaluated("SIS upper", "evaluation.log_z.sis_upper", true)},
                       .reference = number_of(at(z, {"value"})),
                       .reference_name = "log Z, " + method_of(z)});
-    out += svg_chart({.title = "Divergences between sampler and target",
+    out += svg_chart({.title = "Divergences between q and the target",
                       .x_title = "updates",
                       .y_title = "nats",
                       .series = {course.evaluated("KL(q ‖ σ)", "evaluation.kl.q_sigma"),

@@ -152,7 +152,8 @@ std::string html_evaluations(const Json& summary) {
   return html_table(header, cells) +
          "<p class=\"soft\">± is one standard error; a range in brackets is what the bounds of log Z leave "
          "open; "
-         "a dash is what is not known. σ is the target, p0 φ / Z, and q the sampler.</p>\n";
+         "a dash is what is not known. σ is the target, p0 φ / Z; q writes one text, the model with ψ at "
+         "each token.</p>\n";
 }
 
 std::string html_verdict(const Json& summary) {

@@ -51,10 +51,10 @@ std::vector<Distribution> distributions_of(const store::Results& results) {
   std::vector<Distribution> out;
   if (!base.empty()) out.push_back({"base model", base, equal(base.size())});
   if (q.empty()) return out;
-  out.push_back({"sampler", q, equal(q.size())});
+  out.push_back({"q", q, equal(q.size())});
   const std::span<const double> log_w = numbers_of(results, "after/q/log_weight");
   if (std::vector<double> shares = shares_of(log_w); shares.size() == q.size())
-    out.push_back({"sampler, weighted for the target", q, std::move(shares)});
+    out.push_back({"q, weighted for the target", q, std::move(shares)});
   return out;
 }
 

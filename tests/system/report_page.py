@@ -202,7 +202,7 @@ def follows_a_run(folder):
     expect("<dt>potential</dt><dd>contains: 1 if one of 1 token patterns occurs" in text, "expected the potential in words")
     expect("Texts" not in page.headings, "expected no texts before any were drawn")
     expect("log Z = " in text and "exactly" in text, "expected the verdict with the exact log Z")
-    for figure in ["Bounds of log Z", "Divergences between sampler and target", "Loss", "Effective sample size, by step of the sweep", "Distribution of log φ",
+    for figure in ["Bounds of log Z", "Divergences between q and the target", "Loss", "Effective sample size, by step of the sweep", "Distribution of log φ",
                    "Calibration of ψ", "Genealogy of one sweep"]:
         expect(f"<figcaption>{figure}</figcaption>" in text, f"expected the figure {figure}")
     succeed(1, "train", QUICKSTART, *keys, f"--run.output={folder}/alone")
