@@ -114,7 +114,7 @@ std::string courses_of(std::span<const ComparedRow> rows) {
   evaluated("KL(σ ‖ q)", "evaluation.kl.sigma_q");
   out += overlaid("E log φ of what is sampled while learning", "nats", courses, rows,
                   [](const Course& course) { return course.updated({}, "log_phi"); });
-  return out.empty() ? out : "<div class=\"charts\">\n" + out + "</div>\n";
+  return side_by_side(out);
 }
 
 std::optional<double> number_in(const std::string& text) {
@@ -141,7 +141,7 @@ std::string sweep_charts(std::span<const ComparedRow> rows) {
     }
     out += svg_chart(chart);
   }
-  return out.empty() ? out : "<div class=\"charts\">\n" + out + "</div>\n";
+  return side_by_side(out);
 }
 
 /// Runs that swept over K.

@@ -29,10 +29,6 @@ Series by_step(std::string name, const Json& values, bool is_dashed = false) {
   return series;
 }
 
-std::string side_by_side(const std::string& figures) {
-  return figures.empty() ? std::string{} : fmt::format("<div class=\"charts\">\n{}</div>\n", figures);
-}
-
 std::string method_of(const Json& log_z) {
   const Json& method = at(log_z, {"method"});
   return method.is_string() ? text_of(method) : "estimate";

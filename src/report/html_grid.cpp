@@ -60,7 +60,7 @@ std::string grid_charts(std::span<const std::pair<std::string, nlohmann::json>> 
     }
     out += svg_chart(chart);
   }
-  return out.empty() ? out : "<div class=\"charts\">\n" + out + "</div>\n";
+  return side_by_side(out);
 }
 
 std::string html_grid(const nlohmann::json& summary) {

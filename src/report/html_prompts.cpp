@@ -50,21 +50,21 @@ Series sorted_series(std::string name, const std::vector<Place>& prompts,
 
 std::string charts(const std::vector<Place>& prompts, const std::vector<std::string>& samplers) {
   struct Shown {
-    const char *title, *unit;
+    const char* title;
     std::array<const char*, 3> way;
   };
-  constexpr Shown shown[] = {{"log Z over prompts", "nats", {"log_z", "estimate", "value"}},
-                             {"KL(q ‖ σ) over prompts", "nats", {"kl", "q_sigma", "mean"}},
-                             {"KL(σ ‖ q) over prompts", "nats", {"kl", "sigma_q", "mean"}}};
+  constexpr Shown shown[] = {{"log Z over prompts", {"log_z", "estimate", "value"}},
+                             {"KL(q ‖ σ) over prompts", {"kl", "q_sigma", "mean"}},
+                             {"KL(σ ‖ q) over prompts", {"kl", "sigma_q", "mean"}}};
   std::string out;
   for (const Shown& one : shown) {
-    Chart chart{.title = one.title, .x_title = "prompts, the smallest first", .y_title = one.unit};
+    Chart chart{.title = one.title, .x_title = "prompts, the smallest first", .y_title = "nats"};
     for (const std::string& sampler : samplers)
       chart.series.push_back(
           sorted_series(sampler, prompts, {sampler.c_str(), one.way[0], one.way[1], one.way[2]}));
     out += svg_chart(chart);
   }
-  return out.empty() ? out : "<div class=\"charts\">\n" + out + "</div>\n";
+  return side_by_side(out);
 }
 
 std::string title_of(const Place& prompt) {

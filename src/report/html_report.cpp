@@ -126,9 +126,7 @@ std::string of_results(const store::Results& results, const Json& summary) {
   const std::string charts =
       log_phi_chart(results) +
       calibration_chart(results, length.is_number_integer() ? length.get<std::int64_t>() : 0);
-  return section("Potential and twist",
-                 charts.empty() ? charts : "<div class=\"charts\">\n" + charts + "</div>\n") +
-         section("One sweep", sweep_picture(results));
+  return section("Potential and twist", side_by_side(charts)) + section("One sweep", sweep_picture(results));
 }
 
 class HtmlFile final : public Sink {

@@ -101,6 +101,10 @@ std::string details(std::string_view title, const std::string& body) {
   return fmt::format("<details><summary>{}</summary>\n{}</details>\n", html(title), body);
 }
 
+std::string side_by_side(const std::string& figures) {
+  return figures.empty() ? std::string{} : fmt::format("<div class=\"charts\">\n{}</div>\n", figures);
+}
+
 std::string html_table(const std::vector<std::string>& header,
                        const std::vector<std::vector<std::string>>& rows) {
   std::string out = "<div class=\"wide\" tabindex=\"0\"><table><thead><tr>";

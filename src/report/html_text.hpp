@@ -17,6 +17,9 @@ namespace twistor::report {
 /// <details> with a title; closed at first. *Local.*
 [[nodiscard]] std::string details(std::string_view title, const std::string& body);
 
+/// Figures beside one another, as many as the screen has room for; empty if there are none. *Local.*
+[[nodiscard]] std::string side_by_side(const std::string& figures);
+
 /// A table that scrolls sideways where it is too wide. Cells are HTML; the first of each row is its heading.
 /// *Local.*
 [[nodiscard]] std::string html_table(const std::vector<std::string>& header,

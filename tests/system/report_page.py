@@ -244,7 +244,7 @@ def shows_prompts_and_sweeps(folder):
     lines = [json.loads(line) for line in (prompts / "prompts.jsonl").read_text().splitlines()]
     far = sorted(range(len(lines)), key=lambda i: -lines[i]["base"]["kl"]["q_sigma"]["mean"])
     shown = [row[0][0] for row in page.rows if len(row) == 8 or len(row) == 9][1:]
-    expect(len(far) == 4 and [name.startswith(lines[i]["id"]) for name, i in zip(shown, far)] == [True] * 4, f"expected {far}, got {shown}")
+    expect(len(far) == len(shown) == 4 and all(name.startswith(lines[i]["id"]) for name, i in zip(shown, far)), f"expected {far}, got {shown}")
     ways = {way for way, _ in page.values}
     expect({f"prompts.jsonl:{i + 1}.base.kl.sigma_q.mean" for i in far} <= ways, f"expected the divergences of each prompt, got {ways}")
     expect("<figcaption>KL(q ‖ σ) over prompts</figcaption>" in text, "expected how they are spread")

@@ -74,9 +74,8 @@ struct ComparedRow : Measures {
 
 /// Rows in the order in which their first runs were given. Runs with one model, prompt and target share one
 /// log Z: the exact one if a run knows it, else the median of the runs' estimates; means over many targets
-/// keep their divergences. `by`: the one key that
-/// tells rows apart; empty: all in which runs differ. *Local.* Throws Error(usage) if there is no such key,
-/// or if runs of one row differ in others that matter.
+/// keep their divergences. `by`: the one key that tells rows apart; empty: all in which runs differ. *Local.*
+/// Throws Error(usage) if there is no such key, or if runs of one row differ in others that matter.
 [[nodiscard]] std::vector<ComparedRow> compare(std::span<const RunSummary> runs, const std::string& by = {});
 
 /// Columns that stand beside a comparison, by the label of the row: published figures, say.

@@ -17,8 +17,7 @@ struct Speed {
 };
 
 /// A sweep of few particles over few tokens, again with more where that took no time to speak of, and phi of
-/// its sequences if asked. *Collective over world*, of
-/// which groups are parts.
+/// its sequences if asked. *Collective over world*, of which groups are parts.
 [[nodiscard]] Speed measure_speed(const Problem& problem, const Proposal& proposal,
                                   const SweepOptions& options, bool is_phi_timed,
                                   const comm::Communicator& world, const comm::Groups& groups);
