@@ -124,7 +124,7 @@ constexpr std::string_view manual_end = R"(.SH EXIT STATUS
 0: no work is left. 64: wrong words; 65: a damaged file; 66: a file that is not there; 70: a mistake in twistor;
 74: reading or writing failed; 75: a signal ended the run, and the same command resumes it; 78: the configuration.
 .SH ENVIRONMENT
-TWISTOR_CACHE: where models are looked for. TWISTOR_ISA: avx2, avx512 or avx512_bf16, in place of the best.
+TWISTOR_CACHE: where models are looked for. TWISTOR_ISA: avx2, avx512, avx512_bf16 or amx_bf16, in place of the best.
 .SH SEE ALSO
 configs/reference.cfg explains every key; README.md and docs/ of the sources.
 )";

@@ -2,7 +2,10 @@
 // Instruction sets: names, what the processor has, and the table of kernels in use.
 #include "twistor/device/isa.hpp"
 
+#include <cpuid.h>
 #include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -24,6 +27,7 @@ TWISTOR_DECLARE_KERNELS(avx2)
 #if TWISTOR_HAS_AVX512
 TWISTOR_DECLARE_KERNELS(avx512)
 TWISTOR_DECLARE_KERNELS(avx512_bf16)
+TWISTOR_DECLARE_KERNELS(amx_bf16)
 #endif
 #undef TWISTOR_DECLARE_KERNELS
 
@@ -39,8 +43,24 @@ constexpr std::array sets = {
 #if TWISTOR_HAS_AVX512
     Set{Isa::avx512, &avx512::table},
     Set{Isa::avx512_bf16, &avx512_bf16::table},
+    Set{Isa::amx_bf16, &amx_bf16::table},
 #endif
 };
+
+/// AMX with products of bfloat16. Clang 14's __builtin_cpu_supports does not know its name.
+bool has_tiles() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned bfloat16_bit = 1u << 22, tile_bit = 1u << 24;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & bfloat16_bit) != 0 && (d & tile_bit) != 0;
+}
+
+/// Linux lets a process use tiles once it has asked: they add 8 KiB to what is kept of each thread. An older
+/// kernel, or a virtual machine without them, refuses.
+bool may_use_tiles() {
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  static const bool may = syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+  return may;
+}
 
 bool processor_has(Isa isa) {
   __builtin_cpu_init();
@@ -53,6 +73,8 @@ bool processor_has(Isa isa) {
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     case Isa::avx512_bf16:
       return processor_has(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
+    case Isa::amx_bf16:
+      return processor_has(Isa::avx512_bf16) && has_tiles() && may_use_tiles();
   }
   return false;
 }
@@ -127,7 +149,7 @@ void use_isa(Isa isa) {
 }
 
 bool multiplies_bfloat16() {
-  return isa_in_use() == Isa::avx512_bf16;
+  return isa_in_use() >= Isa::avx512_bf16;
 }
 
 const Kernels& kernels() {

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 
-ISAS = ("avx2", "avx512", "avx512_bf16")
+ISAS = ("avx2", "avx512", "avx512_bf16", "amx_bf16")
 
 
 def stray_symbols(isa, listing):

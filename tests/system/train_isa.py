@@ -10,7 +10,8 @@ from run_twistor import QUICKSTART, SMALL, difference, estimates, expect, main, 
 NEEDS = {  # set: flags of /proc/cpuinfo
     "avx2": {"avx2", "fma"},
     "avx512": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
-    "avx512_bf16": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_bf16"}}
+    "avx512_bf16": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_bf16"},
+    "amx_bf16": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_bf16", "amx_tile", "amx_bf16"}}
 FLAGS = set(re.search(r"^flags\s*:(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)[1].split())
 sets = [isa for isa, flags in NEEDS.items() if flags <= FLAGS]
 

@@ -12,15 +12,18 @@
 namespace twistor::device {
 
 /// From the weakest to the strongest; every processor that has one has all that stand before it. float32
-/// kernels give the same bits on all of them; bfloat16 products round differently on avx512_bf16.
+/// kernels give the same bits on all of them; bfloat16 products round differently on
+/// avx512_bf16 and amx_bf16, which have instructions of their own for them.
 enum class Isa {
   avx2,         ///< x86-64-v3: AVX2 and FMA
   avx512,       ///< x86-64-v4: AVX-512 F, BW, CD, DQ, VL
   avx512_bf16,  ///< x86-64-v4 and AVX-512's products of bfloat16
+  amx_bf16,     ///< avx512_bf16 and products of bfloat16 by tiles
 };
 constexpr auto names_of(Isa) {
   using enum Isa;
-  return std::array{Named{avx2, "avx2"}, Named{avx512, "avx512"}, Named{avx512_bf16, "avx512_bf16"}};
+  return std::array{Named{avx2, "avx2"}, Named{avx512, "avx512"}, Named{avx512_bf16, "avx512_bf16"},
+                    Named{amx_bf16, "amx_bf16"}};
 }
 
 /// The sets that kernels were compiled for, weakest first. *Local.*

@@ -102,7 +102,7 @@ TEST(Product, Bfloat16IsRight) {
       }
     if (first.empty()) first = y;
     // Only instructions for bfloat16 round differently.
-    if (isa != Isa::avx512_bf16) {
+    if (isa < Isa::avx512_bf16) {
       EXPECT_EQ(y, first);
     }
   });

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of bfloat16: by instructions for pairs of them, or as float32 of rounded numbers.
+// Products of bfloat16: by tiles, by instructions for pairs of them, or as float32 of rounded numbers.
 #pragma once
 
 #include "product.hpp"
+#if defined(__AMX_BF16__)
+#include "tiles_amx.hpp"
+#endif
 
 namespace twistor::device::TWISTOR_ISA::product {
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) && !defined(__AMX_BF16__)
 /// A step of a pair of neighbouring bfloat16 of x and 32 such pairs of the panel.
 struct PairSteps {
   using X = std::uint32_t;
@@ -25,7 +28,7 @@ struct PairSteps {
     }
   }
 };
-#else
+#elif !defined(__AVX512BF16__)
 /// The same without such instructions: x are numbers rounded to bfloat16, two a step.
 struct PairSteps {
   using X = float;
@@ -57,14 +60,36 @@ TWISTOR_INLINE std::uint32_t rounded_bits(float x) {
 
 #if defined(__AVX512BF16__)
 
-inline std::int64_t prepared_words(std::int64_t k) {
-  return (k + 1) / 2;
-}
 /// Pairs of neighbours; the last of an odd row is paired with zero.
-inline void prepare_bfloat16(const float* x, std::int64_t k, std::uint32_t* out) {
+inline void write_pairs(const float* x, std::int64_t k, std::uint32_t* out) {
   for (std::int64_t p = 0; p < k / 2; ++p)
     out[p] = (rounded_bits(x[2 * p]) >> 16) | rounded_bits(x[2 * p + 1]);
   if (k % 2 != 0) out[k / 2] = rounded_bits(x[k - 1]) >> 16;
+}
+
+#endif
+
+#if defined(__AMX_BF16__)
+
+inline std::int64_t prepared_words(std::int64_t k) {
+  return words_of_tiles(k);
+}
+inline void prepare_bfloat16(const float* x, std::int64_t k, std::uint32_t* out) {
+  write_pairs(x, k, out);
+  for (std::int64_t p = (k + 1) / 2; p < prepared_words(k); ++p) out[p] = 0;
+}
+inline void tile_bfloat16(const std::uint32_t* x, std::int64_t rows, const std::byte* panel, std::int64_t k,
+                          float* sums) {
+  sum_by_tiles<AmxTiles>(x, rows, panel, k, sums);
+}
+
+#elif defined(__AVX512BF16__)
+
+inline std::int64_t prepared_words(std::int64_t k) {
+  return (k + 1) / 2;
+}
+inline void prepare_bfloat16(const float* x, std::int64_t k, std::uint32_t* out) {
+  write_pairs(x, k, out);
 }
 inline void tile_bfloat16(const std::uint32_t* x, std::int64_t rows, const std::byte* panel, std::int64_t k,
                           float* sums) {
