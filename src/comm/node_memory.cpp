@@ -102,4 +102,26 @@ void NodeMemory::publish_from_first(const Communicator& world) {
   publish();
 }
 
+namespace {
+
+class CommonNodeMemory final : public CommonMemory {
+ public:
+  CommonNodeMemory(const Communicator& node, std::size_t bytes)
+      : rank_(node.rank()), size_(node.size()), memory_(node, bytes) {}
+  std::span<std::byte> bytes() const override { return memory_.bytes(); }
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  void meet() const override { memory_.publish(); }
+
+ private:
+  int rank_, size_;
+  mutable NodeMemory memory_;
+};
+
+}  // namespace
+
+std::shared_ptr<CommonMemory> common_memory(const Communicator& node, std::size_t bytes) {
+  return std::make_shared<CommonNodeMemory>(node, bytes);
+}
+
 }  // namespace twistor::comm

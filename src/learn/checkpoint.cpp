@@ -69,18 +69,18 @@ class CheckpointVisitor final : public StateVisitor {
   void numbers(std::string_view name, std::vector<double>& value) override {
     pass(stored_.*member(number_lists, name), value);
   }
-  void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
-    auto& arrays = stored_.*member(folders, folder);
-    if constexpr (std::is_const_v<Stored>) {
-      const auto found = arrays.find(p.name);
-      TWISTOR_CHECK(found != arrays.end() && found->second.shape == p.shape, ErrorKind::data,
-                    "reading the twist from the checkpoint",
-                    fmt::format("{}/{} is missing or has another shape", folder, p.name),
-                    "the checkpoint belongs to another twist.form or model");
-      values = found->second.values;
-    } else {
-      arrays[p.name] = {p.shape, values};
-    }
+  void save(std::string_view folder, const twist::Parameter& p, std::span<const float> values) override {
+    if constexpr (!std::is_const_v<Stored>)
+      (stored_.*member(folders, folder))[p.name] = {p.shape, {values.begin(), values.end()}};
+  }
+  std::span<const float> saved(std::string_view folder, const twist::Parameter& p) const override {
+    const store::NamedArrays& arrays = stored_.*member(folders, folder);
+    const auto found = arrays.find(p.name);
+    TWISTOR_CHECK(found != arrays.end() && found->second.shape == p.shape, ErrorKind::data,
+                  "reading the twist from the checkpoint",
+                  fmt::format("{}/{} is missing or has another shape", folder, p.name),
+                  "the checkpoint belongs to another twist.form or model");
+    return found->second.values;
   }
 
  private:
@@ -103,7 +103,8 @@ class BlindVisitor final : public StateVisitor {
   void text(std::string_view, std::string&) override {}
   void ids(std::string_view, std::vector<std::int64_t>&) override {}
   void numbers(std::string_view, std::vector<double>&) override {}
-  void array(std::string_view, const twist::Parameter&, std::vector<float>&) override {}
+  void save(std::string_view, const twist::Parameter&, std::span<const float>) override {}
+  std::span<const float> saved(std::string_view, const twist::Parameter&) const override { return {}; }
 };
 
 }  // namespace

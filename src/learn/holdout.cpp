@@ -49,13 +49,13 @@ bool Holdout::check(const smc::Problem& problem, const twist::Trainable& twist, 
   best_score_ = score_;
   n_worse_ = 0;
   best_.clear();
-  for (const twist::Parameter& p : twist.parameters()) best_.push_back(p.value);
+  for (const twist::Parameter& p : twist.parameters()) best_.emplace_back(p.value.begin(), p.value.end());
   return true;
 }
 
 void Holdout::end(twist::Trainable& twist) {
   if (n_worse_ > 0) {
-    for (std::size_t i = 0; i < best_.size(); ++i) twist.parameters()[i].value = best_[i];
+    for (std::size_t i = 0; i < best_.size(); ++i) twist.parameters()[i].value.replace(best_[i]);
     twist.refresh();
   }
   *this = Holdout();
@@ -107,8 +107,15 @@ void Holdout::visit_state(StateVisitor& visitor, const twist::Trainable& twist) 
   }
   if (n_checks_ == 0) return;
   best_.resize(twist.parameters().size());
-  for (std::size_t i = 0; i < best_.size(); ++i)
-    visitor.array("holdout_best", twist.parameters()[i], best_[i]);
+  for (std::size_t i = 0; i < best_.size(); ++i) {
+    const twist::Parameter& p = twist.parameters()[i];
+    if (!visitor.is_restoring()) {
+      visitor.save("holdout_best", p, best_[i]);
+      continue;
+    }
+    const std::span<const float> saved = visitor.saved("holdout_best", p);
+    best_[i].assign(saved.begin(), saved.end());
+  }
 }
 
 }  // namespace twistor::learn

@@ -56,21 +56,24 @@ void Optimizer::update(const AdamOptions& options, std::int64_t step, const twis
   } else {
     adam_step(options, step, std::span(gradient.values).subspan(part.first(), part.size()), own, moments);
   }
-  if (is_divided(parameter)) comm::all_gather_in_place(std::span(parameter.value), part.elements, node_);
+  if (is_divided(parameter) && parameter.value.common() == nullptr)
+    comm::all_gather_in_place(std::span(parameter.value), part.elements, node_);
 }
 
 void Optimizer::visit(const twist::Parameter& parameter, StateVisitor& visitor) {
   const Part part = part_of(parameter);
   AdamMoments& moments = moments_[parameter.name];
   const auto pass = [&](std::string_view folder, std::vector<float>& own) {
-    if (!is_divided(parameter)) return visitor.array(folder, parameter, own);
-    std::vector<float> whole;
-    if (!visitor.is_restoring()) whole = comm::gather_v(std::span<const float>(own), part.elements, 0, node_);
-    visitor.array(folder, parameter, whole);
-    if (!visitor.is_restoring()) return;
-    TWISTOR_ASSERT(whole.size() == parameter.value.size(), "moments have the size of their parameter");
-    own.assign(whole.begin() + static_cast<std::ptrdiff_t>(part.first()),
-               whole.begin() + static_cast<std::ptrdiff_t>(part.first() + part.size()));
+    if (visitor.is_restoring()) {
+      const std::span<const float> whole = visitor.saved(folder, parameter);
+      TWISTOR_ASSERT(whole.size() == parameter.value.size(), "moments have the size of their parameter");
+      const std::span<const float> mine = whole.subspan(part.first(), part.size());
+      own.assign(mine.begin(), mine.end());
+    } else if (is_divided(parameter)) {
+      visitor.save(folder, parameter, comm::gather_v(std::span<const float>(own), part.elements, 0, node_));
+    } else {
+      visitor.save(folder, parameter, own);
+    }
   };
   pass("adam_m", moments.m);
   pass("adam_v", moments.v);

@@ -15,7 +15,9 @@ void visit_twist(twist::Trainable& twist, StateVisitor& visitor) {
   TWISTOR_CHECK(link == own, ErrorKind::config, "restoring the twist",
                 fmt::format("its link is {}, and that of this run's twist is {}", link, own),
                 "set train.objective back, or choose another run.output to start anew");
-  for (twist::Parameter& p : twist.parameters()) visitor.array("parameters", p, p.value);
+  constexpr std::string_view folder = "parameters";
+  for (twist::Parameter& p : twist.parameters())
+    visitor.is_restoring() ? p.value.replace(visitor.saved(folder, p)) : visitor.save(folder, p, p.value);
   if (visitor.is_restoring()) twist.refresh();
 }
 

@@ -205,7 +205,7 @@ double measure_updates(learn::Trainer& trainer, const comm::Communicator& world)
 double measure_updates(Session& session, const UpdateShare& share, const exact::Source& samples,
                        const comm::Communicator& comm) {
   const std::string& name = session.config().train.objective;
-  const std::unique_ptr<twist::Trainable> twist = session.make_twist(name);
+  const std::unique_ptr<twist::Trainable> twist = session.make_twist(name, Session::Changes::alone);
   const smc::Problem problem = session.problem();
   learn::Trainer trainer(problem, *twist, learn::make_objective(name, share.samples), share.train, samples,
                          comm);
@@ -288,7 +288,7 @@ UpdateForecast forecast_update(Session& session, const exact::Source& samples, c
   out.samples = share.samples.batch;
   out.compute_s = measure_updates(session, share, samples, comm::Communicator::self()) / options.speedup;
   const std::string& name = config.train.objective;
-  const std::unique_ptr<twist::Trainable> twist = session.make_twist(name);
+  const std::unique_ptr<twist::Trainable> twist = session.make_twist(name, Session::Changes::alone);
   for (const twist::Parameter& p : twist->parameters())
     out.parameter_bytes += static_cast<std::int64_t>(p.value.size() * sizeof(float));
   const auto n_sweeps = std::ssize(learn::make_objective(name, share.samples)->wants());

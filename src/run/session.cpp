@@ -192,11 +192,15 @@ smc::Problem Session::problem(const smc::LoadedPolicy& policy) const {
   return smc::Problem{*policy.models.base, prompt_.ids, potential()}.with_start();
 }
 
-std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objective) {
+std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objective, Changes changes) {
   const auto learned_with = learn::make_objective(objective, {});
   may_resample_ = learn::may_resample(*learned_with, objective, config_.smc.sweep.trigger);
   if (is_root() && !may_resample_ && config_.smc.sweep.trigger != smc::Trigger::never)
     log_info(fmt::format("populations are never resampled: train.objective = {} learns q alone", objective));
+  CommonMemoryMaker common_memory;
+  if (const auto node = std::make_shared<comm::Communicator>(world().node());
+      changes == Changes::together && node->size() > 1)
+    common_memory = [node](std::size_t bytes) { return comm::common_memory(*node, bytes); };
   auto twist = twist::make_twist(
       config_.twist.form, {.width = lm_->feature_size(),
                            .vocab_size = lm_->vocab_size(),
@@ -213,6 +217,7 @@ std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objecti
                            .prompt = prompt_.ids,
                            .body_reads_observation = config_.twist.condition == model::Condition::tokens,
                            .base = &lm_->without_end(),
+                           .common_memory = std::move(common_memory),
                            .automaton_values = computed_.values});
   if (!body_.adapter.empty()) twist::start_from(body_.adapter, *twist);
   return twist;

@@ -21,21 +21,43 @@
 namespace twistor::twist {
 namespace {
 
-Parameter random_weight(const std::string& name, std::int64_t out, std::int64_t in, double scale,
-                        std::uint64_t seed, std::uint32_t index) {
-  Parameter p{name, {out, in}, std::vector<float>(static_cast<std::size_t>(out * in))};
+/// The rows of a matrix (out, in) that this process writes.
+CommonMemory::Part own_rows(const Values& values, std::int64_t in) {
+  const std::int64_t begin = (values.part().data() - values.data()) / in;
+  return {begin, begin + static_cast<std::int64_t>(values.part().size()) / in};
+}
+
+/// `value` has room for (out, in).
+Parameter random_weight(const std::string& name, std::int64_t out, std::int64_t in, Values value,
+                        double scale, std::uint64_t seed, std::uint32_t index) {
   const double deviation = scale * std::sqrt(2.0 / static_cast<double>(in + out));
+  const auto [begin, end] = own_rows(value, in);
 #pragma omp parallel for schedule(static)
-  for (std::int64_t row = 0; row < out; ++row) {
+  for (std::int64_t row = begin; row < end; ++row) {
     Philox random(seed, Stream::twist_init, index, static_cast<std::uint64_t>(row));
     for (std::int64_t c = 0; c < in; ++c)
-      p.value[static_cast<std::size_t>(row * in + c)] = static_cast<float>(deviation * random.normal());
+      value[static_cast<std::size_t>(row * in + c)] = static_cast<float>(deviation * random.normal());
   }
-  return p;
+  return {name, {out, in}, std::move(value)};
+}
+
+std::vector<float> zeros(std::int64_t n) {
+  return std::vector<float>(static_cast<std::size_t>(n));
+}
+
+/// In common memory each process writes whole panels.
+Values matrix_values(std::int64_t out, std::int64_t in, const TwistOptions& o) {
+  const auto n = static_cast<std::size_t>(out * in);
+  if (!o.common_memory || n < o.common_from) return zeros(out * in);
+  std::shared_ptr<CommonMemory> memory = o.common_memory(n * sizeof(float));
+  constexpr std::int64_t panel = device::PackedMatrix::panel_columns;
+  const auto [begin, end] = memory->part_of((out + panel - 1) / panel);
+  const auto first = [&](std::int64_t p) { return static_cast<std::size_t>(std::min(out, p * panel) * in); };
+  return {std::move(memory), first(begin), first(end)};
 }
 
 Parameter zero_bias(const std::string& name, std::int64_t n) {
-  return {name, {n}, std::vector<float>(static_cast<std::size_t>(n))};
+  return {name, {n}, zeros(n)};
 }
 
 constexpr std::string_view forms[] = {"linear", "mlp", "tied_linear", "tied_mlp"};
@@ -129,16 +151,17 @@ HeadTwist::HeadTwist(std::string_view form, const TwistOptions& o)
     scale_ = tied_scale(*engine_, *tied_);
   }
   const auto n_hidden = static_cast<std::uint32_t>(n_relu_);
-  const auto add_layer = [&](const std::string& name, std::int64_t n, double scale, std::uint32_t index) {
-    parameters_.push_back(random_weight(name + ".weight", n, width_, scale, o.seed, index));
-    parameters_.push_back(zero_bias(name + ".bias", n));
-    layers_.push_back({engine_->make_weight(n, width_, o.precision), {}});
+  const auto add_layer = [&](const std::string& name, double scale, std::uint32_t index) {
+    parameters_.push_back(
+        random_weight(name + ".weight", width_, width_, zeros(width_ * width_), scale, o.seed, index));
+    parameters_.push_back(zero_bias(name + ".bias", width_));
+    layers_.push_back({engine_->make_weight(width_, width_, o.precision), {}});
   };
-  for (std::uint32_t i = 0; i < n_hidden; ++i) add_layer(fmt::format("hidden{}", i), width_, 1.0, i);
+  for (std::uint32_t i = 0; i < n_hidden; ++i) add_layer(fmt::format("hidden{}", i), 1.0, i);
   if (is_tied) {
-    add_layer("direction", width_, o.init_scale, n_hidden);
+    add_layer("direction", o.init_scale, n_hidden);
   } else {
-    add_layer("output", vocab_size_, o.init_scale, n_hidden);
+    add_output(o, n_hidden);
   }
   if (!is_tied)
     for (std::size_t i : {parameters_.size() - 2, parameters_.size() - 1})
@@ -146,17 +169,37 @@ HeadTwist::HeadTwist(std::string_view form, const TwistOptions& o)
   for (std::size_t i = 0; i < n_dense_layers(); ++i)
     transposed_.push_back({engine_->make_weight(width_, width_, device::Precision::float32), {}});
   if (has_value_) {
-    parameters_.push_back(
-        {"value.weight", {1, width_}, std::vector<float>(static_cast<std::size_t>(width_))});
+    parameters_.push_back({"value.weight", {1, width_}, zeros(width_)});
     parameters_.push_back(zero_bias("value.bias", 1));
     value_ = {engine_->make_weight(1, width_, device::Precision::float32), {}};
   }
   refresh();
 }
 
+void HeadTwist::add_output(const TwistOptions& o, std::uint32_t index) {
+  Values values = matrix_values(vocab_size_, width_, o);
+  const std::size_t bytes = engine_->weight_bytes(vocab_size_, width_, o.precision);
+  if (values.common() != nullptr && bytes > 0) packed_ = o.common_memory(bytes);
+  parameters_.push_back(
+      random_weight("output.weight", vocab_size_, width_, std::move(values), o.init_scale, o.seed, index));
+  parameters_.push_back(zero_bias("output.bias", vocab_size_));
+  layers_.push_back({engine_->make_weight(vocab_size_, width_, o.precision,
+                                          packed_ == nullptr ? nullptr : packed_->bytes().data()),
+                     {}});
+}
+
+void HeadTwist::pack(std::size_t layer) {
+  const Values& values = parameters_[2 * layer].value;
+  if (values.common() != nullptr) values.common()->meet();  // all have written their part
+  if (packed_ == nullptr || layer + 1 < layers_.size())
+    return engine_->write_rows(layers_[layer].weight, 0, values);
+  engine_->write_rows(layers_[layer].weight, own_rows(values, width_).begin, values.part());
+  packed_->meet();
+}
+
 void HeadTwist::refresh() {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    engine_->write_rows(layers_[i].weight, 0, parameters_[2 * i].value);
+    pack(i);
     layers_[i].bias = engine_->upload(parameters_[2 * i + 1].value);
     if (i < transposed_.size()) engine_->write_transposed(transposed_[i].weight, parameters_[2 * i].value);
   }
@@ -195,7 +238,7 @@ void HeadTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::i
 
 at::Tensor HeadTwist::output_rows(std::span<const std::int64_t> tokens) const {
   if (tied_ != nullptr) return engine_->read_rows(*tied_, tokens);
-  const std::vector<float>& w_out = parameters_[2 * n_dense_layers()].value;
+  const Values& w_out = parameters_[2 * n_dense_layers()].value;
   std::vector<float> values;
   values.reserve(tokens.size() * static_cast<std::size_t>(width_));
   for (const std::int64_t token : tokens)

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/tabular_problem.hpp"
+#include "twistor/comm/node_memory.hpp"
 #include "twistor/exact/base_sampler.hpp"
 #include "twistor/learn/registry.hpp"
 #include "twistor/learn/trainer.hpp"
@@ -31,6 +32,7 @@ struct TinyTask {
   static constexpr std::int64_t T = 5;
   std::unique_ptr<model::LanguageModel> lm;
   device::Precision p;
+  bool has_values_in_common = false;  // of output matrices, by the ranks that learn together
   std::vector<std::int64_t> prompt{3, 7, 11, 4};
   RoughPotential potential{3.0};
   std::vector<std::int64_t> exact_tokens;  // stand-ins; their law does not matter here
@@ -53,7 +55,9 @@ struct Learner {
                                        .link = objective->link(),
                                        .has_value = objective->has_value(),
                                        .engine = task.lm->engine(),
-                                       .output_matrix = task.lm->output_matrix()})),
+                                       .output_matrix = task.lm->output_matrix(),
+                                       .common_memory = common_memory_of(task, comm),
+                                       .common_from = 1})),
         trainer(task.problem, *twist, std::move(objective), with_task(options, n_shards), task.source, comm) {
   }
 
@@ -67,6 +71,11 @@ struct Learner {
   learn::UpdateReport last;
 
  private:
+  static CommonMemoryMaker common_memory_of(const TinyTask& task, const comm::Communicator& comm) {
+    const auto node = std::make_shared<comm::Communicator>(comm.node());
+    if (!task.has_values_in_common || node->size() == 1) return {};
+    return [node](std::size_t bytes) { return comm::common_memory(*node, bytes); };
+  }
   static learn::TrainOptions with_task(learn::TrainOptions options, std::int64_t n_shards) {
     options.length = TinyTask::T;
     options.n_shards = n_shards;
@@ -85,8 +94,11 @@ class MemoryState final : public learn::StateVisitor {
   void numbers(std::string_view name, std::vector<double>& value) override {
     pass(number_lists, name, value);
   }
-  void array(std::string_view folder, const twist::Parameter& p, std::vector<float>& values) override {
-    pass(arrays, std::string(folder) + "/" + p.name, values);
+  void save(std::string_view folder, const twist::Parameter& p, std::span<const float> values) override {
+    arrays[std::string(folder) + "/" + p.name] = {values.begin(), values.end()};
+  }
+  std::span<const float> saved(std::string_view folder, const twist::Parameter& p) const override {
+    return arrays.at(std::string(folder) + "/" + p.name);
   }
 
   bool restores = false;
@@ -109,7 +121,7 @@ class MemoryState final : public learn::StateVisitor {
 
 inline std::vector<std::vector<float>> values_of(const std::vector<twist::Parameter>& parameters) {
   std::vector<std::vector<float>> out;
-  for (const twist::Parameter& p : parameters) out.push_back(p.value);
+  for (const twist::Parameter& p : parameters) out.emplace_back(p.value.begin(), p.value.end());
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 
+#include "twistor/base/common_memory.hpp"
 #include "twistor/comm/communicator.hpp"
 
 namespace twistor::comm {
@@ -37,5 +38,9 @@ class NodeMemory {
   struct Window;
   std::unique_ptr<Window> window_;
 };
+
+/// Memory of the ranks of a node, each of which writes a part. *Collective over node*, as its end and meet()
+/// are. Throws as NodeMemory.
+[[nodiscard]] std::shared_ptr<CommonMemory> common_memory(const Communicator& node, std::size_t bytes);
 
 }  // namespace twistor::comm

@@ -15,18 +15,18 @@
 
 namespace twistor::learn {
 
-/// Every rank holds all values, but of a large parameter it keeps the moments of its own part alone: node
-/// rank r of P has the elements [n r / P, n (r + 1) / P), whole rows where the gradient comes as rows. It
-/// updates these and the others send theirs. Adam works element by element, so the values have the bits of an
-/// undivided step on any number of ranks. The ranks of a node, not of the job, share: they compete for one
-/// memory, and new values then cross no network.
+/// Of a large parameter a rank keeps the moments of its own part alone: node rank r of P has the elements
+/// [n r / P, n (r + 1) / P), whole rows where the gradient comes as rows. It updates these and the others
+/// send theirs, unless they have the values in common. Adam works element by element, so the values have the
+/// bits of an undivided step on any number of ranks. The ranks of a node, not of the job, share: they compete
+/// for one memory, and new values then cross no network.
 class Optimizer {
  public:
   /// Parameters of at least `divided_from` elements are divided. *Collective over world.*
   Optimizer(const comm::Communicator& world, std::size_t divided_from);
 
   /// One step of one parameter, whose whole gradient every rank has; `step` counts from 1. *Collective over
-  /// the ranks of a node.*
+  /// the ranks of a node*, which are those that have its values in common, if any have.
   void update(const AdamOptions& options, std::int64_t step, const twist::GradientBlock& gradient,
               twist::Parameter& parameter);
 
@@ -40,7 +40,8 @@ class Optimizer {
 
  private:
   [[nodiscard]] bool is_divided(const twist::Parameter& parameter) const {
-    return node_.size() > 1 && parameter.value.size() >= divided_from_;
+    return node_.size() > 1 &&
+           (parameter.value.common() != nullptr || parameter.value.size() >= divided_from_);
   }
   /// What this rank keeps of a parameter: some of its rows, each an element where the gradient is dense.
   struct Part {

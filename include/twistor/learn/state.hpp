@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,9 +22,12 @@ class StateVisitor {
   virtual void text(std::string_view name, std::string& value) = 0;
   virtual void ids(std::string_view name, std::vector<std::int64_t>& value) = 0;
   virtual void numbers(std::string_view name, std::vector<double>& value) = 0;
-  /// Numbers of the shape of a parameter: its "parameters", or its moments "adam_m" and "adam_v".
-  virtual void array(std::string_view folder, const twist::Parameter& parameter,
-                     std::vector<float>& values) = 0;
+  /// Saves numbers of the shape of a parameter: its "parameters", or its moments "adam_m" and "adam_v".
+  virtual void save(std::string_view folder, const twist::Parameter& parameter,
+                    std::span<const float> values) = 0;
+  /// Those that are to be restored, as many as the parameter has.
+  [[nodiscard]] virtual std::span<const float> saved(std::string_view folder,
+                                                     const twist::Parameter& parameter) const = 0;
 };
 
 /// The part that those who use a twist need: its link and parameters. *Local.* Throws Error(config) if what

@@ -85,10 +85,13 @@ class Session {
 
   /// The twist's body; nullptr if its head reads the base model.
   [[nodiscard]] const model::TrainableDecoder* body() const { return body_.decoder.get(); }
+  /// Who changes a twist: all ranks together, which then have its large arrays in common, or each by itself.
+  enum class Changes { together, alone };
   /// A fresh twist for that objective: the same on every rank. Where sweeps under such twists may not be
   /// resampled, none is from now on. With a body there is one twist at a time. Throws Error(config) on an
   /// unknown name, or if smc.trigger wishes otherwise.
-  [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist(const std::string& objective);
+  [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist(const std::string& objective,
+                                                             Changes changes = Changes::together);
   /// For problem().
   [[nodiscard]] smc::Proposal make_proposal(const twist::Twist& twist) const;
   /// For base_problem().

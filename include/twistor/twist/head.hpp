@@ -80,6 +80,10 @@ class HeadTwist : public Trainable {
                                           at::Tensor back, const GradientSink& sink, bool wants_input) const;
   void value_gradient(const at::Tensor& input, std::span<const double> on_value,
                       const GradientSink& sink) const;
+  /// Makes the last layer where it is the twist's own, (V, D).
+  void add_output(const TwistOptions& options, std::uint32_t index);
+  /// Puts the values of a layer's matrix where products take them from.
+  void pack(std::size_t layer);
   [[nodiscard]] std::size_t value_parameter() const { return 2 * layers_.size(); }
   /// The columns that the head reads, (n, D).
   [[nodiscard]] at::Tensor columns(const at::Tensor& hidden) const {
@@ -93,8 +97,10 @@ class HeadTwist : public Trainable {
   std::size_t n_relu_ = 0;
   bool has_value_ = false;
   const device::Weight* tied_ = nullptr;
-  float scale_ = 1;                         // of the last dense layer's output; 1 / (D rms(E)) if tied
-  std::vector<device::Linear> layers_;      // as the engine takes them
+  float scale_ = 1;                     // of the last dense layer's output; 1 / (D rms(E)) if tied
+  std::vector<device::Linear> layers_;  // as the engine takes them
+  std::shared_ptr<CommonMemory>
+      packed_;  // where the last layer's matrix lies, if processes have it in common
   std::vector<device::Linear> transposed_;  // dense layers without bias, for the way back
   device::Linear value_;
 };

@@ -15,6 +15,7 @@
 
 #include "twistor/base/names.hpp"
 #include "twistor/twist/twist.hpp"
+#include "twistor/twist/values.hpp"
 
 namespace twistor::twist {
 
@@ -22,7 +23,7 @@ namespace twistor::twist {
 struct Parameter {
   std::string name;
   std::vector<std::int64_t> shape;
-  std::vector<float> value;
+  Values value;
   /// Its gradient comes as the rows of the first dimension that are not zero: a (V, D) matrix of which a
   /// batch touches the tokens that occur in it. Neighbours with as many rows (a weight and its bias) have the
   /// same rows.
@@ -75,7 +76,8 @@ struct GradientTerms {
 
 class Trainable : public Twist {
  public:
-  /// Always the same names and shapes in the same order. After changing values, call refresh().
+  /// Always the same names and shapes in the same order. After changing values, call refresh(). Of values
+  /// that processes have in common each changes its part, and all call it.
   [[nodiscard]] virtual std::vector<Parameter>& parameters() = 0;
   [[nodiscard]] virtual const std::vector<Parameter>& parameters() const = 0;
   /// The gradient of the loss by the parameters, into the sink in an order that is always the same. *Local.*

@@ -129,7 +129,7 @@ class OnPrompts : public testing::Test {
   }
   static Values values(const twist::Trainable& learner) {
     Values out;
-    for (const twist::Parameter& p : learner.parameters()) out.push_back(p.value);
+    for (const twist::Parameter& p : learner.parameters()) out.emplace_back(p.value.begin(), p.value.end());
     return out;
   }
 

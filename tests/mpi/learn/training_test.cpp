@@ -180,6 +180,52 @@ TEST(Training, DividedMomentsGiveTheSameBitsAndGoOnOnAnyNumberOfRanks) {
   }
 }
 
+TEST(Training, ValuesInCommonGiveTheSameBitsAndGoOnOnAnyNumberOfRanks) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  for (const auto precision : {device::Precision::float32, device::Precision::bfloat16}) {
+    TinyTask task(precision);
+    task.has_values_in_common = true;
+    for (const char* form : {"linear", "mlp"}) {
+      expect_division_changes_nothing(task, form, world, world);
+      expect_division_changes_nothing(task, form, world, self);
+      expect_division_changes_nothing(task, form, self, world);
+      for (const std::int64_t n_shards : {1, 8}) {  // on some ranks no sample of a batch, too
+        Learner together(task, form, make_objective("ctl", ctl_options(Positives::both)), world, n_shards),
+            alone(task, form, make_objective("ctl", ctl_options(Positives::both)), self, n_shards);
+        EXPECT_TRUE(test::values_of(together.learn(3)) == test::values_of(alone.learn(3))) << form;
+        EXPECT_EQ(together.last.numbers, alone.last.numbers);
+      }
+    }
+  }
+}
+
+/// The last rank that writes some of them: a matrix may have fewer panels than there are ranks.
+int last_with_part(const twist::Values& values, const comm::Communicator& world) {
+  return comm::all_reduce_max(values.part().empty() ? 0 : world.rank(), world);
+}
+
+/// A value that one rank writes is the one that the others read.
+TEST(Training, ValuesInCommonExistOnce) {
+  const comm::Communicator world = comm::Communicator::world();
+  TinyTask task;
+  task.has_values_in_common = true;
+  Learner learner(task, "linear", make_objective("ctl", ctl_options(Positives::both)), world);
+  twist::Values& values = learner.twist->parameters().front().value;
+  if (world.size() == 1) {
+    EXPECT_EQ(values.common(), nullptr);
+    EXPECT_EQ(values.part().size(), values.size());
+    return;
+  }
+  ASSERT_NE(values.common(), nullptr);
+  EXPECT_EQ(comm::all_reduce_sum(values.part().size(), world), values.size());
+  for (float& value : values.part()) value = static_cast<float>(world.rank());
+  values.common()->meet();
+  EXPECT_EQ(std::ranges::max(values), static_cast<float>(last_with_part(values, world)));
+  const twist::Values copy = values;
+  EXPECT_EQ(copy.common(), nullptr);
+  EXPECT_EQ(copy, values);
+}
+
 TEST(Training, GoesOnWithItsOwnObjectiveAndLinkAlone) {
   const comm::Communicator self = comm::Communicator::self();
   const TinyTask task;
