@@ -86,7 +86,8 @@ class Training {
   /// Many prompts are evaluated one by one at the end, as `evaluate` does it, with the twist that is kept.
   int evaluate_on_prompts() {
     if (take_best()) {
-      const store::Checkpoint best = learn::load_checkpoint(session_.output("best.h5"), session_.world());
+      const learn::LoadedCheckpoint best =
+          learn::load_checkpoint(session_.output("best.h5"), session_.world());
       learn::restore(*twist_, best);
     }
     std::vector<run::LoadedTwist> twists(1);

@@ -15,13 +15,15 @@
 
 #include "twistor/base/atomic_file.hpp"
 #include "twistor/base/error.hpp"
-#include "twistor/base/mapped_file.hpp"
 #include "twistor/comm/collectives.hpp"
 
 namespace twistor::learn {
 namespace {
 
 using store::Checkpoint;
+
+/// Values of an array from which on the ranks of a node share it.
+constexpr std::size_t least_shared = std::size_t{1} << 16;
 
 /// The parts of the state and where a checkpoint has them.
 constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {
@@ -53,11 +55,12 @@ auto member(const Table& table, std::string_view name) {
   return found->second;
 }
 
-/// Saves into a Checkpoint, restores from a const one.
+/// Saves into a Checkpoint, restores from a const one, of which `large` has the values of large arrays.
 template <class Stored>
 class CheckpointVisitor final : public StateVisitor {
  public:
-  explicit CheckpointVisitor(Stored& stored) : stored_(stored) {}
+  explicit CheckpointVisitor(Stored& stored, const LargeArrays* large = nullptr)
+      : stored_(stored), large_(large) {}
   bool is_restoring() const override { return std::is_const_v<Stored>; }
   void count(std::string_view name, std::int64_t& value) override {
     pass(stored_.*member(counts, name), value);
@@ -80,7 +83,9 @@ class CheckpointVisitor final : public StateVisitor {
                   "reading the twist from the checkpoint",
                   fmt::format("{}/{} is missing or has another shape", folder, p.name),
                   "the checkpoint belongs to another twist.form or model");
-    return found->second.values;
+    if (large_ == nullptr) return found->second.values;
+    const auto elsewhere = large_->values.find(fmt::format("{}/{}", folder, p.name));
+    return elsewhere == large_->values.end() ? found->second.values : elsewhere->second;
   }
 
  private:
@@ -93,6 +98,7 @@ class CheckpointVisitor final : public StateVisitor {
     }
   }
   Stored& stored_;
+  const LargeArrays* large_;
 };
 
 /// Looks at nothing: where a rank saves only by handing over its part.
@@ -109,22 +115,13 @@ class BlindVisitor final : public StateVisitor {
 
 }  // namespace
 
-store::Checkpoint load_checkpoint(const std::filesystem::path& file, const comm::Communicator& world) {
-  constexpr const char* kind = "checkpoint";
+LoadedCheckpoint load_checkpoint(const std::filesystem::path& file, const comm::Communicator& world) {
   store::Archive archive;
-  std::string origin, bytes;
-  if (world.rank() == 0) {
-    archive = store::load_latest(file, kind);
-    origin = archive.origin;
-    if (world.size() > 1) {
-      const MappedFile whole(origin);
-      bytes.assign(reinterpret_cast<const char*>(whole.bytes().data()), whole.bytes().size());
-    }
-  }
-  comm::broadcast(origin, 0, world);
-  comm::broadcast(bytes, 0, world);
-  if (world.rank() != 0) archive = store::read_archive(std::as_bytes(std::span(bytes)), origin, kind);
-  return store::checkpoint_from(std::move(archive));
+  if (world.rank() == 0) archive = store::load_latest(file, "checkpoint");
+  LoadedCheckpoint out;
+  if (world.size() > 1) out.large = broadcast_archive(archive, least_shared, world);
+  out.state = store::checkpoint_from(std::move(archive));
+  return out;
 }
 
 bool is_on_disk(const std::filesystem::path& file, const comm::Communicator& world) {
@@ -138,19 +135,20 @@ void save(Trainer& trainer, store::Checkpoint& checkpoint) {
   trainer.visit_state(trainer.world().rank() == 0 ? static_cast<StateVisitor&>(whole) : part);
 }
 
-void restore(Trainer& trainer, const store::Checkpoint& checkpoint) {
-  CheckpointVisitor visitor(checkpoint);
+void restore(Trainer& trainer, const LoadedCheckpoint& checkpoint) {
+  CheckpointVisitor visitor(checkpoint.state, &checkpoint.large);
   trainer.visit_state(visitor);
 }
 
-void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint) {
-  CheckpointVisitor visitor(checkpoint);
+void restore(twist::Trainable& twist, const LoadedCheckpoint& checkpoint) {
+  CheckpointVisitor visitor(checkpoint.state, &checkpoint.large);
   visit_twist(twist, visitor);
 }
 
 void start_from(const std::filesystem::path& file, const std::string& model_fingerprint,
                 twist::Trainable& twist, const comm::Communicator& world) {
-  const store::Checkpoint checkpoint = load_checkpoint(file, world);
+  const LoadedCheckpoint loaded = load_checkpoint(file, world);
+  const store::Checkpoint& checkpoint = loaded.state;
   const std::string doing = "starting from " + file.string(),
                     hint = "name a checkpoint of this model and twist.form";
   TWISTOR_CHECK(checkpoint.model_fingerprint == model_fingerprint, ErrorKind::config, doing,
@@ -159,7 +157,7 @@ void start_from(const std::filesystem::path& file, const std::string& model_fing
       checkpoint.twist_form == twist.form(), ErrorKind::config, doing,
       fmt::format("twist.form is '{}' there and '{}' in this run", checkpoint.twist_form, twist.form()),
       hint);
-  restore(twist, checkpoint);
+  restore(twist, loaded);
 }
 
 }  // namespace twistor::learn

@@ -27,18 +27,19 @@ TrainCheckpoint::TrainCheckpoint(const Session& session)
                 "set run.resume = auto to start anew");
   if (!is_found) return;
   found_ = learn::load_checkpoint(file_, session_.world());
-  require_fits(session_, *found_, Purpose::go_on_learning);
+  require_fits(session_, found_->state, Purpose::go_on_learning);
   const std::int64_t wanted = session_.config().train.updates;
-  TWISTOR_CHECK(found_->update <= wanted, ErrorKind::config, doing,
-                fmt::format("its checkpoint has {} updates, train.updates is {}", found_->update, wanted),
-                "raise train.updates, or set run.resume = never to start anew");
+  TWISTOR_CHECK(
+      found_->state.update <= wanted, ErrorKind::config, doing,
+      fmt::format("its checkpoint has {} updates, train.updates is {}", found_->state.update, wanted),
+      "raise train.updates, or set run.resume = never to start anew");
 }
 
 void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
   if (!learn::learns_from_exact(session_.config().train.samples.positives)) return;
   if (session_.pairs() != nullptr) return;  // each update draws its own
   learned_samples_ = exact::digest(samples);
-  const std::string before = found_ ? found_->learned_samples : std::string{};
+  const std::string before = found_ ? found_->state.learned_samples : std::string{};
   TWISTOR_CHECK(
       before.empty() || before == learned_samples_, ErrorKind::config,
       "resuming the run in " + session_.config().run.output,
@@ -50,7 +51,7 @@ void TrainCheckpoint::note_samples(const store::ExactSamples& samples) {
 
 void TrainCheckpoint::note_prompts(const std::string& digest) {
   learned_samples_ = "prompts " + digest;
-  TWISTOR_CHECK(!found_ || found_->learned_samples == learned_samples_, ErrorKind::config,
+  TWISTOR_CHECK(!found_ || found_->state.learned_samples == learned_samples_, ErrorKind::config,
                 "resuming the run in " + session_.config().run.output,
                 "the prompts that the twist learned on are not those of prompt.file",
                 "set the file back, or choose another run.output to start anew");
@@ -60,9 +61,9 @@ estimate::History TrainCheckpoint::resume(learn::Trainer& trainer) {
   if (session_.config().run.resume == Resume::never) put_aside();
   if (!found_) return {};
   learn::restore(trainer, *found_);
-  estimate::History earlier = estimate::history_from_numbers(found_->numbers);
-  saved_at_ = found_->update;
-  if (session_.is_root()) log_info(fmt::format("resuming after update {}", found_->update));
+  estimate::History earlier = estimate::history_from_numbers(found_->state.numbers);
+  saved_at_ = found_->state.update;
+  if (session_.is_root()) log_info(fmt::format("resuming after update {}", found_->state.update));
   found_.reset();
   return earlier;
 }

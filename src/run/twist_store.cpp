@@ -52,14 +52,15 @@ namespace {
 /// The one of a checkpoint, or one that is computed.
 LoadedTwist load_from(Session& session, const std::filesystem::path& file) {
   const bool is_computed = session.config().twist.is_computed();
-  store::Checkpoint checkpoint;
+  learn::LoadedCheckpoint loaded;
   if (!is_computed) {
-    checkpoint = learn::load_checkpoint(file, session.world());
-    require_fits(session, checkpoint, Purpose::use);
+    loaded = learn::load_checkpoint(file, session.world());
+    require_fits(session, loaded.state, Purpose::use);
   }
+  const store::Checkpoint& checkpoint = loaded.state;
   // psi_t of a computed one is whole: it may resample.
   auto twist = session.make_twist(is_computed ? "ctl" : checkpoint.objective);
-  if (!is_computed) learn::restore(*twist, checkpoint);
+  if (!is_computed) learn::restore(*twist, loaded);
   LoadedTwist out{.twist = nullptr, .learned = twist.get()};
   out.work_key = work_key(session, twist->form(), twist->parameters(), {});
   out.update = checkpoint.update;

@@ -6,16 +6,23 @@
 #include <string>
 
 #include "twistor/comm/communicator.hpp"
+#include "twistor/learn/broadcast_archive.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/store/checkpoint.hpp"
 #include "twistor/twist/trainable.hpp"
 
 namespace twistor::learn {
 
+/// A checkpoint as all ranks of a job have it. *Collective over the world that loaded it*: its end.
+struct LoadedCheckpoint {
+  store::Checkpoint state;  ///< where there are several ranks, large arrays have shapes alone
+  LargeArrays large;        ///< their values
+};
+
 /// The newest valid generation of a checkpoint, which the first rank reads and verifies for all. *Collective
-/// over world.* Throws as store::load_checkpoint().
-[[nodiscard]] store::Checkpoint load_checkpoint(const std::filesystem::path& file,
-                                                const comm::Communicator& world);
+/// over world.* Throws as store::load_checkpoint() and comm::NodeMemory.
+[[nodiscard]] LoadedCheckpoint load_checkpoint(const std::filesystem::path& file,
+                                               const comm::Communicator& world);
 
 /// Whether there is a checkpoint of that name, or the generation before it. *Collective over world.*
 [[nodiscard]] bool is_on_disk(const std::filesystem::path& file, const comm::Communicator& world);
@@ -25,11 +32,10 @@ namespace twistor::learn {
 void save(Trainer& trainer, store::Checkpoint& checkpoint);
 
 /// Gives the trainer the state that was saved, and its twist the parameters. *Collective over the trainer's
-/// world.* Throws Error(data) if
-/// names or shapes do not fit.
-void restore(Trainer& trainer, const store::Checkpoint& checkpoint);
+/// world.* Throws Error(data) if names or shapes do not fit.
+void restore(Trainer& trainer, const LoadedCheckpoint& checkpoint);
 /// The twist's link and parameters alone.
-void restore(twist::Trainable& twist, const store::Checkpoint& checkpoint);
+void restore(twist::Trainable& twist, const LoadedCheckpoint& checkpoint);
 
 /// The twist's link and parameters from another run's checkpoint, for a run that starts from them.
 /// *Collective over world.* Throws what load_checkpoint() throws, and Error(config) if they belong to another

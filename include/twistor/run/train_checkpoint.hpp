@@ -8,9 +8,9 @@
 #include <string>
 
 #include "twistor/estimate/history.hpp"
+#include "twistor/learn/checkpoint.hpp"
 #include "twistor/learn/trainer.hpp"
 #include "twistor/run/session.hpp"
-#include "twistor/store/checkpoint.hpp"
 #include "twistor/store/exact_samples.hpp"
 #include "twistor/twist/trainable.hpp"
 
@@ -24,7 +24,7 @@ class TrainCheckpoint {
   explicit TrainCheckpoint(const Session& session);
 
   /// Updates done by the run that is continued; 0 if there is none. Before resume().
-  [[nodiscard]] std::int64_t n_updates() const { return found_ ? found_->update : 0; }
+  [[nodiscard]] std::int64_t n_updates() const { return found_ ? found_->state.update : 0; }
 
   /// Notes which exact samples learning draws from, if any. *Local.* Throws Error(config) if the run that is
   /// continued drew from others, whatever file, budget or seed they came from. Before resume().
@@ -51,8 +51,8 @@ class TrainCheckpoint {
 
   const Session& session_;
   std::filesystem::path file_;
-  std::optional<store::Checkpoint> found_;  // until resume() has taken it over
-  std::int64_t saved_at_ = -1;              // update of the newest
+  std::optional<learn::LoadedCheckpoint> found_;  // until resume() has taken it over
+  std::int64_t saved_at_ = -1;                    // update of the newest
   bool has_said_size_ = false;
   std::string learned_samples_;  // digest
 };
