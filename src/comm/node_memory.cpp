@@ -31,6 +31,16 @@ bool has_room(std::size_t bytes, const Communicator& node) {
   return available > 1.1 * static_cast<double>(bytes) + 0x1p20;  // Open MPI keeps a reserve
 }
 
+/// Sizes differ where ranks have read different files.
+void require_same_size(std::size_t bytes, const Communicator& comm) {
+  const std::size_t least = all_reduce_min(bytes, comm), most = all_reduce_max(bytes, comm);
+  TWISTOR_CHECK(
+      least == most, ErrorKind::data, doing,
+      fmt::format("some ranks want {} bytes and others {}", least, most),
+      "the ranks see different versions of a file: a network file system that still shows an old "
+      "one, or copies that are not equal on all nodes; wait and start again, or copy the file anew");
+}
+
 }  // namespace
 
 struct NodeMemory::Window {
@@ -53,6 +63,7 @@ struct NodeMemory::Window {
 
 NodeMemory::NodeMemory(const Communicator& node, std::size_t bytes)
     : window_(std::make_unique<Window>(node)) {
+  require_same_size(bytes, window_->node);
   const bool writes = node.rank() == 0;
   const auto agree = [&](bool is_fine) {
     TWISTOR_CHECK(all_reduce_min(static_cast<int>(is_fine), window_->node) != 0, ErrorKind::config, doing,
@@ -97,6 +108,7 @@ void NodeMemory::publish() {
 
 void NodeMemory::publish_from_first(const Communicator& world) {
   TWISTOR_ASSERT(world.rank() != 0 || is_writer(), "the first rank is the first of its node");
+  require_same_size(bytes().size(), world);
   const Communicator first_of_node = world.split(is_writer() ? 0 : 1);
   if (is_writer()) broadcast(bytes(), 0, first_of_node);
   publish();

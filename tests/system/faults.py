@@ -126,7 +126,7 @@ def locks_and_clocks(case):
 
 
 def old_files(case):
-    """A rank that is shown the checkpoint of a moment ago, and one that is shown another configuration or list of prompts."""
+    """A rank that is shown the checkpoint of a moment ago, and one that is shown another configuration, list of prompts or model."""
     for rank in (0, 1) if LONG else (1,):
         output, old = case.fresh(f"stale-{rank}"), case.folder / f"old-{rank}"
         old.mkdir()
@@ -153,6 +153,15 @@ def old_files(case):
         done = run(2, *words, *keys, limit_s=20, environment=stale)
         expect(done.code == 65 and f"rank 1 has read another {what} than rank 0" in done.err and done.err.count("hint: ") >= 1,
                f"expected old files on rank 1 to be named, got {done}")
+    tiny = ROOT / "models/tiny"
+    for folder, layers in ((case.folder / "model", 2), (case.folder / "old-model", 1)):
+        shutil.copytree(tiny, folder)
+        config = (tiny / "config.json").read_text()
+        (folder / "config.json").write_text(config.replace('"n_layer": 2', f'"n_layer": {layers}'))
+    done = run(2, "train", QUICKSTART, f"--model.path={case.folder}/model", *keys, limit_s=20,
+               environment=case.fault("stale", rank=1, folder=case.folder / "model", old=case.folder / "old-model"))
+    expect(done.code == 65 and "some ranks want" in done.err and "the ranks see different versions of a file" in done.err,
+           f"expected a model of another size on rank 1 to be refused, got {done}")
     expect(not any((case.folder / "refused").glob("*.h5")), "expected nothing of runs that were refused")
 
 

@@ -15,9 +15,9 @@ namespace twistor::comm {
 /// on a page.
 class NodeMemory {
  public:
-  /// `node` comes from Communicator::node(); `bytes` is the same on all its ranks. Destroying it is
-  /// collective too. *Collective over node.* Throws Error(config) on every rank if the node's shared memory
-  /// has no room.
+  /// `node` comes from Communicator::node(). Destroying it is collective too. *Collective over node.* Throws
+  /// on every rank: Error(config) if the node's shared memory has no room, Error(data) if `bytes` is not the
+  /// same on all.
   NodeMemory(const Communicator& node, std::size_t bytes);
   NodeMemory(NodeMemory&&) noexcept;
   NodeMemory& operator=(NodeMemory&&) noexcept;
@@ -31,7 +31,7 @@ class NodeMemory {
   void publish();
   /// The same for one buffer of equal size on every node: rank 0 of `world`, which is the first of its node,
   /// is the only writer, and its bytes go to all nodes before they are published there. *Collective over
-  /// world.*
+  /// world.* Throws Error(data) if sizes differ.
   void publish_from_first(const Communicator& world);
 
  private:

@@ -57,6 +57,18 @@ TEST(NodeMemory, ExistsOnce) {
   EXPECT_EQ(std::to_integer<int>(memory.bytes()[5]), node.size());
 }
 
+TEST(NodeMemory, AnotherSizeOnOneRankIsAnErrorOnEveryRank) {
+  const Communicator node = Communicator::world().node();
+  if (node.size() == 1) GTEST_SKIP() << "one rank agrees with itself";
+  try {
+    const NodeMemory memory(node, node.rank() == 1 ? 4096 : 8192);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::data);
+    EXPECT_THAT(error.text(), testing::HasSubstr("some ranks want 4096 bytes and others 8192"));
+  }
+}
+
 TEST(NodeMemory, NoRoomIsAnErrorOnEveryRank) {
   const auto node = Communicator::world().node();
   try {
