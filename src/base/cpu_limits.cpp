@@ -7,9 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <string>
 
-#include "twistor/base/strings.hpp"
+#include "control_groups.hpp"
 
 namespace twistor {
 namespace {
@@ -37,16 +36,6 @@ std::optional<double> quota_v1(const fs::path& folder) {
   return quota_file >> quota && period_file >> period ? share(quota, period) : std::nullopt;
 }
 
-/// The least quota from `group` up to the mount. In a container the path may be that of the host: then
-/// nothing is there, and what counts is the mount's own files.
-template <class Read>
-std::optional<double> least_upwards(const fs::path& mount, const std::string& group, Read read) {
-  std::optional<double> out = read(mount);
-  fs::path folder = mount;
-  for (const fs::path& part : fs::path(group).relative_path()) out = least(out, read(folder /= part));
-  return out;
-}
-
 }  // namespace
 
 int n_cores_by_affinity() noexcept {
@@ -56,20 +45,9 @@ int n_cores_by_affinity() noexcept {
 }
 
 std::optional<double> cpu_quota(const fs::path& root) {
-  std::ifstream groups(root / "proc/self/cgroup");
-  const fs::path mount = root / "sys/fs/cgroup";
   std::optional<double> out;
-  // "0::/path" for version 2, "4:cpu,cpuacct:/path" for version 1.
-  for (std::string line; std::getline(groups, line);) {
-    const std::vector<std::string_view> parts = split(line, ':');
-    if (parts.size() < 3) continue;
-    const std::string group(parts[2]);
-    if (parts[1].empty()) out = least(out, least_upwards(mount, group, quota_v2));
-    for (const std::string_view controller : split(parts[1], ','))
-      if (controller == "cpu")
-        for (const char* name : {"cpu", "cpu,cpuacct"})
-          out = least(out, least_upwards(mount / name, group, quota_v1));
-  }
+  for (const ControlGroup& group : control_groups(root, "cpu"))
+    out = least(out, group.version == 2 ? quota_v2(group.folder) : quota_v1(group.folder));
   return out;
 }
 

@@ -79,8 +79,9 @@ void Session::say_what_was_read() const {
                        describe_threads(node_.size())));
   if (!engine_->keeps_bits() && world_.size() > 1)
     log_info("on this engine the last bits of results depend on the number of ranks");
-  smc::say_memory(*lm_, *start_, config_.target.length,
-                  config_.smc.sweep.particles / groups_.group.size() + 1);
+  const std::int64_t n_group = groups_.group.size();
+  smc::say_memory(*lm_, *start_, config_.target.length, (config_.smc.sweep.particles + n_group - 1) / n_group,
+                  node_.size());
   if (body() != nullptr) log_info(twist::describe(config_.twist, *body()));
   log_info(fmt::format(
       "prompt: {}; target: {}, T = {}",

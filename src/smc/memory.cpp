@@ -8,6 +8,13 @@
 #include "twistor/device/tensor_vocabulary.hpp"
 
 namespace twistor::smc {
+namespace {
+
+double gb(std::int64_t bytes) {
+  return static_cast<double>(bytes) * 1e-9;
+}
+
+}  // namespace
 
 ParticleBytes particle_bytes(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
                              std::int64_t n_scores) {
@@ -25,7 +32,6 @@ ParticleBytes particle_bytes(const model::LanguageModel& lm, const model::Prefil
 
 MemoryNotice memory_notice(const ParticleBytes& each, std::int64_t particles,
                            const device::DeviceMemory& memory) {
-  const auto gb = [](std::int64_t bytes) { return static_cast<double>(bytes) * 1e-9; };
   const std::int64_t fitting = each.fitting(memory.free_bytes);
   std::string text = fmt::format(
       "memory of the GPU: {:.2f} of {:.2f} GB are free; {} particles on this rank take {:.2f} GB at the most "
@@ -36,12 +42,26 @@ MemoryNotice memory_notice(const ParticleBytes& each, std::int64_t particles,
   return {true, std::move(text) + fmt::format("; {} surely fit", fitting)};
 }
 
+std::string main_memory_warning(const ParticleBytes& each, std::int64_t particles, const MainMemory& memory) {
+  const std::int64_t bytes = each.cache + each.states;
+  if (particles <= memory.free_bytes / bytes) return {};
+  return fmt::format(
+      "memory: {:.2f} of {:.2f} GB are free, and {} particles take up to {:.2f} GB of keys and values; those "
+      "that share a prefix share them, so with resampling it may be far less; {} surely fit",
+      gb(memory.free_bytes), gb(memory.total_bytes), particles, gb(particles * bytes),
+      memory.free_bytes / bytes);
+}
+
 void say_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
-                std::int64_t particles) {
-  const auto memory = device::memory_of(lm.engine()->device());
-  if (!memory) return;
-  const MemoryNotice notice = memory_notice(particle_bytes(lm, start, length, 2), particles, *memory);
-  (notice.is_warning ? log_warning : log_info)(notice.text);
+                std::int64_t particles, int n_ranks) {
+  const ParticleBytes each = particle_bytes(lm, start, length, 2);
+  if (const auto memory = device::memory_of(lm.engine()->device())) {
+    const MemoryNotice notice = memory_notice(each, particles, *memory);
+    (notice.is_warning ? log_warning : log_info)(notice.text);
+  } else if (const auto main = main_memory()) {
+    const std::string warning = main_memory_warning(each, n_ranks * particles, *main);
+    if (!warning.empty()) log_warning(warning);
+  }
 }
 
 }  // namespace twistor::smc

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many particles a device has room for, said before a run begins.
+// How many particles there is room for, said before a run begins.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "twistor/base/memory.hpp"
 #include "twistor/device/memory.hpp"
 #include "twistor/model/language_model.hpp"
 #include "twistor/model/prefill.hpp"
 
 namespace twistor::smc {
 
-/// Bytes of one particle of a sweep on a device, at the most: no two share a block or a row.
+/// Bytes of one particle of a sweep, at the most: no two share a block or a row.
 struct ParticleBytes {
   std::int64_t cache = 0;   ///< keys and values
   std::int64_t scores = 0;  ///< rows of the vocabulary, and what is selected from them
@@ -30,13 +31,19 @@ struct MemoryNotice {
   std::string text;         ///< for people
 };
 
-/// Of this rank's `particles`, with the model's weights in place. *Local.*
+/// Of this rank's `particles` on a GPU, with the model's weights in place. *Local.*
 [[nodiscard]] MemoryNotice memory_notice(const ParticleBytes& each, std::int64_t particles,
                                          const device::DeviceMemory& memory);
 
-/// Logs the notice where the model computes on a GPU: `particles` of this rank score the vocabulary by the
-/// model and a twist. *Local.*
+/// Of `particles` in the main memory of a machine, with weights in place, where scores are worked off tile by
+/// tile; empty where all surely fit. *Local.*
+[[nodiscard]] std::string main_memory_warning(const ParticleBytes& each, std::int64_t particles,
+                                              const MainMemory& memory);
+
+/// Logs what there is to say of `particles` of this rank, which score the vocabulary by the model and a
+/// twist: about the GPU that the model computes on, or about the machine's memory, which n_ranks share.
+/// *Local.*
 void say_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
-                std::int64_t particles);
+                std::int64_t particles, int n_ranks);
 
 }  // namespace twistor::smc

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory that was held once counts from then on.
+// Memory that was held once counts from then on; what is free is told by the kernel's files.
 #include "twistor/base/memory.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <string>
 #include <vector>
+
+#include "support/temporary_folder.hpp"
 
 namespace twistor {
 namespace {
@@ -20,6 +23,56 @@ TEST(PeakMemory, GrowsWithWhatIsTouchedAndStays) {
     EXPECT_EQ(bytes.back(), 1);
   }
   EXPECT_GE(peak_memory_bytes(), before + held);
+}
+
+class FreeMemory : public testing::Test {
+ protected:
+  void put(const std::string& name, const std::string& text) const {
+    std::filesystem::create_directories((folder.path() / name).parent_path());
+    folder.write(name, text);
+  }
+  void expect(std::int64_t free_bytes, std::int64_t total_bytes) const {
+    const auto memory = main_memory(folder.path());
+    ASSERT_TRUE(memory.has_value());
+    EXPECT_EQ(memory->free_bytes, free_bytes);
+    EXPECT_EQ(memory->total_bytes, total_bytes);
+  }
+  test::TemporaryFolder folder;
+};
+
+TEST_F(FreeMemory, IsTheMachinesOrWhatAGroupGrants) {
+  EXPECT_EQ(main_memory(folder.path()), std::nullopt);
+  put("proc/meminfo", "MemTotal:       8000 kB\nMemFree:  1000 kB\nMemAvailable:   5000 kB\n");
+  expect(5000 * 1024, 8000 * 1024);
+  put("proc/self/cgroup", "0::/job/step\n");
+  put("sys/fs/cgroup/job/memory.max", "max\n");
+  put("sys/fs/cgroup/job/memory.current", "700\n");
+  expect(5000 * 1024, 8000 * 1024);
+  put("sys/fs/cgroup/job/step/memory.max", "1000\n");
+  put("sys/fs/cgroup/job/step/memory.current", "700\n");
+  expect(300, 1000);
+  put("sys/fs/cgroup/job/step/memory.stat", "anon 600\nfile 100\ninactive_file 40\n");
+  expect(340, 1000);
+  put("sys/fs/cgroup/job/memory.max", "900\n");
+  expect(200, 900);
+}
+
+TEST_F(FreeMemory, KnowsGroupsOfVersionOne) {
+  put("proc/meminfo", "MemTotal: 8000 kB\nMemAvailable: 5000 kB\n");
+  put("proc/self/cgroup", "5:memory:/docker/1\n");
+  put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  put("sys/fs/cgroup/memory/memory.usage_in_bytes", "100\n");
+  expect(5000 * 1024, 8000 * 1024);
+  put("sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes", "4000\n");
+  put("sys/fs/cgroup/memory/docker/1/memory.usage_in_bytes", "5000\n");
+  expect(0, 4000);
+}
+
+TEST(FreeMemoryHere, IsSomeOfWhatThereIs) {
+  const auto memory = main_memory();
+  ASSERT_TRUE(memory.has_value());
+  EXPECT_GT(memory->free_bytes, 0);
+  EXPECT_LE(memory->free_bytes, memory->total_bytes);
 }
 
 }  // namespace

@@ -46,5 +46,14 @@ TEST(Memory, NoticeSaysHowManyFit) {
   EXPECT_THAT(not_all.text, testing::HasSubstr("2000000 surely fit"));
 }
 
+TEST(Memory, OfTheMachineIsWarnedOfWhereParticlesMayNotFit) {
+  const ParticleBytes each{.cache = 900, .scores = 1'000'000, .states = 100};  // scores come tile by tile
+  EXPECT_EQ(main_memory_warning(each, 2'000'000, {2'000'000'000, 4'000'000'000}), "");
+  const std::string warning = main_memory_warning(each, 3'000'000, {2'000'000'000, 4'000'000'000});
+  EXPECT_THAT(warning,
+              testing::HasSubstr("2.00 of 4.00 GB are free, and 3000000 particles take up to 3.00 GB"));
+  EXPECT_THAT(warning, testing::HasSubstr("2000000 surely fit"));
+}
+
 }  // namespace
 }  // namespace twistor::smc
