@@ -23,7 +23,7 @@ namespace {
 using store::Checkpoint;
 
 /// Values of an array from which on the ranks of a node share it.
-constexpr std::size_t least_shared = std::size_t{1} << 16;
+constexpr std::size_t least_shared = std::size_t{1} << 10;
 
 /// The parts of the state and where a checkpoint has them.
 constexpr std::pair<std::string_view, std::int64_t Checkpoint::*> counts[] = {

@@ -22,6 +22,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double normal_quantile = 1.959963984540054;  // half a 95 % interval, in standard errors
 
 /// Keys in which runs may differ and yet be the same experiment.
 bool is_of_no_matter(std::string_view key) {
@@ -107,7 +108,7 @@ OverRuns over_runs(std::span<const RunSummary* const> runs, const auto& value_of
     se = e.se;
   }
   if (values.empty()) return {};
-  if (values.size() == 1) return {values[0], 1.959963984540054 * se};
+  if (values.size() == 1) return {values[0], normal_quantile * se};
   const estimate::Estimate mean = estimate::mean_estimate(values);
   return {mean.mean, estimate::half_width_95(mean)};
 }
@@ -206,7 +207,7 @@ OverRuns unpaired(const Runs& a, const Runs& b, const auto& value_of) {
   const estimate::Estimate x = summary(a), y = summary(b);
   if (x.n == 0 || y.n == 0) return {};
   const double u = x.se * x.se, v = y.se * y.se;
-  double quantile = 1.959963984540054;
+  double quantile = normal_quantile;
   if (x.n > 1 && y.n > 1 && u + v > 0) {
     const auto dof = [](double part, std::int64_t n) { return part * part / static_cast<double>(n - 1); };
     quantile = estimate::student_t_quantile(0.975, (u + v) * (u + v) / (dof(u, x.n) + dof(v, y.n)));

@@ -47,9 +47,8 @@ std::vector<float> zeros(std::int64_t n) {
 
 /// In common memory each process writes whole panels.
 Values matrix_values(std::int64_t out, std::int64_t in, const TwistOptions& o) {
-  const auto n = static_cast<std::size_t>(out * in);
-  if (!o.common_memory || n < o.common_from) return zeros(out * in);
-  std::shared_ptr<CommonMemory> memory = o.common_memory(n * sizeof(float));
+  if (!o.common_memory) return zeros(out * in);
+  std::shared_ptr<CommonMemory> memory = o.common_memory(static_cast<std::size_t>(out * in) * sizeof(float));
   constexpr std::int64_t panel = device::PackedMatrix::panel_columns;
   const auto [begin, end] = memory->part_of((out + panel - 1) / panel);
   const auto first = [&](std::int64_t p) { return static_cast<std::size_t>(std::min(out, p * panel) * in); };

@@ -56,8 +56,7 @@ struct Learner {
                                        .has_value = objective->has_value(),
                                        .engine = task.lm->engine(),
                                        .output_matrix = task.lm->output_matrix(),
-                                       .common_memory = common_memory_of(task, comm),
-                                       .common_from = 1})),
+                                       .common_memory = common_memory_of(task, comm)})),
         trainer(task.problem, *twist, std::move(objective), with_task(options, n_shards), task.source, comm) {
   }
 

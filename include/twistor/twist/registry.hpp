@@ -39,10 +39,9 @@ struct TwistOptions {
   /// p0 without its end rule, whose hidden states stand in the first columns; must outlive the twist. For
   /// form = ratio.
   const model::LanguageModel* base = nullptr;
-  /// Where the output matrix of a head lies that has at least common_from elements: once for all processes of
-  /// a node, which then make the same twists and call refresh() together. Empty: in each one's own memory.
+  /// Where the output matrix of a head lies: once for all processes of a node, which then make the same
+  /// twists and call refresh() together. Empty: in each one's own memory.
   CommonMemoryMaker common_memory{};
-  std::size_t common_from = std::size_t{1} << 16;
   /// What form = automaton looks up; its columns begin at first_column. A head learns what is added to it.
   std::shared_ptr<const AutomatonValues> automaton_values = nullptr;
 };
