@@ -43,7 +43,8 @@ class Values {
   /// nullptr where they are this process's own.
   [[nodiscard]] const CommonMemory* common() const noexcept { return memory_.get(); }
   /// Those that this process writes: all where they are its own.
-  [[nodiscard]] std::span<float> part() const noexcept { return part_; }
+  [[nodiscard]] std::span<float> part() noexcept { return part_; }
+  [[nodiscard]] std::span<const float> part() const noexcept { return part_; }
   /// Puts `all` in their place, this process's part where they are in common. As many as there are.
   void replace(std::span<const float> all);
 
