@@ -12,8 +12,8 @@
 namespace twistor::device {
 
 /// From the weakest to the strongest; every processor that has one has all that stand before it. float32
-/// kernels give the same bits on all of them; bfloat16 products round differently on
-/// avx512_bf16 and amx_bf16, which have instructions of their own for them.
+/// kernels give the same bits on all of them; products of bfloat16 round differently on avx512_bf16 and on
+/// amx_bf16, which have instructions of their own for them.
 enum class Isa {
   avx2,         ///< x86-64-v3: AVX2 and FMA
   avx512,       ///< x86-64-v4: AVX-512 F, BW, CD, DQ, VL

@@ -97,10 +97,9 @@ class HeadTwist : public Trainable {
   std::size_t n_relu_ = 0;
   bool has_value_ = false;
   const device::Weight* tied_ = nullptr;
-  float scale_ = 1;                     // of the last dense layer's output; 1 / (D rms(E)) if tied
-  std::vector<device::Linear> layers_;  // as the engine takes them
-  std::shared_ptr<CommonMemory>
-      packed_;  // where the last layer's matrix lies, if processes have it in common
+  float scale_ = 1;                         // of the last dense layer's output; 1 / (D rms(E)) if tied
+  std::vector<device::Linear> layers_;      // as the engine takes them
+  std::shared_ptr<CommonMemory> packed_;    // the last layer's matrix, where processes have it in common
   std::vector<device::Linear> transposed_;  // dense layers without bias, for the way back
   device::Linear value_;
 };
