@@ -9,8 +9,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <utility>
 
 #include "twistor/base/error.hpp"
+#include "twistor/base/log.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/comm/native.hpp"
 
@@ -88,6 +90,16 @@ NodeMemory::NodeMemory(const Communicator& node, std::size_t bytes)
   window_->bytes = {static_cast<std::byte*>(base) + skip, bytes};
 }
 
+std::optional<NodeMemory> NodeMemory::if_room(const Communicator& node, std::size_t bytes) {
+  try {
+    return NodeMemory(node, bytes);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::config) throw;
+    if (node.rank() == 0) log_warning(fmt::format("each rank has a copy of its own: {}", error.text()));
+    return std::nullopt;
+  }
+}
+
 NodeMemory::NodeMemory(NodeMemory&&) noexcept = default;
 NodeMemory& NodeMemory::operator=(NodeMemory&&) noexcept = default;
 NodeMemory::~NodeMemory() = default;
@@ -118,8 +130,8 @@ namespace {
 
 class CommonNodeMemory final : public CommonMemory {
  public:
-  CommonNodeMemory(const Communicator& node, std::size_t bytes)
-      : rank_(node.rank()), size_(node.size()), memory_(node, bytes) {}
+  CommonNodeMemory(const Communicator& node, NodeMemory memory)
+      : rank_(node.rank()), size_(node.size()), memory_(std::move(memory)) {}
   std::span<std::byte> bytes() const override { return memory_.bytes(); }
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -133,7 +145,8 @@ class CommonNodeMemory final : public CommonMemory {
 }  // namespace
 
 std::shared_ptr<CommonMemory> common_memory(const Communicator& node, std::size_t bytes) {
-  return std::make_shared<CommonNodeMemory>(node, bytes);
+  std::optional<NodeMemory> memory = NodeMemory::if_room(node, bytes);
+  return memory ? std::make_shared<CommonNodeMemory>(node, std::move(*memory)) : nullptr;
 }
 
 }  // namespace twistor::comm

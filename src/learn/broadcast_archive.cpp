@@ -77,8 +77,14 @@ LargeArrays broadcast_archive(store::Archive& archive, std::size_t large_from,
   std::size_t total = 0;
   for_large([&](const std::string&, const Array<float>& array) { total += n_values(array); });
   if (total == 0) return out;
-  out.memory.emplace(world.node(), total * sizeof(float));
-  const std::span<float> all(reinterpret_cast<float*>(out.memory->bytes().data()), total);
+  out.shared = comm::NodeMemory::if_room(world.node(), total * sizeof(float));
+  const bool is_shared = comm::all_reduce_min(out.shared.has_value() ? 1 : 0, world) == 1;
+  if (!is_shared) {
+    out.shared.reset();
+    out.own.resize(total);
+  }
+  const std::span<float> all =
+      is_shared ? std::span(reinterpret_cast<float*>(out.shared->bytes().data()), total) : out.own;
   std::size_t begin = 0;
   for_large([&](const std::string& name, const Array<float>& array) {
     const std::span<float> place = all.subspan(begin, n_values(array));
@@ -86,7 +92,11 @@ LargeArrays broadcast_archive(store::Archive& archive, std::size_t large_from,
     out.values[name] = place;
     begin += place.size();
   });
-  out.memory->publish_from_first(world);
+  if (is_shared) {
+    out.shared->publish_from_first(world);
+  } else {
+    comm::broadcast(all, 0, world);
+  }
   return out;
 }
 

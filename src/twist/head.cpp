@@ -49,6 +49,7 @@ std::vector<float> zeros(std::int64_t n) {
 Values matrix_values(std::int64_t out, std::int64_t in, const TwistOptions& o) {
   if (!o.common_memory) return zeros(out * in);
   std::shared_ptr<CommonMemory> memory = o.common_memory(static_cast<std::size_t>(out * in) * sizeof(float));
+  if (memory == nullptr) return zeros(out * in);
   constexpr std::int64_t panel = device::PackedMatrix::panel_columns;
   const auto [begin, end] = memory->part_of((out + panel - 1) / panel);
   const auto first = [&](std::int64_t p) { return static_cast<std::size_t>(std::min(out, p * panel) * in); };

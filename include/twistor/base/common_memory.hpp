@@ -34,7 +34,7 @@ class CommonMemory {
   }
 };
 
-/// Makes so many bytes, uninitialised, that begin on a page.
+/// Makes so many bytes, uninitialised, that begin on a page; nullptr on all processes where there is no room.
 using CommonMemoryMaker = std::function<std::shared_ptr<CommonMemory>(std::size_t bytes)>;
 
 }  // namespace twistor

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "twistor/base/common_memory.hpp"
@@ -19,6 +20,8 @@ class NodeMemory {
   /// on every rank: Error(config) if the node's shared memory has no room, Error(data) if `bytes` is not the
   /// same on all.
   NodeMemory(const Communicator& node, std::size_t bytes);
+  /// The same; where there is no room, none, with a warning in the log. *Collective over node.*
+  [[nodiscard]] static std::optional<NodeMemory> if_room(const Communicator& node, std::size_t bytes);
   NodeMemory(NodeMemory&&) noexcept;
   NodeMemory& operator=(NodeMemory&&) noexcept;
   ~NodeMemory();
@@ -39,8 +42,8 @@ class NodeMemory {
   std::unique_ptr<Window> window_;
 };
 
-/// Memory of the ranks of a node, each of which writes a part. *Collective over node*, as its end and meet()
-/// are. Throws as NodeMemory.
+/// Memory of the ranks of a node, each of which writes a part; nullptr where there is no room, with a warning
+/// in the log. *Collective over node*, as its end and meet() are.
 [[nodiscard]] std::shared_ptr<CommonMemory> common_memory(const Communicator& node, std::size_t bytes);
 
 }  // namespace twistor::comm

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/node_memory.hpp"
@@ -14,10 +15,11 @@
 
 namespace twistor::learn {
 
-/// The values of large arrays, in memory of the node.
+/// The values of large arrays, in memory of the node, or of each rank where some node has no room.
 struct LargeArrays {
   std::map<std::string, std::span<const float>, std::less<>> values;  ///< by the name of the dataset
-  std::optional<comm::NodeMemory> memory;                             ///< what they look at
+  std::optional<comm::NodeMemory> shared;                             ///< what they look at
+  std::vector<float> own;                                             ///< or this
 };
 
 /// Gives all ranks the first one's archive. Arrays of at least `large_from` float32 keep their shape and lose

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "support/no_shared_memory.hpp"
 #include "twistor/comm/collectives.hpp"
 
 namespace twistor::learn {
@@ -36,7 +37,7 @@ store::Archive whole_archive() {
   return a;
 }
 
-TEST(BroadcastArchive, GivesAllRanksTheFirstOnesArchive) {
+void expect_everywhere(bool is_shared) {
   const comm::Communicator world = comm::Communicator::world();
   const store::Archive expected = whole_archive();
   store::Archive archive;
@@ -47,6 +48,7 @@ TEST(BroadcastArchive, GivesAllRanksTheFirstOnesArchive) {
   EXPECT_EQ(archive.origin, expected.origin);
   EXPECT_EQ(archive.attributes, expected.attributes);
   ASSERT_EQ(large.values.size(), 2U);
+  EXPECT_EQ(large.shared.has_value(), is_shared);
   for (const auto& [name, dataset] : expected.datasets) {
     const auto elsewhere = large.values.find(name);
     if (elsewhere == large.values.end()) {
@@ -61,13 +63,23 @@ TEST(BroadcastArchive, GivesAllRanksTheFirstOnesArchive) {
   }
 }
 
+TEST(BroadcastArchive, GivesAllRanksTheFirstOnesArchive) {
+  expect_everywhere(true);
+}
+
+TEST(BroadcastArchive, GivesItToEachWhereNothingCanBeShared) {
+  if (comm::Communicator::world().node().size() == 1) GTEST_SKIP() << "one rank shares with nobody";
+  const test::NoSharedMemory no_room;
+  expect_everywhere(false);
+}
+
 TEST(BroadcastArchive, SharesNothingWhereNothingIsLarge) {
   const comm::Communicator world = comm::Communicator::world();
   store::Archive archive;
   if (world.rank() == 0) archive = whole_archive();
   const LargeArrays large = broadcast_archive(archive, 41, world);
   EXPECT_TRUE(large.values.empty());
-  EXPECT_FALSE(large.memory.has_value());
+  EXPECT_FALSE(large.shared.has_value());
   EXPECT_EQ(archive.datasets, whole_archive().datasets);
 }
 

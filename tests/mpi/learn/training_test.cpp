@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "support/no_shared_memory.hpp"
 #include "support/pmpi_count.hpp"
 #include "support/tabular_problem.hpp"
 #include "support/tiny_learning.hpp"
@@ -224,6 +225,18 @@ TEST(Training, ValuesInCommonExistOnce) {
   const twist::Values copy = values;
   EXPECT_EQ(copy.common(), nullptr);
   EXPECT_EQ(copy, values);
+}
+
+TEST(Training, WithoutRoomForValuesInCommonEachRankHasItsOwn) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  if (world.size() == 1) GTEST_SKIP() << "one rank has its own";
+  TinyTask task;
+  task.has_values_in_common = true;
+  const test::NoSharedMemory no_room;
+  Learner together(task, "mlp", make_objective("ctl", ctl_options(Positives::both)), world),
+      alone(task, "mlp", make_objective("ctl", ctl_options(Positives::both)), self);
+  for (const twist::Parameter& p : together.twist->parameters()) EXPECT_EQ(p.value.common(), nullptr);
+  EXPECT_TRUE(test::values_of(together.learn(2)) == test::values_of(alone.learn(2)));
 }
 
 TEST(Training, GoesOnWithItsOwnObjectiveAndLinkAlone) {
