@@ -13,6 +13,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/comm/agreement.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/comm/native.hpp"
 
@@ -36,11 +37,8 @@ bool has_room(std::size_t bytes, const Communicator& node) {
 /// Sizes differ where ranks have read different files.
 void require_same_size(std::size_t bytes, const Communicator& comm) {
   const std::size_t least = all_reduce_min(bytes, comm), most = all_reduce_max(bytes, comm);
-  TWISTOR_CHECK(
-      least == most, ErrorKind::data, doing,
-      fmt::format("some ranks want {} bytes and others {}", least, most),
-      "the ranks see different versions of a file: a network file system that still shows an old "
-      "one, or copies that are not equal on all nodes; wait and start again, or copy the file anew");
+  TWISTOR_CHECK(least == most, ErrorKind::data, doing,
+                fmt::format("some ranks want {} bytes and others {}", least, most), hint_of_different_files);
 }
 
 }  // namespace

@@ -11,11 +11,9 @@ namespace twistor::run {
 
 void require_same(std::string_view what, std::string_view read, const comm::Communicator& world) {
   const int rank = comm::first_that_differs(read, world);
-  TWISTOR_CHECK(
-      rank < 0, ErrorKind::data, "comparing what the ranks have read",
-      fmt::format("rank {} has read another {} than rank 0", rank, what),
-      "the ranks see different versions of a file: a network file system that still shows an old "
-      "one, or copies that are not equal on all nodes; wait and start again, or copy the file anew");
+  TWISTOR_CHECK(rank < 0, ErrorKind::data, "comparing what the ranks have read",
+                fmt::format("rank {} has read another {} than rank 0", rank, what),
+                comm::hint_of_different_files);
 }
 
 comm::Communicator world_with(const Config& config) {

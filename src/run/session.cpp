@@ -199,9 +199,8 @@ std::unique_ptr<twist::Trainable> Session::make_twist(const std::string& objecti
   if (is_root() && !may_resample_ && config_.smc.sweep.trigger != smc::Trigger::never)
     log_info(fmt::format("populations are never resampled: train.objective = {} learns q alone", objective));
   CommonMemoryMaker common_memory;
-  if (const auto node = std::make_shared<comm::Communicator>(world().node());
-      changes == Changes::together && node->size() > 1)
-    common_memory = [node](std::size_t bytes) { return comm::common_memory(*node, bytes); };
+  if (changes == Changes::together && node_.size() > 1)
+    common_memory = [this](std::size_t bytes) { return comm::common_memory(node_, bytes); };
   auto twist = twist::make_twist(
       config_.twist.form, {.width = lm_->feature_size(),
                            .vocab_size = lm_->vocab_size(),

@@ -12,4 +12,9 @@ namespace twistor::comm {
 /// *Collective over comm*, two collectives of 64 and 8 bytes.
 [[nodiscard]] int first_that_differs(std::string_view text, const Communicator& comm);
 
+/// What to do where they have not.
+inline constexpr const char* hint_of_different_files =
+    "the ranks see different versions of a file: a network file system that still shows an old one, or "
+    "copies that are not equal on all nodes; wait and start again, or copy the file anew";
+
 }  // namespace twistor::comm
