@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <numeric>
 #include <set>
@@ -74,10 +75,9 @@ class SlowSweep {
         proposal_(proposal),
         options_(options),
         comm_(comm),
-        layout_(smc::Layout::blocks(options.particles, comm.size())),
-        names_(options.particles, prompt_tokens),
+        census_(smc::Layout::blocks(options.particles, comm.size()), prompt_tokens),
         contiguous_(options.particles, comm.size()),
-        p_(options.length, layout_.ids_of(comm.rank())) {}
+        p_(options.length, census_.layout().ids_of(comm.rank())) {}
 
   Totals run() {
     p_.cache = problem_.lm.make_cache(1);
@@ -111,8 +111,9 @@ class SlowSweep {
   bool resamples() {
     WeightSums local;
     for (const double w : p_.log_w) local.add(w);
-    return comm::all_reduce(local, comm_).ess() <
-           options_.ess_threshold * static_cast<double>(options_.particles);
+    const WeightSums all = comm::all_reduce(local, comm_);
+    log_sum_ = all.log_sum();
+    return all.ess() < options_.ess_threshold * static_cast<double>(options_.particles);
   }
 
   void resample(std::int64_t t) {
@@ -122,14 +123,17 @@ class SlowSweep {
     for (std::size_t i = 0; i < ids.size(); ++i) log_w[static_cast<std::size_t>(ids[i])] = weights[i];
     const smc::Resampled next =
         smc::resample(options_.scheme, log_w, options_.seed, static_cast<std::uint32_t>(t));
-    const smc::Placement placement = smc::plan(next.ancestor_of_id, layout_);
-    count(next.ancestor_of_id, placement);
-    const smc::ExchangeCount sent = smc::exchange(p_, next.ancestor_of_id, layout_, placement, names_, comm_);
+    count(next.ancestor_of_id, smc::plan(next.ancestor_of_id, census_.layout()));
+    const std::vector<smc::Assignment> told = census_.resampled(next);
+    const smc::ExchangeCount sent = smc::exchange(p_, told[static_cast<std::size_t>(comm_.rank())], comm_);
+    for (std::size_t i = 0; i < p_.ids.size(); ++i) {
+      const auto parent = next.ancestor_of_id[static_cast<std::size_t>(p_.ids[i])];
+      p_.log_w[i] = next.log_correction(parent, log_w[static_cast<std::size_t>(parent)], log_sum_);
+    }
+    log_sum_ = std::log(static_cast<double>(options_.particles));
     totals_.sent_messages += sent.sent_messages;
     totals_.sent_bytes += sent.sent_bytes;
     totals_.cache_bytes += sent.cache_bytes;
-    names_.resampled(next.ancestor_of_id);
-    layout_ = placement.after;
   }
 
   /// G2, from the ancestors and the plan alone.
@@ -137,12 +141,13 @@ class SlowSweep {
     std::vector<std::int64_t> offspring(static_cast<std::size_t>(comm_.size()), 0);
     std::int64_t moved = 0, minimum = 0;
     for (std::size_t i = 0; i < ancestor_of_id.size(); ++i) {
-      const int home = layout_.rank_of(ancestor_of_id[i]);
+      const int home = census_.layout().rank_of(ancestor_of_id[i]);
       ++offspring[static_cast<std::size_t>(home)];
       moved += home != placement.after.rank_of(static_cast<std::int64_t>(i));
     }
     for (int r = 0; r < comm_.size(); ++r)
-      minimum += std::max<std::int64_t>(0, offspring[static_cast<std::size_t>(r)] - layout_.size_of(r));
+      minimum +=
+          std::max<std::int64_t>(0, offspring[static_cast<std::size_t>(r)] - census_.layout().size_of(r));
     std::set<std::pair<std::int64_t, std::int32_t>> pairs;
     std::set<std::pair<std::int32_t, std::int32_t>> ranks;
     for (const smc::Copy& copy : placement.copies) {
@@ -174,19 +179,19 @@ class SlowSweep {
     std::vector<std::int64_t> tokens;
     for (const std::int64_t leaf : p_.leaf) tokens.push_back(p_.history.leaf(leaf).token);
     p_.hidden = problem_.lm.forward(tokens, *p_.cache).select(1, 0).contiguous();
-    names_.grown_to(prompt_tokens + t + 1);
+    census_.grown_to(prompt_tokens + t + 1);
   }
 
   const smc::Problem& problem_;
   const smc::Proposal& proposal_;
   const smc::SweepOptions& options_;
   const comm::Communicator& comm_;
-  smc::Layout layout_;
-  smc::BlockNames names_;
+  smc::Census census_;  // on every rank here, so that each can count
   ContiguousOrder contiguous_;
   smc::Population p_;
   Totals totals_;
   std::int64_t block_bytes_ = 0;
+  double log_sum_ = 0;
 };
 
 void print_moves(const smc::Problem& problem, const smc::Proposal& proposal, const smc::SweepOptions& options,
@@ -236,7 +241,7 @@ void print_calls(const smc::Problem& problem, const smc::Proposal& proposal, con
     const double collectives =
         static_cast<double>(many.collectives() - few.collectives()) / static_cast<double>(steps);
     const std::int64_t reduced = many.of("MPI_Allreduce").max_bytes,
-                       gathered = many.of("MPI_Allgatherv").max_bytes;
+                       gathered = many.of("MPI_Gatherv").max_bytes;
     if (world.rank() != 0) continue;
     const bool is_met = is_never ? collectives <= 1 && reduced <= 64 && messages == 0 : collectives <= 3;
     fmt::print("{:<24}{:>13.2f}{:>17}{:>18}{:>20.2f}  {}\n",

@@ -27,14 +27,14 @@ using namespace twistor;
 constexpr std::int64_t prompt_tokens = 8;
 
 void print_header() {
-  fmt::print("{:>5}{:>8}{:>10}{:>10}{:>10}{:>11}{:>9}{:>9}{:>8}{:>9}{:>9}{:>10}{:>9}  {}\n", "ranks",
-             "threads", "seconds", "forward", "heads", "resampling", "share", "events", "moved", "rows",
-             "Pss MB", "model MB", "CPU s", "log Z bits");
+  fmt::print("{:>5}{:>8}{:>10}{:>10}{:>10}{:>11}{:>9}{:>9}{:>8}{:>9}{:>9}{:>10}{:>10}{:>10}{:>9}  {}\n",
+             "ranks", "threads", "seconds", "forward", "heads", "resampling", "share", "events", "moved",
+             "rows", "Pss MB", "model MB", "first MB", "others MB", "CPU s", "log Z bits");
 }
 
-/// A field of /proc/self/smaps_rollup in bytes.
-std::int64_t memory_bytes(const std::string& field) {
-  std::ifstream file("/proc/self/smaps_rollup");
+/// A field of a file in /proc/self, in bytes.
+std::int64_t memory_bytes(const std::string& name, const std::string& field) {
+  std::ifstream file("/proc/self/" + name);
   std::string word;
   while (file >> word) {
     if (word != field + ":") continue;
@@ -81,6 +81,7 @@ Timed timed_sweep(const smc::Problem& problem, const smc::Proposal& proposal,
   for (double* value : {&out.counters.forward_s, &out.counters.heads_s, &out.counters.resample_s})
     mean_of_ranks(*value);
   out.counters.token_forwards = comm::all_reduce_sum(out.counters.token_forwards, world);
+  out.counters.moved_copies = comm::all_reduce_sum(out.counters.moved_copies, world);
   return out;
 }
 
@@ -88,10 +89,10 @@ void measure(const std::vector<std::string>& arguments, const comm::Communicator
   TWISTOR_CHECK(arguments.size() >= 4, ErrorKind::usage, "reading the command line",
                 "expected MODEL DTYPE K T [REPEATS]");
   const device::Precision precision = from_name<device::Precision>(arguments[1], "the precision");
-  const std::int64_t before = comm::all_reduce_sum(memory_bytes("Pss"), world);
+  const std::int64_t before = comm::all_reduce_sum(memory_bytes("smaps_rollup", "Pss"), world);
   const auto shared = bench::load_shared(arguments[0], precision, world);
   world.barrier();
-  const std::int64_t with_model = comm::all_reduce_sum(memory_bytes("Pss"), world);
+  const std::int64_t with_model = comm::all_reduce_sum(memory_bytes("smaps_rollup", "Pss"), world);
   const model::LanguageModel& lm = *shared->lm;
   const std::vector<std::int64_t> prompt = bench::some_tokens(prompt_tokens, lm.vocab_size());
   const twist::HeadTwist twist = bench::rough_twist(lm, prompt, precision, 0.5);
@@ -102,6 +103,8 @@ void measure(const std::vector<std::string>& arguments, const comm::Communicator
   options.particles = std::stoll(arguments[2]);
   options.length = std::stoll(arguments[3]);
   const std::int64_t repeats = arguments.size() > 4 ? std::stoll(arguments[4]) : 3;
+  const std::int64_t resident = memory_bytes("status", "VmRSS");
+  std::ofstream("/proc/self/clear_refs") << 5;  // what is resident is the peak again
   Timed best = timed_sweep(problem, proposal, options, world);
   for (std::int64_t i = 1; i < repeats; ++i) {
     const Timed next = timed_sweep(problem, proposal, options, world);
@@ -109,15 +112,20 @@ void measure(const std::vector<std::string>& arguments, const comm::Communicator
     if (next.wall_s < best.wall_s) best = next;
     best.cpu_s = cpu_s;  // the least, too: disturbances only add
   }
-  const std::int64_t pss = comm::all_reduce_sum(memory_bytes("Pss"), world);
+  const std::int64_t pss = comm::all_reduce_sum(memory_bytes("smaps_rollup", "Pss"), world);
+  std::int64_t of_others = memory_bytes("status", "VmHWM") - resident;
+  const std::int64_t of_first = comm::broadcast_value(of_others, world);
+  of_others = (comm::all_reduce_sum(of_others, world) - of_first) / std::max(1, world.size() - 1);
   if (world.rank() != 0) return;
   const smc::SweepCounters& c = best.counters;
   fmt::print(
-      "{:>5}{:>8}{:>10.3f}{:>10.3f}{:>10.3f}{:>11.4f}{:>9.4f}{:>9}{:>8}{:>9}{:>9.0f}{:>10.0f}{:>9.3f}  "
+      "{:>5}{:>8}{:>10.3f}{:>10.3f}{:>10.3f}{:>11.4f}{:>9.4f}{:>9}{:>8}{:>9}{:>9.0f}{:>10.0f}{:>10.0f}{:>10."
+      "0f}{:>9.3f}  "
       "{:016x}\n",
       world.size(), omp_get_max_threads(), best.wall_s, c.forward_s, c.heads_s, c.resample_s,
       c.resample_s / best.wall_s, c.resamplings, c.moved_copies, c.token_forwards,
-      static_cast<double>(pss) * 1e-6, static_cast<double>(with_model - before) * 1e-6, best.cpu_s,
+      static_cast<double>(pss) * 1e-6, static_cast<double>(with_model - before) * 1e-6,
+      static_cast<double>(of_first) * 1e-6, static_cast<double>(of_others) * 1e-6, best.cpu_s,
       std::bit_cast<std::uint64_t>(best.log_z));
 }
 

@@ -28,10 +28,10 @@ verdict() { awk "BEGIN {print ($1) ? \"met\" : \"missed\"}"; }
 
 echo "Sweeps of K = 64, T = 10, resampling at every step, model: $model"
 "$program" --header
-line 1 1 "$model" float32 64 10; one=$(field 3) cpu_one=$(field 13) pss_one=$(field 11) model_one=$(field 12) bits=${last##* }
+line 1 1 "$model" float32 64 10; one=$(field 3) cpu_one=$(field 15) pss_one=$(field 11) model_one=$(field 12) bits=${last##* }
 line 1 2 "$model" float32 64 10; threads=$(field 3)
-line 2 1 "$model" float32 64 10; two=$(field 3) cpu_two=$(field 13) bits_two=${last##* }
-line 8 1 "$model" float32 64 10; eight=$(field 3) cpu_eight=$(field 13) pss_eight=$(field 11) model_eight=$(field 12) bits_eight=${last##* }
+line 2 1 "$model" float32 64 10; two=$(field 3) cpu_two=$(field 15) bits_two=${last##* }
+line 8 1 "$model" float32 64 10; eight=$(field 3) cpu_eight=$(field 15) pss_eight=$(field 11) model_eight=$(field 12) bits_eight=${last##* }
 efficiency=$(awk -v a="$one" -v b="$two" 'BEGIN {printf "%.3f", a / (2 * b)}')
 over=$(ratio "$eight" "$two")
 echo "efficiency of 2 ranks against 1, one thread each: $efficiency; 1 rank with 2 threads: $(awk -v a="$one" -v b="$threads" \

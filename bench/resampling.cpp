@@ -14,6 +14,8 @@
 
 #include "twistor/base/philox.hpp"
 #include "twistor/base/reproducible_sum.hpp"
+#include "twistor/smc/census.hpp"
+#include "twistor/smc/genealogy.hpp"
 #include "twistor/smc/placement.hpp"
 #include "twistor/smc/scheme.hpp"
 
@@ -104,33 +106,39 @@ void print_moves(smc::SchemeKind kind, std::int64_t K) {
              moved == minimum ? "met" : "missed");
 }
 
-// Who lives on the ranks to which a rank sends: a pass over all particles for each, or one for all of them.
-void print_holders() {
+// What the first rank does on the whole population while the others wait, from the weights as they are
+// gathered to the messages.
+void print_first_rank() {
   constexpr std::int64_t K = 1'000'000;
-  constexpr int P = 1024;
-  const smc::Layout layout = smc::Layout::blocks(K, P);
-  std::size_t n = 0;  // keeps the work from being removed
-  for (const int n_peers : {1, 16, 128, 1023}) {
-    std::vector<int> peers(static_cast<std::size_t>(n_peers));
-    for (int i = 0; i < n_peers; ++i) peers[static_cast<std::size_t>(i)] = i + 1;
-    const auto ms = [&](auto f) {
-      double best = std::numeric_limits<double>::infinity();
-      for (int repeat = 0; repeat < 3; ++repeat) {
-        const double start = thread_ns();
-        f();
-        best = std::min(best, thread_ns() - start);
-      }
-      return best * 1e-6;
-    };
-    const double each = ms([&] {
-      for (const int peer : peers) n += layout.ids_of(peer).size();
-    });
-    const double at_once = ms([&] {
-      for (const auto& ids : layout.ids_of(peers)) n += ids.size();
-    });
-    fmt::print("  {:>6}{:>14.2f}{:>14.2f}{:>10.1f}\n", n_peers, each, at_once, each / at_once);
+  const std::vector<double> log_w = half_ess_weights(K, 1);
+  for (const int P : {1, 4, 64, 1024}) {
+    smc::Census census(smc::Layout::blocks(K, P), 8);
+    smc::Genealogy genealogy(K);
+    std::array<double, 5> best;
+    best.fill(std::numeric_limits<double>::infinity());
+    std::size_t n_bytes = 0;
+    for (std::uint32_t step = 0; step < 8; ++step) {
+      std::array<double, 6> at{};
+      std::size_t next_time = 0;
+      const auto tick = [&] { at.at(next_time++) = thread_ns(); };
+      tick();
+      const std::vector<double> by_id = census.by_id(log_w);
+      tick();
+      const smc::Resampled next = smc::resample(smc::SchemeKind::stratified, by_id, 1, step);
+      tick();
+      genealogy.resampled(smc::SchemeKind::stratified, next.ancestor_of_id, 0.5 * K);
+      tick();
+      const std::vector<smc::Assignment> told = census.resampled(next);
+      tick();
+      n_bytes = 0;
+      for (std::size_t r = 1; r < told.size(); ++r) n_bytes += smc::to_bytes(told[r]).size();
+      tick();
+      for (std::size_t i = 0; i < best.size(); ++i) best[i] = std::min(best[i], 1e-6 * (at[i + 1] - at[i]));
+    }
+    fmt::print("  {:>6}{:>8.1f}{:>8.1f}{:>11.1f}{:>8.1f}{:>10.1f}{:>8.1f}{:>8.1f}\n", P, best[0], best[1],
+               best[2], best[3], best[4], best[0] + best[1] + best[2] + best[3] + best[4],
+               1e-6 * static_cast<double>(n_bytes));
   }
-  if (n == 0) fmt::print("  there are no particles\n");
 }
 
 }  // namespace
@@ -153,7 +161,8 @@ int main() {
   for (const auto kind : kinds)
     for (const std::int64_t K : {1024, 4096, 65536}) print_moves(kind, K);
   fmt::print(
-      "\nMilliseconds to find the particles of the ranks to which one rank sends, K = 1e6 on 1,024 ranks\n");
-  fmt::print("  {:>6}{:>14}{:>14}{:>10}\n", "peers", "one by one", "at once", "ratio");
-  print_holders();
+      "\nMilliseconds of the first rank for all, K = 1e6 on P ranks, stratified, and MB that it tells\n");
+  fmt::print("  {:>6}{:>8}{:>8}{:>11}{:>8}{:>10}{:>8}{:>8}\n", "ranks", "by id", "draw", "genealogy",
+             "census", "messages", "total", "MB");
+  print_first_rank();
 }

@@ -33,12 +33,16 @@ src/smc/weighing.hpp|drawn.log_p0[j] - drawn.log_q[j]|drawn.log_q[j] - drawn.log
 src/smc/sampler.cpp|sums.ess() < options_.ess_threshold|sums.ess() > options_.ess_threshold
 src/smc/sampler.cpp|reduce_weights() && t > 0|reduce_weights() && t > 1
 src/smc/weighing.hpp|has_ended(p, node, end) ? 0.0 :|false ? 0.0 :
-src/smc/sampler.cpp|p().log_w[i] = next.log_correction|p().log_w[i] = 0 * next.log_correction
+src/smc/sampler.cpp|: log_correction(mine.weights[i]|: 0 * log_correction(mine.weights[i]
 src/smc/islands.cpp|islands_[i].seed, Stream::tokens|islands_[0].seed, Stream::tokens
 src/smc/islands.cpp|state.pinned_id = next.pinned_id;|
 src/smc/islands.cpp|parent, parents_w[static_cast<std::size_t>(parent)], state.log_sum);|parent, parents_w[static_cast<std::size_t>(parent)], 0);
 src/smc/sampler.cpp|(*pinned_)[static_cast<std::size_t>(t)]|(*pinned_)[0]
-src/smc/sampler.cpp|out_.pinned_id = next.pinned_id;|
+src/smc/sampler.cpp|out_.pinned_id = mine.pinned_id;|
+src/smc/census.cpp|if (n_left_[at(c)] == 0) ++c;|
+src/smc/census.cpp|donor < 0 ? -1 : places[at(donor)]|-1
+src/smc/exchange.cpp|log_w[i] = arrival.log_w;|
+src/smc/exchange.cpp|log_guide[i] = arrival.log_guide;|
 src/smc/scheme.cpp|return log_w - log_sum -|return log_w - log_sum +
 src/smc/scheme.cpp|result.pinned_slot = static_cast<std::int64_t>(d.pin_random().below(at(d.K)));|result.pinned_slot = 0;
 src/smc/scheme.cpp|offsets[at(pinned_slot)] = pin.offset;|

@@ -2,6 +2,8 @@
 // Philox4x32-10 and the numbers made from it.
 #include "twistor/base/philox.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -78,46 +80,76 @@ double Philox::normal() noexcept {
 
 namespace {
 
-struct Pair {
-  std::uint64_t first, second;
+constexpr std::size_t n_lanes = 32;
+
+/// The rounds above for many ids side by side, in loops that compilers turn into products of vectors. With
+/// one counter after the other they take such a product by a constant apart into shifts and sums.
+struct Lanes {
+  std::array<std::uint32_t, n_lanes> c0, c1, c2, c3;
+
+  void compute(PhiloxKey k, std::uint32_t stream, std::uint32_t step,
+               const std::array<std::uint64_t, n_lanes>& ids) noexcept {
+    constexpr std::uint64_t m0 = 0xD2511F53u, m1 = 0xCD9E8D57u;
+    for (std::size_t i = 0; i < n_lanes; ++i) {
+      c0[i] = 0;
+      c1[i] = step;
+      c2[i] = static_cast<std::uint32_t>(ids[i]);
+      c3[i] = (stream << 16) | static_cast<std::uint32_t>((ids[i] >> 32) & 0xFFFFu);
+    }
+    for (int round = 0; round < 10; ++round) {
+      for (std::size_t i = 0; i < n_lanes; ++i) {
+        const std::uint64_t p0 = m0 * c0[i], p1 = m1 * c2[i];
+        c0[i] = static_cast<std::uint32_t>(p1 >> 32) ^ c1[i] ^ k[0];
+        c2[i] = static_cast<std::uint32_t>(p0 >> 32) ^ c3[i] ^ k[1];
+        c1[i] = static_cast<std::uint32_t>(p1);
+        c3[i] = static_cast<std::uint32_t>(p0);
+      }
+      k[0] += 0x9E3779B9u;
+      k[1] += 0xBB67AE85u;
+    }
+  }
+  [[nodiscard]] std::uint64_t first(std::size_t i) const noexcept {
+    return (static_cast<std::uint64_t>(c1[i]) << 32) | c0[i];
+  }
+  [[nodiscard]] std::uint64_t second(std::size_t i) const noexcept {
+    return (static_cast<std::uint64_t>(c3[i]) << 32) | c2[i];
+  }
 };
 
-/// The same rounds as above in 64-bit lanes, so that the compiler computes eight ids side by side.
-inline Pair pair_of(PhiloxKey key, std::uint64_t stream, std::uint32_t step, std::uint64_t id) noexcept {
-  constexpr std::uint64_t m0 = 0xD2511F53u, m1 = 0xCD9E8D57u, low = 0xFFFFFFFFu;
-  std::uint64_t c0 = 0, c1 = step, c2 = id & low;
-  std::uint64_t c3 = (stream << 16) | ((id >> 32) & 0xFFFFu);
-  std::uint32_t k0 = key[0], k1 = key[1];
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = m0 * c0, p1 = m1 * c2;
-    c0 = (p1 >> 32) ^ c1 ^ k0;
-    c2 = (p0 >> 32) ^ c3 ^ k1;
-    c1 = p1 & low;
-    c3 = p0 & low;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
+/// Calls use(begin, size, lanes) with the numbers of the ids id_of(begin), id_of(begin + 1), ... of n.
+template <class IdOf, class Use>
+void for_lanes(std::uint64_t seed, Stream stream, std::uint32_t step, std::size_t n, IdOf id_of, Use use) {
+  Lanes lanes;
+  std::array<std::uint64_t, n_lanes> ids{};
+  for (std::size_t begin = 0; begin < n; begin += n_lanes) {
+    const std::size_t size = std::min(n_lanes, n - begin);
+    for (std::size_t i = 0; i < size; ++i) ids[i] = id_of(begin + i);
+    lanes.compute(key_of(seed), static_cast<std::uint32_t>(stream), step, ids);
+    use(begin, size, lanes);
   }
-  return {(c1 << 32) | c0, (c3 << 32) | c2};
 }
 
 }  // namespace
 
 void philox_pairs(std::uint64_t seed, Stream stream, std::uint32_t step, std::uint64_t first_id,
                   std::span<std::uint64_t> first, std::span<std::uint64_t> second) noexcept {
-  const PhiloxKey key = key_of(seed);
-  for (std::size_t i = 0; i < first.size(); ++i) {
-    const Pair pair = pair_of(key, static_cast<std::uint64_t>(stream), step, first_id + i);
-    first[i] = pair.first;
-    second[i] = pair.second;
-  }
+  for_lanes(
+      seed, stream, step, first.size(), [&](std::size_t i) { return first_id + i; },
+      [&](std::size_t begin, std::size_t size, const Lanes& lanes) {
+        for (std::size_t i = 0; i < size; ++i) {
+          first[begin + i] = lanes.first(i);
+          second[begin + i] = lanes.second(i);
+        }
+      });
 }
 
 void philox_uniforms(std::uint64_t seed, Stream stream, std::uint32_t step, std::span<const std::int64_t> ids,
                      std::span<double> out) noexcept {
-  const PhiloxKey key = key_of(seed);
-  for (std::size_t i = 0; i < ids.size(); ++i)
-    out[i] = uniform_of(
-        pair_of(key, static_cast<std::uint64_t>(stream), step, static_cast<std::uint64_t>(ids[i])).first);
+  for_lanes(
+      seed, stream, step, ids.size(), [&](std::size_t i) { return static_cast<std::uint64_t>(ids[i]); },
+      [&](std::size_t begin, std::size_t size, const Lanes& lanes) {
+        for (std::size_t i = 0; i < size; ++i) out[begin + i] = uniform_of(lanes.first(i));
+      });
 }
 
 }  // namespace twistor

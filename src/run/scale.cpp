@@ -234,8 +234,10 @@ void add_network(SweepForecast& sweep, const ScaleOptions& options) {
   const double depth = depth_of(options.ranks), n_gathers = static_cast<double>(sweep.moves.resamplings + 1);
   const double n_reductions = static_cast<double>(sweep.length + 1);
   const double gathered = 8.0 * static_cast<double>(sweep.particles);
-  sweep.collectives_s =
-      (n_reductions + n_gathers) * depth * message_s(options) + n_gathers * bytes_s(gathered, options);
+  // One more broadcast at the end; assignments go out one by one.
+  const double n_told = static_cast<double>(sweep.moves.resamplings * (options.ranks - 1));
+  sweep.collectives_s = ((n_reductions + n_gathers + 1) * depth + n_told) * message_s(options) +
+                        bytes_s(n_gathers * gathered + static_cast<double>(sweep.moves.told_bytes), options);
   sweep.moves_s = static_cast<double>(sweep.moves.busiest_messages) * message_s(options) +
                   bytes_s(static_cast<double>(sweep.moves.busiest_bytes), options);
 }
@@ -272,11 +274,16 @@ SweepForecast forecast_sweep(Calibration& calibration, const Session& session, c
   out.alone.seconds /= options.speedup;
   const bool is_before_draw =
       sweep.order == smc::Order::resample_first && calibration.proposal().weight_is_known_before_draw();
-  out.moves = smc::simulate_sweep(
-      sweep, static_cast<int>(options.ranks), static_cast<std::int64_t>(session.prompt().size()),
-      smc::travel_bytes(calibration.problem(), calibration.proposal(), sweep.order), calibration.spread(),
-      is_before_draw);
-  out.population_s = comm::all_reduce_max(out.moves.work_s(), session.world());
+  const smc::TravelBytes bytes =
+      smc::travel_bytes(calibration.problem(), calibration.proposal(), sweep.order);
+  const auto simulate = [&] {
+    return smc::simulate_sweep(sweep, static_cast<int>(options.ranks),
+                               static_cast<std::int64_t>(session.prompt().size()), bytes,
+                               calibration.spread(), is_before_draw);
+  };
+  (void)simulate();  // first uses of memory take time once, and not in every sweep
+  out.moves = simulate();
+  out.population_s = comm::all_reduce_max(out.moves.work_s, session.world());
   add_network(out, options);
   return out;
 }

@@ -29,12 +29,13 @@ std::string sweep_text(const SweepForecast& s, const ScaleForecast& all) {
                ? fmt::format("measured with {} particles on each of {} ranks here", s.share, all.ranks_here)
                : fmt::format("extrapolated from {} particles, measured on each of {} ranks here", s.compute.n,
                              all.ranks_here));
-  out += line("  resampling, on every rank", seconds_text(s.population_s),
+  out += line("  resampling, on the first rank", seconds_text(s.population_s),
               fmt::format("measured: the sampler's own code, {} resamplings of {} simulated ranks",
                           s.moves.resamplings, all.options.ranks));
   out += line("  reductions and gathers", seconds_text(s.collectives_s),
-              fmt::format("counted: {} of 64 bytes, {} of {}; assumed network", s.length + 1,
-                          s.moves.resamplings + 1, bytes_text(8 * s.particles)));
+              fmt::format("counted: {} of 64 bytes, {} of {}, {} told by the first rank; assumed network",
+                          s.length + 1, s.moves.resamplings + 1, bytes_text(8 * s.particles),
+                          bytes_text(s.moves.told_bytes)));
   out += line(
       "  particles that move", seconds_text(s.moves_s),
       fmt::format("counted: {} for the busiest rank; assumed network", bytes_text(s.moves.busiest_bytes)));
@@ -67,13 +68,13 @@ std::string update_text(const ScaleForecast& all) {
 
 std::string memory_text(const MemoryForecast& m, const SweepForecast& s) {
   std::string out =
-      line("memory of a rank", bytes_text(m.resident + m.particles + m.population), "at the most");
+      line("memory of the first rank", bytes_text(m.resident + m.particles + m.population), "at the most");
   out += line("  program, model, twist", bytes_text(m.resident),
               "measured here; the ranks of a node share the model's weights");
   out += line("  particles", bytes_text(m.particles),
               fmt::format("counted for {}: no two share a prefix", s.share));
   return out + line("  tables of all particles", bytes_text(m.population),
-                    fmt::format("counted for {}", s.particles));
+                    fmt::format("counted for {}; no other rank has them", s.particles));
 }
 
 std::string check_text(const ScaleForecast& all) {

@@ -2,7 +2,6 @@
 // Which rank hosts which particle.
 #include "twistor/smc/layout.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "twistor/base/error.hpp"
@@ -31,14 +30,21 @@ Layout Layout::blocks(std::int64_t K, int n_ranks) {
   return sharded(K, n_ranks, n_ranks);
 }
 
-Layout Layout::sharded(std::int64_t K, std::int64_t n_shards, int n_ranks) {
+std::vector<std::int64_t> Layout::shard_sizes(std::int64_t K, std::int64_t n_shards, int n_ranks) {
   TWISTOR_ASSERT(K >= 0 && n_shards >= 1 && n_ranks >= 1, "a layout needs K >= 0, shards and ranks");
-  std::vector<std::int32_t> rank_of(static_cast<std::size_t>(K));
-  for (int r = 0; r < n_ranks; ++r) {
-    const std::int64_t begin = cut(K, cut(n_shards, r, n_ranks), n_shards);
-    const std::int64_t end = cut(K, cut(n_shards, r + 1, n_ranks), n_shards);
-    std::fill(rank_of.begin() + begin, rank_of.begin() + end, r);
-  }
+  std::vector<std::int64_t> sizes;
+  for (int r = 0; r < n_ranks; ++r)
+    sizes.push_back(cut(K, cut(n_shards, r + 1, n_ranks), n_shards) -
+                    cut(K, cut(n_shards, r, n_ranks), n_shards));
+  return sizes;
+}
+
+Layout Layout::sharded(std::int64_t K, std::int64_t n_shards, int n_ranks) {
+  std::vector<std::int32_t> rank_of;
+  rank_of.reserve(static_cast<std::size_t>(K));
+  const std::vector<std::int64_t> sizes = shard_sizes(K, n_shards, n_ranks);
+  for (int r = 0; r < n_ranks; ++r)
+    rank_of.insert(rank_of.end(), static_cast<std::size_t>(sizes[static_cast<std::size_t>(r)]), r);
   return {std::move(rank_of), n_ranks};
 }
 

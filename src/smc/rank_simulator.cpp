@@ -39,7 +39,8 @@ TravelBytes travel_bytes(const Problem& problem, const Proposal& proposal, Order
   const bool has_scores = order == Order::resample_first && proposal.weight_is_known_before_draw();
   TravelBytes out;
   out.block = use.live_blocks == 0 ? 0 : use.live_bytes / use.live_blocks;
-  out.row = row_bytes(problem.start->hidden) + std::int64_t{sizeof(std::int64_t)};
+  out.row =
+      row_bytes(problem.start->hidden) + std::int64_t{sizeof(std::size_t)} + 2 * std::int64_t{sizeof(double)};
   if (has_scores) {
     RowScores scores = proposal.score(problem.start->hidden.contiguous());
     for (const at::Tensor* const tensor : scores.tensors()) out.row += row_bytes(*tensor);
@@ -50,48 +51,38 @@ TravelBytes travel_bytes(const Problem& problem, const Proposal& proposal, Order
 }
 
 RankSimulator::RankSimulator(std::int64_t K, int n_ranks, std::int64_t prompt_tokens, TravelBytes bytes)
-    : bytes_(bytes), layout_(Layout::blocks(K, n_ranks)), names_(K, prompt_tokens) {}
+    : bytes_(bytes), census_(Layout::blocks(K, n_ranks), prompt_tokens) {}
 
-void RankSimulator::resampled(std::span<const std::int64_t> ancestor_of_id, std::int64_t n_drawn,
-                              std::int64_t cache_tokens) {
-  Placement placement = timed(counts_.placement_s, [&] { return smc::plan(ancestor_of_id, layout_); });
-  count(placement, n_drawn, cache_tokens);
-  const StageTimer timer(counts_.names_s);
-  names_.resampled(ancestor_of_id);
-  layout_ = std::move(placement.after);
-}
-
-void RankSimulator::count(const Placement& placement, std::int64_t n_drawn, std::int64_t cache_tokens) {
+void RankSimulator::resampled(const Resampled& next, std::int64_t n_drawn, std::int64_t cache_tokens) {
+  const auto [told, of_others] = timed(counts_.work_s, [&] {
+    std::vector<Assignment> all = census_.resampled(next);
+    std::int64_t n_bytes = 0;
+    for (std::size_t r = 1; r < all.size(); ++r)
+      n_bytes += static_cast<std::int64_t>(to_bytes(all[r]).size());
+    return std::pair(std::move(all), n_bytes);
+  });
   ++counts_.resamplings;
-  counts_.moved += placement.n_moved;
-  counts_.copies += static_cast<std::int64_t>(placement.copies.size());
+  counts_.told_bytes += of_others;
   const std::int64_t n_blocks = (cache_tokens + model::block_tokens - 1) / model::block_tokens;
-  std::vector<int> every_rank(static_cast<std::size_t>(layout_.n_ranks()));
-  for (std::size_t r = 0; r < every_rank.size(); ++r) every_rank[r] = static_cast<int>(r);
-  const std::vector<std::vector<std::int64_t>> holders = layout_.ids_of(every_rank);
-  Traffic traffic(layout_.n_ranks());
-  const std::vector<Copy>& copies = placement.copies;
-  const Stopwatch of_names;
-  for (std::size_t begin = 0, end = 0; begin < copies.size(); begin = end) {
-    const auto from = static_cast<std::size_t>(copies[begin].from),
-               to = static_cast<std::size_t>(copies[begin].to);
-    std::vector<std::int64_t> particles;
-    for (;
-         end < copies.size() && copies[end].from == copies[begin].from && copies[end].to == copies[begin].to;
-         ++end)
-      particles.push_back(copies[end].ancestor);
-    std::int64_t bytes = 0;
-    for (const BlockNames::Shared& shared : names_.shared_with(particles, holders[to]))
-      bytes += n_drawn * bytes_.step + bytes_.row + (n_blocks - shared.n_blocks) * bytes_.block;
-    ++counts_.messages;
-    ++traffic.messages_out[from];
-    ++traffic.messages_in[to];
-    traffic.sent[from] += bytes;
-    traffic.received[to] += bytes;
-    counts_.bytes += bytes;
+  const std::int64_t of_each = n_drawn * bytes_.step + bytes_.row;
+  Traffic traffic(census_.layout().n_ranks());
+  for (std::size_t from = 0; from < told.size(); ++from) {
+    std::int32_t peer = -1;
+    for (const Travel& travel : told[from].sends) {
+      const auto to = static_cast<std::size_t>(travel.peer);
+      const std::int64_t bytes = of_each + (n_blocks - travel.shared_blocks) * bytes_.block;
+      ++counts_.copies;
+      counts_.bytes += bytes;
+      traffic.sent[from] += bytes;
+      traffic.received[to] += bytes;
+      if (travel.peer == std::exchange(peer, travel.peer)) continue;
+      ++counts_.messages;
+      ++traffic.messages_out[from];
+      ++traffic.messages_in[to];
+    }
+    counts_.moved +=
+        std::ranges::count_if(told[from].origins, [](std::int32_t origin) { return origin < 0; });
   }
-  // Both ends look for what is shared, and each rank does so for its own messages alone.
-  counts_.names_s += 2 * of_names.seconds() / static_cast<double>(layout_.n_ranks());
   const std::int64_t busiest = Traffic::most(traffic.sent, traffic.received);
   counts_.busiest_bytes += busiest;
   counts_.peak_bytes = std::max(counts_.peak_bytes, busiest);
@@ -140,8 +131,8 @@ RankCounts simulate_sweep(const SweepOptions& options, int n_ranks, std::int64_t
       const Resampled next =
           smc::resample(options.scheme, log_w, options.seed, static_cast<std::uint32_t>(t));
       genealogy.resampled(options.scheme, next.ancestor_of_id, sums.ess());
-      ranks.counts().schemes_s += of_schemes.seconds();
-      ranks.resampled(next.ancestor_of_id, is_before_draw ? t : t + 1, prompt_tokens + t);
+      ranks.counts().work_s += of_schemes.seconds();
+      ranks.resampled(next, is_before_draw ? t : t + 1, prompt_tokens + t);
       std::ranges::fill(log_w, 0.0);
     }
     if (!is_last) ranks.grown_to(prompt_tokens + t + 1);
@@ -150,9 +141,10 @@ RankCounts simulate_sweep(const SweepOptions& options, int n_ranks, std::int64_t
 }
 
 std::int64_t population_bytes(std::int64_t K, std::int64_t n_levels) {
-  // Weights as they are gathered and by id, integer weights, slots and ancestors, places, founders and names
-  // with room for their next, each of 8 bytes; hosts before and after, of 4.
-  return K * (8 * (2 + 1 + 2 + 1 + 2 + 1 + n_levels) + 2 * 4);
+  // Once ancestors are drawn and places planned: weights, integer weights, ancestors, and assignments twice,
+  // for all ranks and as messages, with 16 bytes each; hosts before and after, families, founders with room
+  // for their next, places, copies, and names with room for their next and for holders, of 4.
+  return K * (3 * 8 + 2 * 16 + 4 * (2 + 2 + 2 + 1 + 1 + n_levels + 2));
 }
 
 }  // namespace twistor::smc

@@ -6,8 +6,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <utility>
 
 #include "select_rows.hpp"
 #include "twistor/base/error.hpp"
@@ -16,25 +19,34 @@
 #include "twistor/base/reproducible_sum.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/comm/sparse_exchange.hpp"
+#include "twistor/smc/census.hpp"
 #include "weighing.hpp"
 
 namespace twistor::smc {
 namespace {
 
-/// Weights of the whole population in the order of ids. *Collective over comm*: one gather.
-std::vector<double> gather_by_id(std::span<const double> local, const Layout& layout,
-                                 const comm::Communicator& comm) {
-  std::vector<std::int64_t> counts;
-  for (int r = 0; r < layout.n_ranks(); ++r) counts.push_back(layout.size_of(r));
-  std::vector<double> by_rank = comm::all_gather_v(local, counts, comm);
-  if (layout.n_ranks() == 1) return by_rank;
-  std::vector<std::size_t> next(counts.size());
-  for (std::size_t r = 1; r < counts.size(); ++r)
-    next[r] = next[r - 1] + static_cast<std::size_t>(counts[r - 1]);
-  std::vector<double> by_id(by_rank.size());
-  for (std::size_t id = 0; id < by_id.size(); ++id)
-    by_id[id] = by_rank[next[static_cast<std::size_t>(layout.rank_of(static_cast<std::int64_t>(id)))]++];
-  return by_id;
+/// The ids that rank r hosts before the first resampling.
+std::vector<std::int64_t> first_ids(std::span<const std::int64_t> sizes, int r) {
+  std::vector<std::int64_t> ids(static_cast<std::size_t>(sizes[static_cast<std::size_t>(r)]));
+  std::iota(ids.begin(), ids.end(), std::reduce(sizes.begin(), sizes.begin() + r));
+  return ids;
+}
+
+/// What is known of the whole population, on its first rank alone.
+struct Whole {
+  Census census;
+  Genealogy genealogy;
+};
+
+/// Each rank's assignment, from the first, which has all. *Collective over comm*: point-to-point messages.
+Assignment deliver(std::vector<Assignment> all, const comm::Communicator& comm) {
+  std::vector<comm::Parcel> parcels;
+  for (std::size_t r = 1; r < all.size(); ++r) parcels.push_back({static_cast<int>(r), to_bytes(all[r])});
+  std::vector<int> sources;
+  if (comm.rank() > 0) sources.push_back(0);
+  const std::vector<comm::Parcel> arrived = comm::sparse_exchange(parcels, sources, comm);
+  return comm.rank() == 0 ? std::move(all.front()) : assignment_from(arrived.front().bytes);
 }
 
 class Sweeper {
@@ -49,13 +61,14 @@ class Sweeper {
         pinned_(pinned),
         law_(law),
         end_(problem.lm.end_rule()),
-        layout_(options.n_shards > 0 ? Layout::sharded(options.particles, options.n_shards, comm.size())
-                                     : Layout::blocks(options.particles, comm.size())),
-        names_(options.particles, static_cast<std::int64_t>(problem.prompt.size())),
-        genealogy_(options.particles),
-        out_(Population(options.length, layout_.ids_of(comm.rank()))),
-        log_guide_(out_.particles.ids.size()),
-        log_sum_(std::log(static_cast<double>(options.particles))) {}
+        sizes_(Layout::shard_sizes(options.particles, n_shards(), comm.size())),
+        out_(Population(options.length, first_ids(sizes_, comm.rank()))),
+        log_sum_(std::log(static_cast<double>(options.particles))) {
+    if (comm.rank() == 0)
+      whole_.emplace(Census(Layout::sharded(options.particles, n_shards(), comm.size()),
+                            static_cast<std::int64_t>(problem.prompt.size())),
+                     Genealogy(options.particles));
+  }
 
   Sweep run() {
     start();
@@ -89,6 +102,10 @@ class Sweeper {
   /// Whether weights between steps know phi of the prefixes. Where they decide nothing it would cancel.
   [[nodiscard]] bool is_guided() const {
     return options_.prefix_weight > 0 && options_.trigger != Trigger::never && options_.length > 1;
+  }
+  /// In how many parts the ids are cut, of which ranks host whole ones.
+  [[nodiscard]] std::int64_t n_shards() const {
+    return options_.n_shards > 0 ? options_.n_shards : comm_.size();
   }
   Population& p() { return out_.particles; }
   [[nodiscard]] bool is_pinned(std::int64_t i) const {
@@ -176,8 +193,8 @@ class Sweeper {
     for (std::size_t i = 0; i < drawn.of.size(); ++i) {
       const double now = log_guide[static_cast<std::size_t>(drawn.of[i])];
       if (std::isnan(now)) continue;
-      add_weight(p().log_w[i], now - log_guide_[i], p().ids[i]);
-      log_guide_[i] = now;
+      add_weight(p().log_w[i], now - p().log_guide[i], p().ids[i]);
+      p().log_guide[i] = now;
     }
   }
 
@@ -253,46 +270,56 @@ class Sweeper {
     p().drop_childless_nodes();
   }
 
-  /// Draws ancestors, places offspring and exchanges those that change rank.
+  /// Weights of the whole population in the order of ids, on the first rank; elsewhere nothing.
+  [[nodiscard]] std::vector<double> gather_weights() const {
+    std::vector<double> by_rank =
+        comm::gather_v(std::span<const double>(out_.particles.log_w), sizes_, 0, comm_);
+    return whole_ ? whole_->census.by_id(std::move(by_rank)) : by_rank;
+  }
+
+  /// The first rank draws ancestors, places offspring and tells all; those that change rank are exchanged.
   void move_offspring(std::int64_t t) {
-    const std::vector<double> log_w = gather_by_id(p().log_w, layout_, comm_),
-                              log_guide = is_guided() ? gather_by_id(log_guide_, layout_, comm_)
-                                                      : std::vector<double>(log_w.size());
+    const std::vector<double> log_w = gather_weights();
+    const Assignment mine = deliver(whole_ ? draw_ancestors(log_w, t) : std::vector<Assignment>{}, comm_);
+    const ExchangeCount moved = exchange(p(), mine, comm_);
+    for (std::size_t i = 0; i < p().log_w.size(); ++i)
+      p().log_w[i] =
+          mine.weights.empty() ? 0 : log_correction(mine.weights[i], mine.total, p().log_w[i], log_sum_);
+    log_sum_ = std::log(static_cast<double>(options_.particles));
+    out_.pinned_id = mine.pinned_id;
+    out_.unique_ancestors.back() = mine.n_survivors;
+    if (options_.keep_ancestors) {
+      if (!whole_) keep_ancestors(t, std::vector<std::int64_t>(static_cast<std::size_t>(options_.particles)));
+      comm::broadcast(std::span(out_.resamplings.back().ancestor_of_id), 0, comm_);
+    }
+    out_.counters.resamplings += comm_.rank() == 0 ? 1 : 0;  // a fact of the population, counted once
+    out_.counters.moved_copies += moved.moved_copies;
+    out_.counters.sent_messages += moved.sent_messages;
+    out_.counters.sent_bytes += moved.sent_bytes;
+  }
+
+  /// What the ranks are told, on the first. // (P)
+  std::vector<Assignment> draw_ancestors(std::span<const double> log_w, std::int64_t t) {
     const auto step = static_cast<std::uint32_t>(t);
     Resampled next = pinned_ ? law_(options_.scheme, log_w, out_.pinned_id, options_.seed, step)
                              : smc::resample(options_.scheme, log_w, options_.seed, step);
-    out_.pinned_id = next.pinned_id;
-    Placement placement = plan(next.ancestor_of_id, layout_);
-    const ExchangeCount moved = exchange(p(), next.ancestor_of_id, layout_, placement, names_, comm_);
-    if (comm_.size() > 1) names_.resampled(next.ancestor_of_id);
-    genealogy_.resampled(options_.scheme, next.ancestor_of_id, out_.ess.back());
-    out_.unique_ancestors.back() = genealogy_.n_survivors().back();
-    layout_ = std::move(placement.after);
-    if (options_.keep_ancestors)
-      out_.resamplings.push_back({resamples_before_draw() ? t : t + 1, next.ancestor_of_id});
-    log_guide_.resize(p().ids.size());
-    for (std::size_t i = 0; i < p().ids.size(); ++i) {
-      const std::int64_t parent = next.ancestor_of_id[static_cast<std::size_t>(p().ids[i])];
-      p().log_w[i] = next.log_correction(parent, log_w[static_cast<std::size_t>(parent)], log_sum_);
-      log_guide_[i] = log_guide[static_cast<std::size_t>(parent)];
-    }
-    log_sum_ = std::log(static_cast<double>(options_.particles));
-    if (comm_.rank() == 0) {  // facts of the population, counted once
-      ++out_.counters.resamplings;
-      out_.counters.moved_copies += moved.moved_copies;
-    }
-    out_.counters.sent_messages += moved.sent_messages;
-    out_.counters.sent_bytes += moved.sent_bytes;
+    whole_->genealogy.resampled(options_.scheme, next.ancestor_of_id, out_.ess.back());
+    std::vector<Assignment> told = whole_->census.resampled(next);
+    if (options_.keep_ancestors) keep_ancestors(t, std::move(next.ancestor_of_id));
+    return told;
+  }
+  void keep_ancestors(std::int64_t t, std::vector<std::int64_t> ancestor_of_id) {
+    out_.resamplings.push_back({resamples_before_draw() ? t : t + 1, std::move(ancestor_of_id)});
   }
 
   /// One forward pass over the unique prefixes after s_t.
   void forward(std::int64_t t) {
     const StageTimer timer(out_.counters.forward_s);
+    if (whole_) whole_->census.grown_to(static_cast<std::int64_t>(problem_.prompt.size()) + t + 1);
     if (p().leaf.empty()) return;  // a rank without particles
     std::vector<std::int64_t> tokens;
     for (const std::int64_t leaf : p().leaf) tokens.push_back(p().history.leaf(leaf).token);
     p().hidden = problem_.lm.forward(tokens, *p().cache).select(1, 0).contiguous();
-    if (comm_.size() > 1) names_.grown_to(static_cast<std::int64_t>(problem_.prompt.size()) + t + 1);
     out_.counters.token_forwards += static_cast<std::int64_t>(tokens.size());
     const model::CacheUse use = p().cache->use();
     out_.counters.peak_live_blocks = std::max(out_.counters.peak_live_blocks, use.live_blocks);
@@ -304,8 +331,13 @@ class Sweeper {
     reduce_weights();
     out_.log_weight_sum = log_sum_;
     out_.final_ess = out_.ess.back();
-    out_.n_founders = genealogy_.n_founders();
-    out_.log_z_variance = genealogy_.log_z_variance(gather_by_id(p().log_w, layout_, comm_));
+    const std::vector<double> log_w = gather_weights();
+    std::array<double, 2> found{};
+    if (whole_)
+      found = {static_cast<double>(whole_->genealogy.n_founders()), whole_->genealogy.log_z_variance(log_w)};
+    comm::broadcast(std::span<double>(found), 0, comm_);
+    out_.n_founders = static_cast<std::int64_t>(found[0]);
+    out_.log_z_variance = found[1];
   }
 
   const Problem& problem_;
@@ -315,12 +347,10 @@ class Sweeper {
   std::optional<std::span<const std::int64_t>> pinned_;
   ConditionalLaw law_;
   model::EndRule end_;
-  Layout layout_;
-  BlockNames names_;
-  Genealogy genealogy_;
+  std::vector<std::int64_t> sizes_;  // (P) particles of each rank, which stay as many
+  std::optional<Whole> whole_;       // on the first rank
   Sweep out_;
-  std::vector<double> log_guide_;  // (k) log g of each particle's prefix
-  double log_sum_;                 // lse of the weights at the last reduction, log K after a resampling
+  double log_sum_;  // lse of the weights at the last reduction, log K after a resampling
 };
 
 }  // namespace

@@ -353,9 +353,12 @@ Resampled relabel(std::span<const std::int64_t> ancestors, std::int64_t pinned_s
   return result;
 }
 
+double log_correction(std::uint64_t weight, std::uint64_t total, double log_w, double log_sum) {
+  return log_w - log_sum - std::log(static_cast<double>(weight) / static_cast<double>(total));
+}
+
 double Resampled::log_correction(std::int64_t i, double log_w, double log_sum) const {
-  if (weights.empty()) return 0;
-  return log_w - log_sum - std::log(static_cast<double>(weights[at(i)]) / static_cast<double>(total));
+  return weights.empty() ? 0 : smc::log_correction(weights[at(i)], total, log_w, log_sum);
 }
 
 Resampled resample(SchemeKind kind, std::span<const double> log_w, std::uint64_t seed, std::uint32_t step) {

@@ -10,8 +10,7 @@
 
 namespace twistor::smc {
 
-/// Follows one population through its resamplings. *Local*: every rank that is told the same ancestors holds
-/// the same.
+/// Follows one population through its resamplings. *Local*; the first rank keeps it for all.
 class Genealogy {
  public:
   /// K < 2^31 particles, each its own founder.
@@ -46,7 +45,7 @@ class Genealogy {
   [[nodiscard]] double log_z_variance(std::span<const double> log_w) const;
 
  private:
-  std::vector<std::int32_t> eves_;     // 4 bytes each, of every particle on every rank
+  std::vector<std::int32_t> eves_;     // 4 bytes for each particle
   std::vector<std::int32_t> scratch_;  // the same
   std::vector<std::int64_t> n_survivors_;
   double log_factor_;  // log(c_0 c_1 ...)

@@ -8,7 +8,7 @@
 
 namespace twistor::smc {
 
-/// Maps the global ids 0..K-1 to ranks 0..P-1. A value; the same on every rank.
+/// Maps the global ids 0..K-1 to ranks 0..P-1. A value.
 /// How many particles a rank hosts, its capacity, stays the same through a run; which ones, a Placement
 /// decides.
 class Layout {
@@ -18,6 +18,9 @@ class Layout {
   /// The ids are cut into n_shards contiguous shards [K s / S, K (s+1) / S); rank r hosts the shards [S r /
   /// P, S (r+1) / P).
   [[nodiscard]] static Layout sharded(std::int64_t K, std::int64_t n_shards, int n_ranks);
+  /// How many particles each rank hosts in that layout. // (P). Takes O(P).
+  [[nodiscard]] static std::vector<std::int64_t> shard_sizes(std::int64_t K, std::int64_t n_shards,
+                                                             int n_ranks);
   /// Any layout: id i lives on rank_of[i].
   Layout(std::vector<std::int32_t> rank_of, int n_ranks);
 

@@ -33,7 +33,7 @@ struct Placement {
   [[nodiscard]] std::span<const Copy> receives_of(int rank) const noexcept;
 };
 
-/// Places the offspring. *Local*, pure: the same on every rank. O(K + P).
+/// Places the offspring. *Local*, pure. O(K + P).
 ///
 /// ancestor_of_id, // (K) int64, must be relabelled: a particle with offspring is its own ancestor (see
 /// relabel()). Survivors stay. Further offspring stay with their ancestor while there is room; what exceeds a

@@ -12,8 +12,8 @@
 
 #include "twistor/comm/communicator.hpp"
 #include "twistor/model/cache.hpp"
+#include "twistor/smc/census.hpp"
 #include "twistor/smc/history.hpp"
-#include "twistor/smc/placement.hpp"
 #include "twistor/smc/proposal.hpp"
 
 namespace twistor::smc {
@@ -24,13 +24,14 @@ namespace twistor::smc {
 /// arrays.
 struct Population {
   std::int64_t T = 0;
-  std::vector<std::int64_t> ids;        ///< (k) global ids, increasing
-  std::vector<std::int64_t> node;       ///< (k) index of the prefix
-  std::vector<std::int64_t> tokens;     ///< (k, T)
-  std::vector<double> log_p0;           ///< (k, T) log p0(s_t | s_{<t})
-  std::vector<double> log_q;            ///< (k, T) log q(s_t | s_{<t})
-  std::vector<double> log_psi;          ///< (k, T) log psi_t(s_{1:t})
-  std::vector<double> log_w;            ///< (k) since the last resampling
+  std::vector<std::int64_t> ids;     ///< (k) global ids, increasing
+  std::vector<std::int64_t> node;    ///< (k) index of the prefix
+  std::vector<std::int64_t> tokens;  ///< (k, T)
+  std::vector<double> log_p0;        ///< (k, T) log p0(s_t | s_{<t})
+  std::vector<double> log_q;         ///< (k, T) log q(s_t | s_{<t})
+  std::vector<double> log_psi;       ///< (k, T) log psi_t(s_{1:t})
+  std::vector<double> log_w;         ///< (k) since the last resampling
+  std::vector<double> log_guide;     ///< (k) log g of the prefix, which weights have in them; 0 if unguided
   std::unique_ptr<model::Cache> cache;  ///< one sequence per node
   at::Tensor hidden;                    ///< (nodes, D) of the last token
   RowScores scores;                     ///< of `hidden`, if has_scores, which is the same on every rank
@@ -60,37 +61,8 @@ struct Population {
   }
 };
 
-/// Names the full cache blocks of every particle of the population, so that a sender knows which of them the
-/// receiver already holds. The same on every rank: it follows from the ancestors. 4 bytes a particle and
-/// level; levels in which all particles have come to the same block are forgotten.
-class BlockNames {
- public:
-  /// Blocks that lie within the first `prompt_tokens` are everybody's. K < 2^31.
-  BlockNames(std::int64_t K, std::int64_t prompt_tokens);
-  /// To be told after every resampling. // (K)
-  void resampled(std::span<const std::int64_t> ancestor_of_id);
-  /// To be told when the cache has grown to `length` tokens; a block that became full gets its writer's id as
-  /// name.
-  void grown_to(std::int64_t length);
-  /// For a particle: how many of its leading blocks some particle of `holders` has too, and which one (-1:
-  /// only blocks that all particles have, the prompt's above all).
-  struct Shared {
-    std::int64_t n_blocks = 0;
-    std::int64_t donor_id = -1;
-  };
-  [[nodiscard]] std::vector<Shared> shared_with(std::span<const std::int64_t> particles,
-                                                std::span<const std::int64_t> holders) const;
-  /// Levels that are kept.
-  [[nodiscard]] std::int64_t n_levels() const { return static_cast<std::int64_t>(levels_.size()); }
-
- private:
-  std::int64_t K_, common_blocks_;                 // the first of each particle, which are the same
-  std::vector<std::vector<std::int32_t>> levels_;  // name of full block common_blocks_ + l of every particle
-  std::vector<std::int32_t> scratch_;
-};
-
 struct ExchangeCount {
-  std::int64_t moved_copies = 0;   ///< children that changed rank, over all ranks
+  std::int64_t moved_copies = 0;   ///< children that came to this rank from another
   std::int64_t sent_messages = 0;  ///< (ancestor, destination) pairs that this rank sent
   std::int64_t sent_bytes = 0;     ///< by this rank
   std::int64_t cache_bytes = 0;    ///< of these, blocks of the cache
@@ -98,10 +70,8 @@ struct ExchangeCount {
 
 /// Turns parents into offspring: local survivors are copied, others travel, at most once for each (ancestor,
 /// destination), with only those cache blocks that the destination lacks, and with their scores where the
-/// population has them: the heads never see a row twice. log_w becomes 0. *Collective over comm*: one
-/// sparse exchange.
-ExchangeCount exchange(Population& population, std::span<const std::int64_t> ancestor_of_id,
-                       const Layout& before, const Placement& placement, const BlockNames& names,
-                       const comm::Communicator& comm);
+/// population has them: the heads never see a row twice. log_w and log_guide are the parents'. *Collective
+/// over comm*: one sparse exchange. All ranks' assignments come from one Census.
+ExchangeCount exchange(Population& population, const Assignment& assignment, const comm::Communicator& comm);
 
 }  // namespace twistor::smc

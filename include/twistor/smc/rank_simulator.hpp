@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What resampling moves between any number of ranks, counted on one: no model, no messages, the sampler's own
-// schemes, placement and block names.
+// schemes and census.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "twistor/smc/census.hpp"
 #include "twistor/smc/options.hpp"
-#include "twistor/smc/population.hpp"
 #include "twistor/smc/sampler.hpp"
 
 namespace twistor::smc {
@@ -16,7 +16,7 @@ namespace twistor::smc {
 /// What a particle takes along when it moves to another rank.
 struct TravelBytes {
   std::int64_t block = 0;  ///< keys and values of a block of the cache
-  std::int64_t row = 0;    ///< hidden state, scores if they travel, and the length of the blocks
+  std::int64_t row = 0;    ///< weights, hidden state, scores if they travel, and the length of the blocks
   std::int64_t step = 0;   ///< a token that it has drawn
 };
 /// Those of exchange(). *Local*: one pass of the heads over the prompt's last token. `problem` must have its
@@ -33,9 +33,8 @@ struct RankCounts {
   std::int64_t busiest_bytes = 0;  ///< of the rank that sends or receives most, summed over the resamplings
   std::int64_t busiest_messages = 0;
   std::int64_t peak_bytes = 0;  ///< the most that a rank sends or receives at once
-  /// The program's own work on the whole population, as each rank does it, and on this rank's share of names.
-  double schemes_s = 0, placement_s = 0, names_s = 0;
-  [[nodiscard]] double work_s() const { return schemes_s + placement_s + names_s; }
+  std::int64_t told_bytes = 0;  ///< by the first rank, of who is whose ancestor and lives where
+  double work_s = 0;            ///< that the first rank does on the whole population, the others waiting
 };
 
 /// Where K particles live on P ranks, resampling after resampling. A value; *local*. O(K) memory.
@@ -44,21 +43,17 @@ class RankSimulator {
   RankSimulator(std::int64_t K, int n_ranks, std::int64_t prompt_tokens, TravelBytes bytes);
 
   /// The population has been resampled when its particles had drawn `n_drawn` tokens and their caches held
-  /// `cache_tokens`, the prompt's among them. // (K), relabelled
-  void resampled(std::span<const std::int64_t> ancestor_of_id, std::int64_t n_drawn,
-                 std::int64_t cache_tokens);
+  /// `cache_tokens`, the prompt's among them.
+  void resampled(const Resampled& next, std::int64_t n_drawn, std::int64_t cache_tokens);
   /// The caches have grown to so many tokens, the prompt's among them.
-  void grown_to(std::int64_t cache_tokens) { names_.grown_to(cache_tokens); }
+  void grown_to(std::int64_t cache_tokens) { census_.grown_to(cache_tokens); }
 
   [[nodiscard]] const RankCounts& counts() const { return counts_; }
   [[nodiscard]] RankCounts& counts() { return counts_; }
 
  private:
-  void count(const Placement& placement, std::int64_t n_drawn, std::int64_t cache_tokens);
-
   TravelBytes bytes_;
-  Layout layout_;
-  BlockNames names_;
+  Census census_;
   RankCounts counts_;
 };
 
@@ -77,8 +72,8 @@ struct Spread {
 [[nodiscard]] RankCounts simulate_sweep(const SweepOptions& options, int n_ranks, std::int64_t prompt_tokens,
                                         TravelBytes bytes, const Spread& spread, bool is_before_draw);
 
-/// Bytes of what each rank keeps about all K particles while it resamples, with the names of `n_levels` full
-/// blocks of the cache.
+/// Bytes of what the first of several ranks keeps about all K particles while it resamples, with the names of
+/// `n_levels` full blocks of the cache.
 [[nodiscard]] std::int64_t population_bytes(std::int64_t K, std::int64_t n_levels);
 
 }  // namespace twistor::smc

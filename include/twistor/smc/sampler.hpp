@@ -25,8 +25,8 @@
 
 namespace twistor::smc {
 
-/// Seconds and counts of one sweep on this rank; resamplings and moved copies are the population's, on its
-/// first rank.
+/// Seconds and counts of one sweep on this rank; resamplings are the population's, on its first rank. Waiting
+/// for the others, above all for the first to draw ancestors, counts as resampling.
 struct SweepCounters {
   std::int64_t token_forwards = 0, rows_scored = 0, resamplings = 0, moved_copies = 0, sent_messages = 0,
                sent_bytes = 0;

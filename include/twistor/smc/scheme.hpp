@@ -26,9 +26,9 @@ constexpr auto names_of(SchemeKind) {
                     Named{SchemeKind::residual, "residual"}};
 }
 
-/// How every function below treats weights. *Local*, pure: every rank that holds the same K weights in global
-/// order gets the same result, also on mixed processors (the exponential here uses sums and products alone,
-/// no libm).
+/// How every function below treats weights. *Local*, pure: the same K weights in
+/// global order give the same result, also on mixed processors (the exponential here uses sums and products
+/// alone, no libm).
 ///
 /// Weight i becomes the integer round(exp(log_w_i - max log_w) 2^s), but at least 1 unless log_w_i = -inf,
 /// with s = 53 for K <= 512 and 62 - ceil(log2 K) above. From there on all is exact: the line of K strata has
@@ -61,6 +61,11 @@ struct ConditionalAncestors {
 /// The slot where the pinned path starts: uniform on 0..K-1.
 [[nodiscard]] std::int64_t initial_pinned_slot(std::int64_t K, std::uint64_t seed) noexcept;
 
+/// log(W_i / used_i), the weight that particle i's offspring begin with, so that estimates stay unbiased to
+/// the last bit. weight / total is the probability used; log_w: of particle i before the resampling; log_sum:
+/// lse over all of them.
+[[nodiscard]] double log_correction(std::uint64_t weight, std::uint64_t total, double log_w, double log_sum);
+
 struct Resampled {
   std::vector<std::int64_t>
       ancestor_of_id;           ///< (K); ancestor_of_id[i] == i for every particle with offspring
@@ -71,8 +76,7 @@ struct Resampled {
   std::vector<std::uint64_t> weights{};
   std::uint64_t total = 0;
 
-  /// log(W_i / used_i), the weight that particle i's offspring begin with, so that estimates stay unbiased to
-  /// the last bit. log_w: of particle i before the resampling; log_sum: lse over all of them.
+  /// That of particle i; 0 if `weights` is empty.
   [[nodiscard]] double log_correction(std::int64_t i, double log_w, double log_sum) const;
 };
 

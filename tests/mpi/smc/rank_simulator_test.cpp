@@ -54,7 +54,7 @@ TEST_P(CountedRanks, SendWhatRealOnesSend) {
   for (const Resampling& one : real.resamplings) {
     const std::int64_t cached = L + one.n_drawn - (is_before_draw ? 0 : 1);
     while (length < cached) ranks.grown_to(++length);
-    ranks.resampled(one.ancestor_of_id, one.n_drawn, cached);
+    ranks.resampled({one.ancestor_of_id}, one.n_drawn, cached);
   }
   ASSERT_GT(real.resamplings.size(), 1u);
   EXPECT_EQ(ranks.counts().resamplings, std::ssize(real.resamplings));
@@ -62,6 +62,7 @@ TEST_P(CountedRanks, SendWhatRealOnesSend) {
   EXPECT_EQ(ranks.counts().copies, sent[1]);
   EXPECT_EQ(ranks.counts().bytes, sent[2]);
   EXPECT_EQ(ranks.counts().bytes > 0, world.size() > 1);
+  EXPECT_EQ(ranks.counts().told_bytes > 0, world.size() > 1);
   EXPECT_LE(ranks.counts().peak_bytes, ranks.counts().busiest_bytes);
   EXPECT_LE(ranks.counts().busiest_bytes, ranks.counts().bytes);
 }

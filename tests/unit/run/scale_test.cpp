@@ -15,6 +15,7 @@ SweepForecast counted() {
   sweep.moves.resamplings = 4;
   sweep.moves.busiest_messages = 6;
   sweep.moves.busiest_bytes = 5000000;
+  sweep.moves.told_bytes = 16000;
   sweep.population_s = 0.5;
   return sweep;
 }
@@ -23,8 +24,9 @@ TEST(ScaleForecast, AddsUpTheNetwork) {
   SweepForecast sweep = counted();
   const ScaleOptions options{.ranks = 5, .latency_us = 1000, .bandwidth_gb_s = 0.001};
   add_network(sweep, options);
-  // ceil(log2 5) = 3 messages for each of 10 reductions and 5 gathers, of 8000 bytes each at 1 MB/s.
-  EXPECT_NEAR(sweep.collectives_s, 15 * 3 * 1e-3 + 5 * 8e-3, 1e-12);
+  // ceil(log2 5) = 3 messages for each of 10 reductions, 5 gathers and a broadcast, one for each of 4 times 4
+  // assignments; 8000 bytes for each gather and 16000 for the assignments, at 1 MB/s.
+  EXPECT_NEAR(sweep.collectives_s, 16 * 3 * 1e-3 + 16 * 1e-3 + 5 * 8e-3 + 16e-3, 1e-12);
   EXPECT_NEAR(sweep.moves_s, 6e-3 + 5, 1e-12);
   EXPECT_NEAR(sweep.seconds(), 2 + 0.5 + sweep.collectives_s + sweep.moves_s, 1e-12);
   EXPECT_NEAR(sweep.efficiency(), 3 / sweep.seconds(), 1e-12);

@@ -8,7 +8,7 @@
 
 #include "twistor/base/philox.hpp"
 #include "twistor/model/cache.hpp"
-#include "twistor/smc/population.hpp"
+#include "twistor/smc/block_names.hpp"
 
 namespace twistor::smc {
 namespace {
