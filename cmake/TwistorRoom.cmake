@@ -13,6 +13,8 @@ set(shadow_is_seen "$<NOT:$<AND:$<CXX_COMPILER_ID:Clang>,$<BOOL:$<TARGET_PROPERT
 # BUILD_INTERFACE: what programs that use an installed twistor do not take over.
 target_compile_options(twistor_options INTERFACE
   "$<BUILD_INTERFACE:-Wall;-Wextra;-Wpedantic;$<${shadow_is_seen}:-Wshadow>;-Wconversion;-Wnon-virtual-dtor;-fno-math-errno>"
+  # Nobody reads the processor's floating-point exceptions; where it had to keep them GCC makes no vectors of comparisons.
+  $<BUILD_INTERFACE:-fno-trapping-math>
   # A product and a sum are fused only where the source says so: otherwise the vector body and the scalar tail of one
   # loop could round differently, and a row's bits would depend on its place in the batch.
   -ffp-contract=off
