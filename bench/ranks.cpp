@@ -2,7 +2,8 @@
 // One line about a sweep on however many ranks this was started on: seconds, stages, memory. bench/ranks.sh
 // makes ratios of such lines (G1, G9, G10, G17).
 //
-// usage: mpirun -n P bench_ranks MODEL DTYPE K T [REPEATS]    MODEL: path, "tiny", "random-768", "default"
+// usage: mpirun -n P bench_ranks MODEL DTYPE K T [REPEATS [ISLANDS]]    MODEL: path, "tiny", "random-768",
+// "default"
 //        bench_ranks --header                                 the names of the columns
 #include <fmt/core.h>
 
@@ -87,7 +88,7 @@ Timed timed_sweep(const smc::Problem& problem, const smc::Proposal& proposal,
 
 void measure(const std::vector<std::string>& arguments, const comm::Communicator& world) {
   TWISTOR_CHECK(arguments.size() >= 4, ErrorKind::usage, "reading the command line",
-                "expected MODEL DTYPE K T [REPEATS]");
+                "expected MODEL DTYPE K T [REPEATS [ISLANDS]]");
   const device::Precision precision = from_name<device::Precision>(arguments[1], "the precision");
   const std::int64_t before = comm::all_reduce_sum(memory_bytes("smaps_rollup", "Pss"), world);
   const auto shared = bench::load_shared(arguments[0], precision, world);
@@ -102,6 +103,7 @@ void measure(const std::vector<std::string>& arguments, const comm::Communicator
   smc::SweepOptions options;
   options.particles = std::stoll(arguments[2]);
   options.length = std::stoll(arguments[3]);
+  if (arguments.size() > 5) options.islands = std::stoll(arguments[5]);
   const std::int64_t repeats = arguments.size() > 4 ? std::stoll(arguments[4]) : 3;
   const std::int64_t resident = memory_bytes("status", "VmRSS");
   std::ofstream("/proc/self/clear_refs") << 5;  // what is resident is the peak again

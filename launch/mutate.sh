@@ -30,8 +30,8 @@ src/smc/weighing.hpp|p.scores.log_sum_p0[n] - p.log_psi_of(node)|p.scores.log_su
 src/smc/weighing.hpp|? log_value - drawn.log_psi[j]|? log_value
 src/smc/weighing.hpp|log_value - log_psi_before;|log_value + log_psi_before;
 src/smc/weighing.hpp|drawn.log_p0[j] - drawn.log_q[j]|drawn.log_q[j] - drawn.log_p0[j]
-src/smc/sampler.cpp|sums.ess() < options_.ess_threshold|sums.ess() > options_.ess_threshold
-src/smc/sampler.cpp|reduce_weights() && t > 0|reduce_weights() && t > 1
+src/smc/sampler.cpp|return of.ess() < options_.ess_threshold|return of.ess() > options_.ess_threshold
+src/smc/sampler.cpp|if (t > 0) resample(who, t);|if (t > 1) resample(who, t);
 src/smc/weighing.hpp|has_ended(p, node, end) ? 0.0 :|false ? 0.0 :
 src/smc/sampler.cpp|: log_correction(mine.weights[i]|: 0 * log_correction(mine.weights[i]
 src/smc/islands.cpp|islands_[i].seed, Stream::tokens|islands_[0].seed, Stream::tokens
@@ -41,8 +41,9 @@ src/smc/sampler.cpp|(*pinned_)[static_cast<std::size_t>(t)]|(*pinned_)[0]
 src/smc/sampler.cpp|out_.pinned_id = mine.pinned_id;|
 src/smc/census.cpp|if (n_left_[at(c)] == 0) ++c;|
 src/smc/census.cpp|donor < 0 ? -1 : places[at(donor)]|-1
-src/smc/exchange.cpp|log_w[i] = arrival.log_w;|
-src/smc/exchange.cpp|log_guide[i] = arrival.log_guide;|
+src/smc/exchange.cpp|{heritage.log_w, heritage.log_guide}|{heritage.log_w, heritage.log_w}
+src/smc/archipelago.cpp|p.log_w[place] = log_mean +|p.log_w[place] = 0 * log_mean +
+src/smc/archipelago.cpp|has_pinned ? found - island.places.begin() : -1|-1
 src/smc/scheme.cpp|return log_w - log_sum -|return log_w - log_sum +
 src/smc/scheme.cpp|result.pinned_slot = static_cast<std::int64_t>(d.pin_random().below(at(d.K)));|result.pinned_slot = 0;
 src/smc/scheme.cpp|offsets[at(pinned_slot)] = pin.offset;|

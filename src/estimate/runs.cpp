@@ -35,8 +35,9 @@ std::vector<BoundRun> gather_round(const BoundRun& mine, bool is_speaker, std::i
 /// Whether Sweep::log_z_variance estimates anything: under stratified and residual resampling of nearly equal
 /// weights, which is what good twists make of them, it is mostly negative (genealogy_test.cpp).
 bool has_genealogical_estimate(const smc::SweepOptions& options) {
-  return options.trigger == smc::Trigger::never || options.scheme == smc::SchemeKind::multinomial ||
-         options.scheme == smc::SchemeKind::systematic;
+  return options.trigger == smc::Trigger::never ||
+         (options.n_islands() == 0 &&
+          (options.scheme == smc::SchemeKind::multinomial || options.scheme == smc::SchemeKind::systematic));
 }
 
 /// The sweeps of one repeat, one at a time, so that a signal is seen between them.

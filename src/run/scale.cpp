@@ -256,6 +256,8 @@ void require_forecastable(const Session& session, const ScaleOptions& options) {
   TWISTOR_CHECK(session.prompts().empty(), ErrorKind::config, forecasting, "prompt.file names many prompts",
                 "they are dealt out to groups of ranks, which need not talk; give one prompt, and --ranks = "
                 "run.ranks_per_population");
+  TWISTOR_CHECK(session.config().smc.sweep.islands == 0, ErrorKind::config, forecasting,
+                "smc.islands is not forecast", "set smc.islands = 0");
   TWISTOR_CHECK(!session.config().smc.draws_from_policy(), ErrorKind::config, forecasting,
                 "smc.proposal is policy", "set smc.proposal = twisted or base");
   TWISTOR_CHECK(

@@ -35,6 +35,31 @@ std::vector<BlockNames::Shared> shared_blocks(const Placement& placement, const 
   return out;
 }
 
+Layout on_ranks(const Layout& islands, std::span<const std::int32_t> rank_of, int n_ranks) {
+  std::vector<std::int32_t> ranks;
+  ranks.reserve(at(islands.size()));
+  for (const std::int32_t island : islands.ranks()) ranks.push_back(rank_of[at(island)]);
+  return {std::move(ranks), n_ranks};
+}
+
+/// A placement on islands as one on the ranks that host them: a copy for several islands of a rank is one,
+/// one for an island of its own rank none.
+Placement on_ranks(const Placement& islands, std::span<const std::int32_t> rank_of, int n_ranks) {
+  Placement out{on_ranks(islands.after, rank_of, n_ranks), {}, 0};
+  for (const Copy& copy : islands.copies) {
+    const std::int32_t from = rank_of[at(copy.from)], to = rank_of[at(copy.to)];
+    if (from == to) continue;
+    out.n_moved += copy.n_children;
+    const bool is_known =
+        !out.copies.empty() && out.copies.back().ancestor == copy.ancestor && out.copies.back().to == to;
+    if (is_known)
+      out.copies.back().n_children += copy.n_children;
+    else
+      out.copies.push_back({copy.ancestor, from, to, copy.n_children});
+  }
+  return out;
+}
+
 void tell_travels(const Placement& placement, std::span<const BlockNames::Shared> shared,
                   std::span<const std::int32_t> places, std::span<Assignment> told) {
   for (std::size_t c = 0; c < placement.copies.size(); ++c) {
@@ -102,6 +127,7 @@ std::vector<std::byte> to_bytes(const Assignment& assignment) {
   out.add_array(assignment.ids);
   out.add_array(assignment.origins);
   out.add_array(assignment.weights);
+  out.add_array(assignment.islands);
   out.add_array(assignment.sends);
   out.add_array(assignment.receives);
   return out.take();
@@ -116,6 +142,7 @@ Assignment assignment_from(std::span<const std::byte> bytes) {
   in.read(out.ids);
   in.read(out.origins);
   in.read(out.weights);
+  in.read(out.islands);
   in.read(out.sends);
   in.read(out.receives);
   in.finish();
@@ -124,6 +151,15 @@ Assignment assignment_from(std::span<const std::byte> bytes) {
 
 Census::Census(Layout layout, std::int64_t prompt_tokens)
     : layout_(std::move(layout)), names_(layout_.size(), prompt_tokens) {}
+
+Census Census::of_islands(Layout islands, std::vector<std::int32_t> rank_of, int n_ranks,
+                          std::int64_t prompt_tokens) {
+  TWISTOR_ASSERT(static_cast<int>(rank_of.size()) == islands.n_ranks(), "every island has its rank");
+  Census out(on_ranks(islands, rank_of, n_ranks), prompt_tokens);
+  out.islands_ = std::move(islands);
+  out.rank_of_island_ = std::move(rank_of);
+  return out;
+}
 
 std::vector<double> Census::by_id(std::vector<double> by_rank) const {
   TWISTOR_ASSERT(by_rank.size() == at(layout_.size()), "one value for each particle");
@@ -137,7 +173,11 @@ std::vector<double> Census::by_id(std::vector<double> by_rank) const {
 }
 
 std::vector<Assignment> Census::resampled(const Resampled& next) {
-  Placement placement = plan(next.ancestor_of_id, layout_);
+  Placement placement = plan(next.ancestor_of_id, islands_ ? *islands_ : layout_);
+  if (islands_) {
+    islands_ = placement.after;
+    placement = on_ranks(placement, rank_of_island_, layout_.n_ranks());
+  }
   const std::vector<std::int32_t> places = places_in(layout_);
   std::int64_t n_survivors = 0;
   for (std::int64_t id = 0; id < layout_.size(); ++id)
@@ -150,13 +190,16 @@ std::vector<Assignment> Census::resampled(const Resampled& next) {
   }
   tell_travels(placement, shared_blocks(placement, layout_, names_), places, told);
   tell_hosts(next, layout_, placement, places, told);
-  if (layout_.n_ranks() > 1) names_.resampled(next.ancestor_of_id);
+  if (islands_)
+    for (std::int64_t id = 0; id < layout_.size(); ++id)
+      told[at(placement.after.rank_of(id))].islands.push_back(islands_->rank_of(id));
+  if (knows_names()) names_.resampled(next.ancestor_of_id);
   layout_ = std::move(placement.after);
   return told;
 }
 
 void Census::grown_to(std::int64_t length) {
-  if (layout_.n_ranks() > 1) names_.grown_to(length);
+  if (knows_names()) names_.grown_to(length);
 }
 
 }  // namespace twistor::smc

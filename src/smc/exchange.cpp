@@ -8,6 +8,7 @@
 #include "at.hpp"
 #include "byte_stream.hpp"
 #include "select_rows.hpp"
+#include "twistor/base/error.hpp"
 #include "twistor/comm/sparse_exchange.hpp"
 #include "twistor/smc/population.hpp"
 
@@ -49,8 +50,8 @@ class RowBytes {
   std::size_t size_;
 };
 
-/// Of each copy: its weight and guide, the tokens with their log-probabilities, the hidden row, the scores
-/// where there are some, and the cache's blocks.
+/// Of each copy: its weight, guide and founder, the tokens with their log-probabilities, the hidden row, the
+/// scores where there are some, and the cache's blocks.
 std::vector<std::byte> pack(Population& p, std::span<const Travel> travels, ExchangeCount& count) {
   std::vector<std::int64_t> nodes;
   for (const Travel& travel : travels) nodes.push_back(p.node[at(travel.place)]);
@@ -59,8 +60,9 @@ std::vector<std::byte> pack(Population& p, std::span<const Travel> travels, Exch
   ByteWriter out;
   for (std::size_t c = 0; c < travels.size(); ++c) {
     const std::int64_t node = nodes[c];
-    out.add_value(p.log_w[at(travels[c].place)]);
-    out.add_value(p.log_guide[at(travels[c].place)]);
+    const Heritage heritage = p.heritage(at(travels[c].place));
+    for (const double value : {heritage.log_w, heritage.log_guide}) out.add_value(value);
+    out.add_value(heritage.founder);
     for (const Step& step : p.history.path(p.leaf[at(node)])) {
       out.add_value(step.token);
       for (const double value : {step.log_p0, step.log_q, step.log_psi}) out.add_value(value);
@@ -107,16 +109,12 @@ class Unpacker {
     for (at::Tensor* const tensor : travelling(p)) tensors_.emplace_back(*tensor, n);
   }
 
-  struct Arrival {
-    std::int64_t node = 0;
-    double log_w = 0, log_guide = 0;
-  };
-
   /// The next one. The donor is the node that shares its first blocks.
-  Arrival unpack(ByteReader& in, std::int64_t shared_blocks, std::int64_t donor) {
-    Arrival out;
+  Heritage unpack(ByteReader& in, std::int64_t shared_blocks, std::int64_t donor) {
+    Heritage out;
     in.read(out.log_w);
     in.read(out.log_guide);
+    in.read(out.founder);
     for (Step& step : path_) {
       in.read(step.token);
       for (double* value : {&step.log_p0, &step.log_q, &step.log_psi}) in.read(*value);
@@ -145,9 +143,9 @@ class Unpacker {
   std::vector<Step> path_;
 };
 
-std::vector<Unpacker::Arrival> unpack(Population& p, std::span<const Travel> receives,
-                                      std::span<const comm::Parcel> parcels) {
-  std::vector<Unpacker::Arrival> out;
+std::vector<Heritage> unpack(Population& p, std::span<const Travel> receives,
+                             std::span<const comm::Parcel> parcels) {
+  std::vector<Heritage> out;
   Unpacker unpacker(p, static_cast<std::int64_t>(receives.size()));
   const auto of_source = by_peer(receives);
   for (std::size_t s = 0; s < parcels.size(); ++s) {
@@ -176,27 +174,14 @@ ExchangeCount exchange(Population& population, const Assignment& assignment, con
   for (const auto travels : by_peer(assignment.receives)) sources.push_back(travels.front().peer);
   const auto arrivals = unpack(p, assignment.receives, comm::sparse_exchange(outgoing, sources, comm));
 
-  const std::size_t k = assignment.ids.size();
-  std::vector<std::int64_t> node(k);
-  std::vector<double> log_w(k), log_guide(k);
-  for (std::size_t i = 0; i < k; ++i) {
-    const std::int32_t origin = assignment.origins[i];
-    if (origin >= 0) {
-      node[i] = p.node[at(origin)];
-      log_w[i] = p.log_w[at(origin)];
-      log_guide[i] = p.log_guide[at(origin)];
-      continue;
-    }
-    const Unpacker::Arrival& arrival = arrivals[at(~origin)];
-    node[i] = arrival.node;
-    log_w[i] = arrival.log_w;
-    log_guide[i] = arrival.log_guide;
-    ++count.moved_copies;
+  std::vector<Heritage> heritage;
+  for (const std::int32_t origin : assignment.origins) {
+    heritage.push_back(origin >= 0 ? p.heritage(at(origin)) : arrivals[at(~origin)]);
+    count.moved_copies += origin >= 0 ? 0 : 1;
   }
+  TWISTOR_ASSERT(heritage.size() == p.ids.size(), "a rank hosts as many particles as before");
   p.ids.assign(assignment.ids.begin(), assignment.ids.end());
-  p.node = std::move(node);
-  p.log_w = std::move(log_w);
-  p.log_guide = std::move(log_guide);
+  for (std::size_t i = 0; i < heritage.size(); ++i) p.inherit(i, heritage[i]);
   return count;
 }
 

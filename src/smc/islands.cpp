@@ -250,6 +250,8 @@ std::vector<Sweep> sweep_islands(const Problem& problem, const Proposal& proposa
   TWISTOR_CHECK(options.prefix_weight == 0, ErrorKind::config, "starting sweeps of many observations",
                 "smc.prefix_weight is for one target, and twist.condition draws many",
                 "set smc.prefix_weight = 0");
+  TWISTOR_CHECK(options.islands == 0, ErrorKind::config, "starting sweeps of many observations",
+                "smc.islands is for one target, and twist.condition draws many", "set smc.islands = 0");
   TWISTOR_ASSERT(options.trigger != Trigger::ess && options.particles >= 1 && options.length >= 1,
                  "islands are resampled alike, and have particles and steps");
   TWISTOR_ASSERT(!options.keep_hidden || options.trigger == Trigger::never,

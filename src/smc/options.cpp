@@ -50,6 +50,10 @@ void SweepOptions::visit_keys(const config::Visitor& visit) {
          .meaning = "exponent of phi(prefix) in the weights between steps, 0: without",
          .range = config::non_negative},
         &prefix_weight);
+  visit({.name = "islands",
+         .meaning = "parts of the population that resample by themselves, 0: none",
+         .range = {0, most_particles}},
+        &islands);
 }
 
 void validate(const ProposalOptions& proposal, const SweepOptions& sweep, const Policies& policies,

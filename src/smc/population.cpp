@@ -19,7 +19,8 @@ Population::Population(std::int64_t length, std::vector<std::int64_t> my_ids)
       log_q(tokens.size()),
       log_psi(tokens.size()),
       log_w(ids.size()),
-      log_guide(ids.size()) {}
+      log_guide(ids.size()),
+      founder(ids) {}
 
 void Population::grow(const Branches& drawn) {
   std::vector<Step> level(drawn.rows.size());

@@ -40,7 +40,7 @@ TravelBytes travel_bytes(const Problem& problem, const Proposal& proposal, Order
   TravelBytes out;
   out.block = use.live_blocks == 0 ? 0 : use.live_bytes / use.live_blocks;
   out.row =
-      row_bytes(problem.start->hidden) + std::int64_t{sizeof(std::size_t)} + 2 * std::int64_t{sizeof(double)};
+      row_bytes(problem.start->hidden) + std::int64_t{sizeof(std::size_t)} + 3 * std::int64_t{sizeof(double)};
   if (has_scores) {
     RowScores scores = proposal.score(problem.start->hidden.contiguous());
     for (const at::Tensor* const tensor : scores.tensors()) out.row += row_bytes(*tensor);

@@ -9,9 +9,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
+#include "archipelago.hpp"
 #include "select_rows.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
@@ -19,35 +19,11 @@
 #include "twistor/base/reproducible_sum.hpp"
 #include "twistor/base/stopwatch.hpp"
 #include "twistor/comm/collectives.hpp"
-#include "twistor/comm/sparse_exchange.hpp"
-#include "twistor/smc/census.hpp"
 #include "weighing.hpp"
+#include "whole.hpp"
 
 namespace twistor::smc {
 namespace {
-
-/// The ids that rank r hosts before the first resampling.
-std::vector<std::int64_t> first_ids(std::span<const std::int64_t> sizes, int r) {
-  std::vector<std::int64_t> ids(static_cast<std::size_t>(sizes[static_cast<std::size_t>(r)]));
-  std::iota(ids.begin(), ids.end(), std::reduce(sizes.begin(), sizes.begin() + r));
-  return ids;
-}
-
-/// What is known of the whole population, on its first rank alone.
-struct Whole {
-  Census census;
-  Genealogy genealogy;
-};
-
-/// Each rank's assignment, from the first, which has all. *Collective over comm*: point-to-point messages.
-Assignment deliver(std::vector<Assignment> all, const comm::Communicator& comm) {
-  std::vector<comm::Parcel> parcels;
-  for (std::size_t r = 1; r < all.size(); ++r) parcels.push_back({static_cast<int>(r), to_bytes(all[r])});
-  std::vector<int> sources;
-  if (comm.rank() > 0) sources.push_back(0);
-  const std::vector<comm::Parcel> arrived = comm::sparse_exchange(parcels, sources, comm);
-  return comm.rank() == 0 ? std::move(all.front()) : assignment_from(arrived.front().bytes);
-}
 
 class Sweeper {
  public:
@@ -61,13 +37,11 @@ class Sweeper {
         pinned_(pinned),
         law_(law),
         end_(problem.lm.end_rule()),
-        sizes_(Layout::shard_sizes(options.particles, n_shards(), comm.size())),
+        sizes_(first_sizes(options, comm.size())),
         out_(Population(options.length, first_ids(sizes_, comm.rank()))),
         log_sum_(std::log(static_cast<double>(options.particles))) {
-    if (comm.rank() == 0)
-      whole_.emplace(Census(Layout::sharded(options.particles, n_shards(), comm.size()),
-                            static_cast<std::int64_t>(problem.prompt.size())),
-                     Genealogy(options.particles));
+    if (options.n_islands() > 0) islands_.emplace(first_islands(options, out_.particles.ids));
+    if (comm.rank() == 0) whole_.emplace(options, std::ssize(problem.prompt), comm.size());
   }
 
   Sweep run() {
@@ -77,11 +51,14 @@ class Sweeper {
       score_nodes();
       if (is_weight_of_row()) weigh_by_rows();
       // Before the first draw all particles are one; afterwards offspring draw from their parents' rows.
-      if (resamples_before_draw() && reduce_weights() && t > 0) resample(t);
+      if (resamples_before_draw()) {
+        const Who who = reduce_weights();
+        if (t > 0) resample(who, t);
+      }
       const bool is_last = t + 1 == options_.length;
       draw(t, is_last);
       if (is_last) break;
-      if (!resamples_before_draw() && reduce_weights()) resample(t);
+      if (!resamples_before_draw()) resample(reduce_weights(), t);
       forward(t);
     }
     finish();
@@ -102,10 +79,6 @@ class Sweeper {
   /// Whether weights between steps know phi of the prefixes. Where they decide nothing it would cancel.
   [[nodiscard]] bool is_guided() const {
     return options_.prefix_weight > 0 && options_.trigger != Trigger::never && options_.length > 1;
-  }
-  /// In how many parts the ids are cut, of which ranks host whole ones.
-  [[nodiscard]] std::int64_t n_shards() const {
-    return options_.n_shards > 0 ? options_.n_shards : comm_.size();
   }
   Population& p() { return out_.particles; }
   [[nodiscard]] bool is_pinned(std::int64_t i) const {
@@ -201,24 +174,7 @@ class Sweeper {
   /// log g_t of each prefix that was just drawn; NaN where the text had ended before.
   std::vector<double> guides_of_branches() {
     const StageTimer timer(out_.counters.potential_s);
-    constexpr double least = -60;  // a prefix without promise may go on well
-    const std::int64_t depth = p().history.depth(), n = p().history.width();
-    std::vector<std::int64_t> prefixes(static_cast<std::size_t>(n * depth));
-    const auto prefix = [&](std::int64_t j) {
-      return std::span(prefixes).subspan(static_cast<std::size_t>(j * depth),
-                                         static_cast<std::size_t>(depth));
-    };
-    for (std::int64_t j = 0; j < n; ++j)
-      p().history.walk_back(
-          j, [&](std::int64_t t, const Step& step) { prefix(j)[static_cast<std::size_t>(t)] = step.token; });
-    if (n == 0) return {};
-    std::vector<double> out = problem_.potential.log_phi_of_prefix({problem_.prompt, prefixes, depth});
-    for (std::int64_t j = 0; j < n; ++j) {
-      double& value = out[static_cast<std::size_t>(j)];
-      value = end_.has_ended(prefix(j), depth - 1) ? std::numeric_limits<double>::quiet_NaN()
-                                                   : std::max(least, options_.prefix_weight * value);
-    }
-    return out;
+    return prefix_guides(problem_.potential, problem_.prompt, p(), end_, options_.prefix_weight);
   }
 
   void evaluate_potential() {
@@ -226,48 +182,71 @@ class Sweeper {
     out_.log_phi = problem_.potential.log_phi({problem_.prompt, p().tokens, options_.length});
   }
 
-  /// The sum of this rank's weights. Particles of one node have one history and so, until the last step, one
-  /// weight: each is added once, as often as it occurs, to the same bits as one at a time.
-  [[nodiscard]] WeightSums local_weights() const {
-    const Population& p = out_.particles;
-    struct Seen {
-      double log_w = 0;
-      std::int64_t n = 0;
-    };
-    std::vector<Seen> of_node(p.leaf.size());
-    WeightSums sums;
-    for (std::size_t i = 0; i < p.log_w.size(); ++i) {
-      Seen& seen = of_node[static_cast<std::size_t>(p.node[i])];
-      if (seen.n == 0) seen.log_w = p.log_w[i];
-      if (seen.log_w == p.log_w[i])
-        ++seen.n;
-      else
-        sums.add(p.log_w[i]);
-    }
-    for (const Seen& seen : of_node)
-      if (seen.n > 0) sums.add(seen.log_w, seen.n);
-    return sums;
-  }
+  /// Who resamples.
+  enum class Who { nobody, islands, all };
 
-  /// Adds the step to log Z_hat and tells whether to resample. One reduction of 64 bytes.
-  bool reduce_weights() {
+  /// Adds the step to log Z_hat and tells who resamples. One reduction of 64 bytes, of 128 with islands.
+  Who reduce_weights() {
     const StageTimer timer(out_.counters.resample_s);
-    const WeightSums sums = comm::all_reduce(local_weights(), comm_);
-    const double log_sum = sums.log_sum();
+    std::array<WeightSums, 2> sums{};  // over the particles, and over the islands
+    if (islands_) {
+      sums = islands_->add_up(p().log_w);
+      comm::all_reduce(std::span<WeightSums>(sums), comm_);
+    } else {
+      sums[0] = comm::all_reduce(sum_of_weights(p()), comm_);
+    }
+    const double log_sum = sums[0].log_sum();
     out_.log_z = log_sum == log_zero ? log_zero : out_.log_z + log_sum - log_sum_;
     log_sum_ = log_sum;
-    out_.ess.push_back(sums.ess());
+    out_.ess.push_back(sums[0].ess());
     out_.unique_ancestors.push_back(options_.particles);  // unless a resampling follows
-    if (log_sum == log_zero || options_.trigger == Trigger::never) return false;
-    return options_.trigger == Trigger::every_step ||
-           sums.ess() < options_.ess_threshold * static_cast<double>(options_.particles);
+    n_childless_.push_back(0);
+    if (log_sum == log_zero || options_.trigger == Trigger::never) return Who::nobody;
+    const auto asks = [&](const WeightSums& of, std::int64_t n) {
+      return of.ess() < options_.ess_threshold * static_cast<double>(n);
+    };
+    if (islands_) return asks(sums[1], options_.n_islands()) ? Who::all : Who::islands;
+    return options_.trigger == Trigger::every_step || asks(sums[0], options_.particles) ? Who::all
+                                                                                        : Who::nobody;
   }
 
   /// Offspring take their parents' places.
-  void resample(std::int64_t t) {
+  void resample(Who who, std::int64_t t) {
+    if (who == Who::nobody) return;
     const StageTimer timer(out_.counters.resample_s);
-    move_offspring(t);
+    if (who == Who::all)
+      move_offspring(t);
+    else
+      resample_islands(t);
     p().drop_childless_nodes();
+  }
+
+  /// Each island by itself, with its share of the weight; nothing is sent.
+  void resample_islands(std::int64_t t) {
+    const auto step = static_cast<std::uint32_t>(t);
+    const auto draw = [&](std::int32_t island, std::span<const double> log_w, std::int64_t pinned) {
+      const std::uint64_t seed = derive_seed(options_.seed, Stream::part, static_cast<std::uint64_t>(island));
+      return pinned >= 0 ? law_(options_.scheme, log_w, pinned, seed, step)
+                         : smc::resample(options_.scheme, log_w, seed, step);
+    };
+    Archipelago::Outcome done = islands_->resample(p(), out_.pinned_id, options_, draw);
+    out_.counters.island_resamplings += done.n_resampled;
+    n_childless_.back() = done.n_childless;
+    if (options_.keep_ancestors) {
+      const auto ids = comm::all_gather(std::span<const std::int64_t>(p().ids), comm_),
+                 ancestors = comm::all_gather(std::span<const std::int64_t>(done.ancestor_ids), comm_);
+      std::vector<std::int64_t> ancestor_of_id(ids.size());
+      for (std::size_t i = 0; i < ids.size(); ++i)
+        ancestor_of_id[static_cast<std::size_t>(ids[i])] = ancestors[i];
+      keep_ancestors(t, std::move(ancestor_of_id));
+    }
+  }
+
+  /// Only the rank where the pinned path lives knows where an island has put it.
+  void agree_on_pinned_id() {
+    if (!islands_ || !pinned_) return;
+    const bool is_here = std::ranges::binary_search(p().ids, out_.pinned_id);
+    out_.pinned_id = comm::all_reduce_max(is_here ? out_.pinned_id : std::int64_t{-1}, comm_);
   }
 
   /// Weights of the whole population in the order of ids, on the first rank; elsewhere nothing.
@@ -279,6 +258,7 @@ class Sweeper {
 
   /// The first rank draws ancestors, places offspring and tells all; those that change rank are exchanged.
   void move_offspring(std::int64_t t) {
+    agree_on_pinned_id();
     const std::vector<double> log_w = gather_weights();
     const Assignment mine = deliver(whole_ ? draw_ancestors(log_w, t) : std::vector<Assignment>{}, comm_);
     const ExchangeCount moved = exchange(p(), mine, comm_);
@@ -286,6 +266,7 @@ class Sweeper {
       p().log_w[i] =
           mine.weights.empty() ? 0 : log_correction(mine.weights[i], mine.total, p().log_w[i], log_sum_);
     log_sum_ = std::log(static_cast<double>(options_.particles));
+    if (islands_) islands_->settle(mine.islands);
     out_.pinned_id = mine.pinned_id;
     out_.unique_ancestors.back() = mine.n_survivors;
     if (options_.keep_ancestors) {
@@ -331,6 +312,7 @@ class Sweeper {
     reduce_weights();
     out_.log_weight_sum = log_sum_;
     out_.final_ess = out_.ess.back();
+    if (islands_) return finish_islands();
     const std::vector<double> log_w = gather_weights();
     std::array<double, 2> found{};
     if (whole_)
@@ -338,6 +320,19 @@ class Sweeper {
     comm::broadcast(std::span<double>(found), 0, comm_);
     out_.n_founders = static_cast<std::int64_t>(found[0]);
     out_.log_z_variance = found[1];
+  }
+
+  /// What the first rank has not followed: founders, and survivors of islands.
+  void finish_islands() {
+    agree_on_pinned_id();
+    std::vector<std::int64_t> founders =
+        comm::gather_v(std::span<const std::int64_t>(p().founder), sizes_, 0, comm_);
+    std::ranges::sort(founders);
+    const auto n = std::ranges::unique(founders).begin() - founders.begin();
+    out_.n_founders = comm::broadcast_value(static_cast<std::int64_t>(n), comm_);
+    out_.log_z_variance = std::numeric_limits<double>::quiet_NaN();
+    comm::all_reduce_sum(std::span<std::int64_t>(n_childless_), comm_);
+    for (std::size_t i = 0; i < n_childless_.size(); ++i) out_.unique_ancestors[i] -= n_childless_[i];
   }
 
   const Problem& problem_;
@@ -349,6 +344,8 @@ class Sweeper {
   model::EndRule end_;
   std::vector<std::int64_t> sizes_;  // (P) particles of each rank, which stay as many
   std::optional<Whole> whole_;       // on the first rank
+  std::optional<Archipelago> islands_;
+  std::vector<std::int64_t> n_childless_;  // on this rank, by themselves, as Sweep::ess
   Sweep out_;
   double log_sum_;  // lse of the weights at the last reduction, log K after a resampling
 };

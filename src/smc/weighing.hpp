@@ -7,11 +7,14 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
+#include "twistor/base/reproducible_sum.hpp"
 #include "twistor/model/end_rule.hpp"
+#include "twistor/potential/potential.hpp"
 #include "twistor/smc/population.hpp"
 
 namespace twistor::smc {
@@ -61,5 +64,15 @@ inline double factor_of_token(const Draws& drawn, std::size_t j, double log_valu
   return is_weight_of_row ? log_value - drawn.log_psi[j]
                           : drawn.log_p0[j] - drawn.log_q[j] + log_value - log_psi_before;
 }
+
+/// The sum of this rank's weights. Particles of one node have one history and so, until the last step, one
+/// weight: each is added once, as often as it occurs, to the same bits as one at a time.
+[[nodiscard]] WeightSums sum_of_weights(const Population& p);
+
+/// log g_t of each prefix that was just drawn: log phi of it, as if it were all, times `weight`; NaN where
+/// the text had ended before.
+[[nodiscard]] std::vector<double> prefix_guides(const potential::Potential& potential,
+                                                std::span<const std::int64_t> prompt, const Population& p,
+                                                const model::EndRule& end, double weight);
 
 }  // namespace twistor::smc

@@ -41,6 +41,7 @@ enum class Stream : std::uint16_t {
   bootstrap = 35,        ///< which prompts a resampled list has
   round = 40,            ///< seeds of the samples of a round of distillation
   round_choice = 41,     ///< which of them an update learns from
+  part = 42,             ///< seeds by which the islands of one population resample
 };
 
 }  // namespace twistor

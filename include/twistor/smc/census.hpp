@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct Assignment {
   std::vector<std::int32_t> ids;        ///< (k) increasing
   std::vector<std::int32_t> origins;    ///< (k) the ancestor's place; ~j if it arrives as receives[j]
   std::vector<std::uint64_t> weights;   ///< (k) what the ancestor was drawn with; empty as Resampled::weights
+  std::vector<std::int32_t> islands;    ///< (k) the particles'; empty if there are none
   std::vector<Travel> sends, receives;  ///< in order of peers; between two ranks in the same order at both
   friend bool operator==(const Assignment&, const Assignment&) = default;
 };
@@ -45,6 +47,11 @@ class Census {
  public:
   /// Blocks within the first `prompt_tokens` are everybody's.
   Census(Layout layout, std::int64_t prompt_tokens);
+  /// Particles stay on islands of as many as before, and an island on its rank, whatever the number of ranks.
+  /// What islands do by themselves the census is not told, so it knows of no common blocks but the prompt's.
+  /// rank_of, // (I) increasing
+  static Census of_islands(Layout islands, std::vector<std::int32_t> rank_of, int n_ranks,
+                           std::int64_t prompt_tokens);
 
   [[nodiscard]] const Layout& layout() const { return layout_; }
   /// What all ranks have gathered, one value for each of their particles, in the order of ids. // (K)
@@ -55,8 +62,12 @@ class Census {
   void grown_to(std::int64_t length);
 
  private:
+  [[nodiscard]] bool knows_names() const { return layout_.n_ranks() > 1 && !islands_; }
+
   Layout layout_;
   BlockNames names_;
+  std::optional<Layout> islands_;
+  std::vector<std::int32_t> rank_of_island_;
 };
 
 }  // namespace twistor::smc

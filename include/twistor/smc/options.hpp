@@ -79,6 +79,9 @@ struct SweepOptions {
   Order order = Order::resample_first;
   /// Above 0: what decides about resampling takes in Potential::log_phi_of_prefix(), times this.
   double prefix_weight = 0;
+  /// Above 1: the population is cut into so many islands, at most K. They resample each by themselves, and
+  /// all together where the islands' own ESS is below ess_threshold. Not where n_shards is given.
+  std::int64_t islands = 0;
   std::uint64_t seed = 1;
   std::int64_t n_shards =
       0;  ///< > 0: ranks own whole shards of the population, as gradients need them (Layout::sharded)
@@ -88,7 +91,12 @@ struct SweepOptions {
   /// more for each step, which learning does without; so all of them give one, or none does.
   Interrupt wish{};
 
-  /// Particles, scheme, trigger, threshold and order; the rest belongs to a run, not to the sampler.
+  /// How many islands there are; 0: the population is one.
+  [[nodiscard]] std::int64_t n_islands() const {
+    const std::int64_t n = islands < particles ? islands : particles;
+    return n > 1 && n_shards == 0 && trigger != Trigger::never ? n : 0;
+  }
+  /// Particles, scheme, trigger, threshold, order and islands; the rest belongs to a run, not to the sampler.
   void visit_keys(const config::Visitor& visit);
 };
 

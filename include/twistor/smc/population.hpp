@@ -18,20 +18,28 @@
 
 namespace twistor::smc {
 
+/// What a child has from its parent when a population is resampled.
+struct Heritage {
+  std::int64_t node = 0;
+  double log_w = 0, log_guide = 0;
+  std::int64_t founder = 0;
+};
+
 /// What is kept of every particle, structure of arrays over the k local ones; (k, T) arrays are row-major.
 /// Particles with the same prefix point to one node: a sequence of the cache, a row of `hidden`, a leaf of
 /// the history. During a sweep what they have drawn stands in the history alone; at its end in the (k, T)
 /// arrays.
 struct Population {
   std::int64_t T = 0;
-  std::vector<std::int64_t> ids;     ///< (k) global ids, increasing
-  std::vector<std::int64_t> node;    ///< (k) index of the prefix
-  std::vector<std::int64_t> tokens;  ///< (k, T)
-  std::vector<double> log_p0;        ///< (k, T) log p0(s_t | s_{<t})
-  std::vector<double> log_q;         ///< (k, T) log q(s_t | s_{<t})
-  std::vector<double> log_psi;       ///< (k, T) log psi_t(s_{1:t})
-  std::vector<double> log_w;         ///< (k) since the last resampling
-  std::vector<double> log_guide;     ///< (k) log g of the prefix, which weights have in them; 0 if unguided
+  std::vector<std::int64_t> ids;      ///< (k) global ids, increasing
+  std::vector<std::int64_t> node;     ///< (k) index of the prefix
+  std::vector<std::int64_t> tokens;   ///< (k, T)
+  std::vector<double> log_p0;         ///< (k, T) log p0(s_t | s_{<t})
+  std::vector<double> log_q;          ///< (k, T) log q(s_t | s_{<t})
+  std::vector<double> log_psi;        ///< (k, T) log psi_t(s_{1:t})
+  std::vector<double> log_w;          ///< (k) since the last resampling
+  std::vector<double> log_guide;      ///< (k) log g of the prefix, which weights have in them; 0 if unguided
+  std::vector<std::int64_t> founder;  ///< (k) id of the first particle of its line
   std::unique_ptr<model::Cache> cache;  ///< one sequence per node
   at::Tensor hidden;                    ///< (nodes, D) of the last token
   RowScores scores;                     ///< of `hidden`, if has_scores, which is the same on every rank
@@ -52,6 +60,16 @@ struct Population {
   void follow(const Branches& drawn);
   /// After the last grow(): fills the (k, T) arrays.
   void write_out(const Branches& last);
+  /// Of particle i; and particle i as the child of the one that had it.
+  [[nodiscard]] Heritage heritage(std::size_t i) const {
+    return {node[i], log_w[i], log_guide[i], founder[i]};
+  }
+  void inherit(std::size_t i, const Heritage& from) {
+    node[i] = from.node;
+    log_w[i] = from.log_w;
+    log_guide[i] = from.log_guide;
+    founder[i] = from.founder;
+  }
   /// Nodes that no particle points to are forgotten.
   void drop_childless_nodes();
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }
@@ -70,8 +88,8 @@ struct ExchangeCount {
 
 /// Turns parents into offspring: local survivors are copied, others travel, at most once for each (ancestor,
 /// destination), with only those cache blocks that the destination lacks, and with their scores where the
-/// population has them: the heads never see a row twice. log_w and log_guide are the parents'. *Collective
-/// over comm*: one sparse exchange. All ranks' assignments come from one Census.
+/// population has them: the heads never see a row twice. *Collective over comm*: one sparse exchange. All
+/// ranks' assignments come from one Census.
 ExchangeCount exchange(Population& population, const Assignment& assignment, const comm::Communicator& comm);
 
 }  // namespace twistor::smc

@@ -28,8 +28,8 @@ namespace twistor::smc {
 /// Seconds and counts of one sweep on this rank; resamplings are the population's, on its first rank. Waiting
 /// for the others, above all for the first to draw ancestors, counts as resampling.
 struct SweepCounters {
-  std::int64_t token_forwards = 0, rows_scored = 0, resamplings = 0, moved_copies = 0, sent_messages = 0,
-               sent_bytes = 0;
+  std::int64_t token_forwards = 0, rows_scored = 0, resamplings = 0, island_resamplings = 0, moved_copies = 0,
+               sent_messages = 0, sent_bytes = 0;
   std::int64_t peak_live_blocks = 0, dense_blocks = 0;
   double forward_s = 0, heads_s = 0, resample_s = 0, potential_s = 0;
 
@@ -40,6 +40,7 @@ struct SweepCounters {
     visit(CounterKind::sum, "token_forwards", &C::token_forwards);
     visit(CounterKind::sum, "rows_scored", &C::rows_scored);
     visit(CounterKind::sum, "resamplings", &C::resamplings);
+    visit(CounterKind::sum, "island_resamplings", &C::island_resamplings);
     visit(CounterKind::sum, "moved_copies", &C::moved_copies);
     visit(CounterKind::sum, "sent_messages", &C::sent_messages);
     visit(CounterKind::sum, "sent_bytes", &C::sent_bytes);
@@ -73,7 +74,7 @@ struct Sweep {
   std::vector<std::int64_t> unique_ancestors;  ///< with offspring, as `ess`; K where nothing is resampled
   std::int64_t n_founders = 0;                 ///< founders with descendants at the end
   std::vector<Resampling> resamplings;         ///< of the whole population, in order, if asked for
-  double log_z_variance = 0;                   ///< genealogical estimate; NaN for K = 1
+  double log_z_variance = 0;                   ///< genealogical estimate; NaN for K = 1 and with islands
   std::int64_t pinned_id = -1;                 ///< where the pinned path ended
   at::Tensor hidden;                           ///< (k, T, D) if asked for
   bool is_complete = true;  ///< false if a rank wished to stop: then nothing else here means anything

@@ -14,6 +14,7 @@ SweepCounters sweep_of(std::int64_t x) {
   s.token_forwards = x;
   s.rows_scored = 2 * x;
   s.resamplings = 3 * x;
+  s.island_resamplings = 7 * x;
   s.moved_copies = 4 * x;
   s.sent_messages = 5 * x;
   s.sent_bytes = (std::int64_t{1} << 53) + x;  // which a double does not tell from its neighbours
@@ -34,6 +35,7 @@ TEST(Counters, AddUpOverTimeByTheirKinds) {
       .sums = {{"token_forwards", 4},
                {"rows_scored", 8},
                {"resamplings", 12},
+               {"island_resamplings", 28},
                {"moved_copies", 16},
                {"sent_messages", 20},
                {"sent_bytes", (std::int64_t{1} << 54) + 4}},
@@ -71,7 +73,7 @@ TEST(Counters, OfAllRanksAreSumsAndMaximaInThreeReductions) {
   EXPECT_EQ(all.maxima.at("dense_blocks_peak"), 99);    // on the first
   EXPECT_EQ(all.seconds.at("forward_s"), 0.5 * static_cast<double>(P));
   EXPECT_EQ(all.seconds.at("heads_s"), 1);
-  EXPECT_EQ(all.sums.size() + all.maxima.size() + all.seconds.size(), 12u);
+  EXPECT_EQ(all.sums.size() + all.maxima.size() + all.seconds.size(), 13u);
 }
 
 }  // namespace

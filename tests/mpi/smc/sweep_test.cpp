@@ -174,6 +174,39 @@ INSTANTIATE_TEST_SUITE_P(All, SameBits,
                                                           SchemeKind::systematic, SchemeKind::residual)),
                          case_name);
 
+// Islands lie whole on ranks, so what they do by themselves does not depend on how many ranks there are.
+TEST(SameBitsOfIslands, OnEveryNumberOfRanksAndUnderGroups) {
+  const comm::Communicator world = comm::Communicator::world(), self = comm::Communicator::self();
+  const comm::Communicator group = world.split(world.rank() % 3 == 0 ? 0 : 1);
+  std::int64_t n_alone = 0, n_together = 0;
+  for (const Case& c :
+       {Case{"", device::Precision::float32}, Case{"models/tiny", device::Precision::float32}}) {
+    const Stage stage(c);
+    const Proposal proposal(*stage.lm, *stage.twist, ProposalKind::twisted);
+    SweepOptions o{.particles = 13, .length = stage.length, .ess_threshold = 0.6, .seed = 17};
+    for (const std::int64_t islands : {2, 5, 13}) {  // fewer than ranks, too
+      for (const Trigger trigger : {Trigger::every_step, Trigger::ess}) {
+        for (const Order order : {Order::resample_first, Order::draw_first}) {
+          o.islands = islands;
+          o.trigger = trigger;
+          o.order = order;
+          const Sweep one = sweep(stage.problem(), proposal, o, self);
+          n_alone += one.counters.island_resamplings;
+          n_together += one.counters.resamplings;
+          expect_same(sweep(stage.problem(), proposal, o, world), world, one);
+          expect_same(sweep(stage.problem(), proposal, o, group), group, one);
+          const std::vector<std::int64_t> path(one.particles.tokens.begin(),
+                                               one.particles.tokens.begin() + o.length);
+          expect_same(sweep(stage.problem(), proposal, o, world, path), world,
+                      sweep(stage.problem(), proposal, o, self, path));
+        }
+      }
+    }
+  }
+  EXPECT_GT(n_alone, 50) << "the test would show nothing";
+  EXPECT_GT(n_together, 50) << "the test would show nothing";
+}
+
 // By the record: an effective sample size below the threshold leads to a resampling, and no other does. The
 // first weights of all particles are equal, and the last are those that are reported.
 TEST(Trigger, ResamplesWhereTheEffectiveSampleIsTooSmallAndNowhereElse) {
@@ -285,7 +318,7 @@ TEST(Communication, StepsNeedNoMoreCollectivesThanPromised) {
   EXPECT_EQ(with - without, resamplings) << "a gather each";
 }
 
-/// What the first rank tells the others in that sweep: for each resampling and rank 64 bytes of numbers and
+/// What the first rank tells the others in that sweep: for each resampling and rank 72 bytes of numbers and
 /// sizes, 16 for each of its particles, and 16 for each copy that it sends or receives.
 std::int64_t told_bytes(const Problem& problem, const Proposal& proposal, const SweepOptions& options) {
   SweepOptions with_ancestors = options;
@@ -297,7 +330,7 @@ std::int64_t told_bytes(const Problem& problem, const Proposal& proposal, const 
   for (const Resampling& one : s.resamplings) {
     Placement placement = plan(one.ancestor_of_id, layout);
     for (const Copy& copy : placement.copies) n += 16 * ((copy.from != 0 ? 1 : 0) + (copy.to != 0 ? 1 : 0));
-    n += 16 * (options.particles - layout.size_of(0)) + 64 * (world.size() - 1);
+    n += 16 * (options.particles - layout.size_of(0)) + 72 * (world.size() - 1);
     layout = std::move(placement.after);
   }
   return n;
