@@ -216,13 +216,13 @@ class Sweeper {
     const StageTimer timer(out_.counters.resample_s);
     if (who == Who::all)
       move_offspring(t);
-    else
-      resample_islands(t);
+    else if (!resample_islands(t))
+      return;
     p().drop_childless_nodes();
   }
 
-  /// Each island by itself, with its share of the weight; nothing is sent.
-  void resample_islands(std::int64_t t) {
+  /// Each island by itself, with its share of the weight; nothing is sent. Whether one has done so here.
+  bool resample_islands(std::int64_t t) {
     const auto step = static_cast<std::uint32_t>(t);
     const auto draw = [&](std::int32_t island, std::span<const double> log_w, std::int64_t pinned) {
       const std::uint64_t seed = derive_seed(options_.seed, Stream::part, static_cast<std::uint64_t>(island));
@@ -238,8 +238,9 @@ class Sweeper {
       std::vector<std::int64_t> ancestor_of_id(ids.size());
       for (std::size_t i = 0; i < ids.size(); ++i)
         ancestor_of_id[static_cast<std::size_t>(ids[i])] = ancestors[i];
-      keep_ancestors(t, std::move(ancestor_of_id));
+      if (ids != ancestors) keep_ancestors(t, std::move(ancestor_of_id));
     }
+    return done.n_resampled > 0;
   }
 
   /// Only the rank where the pinned path lives knows where an island has put it.

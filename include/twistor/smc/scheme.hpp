@@ -26,9 +26,8 @@ constexpr auto names_of(SchemeKind) {
                     Named{SchemeKind::residual, "residual"}};
 }
 
-/// How every function below treats weights. *Local*, pure: the same K weights in
-/// global order give the same result, also on mixed processors (the exponential here uses sums and products
-/// alone, no libm).
+/// How every function below treats weights. *Local*, pure: the same K weights in global order give the same
+/// result, also on mixed processors (the exponential here uses sums and products alone, no libm).
 ///
 /// Weight i becomes the integer round(exp(log_w_i - max log_w) 2^s), but at least 1 unless log_w_i = -inf,
 /// with s = 53 for K <= 512 and 62 - ceil(log2 K) above. From there on all is exact: the line of K strata has

@@ -183,7 +183,7 @@ TEST(TinyBounds, AnEvaluationThatIsStoppedIsSavedAndGoesOn) {
   const comm::Groups groups = comm::make_groups(world, 0);
   Findings whole, kept;
   const Evaluation expected = evaluate(tiny.problem(), tiny.proposal, o, exact, world, groups, whole).value();
-  EXPECT_EQ(expected.counters.sums.size(), 6U);
+  EXPECT_EQ(expected.counters.sums.size(), 7U);
   int n_looks = 0, n_saves = 0;
   o.steering.interrupt = [&] { return ++n_looks % 7 == 0; };
   o.steering.save_every_s = 1e9;
