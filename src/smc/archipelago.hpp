@@ -6,7 +6,6 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -32,9 +31,8 @@ class Archipelago {
   /// Particles have moved.
   void settle(std::span<const std::int32_t> island_of);
 
-  /// Sums over the particles, and over the islands as if each were a particle with the weight of all of its
-  /// own.
-  /// // log_w (k)
+  /// Sums over the particles, and over the islands as if each were one particle that weighs what all of its
+  /// own do. // log_w (k)
   std::array<WeightSums, 2> add_up(std::span<const double> log_w);
 
   /// After add_up(): those islands resample whose effective sample size asks. `pinned_id`, where it lives

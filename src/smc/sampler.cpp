@@ -81,9 +81,6 @@ class Sweeper {
     return options_.prefix_weight > 0 && options_.trigger != Trigger::never && options_.length > 1;
   }
   Population& p() { return out_.particles; }
-  [[nodiscard]] bool is_pinned(std::int64_t i) const {
-    return pinned_ && out_.particles.ids[static_cast<std::size_t>(i)] == out_.pinned_id;
-  }
 
   /// All particles stand at the end of the prompt, which is read once on every rank.
   void start() {
