@@ -4,7 +4,7 @@
 #
 # usage: launch/build.sh PRESET [TARGET...]
 #
-#   PRESET   release, debug, ci (release with warnings as errors), asan, tsan or cuda
+#   PRESET   release, debug, ci (release with warnings as errors), asan or tsan
 #   TARGET   what to build, for instance "twistor"; everything if left out
 #
 # As many compilers run at once as there are cores and 2 GiB pieces of free memory; TWISTOR_JOBS overrides it.
@@ -13,7 +13,7 @@ set -euo pipefail
 
 case ${1:-} in
   -h | --help) print_help; exit 0 ;;
-  release | debug | ci | asan | tsan | cuda) preset=$1; shift ;;
+  release | debug | ci | asan | tsan) preset=$1; shift ;;
   '') wrong_argument "no preset given" ;;
   *) wrong_argument "unknown preset '$1'" ;;
 esac

@@ -60,7 +60,9 @@ Communicator Communicator::split(int color) const {
   TWISTOR_ASSERT(color >= 0, "the color of a split is not negative");
   MPI_Comm made = MPI_COMM_NULL;
   TWISTOR_MPI(MPI_Comm_split(native(*this), color, rank_, &made), "splitting a communicator");
-  return adopt(to_opaque(made));
+  Communicator out = adopt(to_opaque(made));
+  if (out.size() == size_) out.tensors_ = tensors_;
+  return out;
 }
 
 Communicator Communicator::duplicate() const {

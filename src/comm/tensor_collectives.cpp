@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tensor back ends share, the MPI back end, and the choice between back ends.
+// What the tensor back ends share, the MPI back ends, and the choice between back ends.
 #include "twistor/comm/tensor_collectives.hpp"
 
 #include <ATen/ops/empty.h>
@@ -10,10 +10,12 @@
 #include <vector>
 
 #include "nccl_collectives.hpp"
+#include "nccl_library.hpp"
 #include "tags.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/comm/native.hpp"
+#include "twistor/device/memory.hpp"
 
 namespace twistor::comm {
 namespace {
@@ -49,10 +51,10 @@ MPI_Datatype mpi_type(at::ScalarType type) {
 class MpiCollectives final : public TensorCollectives {
  public:
   explicit MpiCollectives(const Communicator& comm)
-      : TensorCollectives(comm.size()), comm_(comm.duplicate()) {}
+      : TensorCollectives(comm.size(), at::kCPU), comm_(comm.duplicate()) {}
 
   void all_reduce_sum(at::Tensor& tensor) override {
-    check(tensor, c10::DeviceType::CPU);
+    check(tensor);
     if (tensor.scalar_type() == at::kBFloat16 || tensor.scalar_type() == at::kHalf) {
       at::Tensor wide = tensor.to(at::kFloat);  // MPI knows no 16-bit floats
       all_reduce_sum(wide);
@@ -69,12 +71,12 @@ class MpiCollectives final : public TensorCollectives {
   }
 
   void broadcast(at::Tensor& tensor, int root) override {
-    check(tensor, c10::DeviceType::CPU);
+    check(tensor);
     comm::broadcast(bytes_of(tensor), root, comm_);
   }
 
   void all_gather_into(at::Tensor& out, const at::Tensor& local) override {
-    check_gather(out, local, c10::DeviceType::CPU);
+    check_gather(out, local);
     const std::vector<std::int64_t> counts(static_cast<std::size_t>(comm_.size()),
                                            static_cast<std::int64_t>(local.nbytes()));
     detail::all_gather_v(bytes_of(local), counts, bytes_of(out), comm_);
@@ -84,7 +86,7 @@ class MpiCollectives final : public TensorCollectives {
     constexpr const char* doing = "exchanging tensors";
     std::vector<MPI_Request> requests;
     for (const auto& [peer, tensor] : receives) {
-      check(tensor, c10::DeviceType::CPU);
+      check(tensor);
       for_each_piece(tensor, [&, from = peer](std::span<std::byte> piece) {
         TWISTOR_MPI(MPI_Irecv(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, from, tags::tensor,
                               native(comm_), &requests.emplace_back(MPI_REQUEST_NULL)),
@@ -92,7 +94,7 @@ class MpiCollectives final : public TensorCollectives {
       });
     }
     for (const auto& [peer, tensor] : sends) {
-      check(tensor, c10::DeviceType::CPU);
+      check(tensor);
       for_each_piece(tensor, [&, to = peer](std::span<std::byte> piece) {
         TWISTOR_MPI(MPI_Isend(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, to, tags::tensor,
                               native(comm_), &requests.emplace_back(MPI_REQUEST_NULL)),
@@ -103,7 +105,7 @@ class MpiCollectives final : public TensorCollectives {
   }
 
   void wait() override {}  // every operation above has waited already
-  [[nodiscard]] std::string name() const override { return "mpi"; }
+  [[nodiscard]] std::string name() const override { return "MPI"; }
 
  private:
   template <class F>
@@ -116,6 +118,66 @@ class MpiCollectives final : public TensorCollectives {
 
   Communicator comm_;
 };
+
+/// Tensors on a GPU, copied to main memory and back for MPI, which cannot read them there.
+class StagedCollectives final : public TensorCollectives {
+ public:
+  StagedCollectives(const Communicator& comm, at::Device device)
+      : TensorCollectives(comm.size(), device), mpi_(comm) {}
+
+  void all_reduce_sum(at::Tensor& tensor) override {
+    at::Tensor host = down(tensor);
+    mpi_.all_reduce_sum(host);
+    tensor.copy_(host);
+  }
+  void broadcast(at::Tensor& tensor, int root) override {
+    at::Tensor host = down(tensor);
+    mpi_.broadcast(host, root);
+    tensor.copy_(host);
+  }
+  void all_gather_into(at::Tensor& out, const at::Tensor& local) override {
+    check_gather(out, local);
+    at::Tensor all = host_like(out);
+    mpi_.all_gather_into(all, down(local));
+    out.copy_(all);
+  }
+  void exchange(std::span<const TensorMessage> sends, std::span<const TensorMessage> receives) override {
+    std::vector<TensorMessage> out, in;
+    for (const auto& [peer, tensor] : sends) out.push_back({peer, down(tensor)});
+    for (const auto& [peer, tensor] : receives) in.push_back({peer, host_like(tensor)});
+    mpi_.exchange(out, in);
+    for (std::size_t i = 0; i < in.size(); ++i) at::Tensor(receives[i].tensor).copy_(in[i].tensor);
+  }
+  void wait() override {}
+  [[nodiscard]] std::string name() const override { return "MPI through main memory"; }
+
+ private:
+  /// Memory that the GPU's copies reach without another one between.
+  [[nodiscard]] at::Tensor host_like(const at::Tensor& tensor) const {
+    check(tensor);
+    return at::empty(tensor.sizes(),
+                     at::TensorOptions(tensor.scalar_type()).pinned_memory(device().is_cuda()));
+  }
+  [[nodiscard]] at::Tensor down(const at::Tensor& tensor) const { return host_like(tensor).copy_(tensor); }
+
+  MpiCollectives mpi_;
+};
+
+/// Why not every rank has a GPU of its own; empty: each has. On the CPU, where there are none, each counts as
+/// having. *Collective over comm.*
+std::string shared_gpus(const Communicator& comm, at::Device device) {
+  // By its place on the bus, which its number does not tell where each process sees but one.
+  constexpr std::size_t longest = 32;
+  std::array<char, longest> mine{};
+  const std::string bus_id = device::bus_id(device);
+  std::copy_n(bus_id.begin(), std::min(bus_id.size(), longest - 1), mine.begin());
+  const Communicator node = comm.node();
+  const std::vector<std::int64_t> ones(static_cast<std::size_t>(node.size()), 1);
+  const auto all = all_gather_v(std::span<const std::array<char, longest>>(&mine, 1), ones, node);
+  const bool is_shared = !device.is_cpu() && std::ranges::count(all, mine) > 1;
+  const int n_shared = all_reduce_sum(static_cast<int>(is_shared), comm);
+  return n_shared == 0 ? "" : fmt::format("{} of {} ranks share theirs", n_shared, comm.size());
+}
 
 }  // namespace
 
@@ -137,34 +199,34 @@ void TensorCollectives::recv(at::Tensor& tensor, int peer) {
   exchange({}, messages);
 }
 
-void TensorCollectives::check(const at::Tensor& tensor, c10::DeviceType type) {
-  TWISTOR_ASSERT(
-      tensor.defined() && tensor.is_contiguous() && tensor.device().type() == type,
-      fmt::format("tensors that travel are contiguous and on {}", c10::DeviceTypeName(type, true)));
+void TensorCollectives::check(const at::Tensor& tensor) const {
+  TWISTOR_ASSERT(tensor.defined() && tensor.is_contiguous() && tensor.device() == device_,
+                 fmt::format("tensors that travel are contiguous and on {}", device_.str()));
 }
 
-void TensorCollectives::check_gather(const at::Tensor& out, const at::Tensor& local,
-                                     c10::DeviceType type) const {
-  check(out, type);
-  check(local, type);
+void TensorCollectives::check_gather(const at::Tensor& out, const at::Tensor& local) const {
+  check(out);
+  check(local);
   TWISTOR_ASSERT(
       out.scalar_type() == local.scalar_type() && out.numel() == n_ranks_ * local.numel(),
       fmt::format("an all-gather's result has room for {} tensors of {} elements (got {}) of one dtype",
                   n_ranks_, local.numel(), out.numel()));
 }
 
-std::unique_ptr<TensorCollectives> make_tensor_collectives(const Communicator& comm, c10::Device device) {
-  constexpr const char* doing = "choosing collectives for tensors";
+std::unique_ptr<TensorCollectives> make_tensor_collectives(const Communicator& comm, at::Device device,
+                                                           Transport transport) {
+  if (transport == Transport::nccl) {
+    const std::string why = shared_gpus(comm, device);
+    TWISTOR_CHECK(why.empty(), ErrorKind::config, "connecting the GPUs",
+                  "run.collectives = nccl, which needs a GPU for each rank: " + why,
+                  "start as many ranks on a node as it has GPUs, or set run.collectives = auto");
+    return make_nccl_collectives(comm, device);
+  }
   if (device.is_cpu()) return std::make_unique<MpiCollectives>(comm);
-  TWISTOR_CHECK(device.is_cuda(), ErrorKind::config, doing,
-                fmt::format("there are none for device '{}' (expected cpu or cuda)", device.str()));
-#ifdef TWISTOR_CUDA
-  return make_nccl_collectives(comm, device.index());
-#else
-  throw Error(ErrorKind::config, doing,
-              fmt::format("device '{}' was asked for, but this build has no CUDA", device.str()),
-              "configure with -DTWISTOR_CUDA=ON (preset cuda), or use device cpu");
-#endif
+  const bool can_nccl = transport == Transport::automatic && shared_gpus(comm, device).empty() &&
+                        all_reduce_min(nccl::library().missing.empty() ? 1 : 0, comm) == 1;
+  if (can_nccl) return make_nccl_collectives(comm, device);
+  return std::make_unique<StagedCollectives>(comm, device);
 }
 
 }  // namespace twistor::comm

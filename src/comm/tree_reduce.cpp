@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "tags.hpp"
+#include "tree_leaves.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/comm/collectives.hpp"
 #include "twistor/comm/native.hpp"
@@ -20,73 +21,6 @@ namespace {
 constexpr const char* doing = "adding gradients in the fixed tree";
 constexpr std::size_t piece_length = std::size_t{1}
                                      << 20;  // 4 MiB: adding one overlaps with receiving the next
-
-/// Which rank holds which leaves.
-class Leaves {
- public:
-  /// *Collective over comm.* `width` is any number on which all leaves must agree; -1 if this rank has no
-  /// leaf.
-  Leaves(std::int64_t first, std::size_t count, std::int64_t n_shards, std::int64_t width,
-         const Communicator& comm)
-      : rank_(comm.rank()) {
-    using Claim = std::array<std::int64_t, 4>;
-    const Claim mine{first, static_cast<std::int64_t>(count), n_shards, width};
-    const std::vector<std::int64_t> ones(static_cast<std::size_t>(comm.size()), 1);
-    const auto claims = all_gather_v(std::span<const Claim>(&mine, 1), ones, comm);
-    const auto expected =
-        std::find_if(claims.begin(), claims.end(), [](const Claim& claim) { return claim[3] >= 0; });
-    begins_.push_back(0);
-    for (const Claim& claim : claims) {
-      const bool fits = claim[1] == 0 || claim[0] == begins_.back();
-      TWISTOR_ASSERT(
-          fits && claim[2] == n_shards && (claim[3] < 0 || claim[3] == (*expected)[3]),
-          fmt::format("rank {}'s leaves continue those of the rank before and agree in number and length",
-                      begins_.size() - 1));
-      begins_.push_back(begins_.back() + claim[1]);
-    }
-    TWISTOR_ASSERT(n_shards >= 1 && begins_.back() == n_shards,
-                   fmt::format("the ranks hold all leaves (expected {}, got {})", n_shards, begins_.back()));
-  }
-
-  [[nodiscard]] int owner(std::int64_t leaf) const {
-    return static_cast<int>(std::upper_bound(begins_.begin(), begins_.end(), leaf) - begins_.begin()) - 1;
-  }
-  [[nodiscard]] bool has_any_of(std::int64_t a, std::int64_t b) const {
-    return std::max(a, mine()) < std::min(b, begins_[static_cast<std::size_t>(rank_) + 1]);
-  }
-  /// Place of `leaf` among this rank's leaves.
-  [[nodiscard]] std::size_t local(std::int64_t leaf) const { return static_cast<std::size_t>(leaf - mine()); }
-  [[nodiscard]] int rank() const noexcept { return rank_; }
-
- private:
-  [[nodiscard]] std::int64_t mine() const { return begins_[static_cast<std::size_t>(rank_)]; }
-
-  std::vector<std::int64_t> begins_;  // of every rank, and the end
-  int rank_;
-};
-
-std::int64_t middle_of(std::int64_t a, std::int64_t b) {
-  return a + (b - a + 1) / 2;
-}
-
-/// Visits this rank's nodes of [a, b), children before parents. The value of a node lives in the place of its
-/// first leaf. All ranks visit their nodes in one common order, so messages cannot wait for each other in a
-/// circle.
-template <class Steps>
-void visit(const Leaves& leaves, std::int64_t a, std::int64_t b, Steps& steps) {
-  if (b - a < 2 || !leaves.has_any_of(a, b)) return;
-  const std::int64_t middle = middle_of(a, b);
-  visit(leaves, a, middle, steps);
-  visit(leaves, middle, b, steps);
-  const int left = leaves.owner(a), right = leaves.owner(middle);
-  if (left == leaves.rank() && right == leaves.rank()) {
-    steps.add(leaves.local(a), leaves.local(middle));
-  } else if (left == leaves.rank()) {
-    steps.add_from(leaves.local(a), right);
-  } else if (right == leaves.rank()) {
-    steps.send_to(leaves.local(middle), left);
-  }
-}
 
 /// Sends that are on their way; their buffers are not touched until wait().
 class Sends {
@@ -204,10 +138,32 @@ void check_form(const RowSparse& leaf, std::int64_t width) {
 
 }  // namespace
 
+TreeLeaves::TreeLeaves(std::int64_t first, std::size_t count, std::int64_t n_shards, std::int64_t width,
+                       const Communicator& comm)
+    : rank_(comm.rank()) {
+  using Claim = std::array<std::int64_t, 4>;
+  const Claim mine{first, static_cast<std::int64_t>(count), n_shards, width};
+  const std::vector<std::int64_t> ones(static_cast<std::size_t>(comm.size()), 1);
+  const auto claims = all_gather_v(std::span<const Claim>(&mine, 1), ones, comm);
+  const auto expected =
+      std::find_if(claims.begin(), claims.end(), [](const Claim& claim) { return claim[3] >= 0; });
+  begins_.push_back(0);
+  for (const Claim& claim : claims) {
+    const bool fits = claim[1] == 0 || claim[0] == begins_.back();
+    TWISTOR_ASSERT(
+        fits && claim[2] == n_shards && (claim[3] < 0 || claim[3] == (*expected)[3]),
+        fmt::format("rank {}'s leaves continue those of the rank before and agree in number and length",
+                    begins_.size() - 1));
+    begins_.push_back(begins_.back() + claim[1]);
+  }
+  TWISTOR_ASSERT(n_shards >= 1 && begins_.back() == n_shards,
+                 fmt::format("the ranks hold all leaves (expected {}, got {})", n_shards, begins_.back()));
+}
+
 std::vector<TreeNode> tree_nodes_ending_with(std::int64_t last, std::int64_t first, std::int64_t n_shards) {
   std::vector<TreeNode> out;
   for (std::int64_t a = 0, b = n_shards; b - a >= 2;) {
-    const std::int64_t middle = middle_of(a, b);
+    const std::int64_t middle = tree_middle(a, b);
     if (b == last + 1 && a >= first) out.push_back({a, middle});
     (last < middle ? b : a) = middle;
   }
@@ -244,9 +200,10 @@ void tree_all_reduce(std::vector<std::span<float>> my_shards, std::int64_t first
                      std::span<float> out, const Communicator& comm) {
   for (const auto shard : my_shards)
     TWISTOR_ASSERT(shard.size() == out.size(), "leaves are as long as their sum");
-  const Leaves leaves(first_shard, my_shards.size(), n_shards, static_cast<std::int64_t>(out.size()), comm);
+  const TreeLeaves leaves(first_shard, my_shards.size(), n_shards, static_cast<std::int64_t>(out.size()),
+                          comm);
   DenseSteps steps{.leaves = my_shards, .comm = comm};
-  visit(leaves, 0, n_shards, steps);
+  visit_tree(leaves, 0, n_shards, steps);
   steps.sends.wait();
   const int root = leaves.owner(0);
   if (comm.rank() == root && my_shards[0].data() != out.data()) std::ranges::copy(my_shards[0], out.begin());
@@ -257,9 +214,9 @@ RowSparse tree_all_reduce(std::vector<RowSparse> my_shards, std::int64_t first_s
                           const Communicator& comm) {
   const std::int64_t width = my_shards.empty() ? -1 : my_shards[0].width;  // -1: this rank has no say
   for (const RowSparse& leaf : my_shards) check_form(leaf, width);
-  const Leaves leaves(first_shard, my_shards.size(), n_shards, width, comm);
+  const TreeLeaves leaves(first_shard, my_shards.size(), n_shards, width, comm);
   RowSteps steps{.leaves = my_shards, .comm = comm};
-  visit(leaves, 0, n_shards, steps);
+  visit_tree(leaves, 0, n_shards, steps);
   steps.sends.wait();
 
   const int root = leaves.owner(0);

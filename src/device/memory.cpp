@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 
+#include <array>
 #include <cstddef>
 
 namespace twistor::device {
@@ -15,6 +16,15 @@ std::optional<DeviceMemory> memory_of(at::Device device) {
   std::size_t free = 0, total = 0;
   if (ask == nullptr || ask(&free, &total) != 0) return std::nullopt;
   return DeviceMemory{static_cast<std::int64_t>(free), static_cast<std::int64_t>(total)};
+}
+
+std::string bus_id(at::Device device) {
+  using Ask = int (*)(char* out, int size, int device);
+  if (device.is_cpu()) return {};
+  const auto ask = reinterpret_cast<Ask>(dlsym(RTLD_DEFAULT, "cudaDeviceGetPCIBusId"));
+  std::array<char, 32> out{};
+  if (ask == nullptr || ask(out.data(), static_cast<int>(out.size()), device.index()) != 0) return {};
+  return out.data();
 }
 
 }  // namespace twistor::device

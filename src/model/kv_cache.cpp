@@ -149,6 +149,19 @@ std::vector<std::byte> KvCache::export_sequence(std::int64_t sequence, std::int6
   return out;
 }
 
+std::vector<std::int32_t> KvCache::append(std::span<const std::int64_t> donors, std::int64_t first_block) {
+  std::vector<std::int32_t> table;
+  for (std::int64_t b = 0; b < first_block; ++b) {
+    table.push_back(table_of(donors[static_cast<std::size_t>(b)])[static_cast<std::size_t>(b)]);
+    pool_->share(table.back());
+  }
+  std::vector<std::int32_t> own = pool_->acquire(blocks_each_ - first_block);
+  table.insert(table.end(), own.begin(), own.end());
+  tables_.insert(tables_.end(), table.begin(), table.end());
+  ++n_sequences_;
+  return own;
+}
+
 std::int64_t KvCache::import_sequence(std::span<const std::int64_t> donors, std::int64_t first_block,
                                       std::span<const std::byte> bytes) {
   const std::int64_t n_new = blocks_each_ - first_block, block_bytes = pool_->store().block_bytes();
@@ -157,16 +170,29 @@ std::int64_t KvCache::import_sequence(std::span<const std::int64_t> donors, std:
           static_cast<std::int64_t>(bytes.size()) == n_new * block_bytes,
       ErrorKind::data, "receiving a sequence from another rank",
       fmt::format("expected {} blocks of {} bytes, got {} bytes", n_new, block_bytes, bytes.size()));
-  std::vector<std::int32_t> table;
-  for (std::int64_t b = 0; b < first_block; ++b) {
-    table.push_back(table_of(donors[static_cast<std::size_t>(b)])[static_cast<std::size_t>(b)]);
-    pool_->share(table.back());
-  }
-  const auto own = pool_->acquire(n_new);
-  pool_->store().write(own, bytes);
-  table.insert(table.end(), own.begin(), own.end());
-  tables_.insert(tables_.end(), table.begin(), table.end());
-  return n_sequences_++;
+  pool_->store().write(append(donors, first_block), bytes);
+  return n_sequences_ - 1;
+}
+
+void BlocksApart::add(device::KvStore& store, std::span<const std::int32_t> blocks) {
+  auto of_store = std::ranges::find(all_, &store, &OfStore::store);
+  if (of_store == all_.end()) of_store = all_.insert(of_store, {&store, {}});
+  of_store->blocks.insert(of_store->blocks.end(), blocks.begin(), blocks.end());
+}
+
+std::vector<std::byte> KvCache::export_apart(std::int64_t sequence, std::int64_t first_block,
+                                             BlocksApart& apart) const {
+  apart.add(pool_->store(), table_of(sequence).subspan(static_cast<std::size_t>(first_block)));
+  return {};
+}
+
+std::int64_t KvCache::import_apart(std::span<const std::int64_t> donors, std::int64_t first_block,
+                                   std::span<const std::byte> bytes, BlocksApart& apart) {
+  TWISTOR_CHECK(static_cast<std::int64_t>(donors.size()) == first_block && bytes.empty(), ErrorKind::data,
+                "receiving a sequence from another rank",
+                fmt::format("its blocks travel apart, and there are {} bytes", bytes.size()));
+  apart.add(pool_->store(), append(donors, first_block));
+  return n_sequences_ - 1;
 }
 
 CacheUse KvCache::use() const {

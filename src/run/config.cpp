@@ -20,6 +20,10 @@ void validate(const Config& config, const std::string& name) {
   text::validate(config.prompt, doing);
   TWISTOR_CHECK(!config.run.output.empty(), ErrorKind::config, doing, "run.output is empty",
                 "name a folder, for instance run.output = runs/first");
+  TWISTOR_CHECK(config.run.collectives != comm::Transport::nccl || config.run.device != device::Place::cpu,
+                ErrorKind::config, doing,
+                "run.collectives = nccl carries tensors between GPUs, and run.device = cpu",
+                "set run.collectives = auto, or run.device = cuda");
   potential::validate(config.target, config.target.stop_at_eos, doing);
   twist::validate(config.twist, doing);
   smc::validate(config.smc.proposal, config.smc.sweep, config.policies, doing);

@@ -65,6 +65,7 @@ void RunConfig::visit_keys(const config::Visitor& visit) {
         &save_every_s);
   visit(key("device", "where language models and twists compute"), Choice(device));
   visit(key("kernels", "by whose kernels"), Choice(kernels));
+  visit(key("collectives", "how tensors on a device go from rank to rank"), Choice(collectives));
   visit(key("cuda_graphs", "record short passes on a GPU as graphs"), Choice(graphs));
   visit(key("deterministic", "the same bits on any number of ranks on a GPU too"), &deterministic);
   visit(key("progress", "show a progress line"), &progress);

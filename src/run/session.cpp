@@ -10,6 +10,7 @@
 #include "twistor/base/threads.hpp"
 #include "twistor/comm/job_place.hpp"
 #include "twistor/comm/signals.hpp"
+#include "twistor/comm/tensor_collectives.hpp"
 #include "twistor/config/paths.hpp"
 #include "twistor/device/choose.hpp"
 #include "twistor/device/isa.hpp"
@@ -44,6 +45,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
   store::make_run_folder(folder);
   if (is_root()) lock_ = store::claim_run_folder(folder);
   load_model(config_file);
+  connect_devices();
   stop_if_interrupted("nothing was begun");
   load_prompts(config_file);
   if (config.target.stop_at_eos)
@@ -62,6 +64,20 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
       smc::compute_twist(lm_, base_problem(), config.twist, config.target.length, config.run.seed, world_);
   twist_lm_ = computed_.lm;
   if (is_root()) log_info(computed_.description);
+}
+
+void Session::connect_devices() {
+  // The CPU's own engine keeps all in main memory, where MPI finds it.
+  if (world_.size() == 1 || lm_->engine()->vocabulary() == nullptr) return;
+  const at::Device device = lm_->engine()->device();
+  const auto connect = [&](const comm::Communicator& ranks) -> std::shared_ptr<comm::TensorCollectives> {
+    return comm::make_tensor_collectives(ranks, device, config_.run.collectives);
+  };
+  const auto of_all = connect(world_);
+  world_.carry_tensors_by(of_all);
+  if (is_root()) log_info("tensors go from rank to rank by " + of_all->name());
+  if (groups_.group.size() > 1)
+    groups_.group.carry_tensors_by(groups_.n_groups == 1 ? of_all : connect(groups_.group));
 }
 
 void Session::require_same_inputs() const {

@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole runs on other engines: the same numbers but for rounding, checkpoints that go from one to the other, clear refusals."""
 import json
+import os
+import pathlib
 import shutil
 
-from run_twistor import QUICKSTART, SMALL, estimates, expect, main, parameters, run, succeed
+from run_twistor import QUICKSTART, SMALL, TWISTOR, estimates, expect, main, parameters, run, succeed
+
+# Without enumeration, which is a forward pass of 48^3 sequences: emulation is slow.
+FEW = ["--exact.source=none", "--train.positives=weighted", "--train.updates=2", "--train.batch=8", "--smc.particles=8",
+       "--evaluate.repeats=2", "--evaluate.samples=8"]
 
 
 def summary(folder):
     return json.loads((folder / "summary.json").read_text())
 
 
-def train(ranks, output, *keys):
-    return succeed(ranks, "train", QUICKSTART, *SMALL, "--twist.form=tied_mlp", f"--run.output={output}", *keys, limit_s=120)
+def train(ranks, output, *keys, environment=None):
+    return succeed(ranks, "train", QUICKSTART, *SMALL, "--twist.form=tied_mlp", f"--run.output={output}", *keys, limit_s=120,
+                   environment=environment)
 
 
 def numbers_below(value, path=""):
@@ -37,25 +44,34 @@ def engines_agree(folder):
     done = train(2, folder / "aten", "--run.kernels=aten")
     expect("engine: aten on cpu" in done.err, f"expected the engine's name, got {done}")
     expect_near(folder / "aten", folder / "own", "ATen on 2 ranks")
-    # Without enumeration, which is a forward pass of 48^3 sequences: emulation is slow.
-    few = ["--exact.source=none", "--train.positives=weighted", "--train.updates=2", "--train.batch=8", "--smc.particles=8",
-           "--evaluate.repeats=2", "--evaluate.samples=8"]
-    train(1, folder / "few", *few)
-    done = train(2, folder / "emulated", *few, "--run.device=emulated")
+    train(1, folder / "few", *FEW)
+    done = train(2, folder / "emulated", *FEW, "--run.device=emulated")
     expect("engine: own kernels, emulated" in done.err, f"expected the engine's name, got {done}")
     expect_near(folder / "emulated", folder / "few", "GPU kernels, emulated, on 2 ranks")
 
 
 def deterministic_on_any_number_of_ranks(folder):
-    keys = ["--exact.source=none", "--train.positives=weighted", "--train.updates=2", "--train.batch=8", "--smc.particles=8",
-            "--evaluate.repeats=2", "--evaluate.samples=8", "--run.device=emulated", "--run.deterministic=true",
-            "--run.cuda_graphs=on"]
+    keys = [*FEW, "--run.device=emulated", "--run.deterministic=true", "--run.cuda_graphs=on"]
     results = {}
     for ranks in (1, 3):
         done = train(ranks, folder / f"on_{ranks}", *keys)
         expect("last bits" not in done.err, f"expected no word on last bits, got {done}")
         results[ranks] = {"sha256": parameters(folder / f"on_{ranks}"), "estimates": estimates(folder / f"on_{ranks}")}
     expect(results[1] == results[3], f"GPU kernels, deterministic: expected equal bits on 1 and 3 ranks, got {results}")
+
+
+def tensors_go_by_nccl(folder):
+    """A library that carries NCCL's calls over MPI stands in for it: same bits on one rank, and by MPI."""
+    standin = pathlib.Path(TWISTOR).parent / "tests" / "support" / "nccl_standin"
+    expect((standin / "libnccl.so.2").exists(), f"expected the stand-in in {standin}")
+    environment = {"LD_LIBRARY_PATH": f"{standin}:{os.environ.get('LD_LIBRARY_PATH', '')}"}
+    keys = [*FEW, "--run.device=emulated", "--run.deterministic=true"]
+    train(1, folder / "alone", *keys)
+    for ranks, way, name in ((3, "nccl", "NCCL 2.99.99"), (2, "auto", "MPI")):
+        done = train(ranks, folder / way, *keys, f"--run.collectives={way}", environment=environment)
+        expect(f"tensors go from rank to rank by {name}\n" in done.err, f"expected the name of the way, got {done}")
+        got, wanted = [{"sha256": parameters(folder / f), "estimates": estimates(folder / f)} for f in (way, "alone")]
+        expect(got == wanted, f"tensors by {name} on {ranks} ranks: expected the bits of one rank, got {got} and {wanted}")
 
 
 def checkpoints_go_from_one_to_the_other(folder):
@@ -76,8 +92,10 @@ def refusals(folder):
         expect(not (folder / "gpu" / "summary.json").exists(), "expected no results of a refused run")
     done = run(0, "train", QUICKSTART, *SMALL, f"--run.output={folder}/gpu", "--run.device=emulated", "--run.kernels=aten")
     expect(done.code == 78 and "run.kernels = auto" in done.err, f"expected a refusal, got {done}")
+    done = run(0, "train", QUICKSTART, *SMALL, f"--run.output={folder}/gpu", "--run.collectives=nccl")
+    expect(done.code == 78 and "run.collectives = auto" in done.err, f"expected a refusal, got {done}")
     done = run(0, "train", QUICKSTART, f"--run.output={folder}/gpu", "--run.device=tpu")
     expect(done.code == 78 and "emulated" in done.err, f"expected a refusal that names the devices, got {done}")
 
 
-main(engines_agree, deterministic_on_any_number_of_ranks, checkpoints_go_from_one_to_the_other, refusals)
+main(engines_agree, deterministic_on_any_number_of_ranks, tensors_go_by_nccl, checkpoints_go_from_one_to_the_other, refusals)

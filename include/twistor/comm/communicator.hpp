@@ -3,10 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 #include "twistor/base/handle.hpp"
 
 namespace twistor::comm {
+
+class TensorCollectives;
 
 namespace detail {
 struct CommunicatorTraits {
@@ -28,7 +32,14 @@ class Communicator {
   [[nodiscard]] int rank() const noexcept { return rank_; }
   [[nodiscard]] int size() const noexcept { return size_; }
 
-  /// Ranks that give the same color (>= 0), in the order of their ranks here. *Collective over this.*
+  /// Whoever carries tensors on a device among these ranks; nullptr: nobody does, they go as bytes of main
+  /// memory.
+  [[nodiscard]] TensorCollectives* tensors() const noexcept { return tensors_.get(); }
+  /// Every rank gives what it made together with the others. *Local.*
+  void carry_tensors_by(std::shared_ptr<TensorCollectives> tensors) { tensors_ = std::move(tensors); }
+
+  /// Ranks that give the same color (>= 0), in the order of their ranks here. All of them together keep
+  /// tensors(). *Collective over this.*
   [[nodiscard]] Communicator split(int color) const;
   /// The same ranks with a message space of their own. *Collective over this.*
   [[nodiscard]] Communicator duplicate() const;
@@ -51,6 +62,7 @@ class Communicator {
   std::uintptr_t handle_ = 0;
   int rank_ = 0;
   int size_ = 1;
+  std::shared_ptr<TensorCollectives> tensors_;
 };
 
 /// The world cut into groups of neighbouring ranks; every group holds one population.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Collectives on tensors where they live: MPI for CPU memory, NCCL for GPU memory, one interface.
+// Collectives on tensors where they live: MPI for main memory, NCCL or MPI for GPU memory, one interface.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "twistor/comm/communicator.hpp"
+#include "twistor/comm/transport.hpp"
 
 namespace twistor::comm {
 
@@ -18,10 +19,9 @@ struct TensorMessage {
   at::Tensor tensor;
 };
 
-/// All tensors are contiguous and on the device that this was made for. On a GPU an operation is put on the
-/// default stream and returns at once; later work on that stream sees its result, and wait() shows it to the
-/// host and finds errors. Throws Error(internal) for unfit tensors and Error(peer) when the library below
-/// reports a failure.
+/// All tensors are contiguous and on device(). With NCCL an operation is put on the default stream and
+/// returns at once; later work on that stream sees its result, and wait() shows it to the host and finds
+/// errors. Throws Error(internal) for unfit tensors and Error(peer) when the library below reports a failure.
 class TensorCollectives {
  public:
   virtual ~TensorCollectives() = default;
@@ -37,11 +37,12 @@ class TensorCollectives {
   /// Messages between pairs, all at once: every send has its receive on the other side, in the same order for
   /// each pair. Self-messages are allowed. *Collective over the pairs.*
   virtual void exchange(std::span<const TensorMessage> sends, std::span<const TensorMessage> receives) = 0;
-  /// Returns when everything asked for so far is done. *Local.*
+  /// Returns when everything asked for so far is done. *Local.* Throws Error(peer) if that takes too long.
   virtual void wait() = 0;
-  /// "mpi" or "nccl".
+  /// "MPI", "MPI through main memory" or "NCCL 2.28.9".
   [[nodiscard]] virtual std::string name() const = 0;
 
+  [[nodiscard]] at::Device device() const { return device_; }
   /// A new tensor (P, ...) with the tensors of all ranks. *Collective.*
   [[nodiscard]] at::Tensor all_gather(const at::Tensor& local);
   /// One message of an exchange.
@@ -49,23 +50,24 @@ class TensorCollectives {
   void recv(at::Tensor& tensor, int peer);
 
  protected:
-  explicit TensorCollectives(int n_ranks) : n_ranks_(n_ranks) {}
+  TensorCollectives(int n_ranks, at::Device device) : n_ranks_(n_ranks), device_(device) {}
   TensorCollectives(const TensorCollectives&) = delete;
   TensorCollectives& operator=(const TensorCollectives&) = delete;
 
-  /// Throws Error(internal) unless `tensor` is contiguous and lives on a device of this type.
-  static void check(const at::Tensor& tensor, c10::DeviceType type);
+  /// Throws Error(internal) unless `tensor` is contiguous and lives on device().
+  void check(const at::Tensor& tensor) const;
   /// The same for an all-gather's two ends.
-  void check_gather(const at::Tensor& out, const at::Tensor& local, c10::DeviceType type) const;
+  void check_gather(const at::Tensor& out, const at::Tensor& local) const;
 
  private:
   int n_ranks_;
+  at::Device device_;
 };
 
-/// The back end for tensors on `device`; CUDA without an index means this rank's place on its node.
-/// *Collective over comm.* Throws Error(config) on every rank if this build has no CUDA or there are fewer
-/// GPUs than ranks on a node.
-[[nodiscard]] std::unique_ptr<TensorCollectives> make_tensor_collectives(const Communicator& comm,
-                                                                         c10::Device device);
+/// The back end for tensors on `device`, this rank's own; all ranks' are of one kind. *Collective over comm.*
+/// Throws Error(config) on every rank if `transport` asks for NCCL and there is none, or two ranks have the
+/// same GPU.
+[[nodiscard]] std::unique_ptr<TensorCollectives> make_tensor_collectives(
+    const Communicator& comm, at::Device device, Transport transport = Transport::automatic);
 
 }  // namespace twistor::comm

@@ -3,6 +3,8 @@
 // tree.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -50,5 +52,28 @@ struct TreeNode {
 /// formed.
 [[nodiscard]] RowSparse tree_all_reduce(std::vector<RowSparse> my_shards, std::int64_t first_shard,
                                         std::int64_t n_shards, const Communicator& comm);
+
+/// Row-sparse gradients whose values lie on a device: (rows.size(), width), float32.
+struct RowTensor {
+  std::vector<std::int64_t> rows;  ///< increasing
+  at::Tensor values;
+};
+
+/// left + right with the bits of merge() for RowSparse. *Local.*
+[[nodiscard]] RowTensor merge(const RowTensor& left, const RowTensor& right);
+
+/// The same sum of leaves of one shape, float32 on comm.tensors()->device(), with the same bits; the leaves
+/// are scratch. `like` has that shape, for a rank without leaves; it may be a leaf. *Collective over comm*,
+/// whose tensors() carry it.
+[[nodiscard]] at::Tensor tree_all_reduce(std::vector<at::Tensor> my_shards, std::int64_t first_shard,
+                                         std::int64_t n_shards, const at::Tensor& like,
+                                         const Communicator& comm);
+
+/// The rows that any rank has. *Collective over comm.*
+[[nodiscard]] std::vector<std::int64_t> all_rows(std::span<const std::int64_t> mine,
+                                                 const Communicator& comm);
+
+/// `from`, spread over more rows: those it lacks hold what changes no sum. Its rows are among them. *Local.*
+[[nodiscard]] at::Tensor spread(const RowTensor& from, std::span<const std::int64_t> rows);
 
 }  // namespace twistor::comm

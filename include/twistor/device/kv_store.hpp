@@ -3,6 +3,8 @@
 // room's.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -40,6 +42,9 @@ class KvStore {
   /// Bytes of some blocks, one after the other, (blocks.size() * block_bytes()).
   virtual void read(std::span<const std::int32_t> blocks, std::span<std::byte> out) const = 0;
   virtual void write(std::span<const std::int32_t> blocks, std::span<const std::byte> bytes) = 0;
+  /// The same bytes as a tensor where the blocks lie, (blocks.size(), block_bytes()) uint8, contiguous.
+  [[nodiscard]] virtual at::Tensor gather(std::span<const std::int32_t> blocks) const;
+  virtual void scatter(std::span<const std::int32_t> blocks, const at::Tensor& rows);
 };
 
 /// Some neighbouring sequences of a cache, each with as many new tokens from one position on.

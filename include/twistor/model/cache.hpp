@@ -8,6 +8,10 @@
 #include <span>
 #include <vector>
 
+namespace twistor::device {
+class KvStore;
+}
+
 namespace twistor::model {
 
 /// Tokens in one block of a cache: the unit of sharing and of migration.
@@ -19,6 +23,21 @@ struct CacheUse {
   std::int64_t dense_blocks = 0;  ///< blocks if every sequence owned all of its own
   std::int64_t live_bytes = 0;
   std::int64_t copied_blocks = 0;  ///< partial blocks copied on write since the cache was made
+};
+
+/// Blocks whose content travels as tensors, apart from a sequence's bytes. Both sides name as many of each
+/// store, in one order, if they take the same sequences in the same order.
+class BlocksApart {
+ public:
+  struct OfStore {
+    device::KvStore* store = nullptr;
+    std::vector<std::int32_t> blocks;
+  };
+  void add(device::KvStore& store, std::span<const std::int32_t> blocks);
+  [[nodiscard]] const std::vector<OfStore>& all() const { return all_; }
+
+ private:
+  std::vector<OfStore> all_;
 };
 
 /// The past of n sequences of one common length. *Local.*
@@ -44,6 +63,17 @@ class Cache {
   /// block), the rest is read from `bytes`. Returns its index. Throws Error(data) if the bytes do not fit.
   virtual std::int64_t import_sequence(std::span<const std::int64_t> donors, std::int64_t first_block,
                                        std::span<const std::byte> bytes) = 0;
+
+  /// The same for blocks that lie on a device: they are added to `apart`, and the bytes have only what else
+  /// there is. After import_apart() somebody fills them, before the cache is used.
+  [[nodiscard]] virtual std::vector<std::byte> export_apart(std::int64_t sequence, std::int64_t first_block,
+                                                            BlocksApart& /*apart*/) const {
+    return export_sequence(sequence, first_block);
+  }
+  virtual std::int64_t import_apart(std::span<const std::int64_t> donors, std::int64_t first_block,
+                                    std::span<const std::byte> bytes, BlocksApart& /*apart*/) {
+    return import_sequence(donors, first_block, bytes);
+  }
 
   [[nodiscard]] virtual CacheUse use() const = 0;
 };

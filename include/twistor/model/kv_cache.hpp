@@ -28,6 +28,10 @@ class KvCache final : public Cache {
                                                        std::int64_t first_block) const override;
   std::int64_t import_sequence(std::span<const std::int64_t> donors, std::int64_t first_block,
                                std::span<const std::byte> bytes) override;
+  [[nodiscard]] std::vector<std::byte> export_apart(std::int64_t sequence, std::int64_t first_block,
+                                                    BlocksApart& apart) const override;
+  std::int64_t import_apart(std::span<const std::int64_t> donors, std::int64_t first_block,
+                            std::span<const std::byte> bytes, BlocksApart& apart) override;
   [[nodiscard]] CacheUse use() const override;
 
   /// Makes room for `count` more tokens a sequence: new blocks, and private copies of shared last blocks.
@@ -40,6 +44,10 @@ class KvCache final : public Cache {
  private:
   KvCache(const KvCache& other);
   void release_all();
+  /// A sequence that shares its first blocks with donors; gives the blocks of its own, in which nothing is
+  /// yet.
+  [[nodiscard]] std::vector<std::int32_t> append(std::span<const std::int64_t> donors,
+                                                 std::int64_t first_block);
   [[nodiscard]] std::span<const std::int32_t> table_of(std::int64_t sequence) const {
     return std::span(tables_).subspan(static_cast<std::size_t>(sequence * blocks_each_),
                                       static_cast<std::size_t>(blocks_each_));

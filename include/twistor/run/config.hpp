@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "twistor/base/names.hpp"
+#include "twistor/comm/transport.hpp"
 #include "twistor/config/ini.hpp"
 #include "twistor/device/packed_matrix.hpp"
 #include "twistor/device/place.hpp"
@@ -89,6 +90,7 @@ struct RunConfig {
   double save_every_s = 10;  ///< between saves of unfinished evaluations, samples and exact samples
   device::Place device = device::Place::cpu;
   device::KernelChoice kernels = device::KernelChoice::automatic;
+  comm::Transport collectives = comm::Transport::automatic;
   device::GraphUse graphs = device::GraphUse::automatic;
   bool deterministic = false;  ///< on a GPU: rows have the same bits in every batch
   bool progress = true;        ///< the progress line

@@ -129,6 +129,8 @@ class Session {
  private:
   void load_model(const std::filesystem::path& config_file);
   void load_prompts(const std::filesystem::path& config_file);
+  /// Lets tensors go from device to device, for models that compute on one. *Collective over the world.*
+  void connect_devices();
   /// Model, prompts and target are what the other ranks have read, too. *Collective over the world.*
   void require_same_inputs() const;
   void say_what_was_read() const;

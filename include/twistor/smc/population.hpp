@@ -88,8 +88,9 @@ struct ExchangeCount {
 
 /// Turns parents into offspring: local survivors are copied, others travel, at most once for each (ancestor,
 /// destination), with only those cache blocks that the destination lacks, and with their scores where the
-/// population has them: the heads never see a row twice. *Collective over comm*: one sparse exchange. All
-/// ranks' assignments come from one Census.
+/// population has them: the heads never see a row twice. What lies on the device of comm.tensors() goes by
+/// them, as tensors. *Collective over comm*: one sparse exchange, and one of tensors. All ranks' assignments
+/// come from one Census.
 ExchangeCount exchange(Population& population, const Assignment& assignment, const comm::Communicator& comm);
 
 }  // namespace twistor::smc

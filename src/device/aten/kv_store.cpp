@@ -69,24 +69,34 @@ void AtenKvStore::copy(std::span<const std::int32_t> from, std::span<const std::
   for (at::Tensor& part : parts_) part.index_copy_(0, target, at::index_select(part, 0, source));
 }
 
-void AtenKvStore::read(std::span<const std::int32_t> blocks, std::span<std::byte> out) const {
-  if (blocks.empty()) return;
+at::Tensor AtenKvStore::gather(std::span<const std::int32_t> blocks) const {
+  const auto n = static_cast<std::int64_t>(blocks.size());
+  if (n == 0) return at::empty({0, block_bytes()}, at::TensorOptions().dtype(at::kByte).device(device_));
   const at::Tensor index = index_tensor(blocks, device_);
   std::vector<at::Tensor> rows;
   for (const at::Tensor& part : parts_) rows.push_back(at::index_select(part, 0, index));
-  const at::Tensor host = at::stack(rows, 1).to(at::kCPU).contiguous();  // (blocks, 2 n_layers, ...)
+  return at::stack(rows, 1).view({n, -1}).view(at::kByte);  // each row: (2 n_layers, 16, heads, head_size)
+}
+
+void AtenKvStore::scatter(std::span<const std::int32_t> blocks, const at::Tensor& rows) {
+  if (blocks.empty()) return;
+  const at::Tensor index = index_tensor(blocks, device_);
+  const at::Tensor parts =
+      rows.view(dtype()).view({static_cast<std::int64_t>(blocks.size()), 2 * shape_.n_layers, kv_block_tokens,
+                               shape_.n_kv_heads, shape_.head_size});
+  for (std::size_t i = 0; i < parts_.size(); ++i)
+    parts_[i].index_copy_(0, index, parts.select(1, static_cast<std::int64_t>(i)));
+}
+
+void AtenKvStore::read(std::span<const std::int32_t> blocks, std::span<std::byte> out) const {
+  const at::Tensor host = gather(blocks).to(at::kCPU);
   std::memcpy(out.data(), host.const_data_ptr(), host.nbytes());
 }
 
 void AtenKvStore::write(std::span<const std::int32_t> blocks, std::span<const std::byte> bytes) {
-  if (blocks.empty()) return;
-  at::Tensor host = at::empty({static_cast<std::int64_t>(blocks.size()), 2 * shape_.n_layers, kv_block_tokens,
-                               shape_.n_kv_heads, shape_.head_size},
-                              dtype());
+  const at::Tensor host = at::empty({static_cast<std::int64_t>(blocks.size()), block_bytes()}, at::kByte);
   std::memcpy(host.mutable_data_ptr(), bytes.data(), host.nbytes());
-  const at::Tensor rows = host.to(device_), index = index_tensor(blocks, device_);
-  for (std::size_t i = 0; i < parts_.size(); ++i)
-    parts_[i].index_copy_(0, index, rows.select(1, static_cast<std::int64_t>(i)));
+  scatter(blocks, host.to(device_));
 }
 
 }  // namespace twistor::device

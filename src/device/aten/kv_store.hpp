@@ -50,6 +50,8 @@ class AtenKvStore final : public KvStore {
   void copy(std::span<const std::int32_t> from, std::span<const std::int32_t> to) override;
   void read(std::span<const std::int32_t> blocks, std::span<std::byte> out) const override;
   void write(std::span<const std::int32_t> blocks, std::span<const std::byte> bytes) override;
+  [[nodiscard]] at::Tensor gather(std::span<const std::int32_t> blocks) const override;
+  void scatter(std::span<const std::int32_t> blocks, const at::Tensor& rows) override;
 
   [[nodiscard]] const at::Tensor& keys(std::int64_t layer) const { return parts_[part(layer)]; }
   [[nodiscard]] const at::Tensor& values(std::int64_t layer) const { return parts_[part(layer) + 1]; }

@@ -37,30 +37,24 @@ class JoinedCache final : public Cache {
     return std::make_unique<JoinedCache>(std::move(copies));
   }
 
-  /// For each member the number of its bytes, int64, and the bytes.
   std::vector<std::byte> export_sequence(std::int64_t sequence, std::int64_t first_block) const override {
-    std::vector<std::byte> out;
-    for (const auto& member : members_) {
-      const std::vector<std::byte> bytes = member->export_sequence(sequence, first_block);
-      const auto size = static_cast<std::int64_t>(bytes.size());
-      const auto header = std::as_bytes(std::span(&size, 1));
-      out.insert(out.end(), header.begin(), header.end());
-      out.insert(out.end(), bytes.begin(), bytes.end());
-    }
-    return out;
+    return join([&](const Cache& member) { return member.export_sequence(sequence, first_block); });
   }
-
+  std::vector<std::byte> export_apart(std::int64_t sequence, std::int64_t first_block,
+                                      BlocksApart& apart) const override {
+    return join([&](const Cache& member) { return member.export_apart(sequence, first_block, apart); });
+  }
   std::int64_t import_sequence(std::span<const std::int64_t> donors, std::int64_t first_block,
                                std::span<const std::byte> bytes) override {
-    // All parts are cut out first, so that no member receives a sequence which another cannot.
-    std::vector<std::span<const std::byte>> parts;
-    for (std::size_t i = 0; i < members_.size(); ++i) parts.push_back(take_part(bytes));
-    TWISTOR_CHECK(bytes.empty(), ErrorKind::data, doing,
-                  fmt::format("{} bytes are left after {} models", bytes.size(), members_.size()));
-    std::int64_t index = 0;
-    for (std::size_t i = 0; i < members_.size(); ++i)
-      index = members_[i]->import_sequence(donors, first_block, parts[i]);
-    return index;
+    return deal_out(bytes, [&](Cache& member, std::span<const std::byte> part) {
+      return member.import_sequence(donors, first_block, part);
+    });
+  }
+  std::int64_t import_apart(std::span<const std::int64_t> donors, std::int64_t first_block,
+                            std::span<const std::byte> bytes, BlocksApart& apart) override {
+    return deal_out(bytes, [&](Cache& member, std::span<const std::byte> part) {
+      return member.import_apart(donors, first_block, part, apart);
+    });
   }
 
   CacheUse use() const override {
@@ -77,6 +71,32 @@ class JoinedCache final : public Cache {
 
  private:
   static constexpr const char* doing = "receiving a sequence of joined models";
+
+  /// For each member the number of its bytes, int64, and the bytes.
+  template <class BytesOf>
+  [[nodiscard]] std::vector<std::byte> join(const BytesOf& bytes_of) const {
+    std::vector<std::byte> out;
+    for (const auto& member : members_) {
+      const std::vector<std::byte> bytes = bytes_of(*member);
+      const auto size = static_cast<std::int64_t>(bytes.size());
+      const auto header = std::as_bytes(std::span(&size, 1));
+      out.insert(out.end(), header.begin(), header.end());
+      out.insert(out.end(), bytes.begin(), bytes.end());
+    }
+    return out;
+  }
+
+  template <class Receive>
+  std::int64_t deal_out(std::span<const std::byte> bytes, const Receive& receive) {
+    // All parts are cut out first, so that no member receives a sequence which another cannot.
+    std::vector<std::span<const std::byte>> parts;
+    for (std::size_t i = 0; i < members_.size(); ++i) parts.push_back(take_part(bytes));
+    TWISTOR_CHECK(bytes.empty(), ErrorKind::data, doing,
+                  fmt::format("{} bytes are left after {} models", bytes.size(), members_.size()));
+    std::int64_t index = 0;
+    for (std::size_t i = 0; i < members_.size(); ++i) index = receive(*members_[i], parts[i]);
+    return index;
+  }
 
   static std::span<const std::byte> take_part(std::span<const std::byte>& bytes) {
     std::int64_t size = 0;

@@ -20,7 +20,8 @@ class MpiTensors : public testing::Test {
 };
 
 TEST_F(MpiTensors, AddEveryDtype) {
-  EXPECT_EQ(mpi->name(), "mpi");
+  EXPECT_EQ(mpi->name(), "MPI");
+  EXPECT_EQ(mpi->device(), at::Device(at::kCPU));
   for (const auto type : {at::kFloat, at::kDouble, at::kInt, at::kLong, at::kShort, at::kByte, at::kChar,
                           at::kBFloat16, at::kHalf}) {
     at::Tensor tensor = at::full({2, 3}, rank + 1, type);
@@ -77,15 +78,14 @@ TEST_F(MpiTensors, UnfitTensorsAreRefusedBeforeSending) {
   EXPECT_THROW(mpi->all_gather_into(out, at::zeros({2}, at::kDouble)), Error);
 }
 
-TEST_F(MpiTensors, DevicesThatAreNotThereAreConfigurationErrors) {
-  for (const char* device : {"meta", "cuda:100"}) {
-    try {
-      (void)make_tensor_collectives(world, c10::Device(device));
-      ADD_FAILURE() << "no error for " << device;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::config);
-    }
-  }
+TEST_F(MpiTensors, AreWithThoseWhoAreStillTogether) {
+  Communicator all = Communicator::world();
+  EXPECT_EQ(all.tensors(), nullptr);
+  all.carry_tensors_by(make_tensor_collectives(all, at::kCPU));
+  EXPECT_EQ(all.split(0).tensors(), all.tensors());
+  const Communicator halves = all.split(rank % 2);
+  EXPECT_EQ(halves.tensors(), n == 1 ? all.tensors() : nullptr);
+  EXPECT_EQ(Communicator::world().tensors(), nullptr);
 }
 
 }  // namespace

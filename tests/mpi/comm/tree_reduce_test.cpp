@@ -2,6 +2,7 @@
 // The fixed tree, bit for bit against a serial sum of the same tree.
 #include "twistor/comm/tree_reduce.hpp"
 
+#include <ATen/ops/empty.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/comm/tensor_collectives.hpp"
 
 namespace twistor::comm {
 namespace {
@@ -105,6 +107,40 @@ TEST(TreeReduce, HasTheSameBitsWhereRanksAddTheirLeavesAsTheyCome) {
       std::vector<float> out(61);
       tree_all_reduce({mine.begin(), mine.end()}, first, n, out, world);
       EXPECT_TRUE(same_bits(out, expected)) << n << " leaves, way " << way;
+    }
+  }
+}
+
+Communicator world_with_tensors() {
+  auto world = Communicator::world();
+  world.carry_tensors_by(make_tensor_collectives(world, at::kCPU));
+  return world;
+}
+
+at::Tensor tensor(std::span<const float> values, at::IntArrayRef shape) {
+  at::Tensor out = at::empty(shape, at::kFloat);
+  std::ranges::copy(values, out.mutable_data_ptr<float>());
+  return out;
+}
+
+std::span<const float> numbers(const at::Tensor& x) {
+  return {x.const_data_ptr<float>(), static_cast<std::size_t>(x.numel())};
+}
+
+TEST(TreeReduce, OfTensorsHasTheBitsOfTheSerialTree) {
+  const auto world = world_with_tensors();
+  for (const std::int64_t n : leaf_counts) {
+    const auto expected = serial(0, n, 60);
+    for (int way = 0; way < 5; ++way) {
+      const auto begins = cuts(way, n, world.size());
+      const auto first = begins[static_cast<std::size_t>(world.rank())],
+                 end = begins[static_cast<std::size_t>(world.rank()) + 1];
+      std::vector<at::Tensor> mine;
+      for (auto i = first; i < end; ++i) mine.push_back(tensor(leaf(i, 60), {12, 5}));
+      const at::Tensor sum =
+          tree_all_reduce(std::move(mine), first, n, at::empty({12, 5}, at::kFloat), world);
+      EXPECT_EQ(sum.sizes(), (std::vector<std::int64_t>{12, 5}));
+      EXPECT_TRUE(same_bits(numbers(sum), expected)) << n << " leaves, way " << way;
     }
   }
 }
@@ -217,6 +253,39 @@ TEST(RowSparseTree, HasTheBitsOfTheSerialTreeHoweverTheLeavesAreSpread) {
       EXPECT_TRUE(same_bits(sum.values, expected.values)) << n << " leaves, way " << way;
       EXPECT_EQ(sum.width, width);
     }
+  }
+}
+
+TEST(RowSparseTree, OfTensorsHasTheSameBits) {
+  const auto world = world_with_tensors();
+  const auto on_device = [](const RowSparse& x) {
+    return RowTensor{x.rows, tensor(x.values, {static_cast<std::int64_t>(x.rows.size()), width})};
+  };
+  for (const std::int64_t n : leaf_counts) {
+    const auto begins = cuts(0, n, world.size());
+    const auto first = begins[static_cast<std::size_t>(world.rank())],
+               end = begins[static_cast<std::size_t>(world.rank()) + 1];
+    std::vector<RowSparse> mine;
+    std::vector<std::int64_t> own;
+    for (auto i = first; i < end; ++i) {
+      mine.push_back(sparse_leaf(i));
+      own.insert(own.end(), mine.back().rows.begin(), mine.back().rows.end());
+    }
+    const std::vector<std::int64_t> rows = all_rows(own, world);
+    std::vector<at::Tensor> spread_out;
+    for (const RowSparse& x : mine) spread_out.push_back(spread(on_device(x), rows));
+    const at::Tensor like = at::empty({static_cast<std::int64_t>(rows.size()), width}, at::kFloat);
+    const at::Tensor sum = tree_all_reduce(std::move(spread_out), first, n, like, world);
+    const RowSparse expected = tree_all_reduce(std::move(mine), first, n, world);
+    EXPECT_EQ(rows, expected.rows);
+    EXPECT_TRUE(same_bits(numbers(sum), expected.values)) << n << " leaves";
+  }
+  for (std::int64_t i = 0; i < 8; ++i) {
+    const RowSparse left = sparse_leaf(i), right = sparse_leaf(i + 1), expected = merge(left, right);
+    const RowTensor l = on_device(left), sum = merge(l, on_device(right));
+    EXPECT_EQ(sum.rows, expected.rows);
+    EXPECT_TRUE(same_bits(numbers(sum.values), expected.values));
+    EXPECT_TRUE(same_bits(numbers(l.values), left.values)) << "an operand stays as it is";
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "support/engines.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/comm/tensor_collectives.hpp"
 #include "twistor/model/absorbing.hpp"
 #include "twistor/model/load.hpp"
 #include "twistor/potential/registry.hpp"
@@ -81,7 +82,11 @@ TEST_P(SweepsOnEngines, AgreeWithTheCpuKernels) {
   const auto run = [&](const Setting& s) {
     const Problem problem = Problem{*s.lm, s.prompt, potential}.with_start();
     const Proposal proposal(*s.lm, *s.twist, which.proposal, 0.7);
-    Sweep sweep = smc::sweep(problem, proposal, options, comm::Communicator::world());
+    auto world = comm::Communicator::world();
+    const device::Engine& used = *s.lm->engine();
+    if (used.vocabulary() != nullptr)
+      world.carry_tensors_by(comm::make_tensor_collectives(world, used.device()));
+    Sweep sweep = smc::sweep(problem, proposal, options, world);
     // What was drawn is scored the same by a pass of its own.
     const ForcedPass again = forced_pass(problem, proposal, options.length, sweep.particles.tokens);
     for (std::size_t i = 0; i < again.log_q.size(); ++i) {

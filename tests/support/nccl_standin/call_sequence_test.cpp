@@ -4,6 +4,7 @@
 #include <nccl.h>
 
 #include <array>
+#include <chrono>
 #include <stdexcept>
 
 #include "gpu/device_tensors.hpp"
@@ -14,7 +15,6 @@
 namespace twistor::comm {
 namespace {
 
-using test::on_device;
 using testing::HasSubstr;
 using testing::StrEq;
 
@@ -22,7 +22,7 @@ class NcclCalls : public testing::Test {
  protected:
   void SetUp() override {
     nccl_standin_reset();
-    nccl = make_nccl_collectives(world, -1);
+    nccl = make_nccl_collectives(world, at::kCPU);
   }
   void TearDown() override { nccl_standin_reset(); }
 
@@ -35,6 +35,10 @@ class NcclCalls : public testing::Test {
       EXPECT_EQ(error.kind(), ErrorKind::peer);
       EXPECT_THAT(error.text(), HasSubstr(text));
     }
+  }
+
+  [[nodiscard]] static at::Tensor on_device(const std::vector<double>& values, at::ScalarType type) {
+    return test::on_device(values, type, at::kCPU);
   }
 
   const Communicator world = Communicator::world();
@@ -85,6 +89,28 @@ TEST_F(NcclCalls, AnAsynchronousFailureIsSeenAndAborts) {
   EXPECT_THAT(nccl_standin_log(), testing::Not(HasSubstr("ncclCommDestroy")));
 }
 
+TEST_F(NcclCalls, AWaitThatDoesNotEndIsAnError) {
+  nccl = make_nccl_collectives(world, at::kCPU, std::chrono::milliseconds(20));
+  nccl->wait();
+  nccl_standin_fail("async", ncclInProgress);
+  try {
+    nccl->wait();
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::peer);
+    EXPECT_THAT(error.text(), HasSubstr("nothing came from another rank for 0.02 s"));
+  }
+  nccl_standin_reset();
+}
+
+TEST_F(NcclCalls, TheTransportThatIsAskedForIsTaken) {
+  nccl_standin_reset();
+  EXPECT_EQ(make_tensor_collectives(world, at::kCPU, Transport::mpi)->name(), "MPI");
+  EXPECT_EQ(make_tensor_collectives(world, at::kCPU)->name(), "MPI");
+  EXPECT_THAT(nccl_standin_log(), StrEq(""));
+  EXPECT_EQ(make_tensor_collectives(world, at::kCPU, Transport::nccl)->name(), "NCCL 2.99.99");
+}
+
 TEST_F(NcclCalls, AnExceptionElsewhereAbortsInsteadOfWaiting) {
   try {
     const auto doomed = std::move(nccl);
@@ -96,7 +122,7 @@ TEST_F(NcclCalls, AnExceptionElsewhereAbortsInsteadOfWaiting) {
 
 TEST_F(NcclCalls, AnIdThatCannotBeMadeIsAnErrorOnEveryRank) {
   if (rank == 0) nccl_standin_fail("ncclGetUniqueId", ncclInternalError);
-  EXPECT_THROW((void)make_nccl_collectives(world, -1), Error);
+  EXPECT_THROW((void)make_nccl_collectives(world, at::kCPU), Error);
 }
 
 }  // namespace
