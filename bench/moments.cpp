@@ -52,9 +52,10 @@ twist::Values common_values(std::int64_t V, std::int64_t D, const comm::Communic
 twist::GradientBlock gradient_of(const twist::Parameter& p, std::uint32_t step) {
   twist::GradientBlock out;
   for (std::int64_t row = step % 50; row < p.shape[0]; row += 50) out.rows.push_back(row);
-  out.values.resize(out.rows.size() * static_cast<std::size_t>(p.width()));
+  std::vector<float> values(out.rows.size() * static_cast<std::size_t>(p.width()));
   Philox random(3, Stream::test, step, 0);
-  for (float& g : out.values) g = static_cast<float>(random.normal());
+  for (float& g : values) g = static_cast<float>(random.normal());
+  out.values = device::cpu_engine()->upload(values);
   return out;
 }
 

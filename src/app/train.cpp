@@ -26,8 +26,10 @@
 namespace twistor::app {
 namespace {
 
-learn::TrainOptions train_options(const run::Config& config) {
+learn::TrainOptions train_options(const run::Session& session) {
+  const run::Config& config = session.config();
   learn::TrainOptions options = config.train.trainer;
+  options.sums = session.gradient_sums();
   options.length = config.target.length;
   options.n_updates = config.train.updates;
   options.seed = config.run.seed;
@@ -105,10 +107,10 @@ class Training {
   [[nodiscard]] learn::SettledPositives settle_positives() const {
     const run::Config& config = session_.config();
     if (!session_.prompts().empty())
-      return learn::settle_positives_of_prompts(config.train.samples, train_options(config));
+      return learn::settle_positives_of_prompts(config.train.samples, train_options(session_));
     if (session_.conditional() != nullptr)
-      return {config.train.samples.per_observation(), train_options(config), {}};
-    return learn::settle_positives(config.train.samples, train_options(config), session_.exact_target(),
+      return {config.train.samples.per_observation(), train_options(session_), {}};
+    return learn::settle_positives(config.train.samples, train_options(session_), session_.exact_target(),
                                    source_.n, session_.world());
   }
 

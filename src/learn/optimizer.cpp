@@ -18,7 +18,7 @@ struct OwnRows {
       return std::ranges::lower_bound(gradient.rows, static_cast<std::int64_t>(row)) - gradient.rows.begin();
     };
     const auto first = static_cast<std::size_t>(own(begin)), last = static_cast<std::size_t>(own(end));
-    values = std::span(gradient.values).subspan(first * width, (last - first) * width);
+    values = gradient.in_place().subspan(first * width, (last - first) * width);
     for (std::size_t i = first; i < last; ++i)
       rows.push_back(gradient.rows[i] - static_cast<std::int64_t>(begin));
   }
@@ -54,7 +54,7 @@ void Optimizer::update(const AdamOptions& options, std::int64_t step, const twis
     const OwnRows mine(gradient, part.width, part.begin, part.end);
     adam_rows(options, step, mine.rows, mine.values, static_cast<std::int64_t>(part.width), own, moments);
   } else {
-    adam_step(options, step, std::span(gradient.values).subspan(part.first(), part.size()), own, moments);
+    adam_step(options, step, gradient.in_place().subspan(part.first(), part.size()), own, moments);
   }
   if (is_divided(parameter) && parameter.value.common() == nullptr)
     comm::all_gather_in_place(std::span(parameter.value), part.elements, node_);

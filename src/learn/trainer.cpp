@@ -269,15 +269,15 @@ void Trainer::descend(const std::function<std::vector<Piece>(std::int64_t)>& pie
                       UpdateReport& report) {
   UpdateTimes& times = report.times;
   const std::vector<twist::Parameter>& parameters = twist_.parameters();
-  GradientSum gradient(parameters, shards_, world_);
+  const auto gradient = make_gradient_sum(options_.sums, parameters, shards_, world_);
   timed(times.gradient_s, [&] {
     for (std::int64_t s = 0; s < shards_.n_local; ++s)
-      shard_gradient(pieces_of(s), gradient.sink(static_cast<std::size_t>(s)));
+      shard_gradient(pieces_of(s), gradient->sink(static_cast<std::size_t>(s)));
   });
   ++adam_step_;
   std::vector<twist::GradientBlock> waiting;
-  for (std::size_t group = 0; group < gradient.n_groups(); ++group) {
-    auto sums = timed(times.reduce_s, [&] { return gradient.take(group); });
+  for (std::size_t group = 0; group < gradient->n_groups(); ++group) {
+    auto sums = timed(times.reduce_s, [&] { return gradient->take(group); });
     if (options_.clip_norm > 0) {
       std::ranges::move(sums, std::back_inserter(waiting));
       continue;
@@ -298,15 +298,14 @@ void Trainer::clip(std::vector<twist::GradientBlock>& gradient, UpdateReport& re
   if (options_.clip_norm == 0) return;
   double squares = 0;
   for (const twist::GradientBlock& block : gradient)
-    for (const float g : block.values) squares += static_cast<double>(g) * static_cast<double>(g);
+    for (const float g : block.in_place()) squares += static_cast<double>(g) * static_cast<double>(g);
   const double norm = std::sqrt(squares);
   const bool is_first =
       std::ranges::none_of(report.numbers, [](const auto& n) { return n.first == "gradient_norm"; });
   if (is_first) report.numbers.emplace_back("gradient_norm", norm);
   if (norm <= options_.clip_norm) return;
   const auto factor = static_cast<float>(options_.clip_norm / norm);
-  for (twist::GradientBlock& block : gradient)
-    for (float& g : block.values) g *= factor;
+  for (twist::GradientBlock& block : gradient) block.values.mul_(factor);
 }
 
 std::int64_t Trainer::common_length(std::span<const Piece> pieces) {

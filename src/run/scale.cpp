@@ -160,8 +160,10 @@ struct UpdateShare {
   learn::TrainOptions train;
 };
 
-UpdateShare share_of_update(const Config& config, std::int64_t n_ranks) {
+UpdateShare share_of_update(const Session& session, std::int64_t n_ranks) {
+  const Config& config = session.config();
   UpdateShare out{config.train.samples, config.train.trainer};
+  out.train.sums = session.gradient_sums();
   out.train.length = config.target.length;
   out.train.n_updates = config.train.updates;
   out.train.seed = config.run.seed;
@@ -293,7 +295,7 @@ SweepForecast forecast_sweep(Calibration& calibration, const Session& session, c
 UpdateForecast forecast_update(Session& session, const exact::Source& samples, const ScaleOptions& options) {
   const Config& config = session.config();
   UpdateForecast out{.ranks = std::min(options.ranks, config.train.trainer.n_shards)};
-  const UpdateShare share = share_of_update(config, out.ranks);
+  const UpdateShare share = share_of_update(session, out.ranks);
   out.samples = share.samples.batch;
   out.compute_s = measure_updates(session, share, samples, comm::Communicator::self()) / options.speedup;
   const std::string& name = config.train.objective;
@@ -340,8 +342,8 @@ ScaleForecast forecast(Session& session, const ScaleOptions& options) {
   loaded.twist.reset();  // with a body there is one twist at a time
   out.update = forecast_update(session, calibration.samples(), options);
   if (options.check && options.ranks <= session.config().train.trainer.n_shards)
-    out.measured_update_s = measure_updates(session, share_of_update(session.config(), 1),
-                                            calibration.samples(), session.world());
+    out.measured_update_s =
+        measure_updates(session, share_of_update(session, 1), calibration.samples(), session.world());
   return out;
 }
 

@@ -80,6 +80,12 @@ void Session::connect_devices() {
     groups_.group.carry_tensors_by(groups_.n_groups == 1 ? of_all : connect(groups_.group));
 }
 
+learn::GradientSums Session::gradient_sums() const {
+  using enum learn::GradientSums;
+  if (lm_->engine()->vocabulary() == nullptr) return in_main_memory;
+  return lm_->engine()->keeps_bits() ? on_device : on_device_in_any_order;
+}
+
 void Session::require_same_inputs() const {
   require_same("language model", twist_lm()->fingerprint(), world_);
   require_same("prompt", fmt::format("{} {}", fmt::join(prompt_.ids, ","), text::digest(prompts_)), world_);

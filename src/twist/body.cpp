@@ -18,7 +18,8 @@ namespace {
 class GradientTotal {
  public:
   [[nodiscard]] model::TrainableDecoder::Sink sink() {
-    return [this](std::size_t tensor, std::vector<std::int64_t> rows, std::vector<float> values) {
+    return [this](std::size_t tensor, std::vector<std::int64_t> rows, const at::Tensor& gradient) {
+      const std::vector<float> values = device::to_host(gradient);
       if (tensor >= sums_.size()) sums_.resize(tensor + 1);
       Sum& sum = sums_[tensor];
       if (rows.empty())
@@ -29,7 +30,7 @@ class GradientTotal {
     };
   }
 
-  void hand_over(const model::TrainableDecoder::Sink& sink) {
+  void hand_over(const device::Engine& engine, const model::TrainableDecoder::Sink& sink) {
     for (std::size_t tensor = 0; tensor < sums_.size(); ++tensor) {
       std::vector<std::int64_t> rows;
       std::vector<float> values = std::move(sums_[tensor].whole);
@@ -37,7 +38,7 @@ class GradientTotal {
         rows.push_back(row);
         values.insert(values.end(), sum.begin(), sum.end());
       }
-      sink(tensor, std::move(rows), std::move(values));
+      sink(tensor, std::move(rows), engine.upload(values));
     }
   }
 
@@ -81,7 +82,7 @@ void BodyTwist::refresh() {
 
 void BodyTwist::gradient(const GradientTerms& terms, const GradientSink& sink) const {
   const at::Tensor on_hidden = differentiate(terms, sink, true);
-  const auto own = [&](std::size_t tensor, std::vector<std::int64_t> rows, std::vector<float> values) {
+  const auto own = [&](std::size_t tensor, std::vector<std::int64_t> rows, at::Tensor values) {
     sink({n_head_ + tensor, std::move(rows), std::move(values)});
   };
   const model::Continuations texts{prompt_, terms.tokens, terms.length};
@@ -100,7 +101,7 @@ void BodyTwist::gradient(const GradientTerms& terms, const GradientSink& sink) c
     begin += rows.n;
   }
   TWISTOR_ASSERT(begin == on_hidden.size(0), "every row has seen an observation");
-  total.hand_over(own);
+  total.hand_over(*engine_, own);
 }
 
 }  // namespace twistor::twist

@@ -4,6 +4,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
@@ -105,10 +106,6 @@ at::Tensor unit_rms_gradient(const at::Tensor& hidden, const at::Tensor& x, cons
 
 std::vector<float> to_float(std::span<const double> x) {
   return {x.begin(), x.end()};
-}
-
-void append(std::vector<float>& out, const std::vector<float>& more) {
-  out.insert(out.end(), more.begin(), more.end());
 }
 
 /// What a value is linear in. (n, D) of unit scale, so that one learning rate fits all models.
@@ -255,9 +252,8 @@ at::Tensor HeadTwist::token_gradient(const at::Tensor& features, const GradientT
     std::vector<float> bias(distinct.tokens.size());
     for (std::size_t i = 0; i < weight.size(); ++i)
       bias[static_cast<std::size_t>(distinct.place[i])] += weight[i];
-    sink({2 * n_dense_layers(), distinct.tokens,
-          device::to_host(engine_->sum_by_group(features, weight, distinct.place, n))});
-    sink({2 * n_dense_layers() + 1, std::move(distinct.tokens), std::move(bias)});
+    sink({2 * n_dense_layers(), distinct.tokens, engine_->sum_by_group(features, weight, distinct.place, n)});
+    sink({2 * n_dense_layers() + 1, std::move(distinct.tokens), engine_->upload(bias)});
   }
   if (!wants_input) return {};
   for (float& w : weight) w *= scale_;
@@ -273,15 +269,15 @@ at::Tensor HeadTwist::row_gradient(const at::Tensor& features, const GradientTer
   const at::Tensor placed = tokens.to(features.device()).unsqueeze(1);
   std::vector<std::int64_t> all(static_cast<std::size_t>(vocab_size_));
   std::iota(all.begin(), all.end(), std::int64_t{0});
-  std::vector<float> weight, bias;
+  std::vector<at::Tensor> weight, bias;  // of each tile
   at::Tensor back;
   for (std::int64_t begin = 0; begin < vocab_size_; begin += tile) {
     const std::int64_t end = std::min(vocab_size_, begin + tile);
     const at::Tensor columns = at::arange(begin, end, placed.options()).unsqueeze(0);
     const at::Tensor on = at::where(placed.eq(columns), on_score, 0.0f).add_(terms.on_row(begin, end));
     if (tied_ == nullptr) {
-      append(weight, device::to_host(engine_->product_at_b(on, features)));
-      append(bias, device::to_host(engine_->column_sums(on)));
+      weight.push_back(engine_->product_at_b(on, features));
+      bias.push_back(engine_->column_sums(on));
     }
     if (!wants_input) continue;
     const auto rows =
@@ -290,8 +286,8 @@ at::Tensor HeadTwist::row_gradient(const at::Tensor& features, const GradientTer
     back = back.defined() ? back.add_(part) : part;
   }
   if (tied_ == nullptr) {
-    sink({2 * n_dense_layers(), all, std::move(weight)});
-    sink({2 * n_dense_layers() + 1, std::move(all), std::move(bias)});
+    sink({2 * n_dense_layers(), all, at::cat(weight)});
+    sink({2 * n_dense_layers() + 1, std::move(all), at::cat(bias)});
   }
   return back.defined() ? back.mul_(scale_) : back;
 }
@@ -307,16 +303,16 @@ std::vector<double> HeadTwist::values(const at::Tensor& hidden) const {
 void HeadTwist::value_gradient(const at::Tensor& input, std::span<const double> on_value,
                                const GradientSink& sink) const {
   const at::Tensor on = engine_->upload(to_float(on_value)).unsqueeze(1);
-  sink({value_parameter(), {}, device::to_host(engine_->product_at_b(on, input))});
-  sink({value_parameter() + 1, {}, device::to_host(engine_->column_sums(on))});
+  sink({value_parameter(), {}, engine_->product_at_b(on, input)});
+  sink({value_parameter() + 1, {}, engine_->column_sums(on)});
 }
 
 at::Tensor HeadTwist::dense_gradient(const at::Tensor& x, const std::vector<at::Tensor>& layers,
                                      at::Tensor back, const GradientSink& sink, bool wants_input) const {
   for (std::size_t layer = n_dense_layers(); layer-- > 0;) {
     if (has_relu(layer)) back.masked_fill_(layers[layer].le(0), 0);
-    sink({2 * layer, {}, device::to_host(engine_->product_at_b(back, layer == 0 ? x : layers[layer - 1]))});
-    sink({2 * layer + 1, {}, device::to_host(engine_->column_sums(back))});
+    sink({2 * layer, {}, engine_->product_at_b(back, layer == 0 ? x : layers[layer - 1])});
+    sink({2 * layer + 1, {}, engine_->column_sums(back)});
     if (layer == 0 && !wants_input) break;
     at::Tensor before = engine_->empty({back.size(0), width_});
     engine_->project(back, transposed_[layer], before);

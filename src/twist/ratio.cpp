@@ -162,7 +162,7 @@ void RatioTwist::gradient(const GradientTerms& terms, const GradientSink& sink) 
                      terms.tokens.size() == terms.on_score.size(),
                  "a gradient needs one token and one derivative for each row");
   body_->gradient({prompt_, terms.tokens, terms.length}, on_hidden(terms),
-                  [&](std::size_t tensor, std::vector<std::int64_t> rows, std::vector<float> values) {
+                  [&](std::size_t tensor, std::vector<std::int64_t> rows, at::Tensor values) {
                     sink({tensor, std::move(rows), std::move(values)});
                   });
 }

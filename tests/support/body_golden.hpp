@@ -74,7 +74,8 @@ inline std::map<std::string, Sums> gradients_of(const model::TrainableDecoder& b
   std::map<std::string, Sums> out;
   std::size_t next = 0;
   body.gradient(texts, on_hidden(body.hidden(texts)),
-                [&](std::size_t i, const std::vector<std::int64_t>& rows, const std::vector<float>& values) {
+                [&](std::size_t i, const std::vector<std::int64_t>& rows, const at::Tensor& gradient) {
+                  const std::vector<float> values = device::to_host(gradient);
                   EXPECT_EQ(i, next++);
                   Sums& sums = out[tensors[i].name];
                   EXPECT_EQ(rows.empty(), !tensors[i].is_table);

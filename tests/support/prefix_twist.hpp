@@ -71,8 +71,7 @@ class PrefixTwist final : public twist::Trainable {
   std::vector<twist::Parameter>& parameters() override { return parameters_; }
   const std::vector<twist::Parameter>& parameters() const override { return parameters_; }
   void gradient(const twist::GradientTerms& terms, const twist::GradientSink& sink) const override {
-    twist::GradientBlock block{0, {}, std::vector<float>(parameters_[0].value.size())};
-    std::vector<double> sums(block.values.size());
+    std::vector<double> sums(parameters_[0].value.size());
     for (std::size_t i = 0; i < terms.tokens.size(); ++i)
       sums[place(prefix_of(terms.hidden, static_cast<std::int64_t>(i), terms.tokens[i]))] +=
           terms.on_score[i];
@@ -80,11 +79,8 @@ class PrefixTwist final : public twist::Trainable {
     for (std::int64_t i = 0; rows.defined() && i < rows.size(0); ++i)
       for (std::int64_t v = 0; v < V; ++v)
         sums[place(prefix_of(terms.hidden, i, v))] += rows.const_data_ptr<double>()[i * V + v];
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      block.values[i] = static_cast<float>(sums[i]);
-      seen[i] += sums[i];
-    }
-    sink(std::move(block));
+    for (std::size_t i = 0; i < sums.size(); ++i) seen[i] += sums[i];
+    sink({0, {}, device::cpu_engine()->upload(std::vector<float>(sums.begin(), sums.end()))});
     sink(value_gradient(terms));
   }
   std::vector<double> values(const at::Tensor& hidden) const override {
@@ -111,11 +107,11 @@ class PrefixTwist final : public twist::Trainable {
     return prefix;
   }
   [[nodiscard]] twist::GradientBlock value_gradient(const twist::GradientTerms& terms) const {
-    twist::GradientBlock block{1, {}, std::vector<float>(parameters_[1].value.size())};
+    std::vector<float> values(parameters_[1].value.size());
     for (std::size_t i = 0; i < terms.on_value.size(); ++i)
-      block.values[place(prefix_of(terms.hidden, static_cast<std::int64_t>(i)))] +=
+      values[place(prefix_of(terms.hidden, static_cast<std::int64_t>(i)))] +=
           static_cast<float>(terms.on_value[i]);
-    return block;
+    return {1, {}, device::cpu_engine()->upload(values)};
   }
 
   [[nodiscard]] double log_psi_of(double score) const {

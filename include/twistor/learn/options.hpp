@@ -86,6 +86,13 @@ constexpr auto names_of(Decay) {
                     Named{Decay::cosine, "cosine"}};
 }
 
+/// Where shards' gradients are added. The first two give the same bits, on any number of ranks.
+enum class GradientSums {
+  in_main_memory,
+  on_device,               ///< in the same fixed tree
+  on_device_in_any_order,  ///< over ranks by one all-reduce, where nothing keeps the bits anyway
+};
+
 struct TrainOptions {
   std::int64_t length = 1;     ///< T
   std::int64_t n_shards = 8;   ///< fixed parts of a batch; ranks own whole shards
@@ -102,6 +109,8 @@ struct TrainOptions {
   GivenTexts first_round{};
   /// Elements from which on the ranks of a node divide a parameter's moments. No key: no bit depends on it.
   std::size_t divided_from = least_divided_moments;
+  /// As the engine of twists demands; see run::Session::gradient_sums(). No key either.
+  GradientSums sums = GradientSums::in_main_memory;
   /// Steps, shards and the positive; the rest belongs to a run.
   void visit_keys(const config::Visitor& visit);
 };

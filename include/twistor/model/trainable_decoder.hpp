@@ -65,9 +65,9 @@ struct Continuations {
 /// as the model in the file.
 class TrainableDecoder {
  public:
-  /// `rows` (increasing) of a table, else empty; `values` of those rows, or of the whole tensor.
-  using Sink =
-      std::function<void(std::size_t tensor, std::vector<std::int64_t> rows, std::vector<float> values)>;
+  /// `rows` (increasing) of a table, else empty; `values` of those rows, or of the whole tensor, float32 and
+  /// contiguous, on the engine's device.
+  using Sink = std::function<void(std::size_t tensor, std::vector<std::int64_t> rows, at::Tensor values)>;
 
   virtual ~TrainableDecoder() = default;
   /// What is learned, in a fixed order, with its first values.

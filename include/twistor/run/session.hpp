@@ -92,6 +92,8 @@ class Session {
   /// unknown name, or if smc.trigger wishes otherwise.
   [[nodiscard]] std::unique_ptr<twist::Trainable> make_twist(const std::string& objective,
                                                              Changes changes = Changes::together);
+  /// Where the engine of its gradients lets them be added.
+  [[nodiscard]] learn::GradientSums gradient_sums() const;
   /// For problem().
   [[nodiscard]] smc::Proposal make_proposal(const twist::Twist& twist) const;
   /// For base_problem().

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "twistor/base/names.hpp"
+#include "twistor/device/engine.hpp"
 #include "twistor/twist/twist.hpp"
 #include "twistor/twist/values.hpp"
 
@@ -36,7 +37,15 @@ struct Parameter {
 struct GradientBlock {
   std::size_t parameter = 0;       ///< index into parameters()
   std::vector<std::int64_t> rows;  ///< of values, increasing, where the parameter has_row_gradient
-  std::vector<float> values;       ///< as the parameter's value, or (rows, width)
+  /// float32, contiguous, on the device of the twist's engine: as many as the parameter has, or (rows,
+  /// width).
+  at::Tensor values;
+  /// Copies in main memory.
+  [[nodiscard]] std::vector<float> numbers() const { return device::to_host(values); }
+  /// Those of values in main memory.
+  [[nodiscard]] std::span<const float> in_place() const {
+    return {values.const_data_ptr<float>(), static_cast<std::size_t>(values.numel())};
+  }
 };
 
 /// Takes the gradient of a loss, each parameter's block once. A block is the sink's to keep, so that the

@@ -310,12 +310,10 @@ class Learner final : public TrainableDecoder {
     out.push_back({module + ".lora_B.weight", {n, rank}, std::move(b)});
   }
 
-  static std::vector<float> take_gradient(const at::Tensor& leaf) {
+  static at::Tensor take_gradient(const at::Tensor& leaf) {
     at::Tensor& gradient = leaf.mutable_grad();
-    if (!gradient.defined()) return std::vector<float>(static_cast<std::size_t>(leaf.numel()));
-    std::vector<float> out = device::to_host(gradient);
-    gradient.reset();
-    return out;
+    if (!gradient.defined()) return at::zeros(leaf.sizes(), leaf.options().requires_grad(false));
+    return std::exchange(gradient, {}).detach().contiguous();
   }
 
   [[nodiscard]] RowsRead read_rows(const format::TensorInfo* table, std::span<const std::int64_t> all) const {

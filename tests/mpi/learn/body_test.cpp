@@ -136,11 +136,12 @@ struct Loss {
     twist.gradient(terms, [&](twist::GradientBlock block) {
       const twist::Parameter& p = twist.parameters()[block.parameter];
       std::vector<float>& all = out[block.parameter];
-      all = block.values;
+      const std::vector<float> values = block.numbers();
+      all = values;
       if (!p.has_row_gradient) return;
       all.assign(p.value.size(), 0);
       for (std::size_t r = 0; r < block.rows.size(); ++r)
-        std::copy_n(block.values.begin() + static_cast<std::ptrdiff_t>(r) * p.width(), p.width(),
+        std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(r) * p.width(), p.width(),
                     all.begin() + block.rows[r] * p.width());
     });
     return out;

@@ -103,11 +103,12 @@ class ConditionalGradient : public testing::TestWithParam<Kind> {
       const twist::Parameter& p = twist->parameters()[block.parameter];
       std::vector<float>& dense = out[block.parameter];
       EXPECT_TRUE(dense.empty()) << p.name << " came twice";
-      dense = block.values;
+      const std::vector<float> values = block.numbers();
+      dense = values;
       if (!p.has_row_gradient) return;
       dense.assign(p.value.size(), 0);
       for (std::size_t r = 0; r < block.rows.size(); ++r)
-        std::copy_n(block.values.begin() + static_cast<std::ptrdiff_t>(r) * p.width(), p.width(),
+        std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(r) * p.width(), p.width(),
                     dense.begin() + block.rows[r] * p.width());
     });
     return out;

@@ -81,7 +81,7 @@ TEST(Residual, IsTheSumOfBothAndLearnsAsTheHeadDoes) {
     const auto gradient_of = [&](const twist::Trainable& twist) {
       std::vector<std::vector<float>> out;
       twist.gradient({.hidden = hidden, .length = task.T, .tokens = task.some, .on_score = on_score},
-                     [&](twist::GradientBlock block) { out.push_back(std::move(block.values)); });
+                     [&](twist::GradientBlock block) { out.push_back(block.numbers()); });
       return out;
     };
     EXPECT_EQ(gradient_of(*sum), gradient_of(*head)) << name;

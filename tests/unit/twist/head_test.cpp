@@ -105,11 +105,12 @@ class Head : public testing::TestWithParam<const char*> {
   }
 
   static std::vector<float> dense_values(const Parameter& p, const GradientBlock& g) {
-    if (!p.has_row_gradient) return g.values;
+    const std::vector<float> values = g.numbers();
+    if (!p.has_row_gradient) return values;
     std::vector<float> out(p.value.size());
     const auto width = static_cast<std::size_t>(p.width());
     for (std::size_t r = 0; r < g.rows.size(); ++r)
-      std::copy_n(g.values.begin() + static_cast<std::ptrdiff_t>(r * width), width,
+      std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(r * width), width,
                   out.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(g.rows[r]) * width));
     return out;
   }
@@ -209,7 +210,7 @@ TEST_P(Head, AScaleOfZeroStartsAtOneAndCanLearn) {
   twist = make_head(GetParam(), 0.0, 3);
   for (const double log_psi : log_psi_at(twist, twist.features(hidden), tokens)) EXPECT_EQ(log_psi, 0.0);
   // The last layer sees features that differ from row to row, so its gradient is more than its bias's.
-  const std::vector<float> last = gradient()[twist.parameters().size() - 2].values;
+  const std::vector<float> last = gradient()[twist.parameters().size() - 2].numbers();
   const auto size = [](float a, float b) { return std::abs(a) < std::abs(b); };
   EXPECT_GT(std::abs(std::ranges::max(last, size)), is_tied() ? 1e-3f : 0.1f);
 }
