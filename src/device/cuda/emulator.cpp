@@ -14,6 +14,7 @@
 #include <random>
 #include <vector>
 
+#include "emulator_races.hpp"
 #include "twistor/base/error.hpp"
 
 namespace twistor::device::emulator {
@@ -36,8 +37,7 @@ class Block {
         state_(static_cast<std::size_t>(n_)),
         values_(static_cast<std::size_t>(n_)),
         order_(static_cast<std::size_t>(n_)),
-        stacks_(std::make_unique<std::byte[]>(stack_bytes * static_cast<std::size_t>(n_))),
-        shared_(launch.shared_bytes / sizeof(double) + 1) {
+        n_shared_(launch.shared_bytes / sizeof(double) + 1) {
     std::iota(order_.begin(), order_.end(), 0);
     const std::uint64_t shuffle = launch.shuffle != 0 ? launch.shuffle : default_shuffle.load();
     if (shuffle != 0) std::shuffle(order_.begin(), order_.end(), std::mt19937_64(shuffle));
@@ -46,7 +46,12 @@ class Block {
   void run(std::int64_t index) {
     index_ = index;
     std::fill(state_.begin(), state_.end(), State::ready);
-    std::fill(shared_.begin(), shared_.end(), std::numeric_limits<double>::signaling_NaN());
+    // Where races are looked for, blocks do not even have the places of their variables in common.
+    if (memory_.empty() || RaceWatch::is_on)
+      memory_.push_back({std::make_unique<std::byte[]>(stack_bytes * static_cast<std::size_t>(n_)),
+                         std::vector<double>(n_shared_)});
+    std::ranges::fill(memory_.back().shared, std::numeric_limits<double>::signaling_NaN());
+    races_.begin_block(n_);
     for (int i = 0; i < n_; ++i) prepare(i);
     while (true) {
       for (const int i : order_)
@@ -57,8 +62,12 @@ class Block {
   }
 
   void wait(State why) {
-    state(current_) = why;
-    swapcontext(&fibers_[static_cast<std::size_t>(current_)], &scheduler_);
+    const int me = current_;
+    void* const place = races_.arrive(me, why == State::at_block_barrier ? 0 : 1 + me / lanes);
+    state(me) = why;
+    races_.to_scheduler();
+    swapcontext(&fibers_[static_cast<std::size_t>(me)], &scheduler_);
+    races_.leave(place);
   }
   double exchange(double mine, int mask) {
     values_[static_cast<std::size_t>(current_)] = mine;
@@ -71,7 +80,7 @@ class Block {
   [[nodiscard]] std::int64_t index() const { return index_; }
   [[nodiscard]] int current() const { return current_; }
   [[nodiscard]] int size() const { return n_; }
-  [[nodiscard]] std::byte* shared() { return reinterpret_cast<std::byte*>(shared_.data()); }
+  [[nodiscard]] std::byte* shared() { return reinterpret_cast<std::byte*>(memory_.back().shared.data()); }
 
  private:
   State& state(int i) { return state_[static_cast<std::size_t>(i)]; }
@@ -79,7 +88,7 @@ class Block {
   void prepare(int i) {
     ucontext_t& fiber = fibers_[static_cast<std::size_t>(i)];
     getcontext(&fiber);
-    fiber.uc_stack.ss_sp = stacks_.get() + stack_bytes * static_cast<std::size_t>(i);
+    fiber.uc_stack.ss_sp = memory_.back().stacks.get() + stack_bytes * static_cast<std::size_t>(i);
     fiber.uc_stack.ss_size = stack_bytes;
     fiber.uc_link = &scheduler_;
     makecontext(&fiber, &Block::enter, 0);
@@ -87,6 +96,7 @@ class Block {
   static void enter();
   void resume(int i) {
     current_ = i;
+    races_.to_fiber(i);
     swapcontext(&scheduler_, &fibers_[static_cast<std::size_t>(i)]);
   }
 
@@ -122,15 +132,24 @@ class Block {
   std::vector<State> state_;
   std::vector<double> values_;
   std::vector<int> order_;
-  std::unique_ptr<std::byte[]> stacks_;
-  std::vector<double> shared_;
+  struct Memory {
+    std::unique_ptr<std::byte[]> stacks;
+    std::vector<double> shared;
+  };
+  std::size_t n_shared_;
+  std::vector<Memory> memory_;  // the last is in use
+  RaceWatch races_;             // goes first: memory is free only when all who used it have ended
 };
 
 thread_local Block* at_work = nullptr;
 
 void Block::enter() {
-  at_work->thread_();
-  at_work->state(at_work->current_) = State::done;
+  Block& block = *at_work;
+  block.races_.begin_thread();
+  block.thread_();
+  block.state(block.current_) = State::done;
+  block.races_.end_thread();
+  block.races_.to_scheduler();
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "support/error_of.hpp"
+#include "support/kernel_problem.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/device/kernel_engine.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
@@ -21,6 +22,7 @@
 namespace twistor::device {
 namespace {
 
+using test::KernelProblem;
 using testing::HasSubstr;
 
 TEST(Emulator, RunsEveryThreadOfEveryBlockOnce) {
@@ -73,47 +75,7 @@ TEST(Emulator, SharedMemoryStartsAsNaNInEveryBlock) {
   EXPECT_EQ(n_nan.load(), 5 * 32);
 }
 
-// Kernels, through the engine.
-constexpr std::int64_t n = 5, V = 700, D = 96, heads = 3;
-
-struct Problem {
-  std::shared_ptr<const Engine> engine = make_kernel_engine(at::kCPU, {Precision::bfloat16, GraphUse::off});
-
-  [[nodiscard]] at::Tensor random(at::IntArrayRef sizes, std::uint32_t which) const {
-    Philox generator(8, Stream::test, which, 0);
-    std::vector<float> values;
-    for (std::int64_t i = 0; i < sizes[0] * sizes[1]; ++i)
-      values.push_back(static_cast<float>(2 * generator.normal()));
-    return engine->upload(values).view(sizes);
-  }
-  [[nodiscard]] ScoreRows scores() const {
-    ScoreRows rows{make_scores(n, V, at::kCPU), make_scores(n, V, at::kCPU), 0.5, true};
-    rows.a.narrow(1, 0, V).copy_(random({n, V}, 1));
-    rows.b.narrow(1, 0, V).copy_(random({n, V}, 2));
-    return rows;
-  }
-  [[nodiscard]] at::Tensor norm(const at::Tensor& x) const {
-    const std::vector<float> ones(D, 1.5F);
-    at::Tensor out;
-    engine->normalise({NormKind::layer_norm, 1e-5F, engine->upload(ones), engine->upload(ones), false}, x,
-                      out);
-    return out;
-  }
-  [[nodiscard]] at::Tensor attention() const {
-    const auto store = engine->make_kv_store({1, 1, D / heads, Precision::bfloat16});
-    store->grow();
-    std::vector<std::int32_t> table(static_cast<std::size_t>(2 * n));
-    std::iota(table.begin(), table.end(), 0);
-    AttentionShape shape{heads, 1, D / heads, false, {{{1.0, 0.1, 0.01}, 1}}, 0};
-    at::Tensor out, last;
-    for (std::int64_t position = 0; position < 20; position += 4) {  // 4 tokens of each sequence at a time
-      at::Tensor qkv = random({4 * n, shape.qkv_width()}, static_cast<std::uint32_t>(10 + position));
-      out = engine->empty({4 * n, D});
-      engine->begin_attention(shape, {store.get(), table, n, 2, position, 4})->run({0, 0.2F, 9, 0}, qkv, out);
-    }
-    return out.to(at::kFloat);
-  }
-};
+constexpr std::int64_t n = KernelProblem::n, D = KernelProblem::D;
 
 bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   return a.sizes() == b.sizes() && a.nbytes() == b.nbytes() &&
@@ -121,7 +83,7 @@ bool same_bits(const at::Tensor& a, const at::Tensor& b) {
 }
 
 TEST(EmulatedKernels, HaveTheSameBitsInEveryOrderOfThreads) {
-  const Problem p;
+  const KernelProblem p;
   const std::vector<std::int64_t> row_of{0, 1, 2, 3, 4, 4};
   const std::vector<double> u{0.1, 0.5, 0.9, 0.999, 0.3, 0.0001};
   const auto answers = [&] {
@@ -142,7 +104,7 @@ TEST(EmulatedKernels, HaveTheSameBitsInEveryOrderOfThreads) {
 }
 
 TEST(EmulatedKernels, GiveARowTheSameBitsAloneAndInABatch) {
-  const Problem p;
+  const KernelProblem p;
   const at::Tensor x = p.random({n, D}, 3), all = p.norm(x);
   const ScoreRows rows = p.scores();
   const ScoreSums sums = p.engine->vocabulary()->sum(rows);
