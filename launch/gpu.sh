@@ -5,10 +5,10 @@
 # usage: launch/gpu.sh [OUT]            with build/release, or as FOLDER/gpu.sh in a pack of launch/gpu_pack.sh
 #   OUT   folder for gpu.md, gpu.json and logs; default: gpu_report
 #
-# In this order: what the machine is; every test that knows engines, on the GPU, with our kernels and with ATen's; the same
-# for operations and kernels under compute-sanitizer, if it is there (memcheck, racecheck, synccheck, initcheck); a whole
-# training run; sweeps (bench_engine) and an encoder (bench_encoder) measured, beside the transformers library, if python3
-# has it. Ends with 1 if a test failed.
+# In this order: what the machine is; every test that knows engines, on the GPU, with our kernels and with ATen's; NCCL, on two
+# GPUs if there are two; operations and kernels under compute-sanitizer, if it is there (memcheck, racecheck, synccheck,
+# initcheck); whole training runs, on one GPU, on two ranks that share it, and on two; sweeps (bench_engine) and an encoder
+# (bench_encoder) measured, beside the transformers library, if python3 has it. Ends with 1 if a test failed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 case ${1:-} in
@@ -28,10 +28,12 @@ else
   . "$here/openmpi.env"
   set +a
   bench_folder=$root/bench
-  program() {
+  program() {  # [-n RANKS] NAME ARGUMENTS...
+    local launcher=()
+    [[ $1 != -n ]] || { launcher=(mpirun -n "$2"); shift 2; }
     local name=$1
     shift
-    "$root/build/release/$name" "$@"
+    "${launcher[@]}" "$root/build/release/$name" "$@"
   }
 fi
 cd "$root"
@@ -56,6 +58,9 @@ export TWISTOR_TEST_DEVICE=cuda
 for test in unit_device unit_model unit_potential unit_app mpi_smc; do
   [[ -x $root/bin/$test || -x $root/build/release/$test ]] && check "$test" "$test" --gtest_brief=1 --gtest_filter='*cuda*:*Engines*-*mulated*'
 done
+n_gpus=$(nvidia-smi --list-gpus | wc -l)
+check nccl gpu_nccl --gtest_brief=1
+((n_gpus < 2)) || check nccl_2_gpus -n 2 gpu_nccl --gtest_brief=1
 if command -v compute-sanitizer >/dev/null; then
   torch=${TORCH_LIB:-$(python3 -c 'import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0] + "/lib")')}
   for tool in memcheck racecheck synccheck initcheck; do
@@ -69,8 +74,10 @@ if command -v compute-sanitizer >/dev/null; then
   done
 fi
 unset TWISTOR_TEST_DEVICE
-check train twistor train configs/quickstart.cfg --run.device=cuda --train.updates=40 --run.resume=never \
-  --run.output="$out/train" --run.progress=false
+job=(twistor train configs/quickstart.cfg --run.device=cuda --train.updates=40 --run.resume=never --run.progress=false)
+check train "${job[@]}" --run.output="$out/train"
+CUDA_VISIBLE_DEVICES=0 check train_2_ranks -n 2 "${job[@]}" --run.output="$out/train_2"
+((n_gpus < 2)) || check train_2_gpus -n 2 "${job[@]}" --run.collectives=nccl --run.output="$out/train_nccl"
 
 : >"$out/bench.txt"
 for kernels in own aten; do

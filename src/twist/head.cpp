@@ -4,7 +4,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
@@ -269,15 +268,18 @@ at::Tensor HeadTwist::row_gradient(const at::Tensor& features, const GradientTer
   const at::Tensor placed = tokens.to(features.device()).unsqueeze(1);
   std::vector<std::int64_t> all(static_cast<std::size_t>(vocab_size_));
   std::iota(all.begin(), all.end(), std::int64_t{0});
-  std::vector<at::Tensor> weight, bias;  // of each tile
-  at::Tensor back;
+  at::Tensor weight, bias, back;
+  if (tied_ == nullptr) {
+    weight = engine_->empty({vocab_size_, features.size(1)});
+    bias = engine_->empty({vocab_size_});
+  }
   for (std::int64_t begin = 0; begin < vocab_size_; begin += tile) {
     const std::int64_t end = std::min(vocab_size_, begin + tile);
     const at::Tensor columns = at::arange(begin, end, placed.options()).unsqueeze(0);
     const at::Tensor on = at::where(placed.eq(columns), on_score, 0.0f).add_(terms.on_row(begin, end));
     if (tied_ == nullptr) {
-      weight.push_back(engine_->product_at_b(on, features));
-      bias.push_back(engine_->column_sums(on));
+      weight.narrow(0, begin, end - begin).copy_(engine_->product_at_b(on, features));
+      bias.narrow(0, begin, end - begin).copy_(engine_->column_sums(on));
     }
     if (!wants_input) continue;
     const auto rows =
@@ -286,8 +288,8 @@ at::Tensor HeadTwist::row_gradient(const at::Tensor& features, const GradientTer
     back = back.defined() ? back.add_(part) : part;
   }
   if (tied_ == nullptr) {
-    sink({2 * n_dense_layers(), all, at::cat(weight)});
-    sink({2 * n_dense_layers() + 1, std::move(all), at::cat(bias)});
+    sink({2 * n_dense_layers(), all, weight});
+    sink({2 * n_dense_layers() + 1, std::move(all), bias});
   }
   return back.defined() ? back.mul_(scale_) : back;
 }

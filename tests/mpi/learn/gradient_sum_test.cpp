@@ -14,7 +14,7 @@
 namespace twistor::learn {
 namespace {
 
-constexpr std::int64_t n_shards = 7, V = 20, D = 3;
+constexpr std::int64_t n_shards = 16, V = 20, D = 3;
 
 /// A matrix and a bias by rows, two small dense ones, and a dense one too large to travel with them.
 std::vector<twist::Parameter> parameters() {
@@ -28,14 +28,14 @@ std::vector<twist::Parameter> parameters() {
   add("output.bias", {V}, true);
   add("hidden.weight", {4, 5}, false);
   add("hidden.bias", {4}, false);
-  add("large", {1200, 1000}, false);
+  add("large", {1060, 1000}, false);
   return out;
 }
 
-/// Of one shard; the same on whichever rank has it. Every third has nothing.
+/// Of one shard; the same on whichever rank has it. Some have nothing.
 std::vector<twist::GradientBlock> gradient(const std::vector<twist::Parameter>& all, std::int64_t shard) {
   std::vector<twist::GradientBlock> out;
-  if (shard % 3 == 1) return out;
+  if (shard % 7 == 1) return out;
   Philox random(5, Stream::test, 0, static_cast<std::uint64_t>(shard));
   std::vector<std::int64_t> rows;
   for (std::int64_t row = 0; row < V; ++row)
@@ -91,7 +91,7 @@ TEST_F(GradientSumOnDevice, InAnyOrderIsEqualButForRounding) {
     const std::vector<float>&a = got.at(parameter).second, &b = sum.second;
     ASSERT_EQ(a.size(), b.size());
     for (std::size_t i = 0; i < a.size(); ++i) {
-      ASSERT_NEAR(a[i], b[i], 4.0F) << "of a few numbers up to 2^22, whose last bit is 0.5";
+      ASSERT_NEAR(a[i], b[i], 8.0F) << "of 13 numbers up to 2^22, whose last bit is 0.5";
       n_other += a[i] != b[i] ? 1 : 0;
     }
   }
