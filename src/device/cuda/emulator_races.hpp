@@ -25,7 +25,7 @@ class RaceWatch {
 
   ~RaceWatch() { __tsan_acquire(&end_); }
   void begin_block(int n_threads) {
-    // Those of earlier launches serve again, which takes a tenth of the time.
+    // Those of earlier launches serve again: making one takes long.
     thread_local std::vector<void*> all;
     while (all.size() < n_used_ + static_cast<std::size_t>(n_threads)) all.push_back(__tsan_create_fiber(0));
     const auto first = all.begin() + static_cast<std::ptrdiff_t>(n_used_);
