@@ -61,7 +61,7 @@ twist::GradientBlock gradient_of(const twist::Parameter& p, std::uint32_t step) 
 
 struct Side {
   Side(const char* its_name, twist::Parameter p, std::size_t divided_from, const comm::Communicator& world)
-      : name(its_name), optimizer(world, divided_from), parameter(std::move(p)) {}
+      : name(its_name), optimizer(world, divided_from, device::cpu_engine()), parameter(std::move(p)) {}
   void step(std::uint32_t number, const comm::Communicator& world) {
     const twist::GradientBlock gradient = gradient_of(parameter, number);
     world.barrier();

@@ -94,7 +94,9 @@ src/smc/log_q_rows.cpp|width, log_sum[row], -on_log_q[row]|width, log_sum[row], 
 src/learn/trainer.cpp|if (!report.skipped.empty()) break;|
 src/learn/positives.cpp|if (ended[i] != 0) numbers[i] = 0;|if (ended[i] > 1) numbers[i] = 0;
 src/learn/objectives/ctl.cpp|for (double& weight : on_log_q) weight = -weight;|
-src/learn/adam.cpp|p[i] -= s.rate|p[i] += s.rate
+src/device/cpu/adam.cpp|p[i] -= s.rate|p[i] += s.rate
+src/device/cuda/row_kernels.cuh|row < 0 ? 0.0f :|row < 0 ? 1.0f :
+src/learn/adam.cpp|1.0 / std::sqrt(1.0 - std::pow(o.beta2, n))|1.0
 TABLE
 )
 

@@ -78,7 +78,7 @@ GradientSum::Joined DeviceGradientSum::sum(const Group& group) {
     all = comm::tree_all_reduce(std::move(leaves), shards_.first, shards_.n_all, like, world_);
   }
   if (tensors != nullptr) tensors->wait();
-  return {std::move(rows), all.to(at::kCPU)};
+  return {std::move(rows), std::move(all)};
 }
 
 }  // namespace twistor::learn

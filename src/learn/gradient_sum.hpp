@@ -28,8 +28,8 @@ class GradientSum {
   [[nodiscard]] twist::GradientSink sink(std::size_t i);
 
   [[nodiscard]] std::size_t n_groups() const { return groups_.size(); }
-  /// The sums over all shards by the parameters of one group, in main memory; what they were made of is given
-  /// free. *Collective over world.*
+  /// The sums over all shards by the parameters of one group, where they were added; what they were made of
+  /// is given free. *Collective over world.*
   [[nodiscard]] std::vector<twist::GradientBlock> take(std::size_t group);
 
  protected:

@@ -2,8 +2,13 @@
 // Each rank's part of the moments, and the values that ranks tell each other.
 #include "twistor/learn/optimizer.hpp"
 
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros_like.h>
+
 #include <algorithm>
+#include <optional>
 #include <span>
+#include <utility>
 
 #include "twistor/base/error.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -11,25 +16,31 @@
 namespace twistor::learn {
 namespace {
 
+at::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
+  return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat);
+}
+
 /// Of a gradient by rows, those in [begin, end), counted from begin.
 struct OwnRows {
-  OwnRows(const twist::GradientBlock& gradient, std::size_t width, std::size_t begin, std::size_t end) {
+  OwnRows(std::span<const std::int64_t> all, const at::Tensor& all_values, std::size_t begin,
+          std::size_t end) {
     const auto own = [&](std::size_t row) {
-      return std::ranges::lower_bound(gradient.rows, static_cast<std::int64_t>(row)) - gradient.rows.begin();
+      return std::ranges::lower_bound(all, static_cast<std::int64_t>(row)) - all.begin();
     };
-    const auto first = static_cast<std::size_t>(own(begin)), last = static_cast<std::size_t>(own(end));
-    values = gradient.in_place().subspan(first * width, (last - first) * width);
-    for (std::size_t i = first; i < last; ++i)
-      rows.push_back(gradient.rows[i] - static_cast<std::int64_t>(begin));
+    const std::int64_t first = own(begin), last = own(end);
+    values = all_values.narrow(0, first, last - first);
+    for (std::int64_t i = first; i < last; ++i)
+      rows.push_back(all[static_cast<std::size_t>(i)] - static_cast<std::int64_t>(begin));
   }
   std::vector<std::int64_t> rows;
-  std::span<const float> values;
+  at::Tensor values;
 };
 
 }  // namespace
 
-Optimizer::Optimizer(const comm::Communicator& world, std::size_t divided_from)
-    : node_(world.node()), divided_from_(divided_from) {}
+Optimizer::Optimizer(const comm::Communicator& world, std::size_t divided_from,
+                     std::shared_ptr<const device::Engine> engine)
+    : node_(world.node()), divided_from_(divided_from), engine_(std::move(engine)) {}
 
 Optimizer::Part Optimizer::part_of(const twist::Parameter& parameter) const {
   Part part;
@@ -48,13 +59,24 @@ Optimizer::Part Optimizer::part_of(const twist::Parameter& parameter) const {
 void Optimizer::update(const AdamOptions& options, std::int64_t step, const twist::GradientBlock& gradient,
                        twist::Parameter& parameter) {
   const Part part = part_of(parameter);
-  const auto own = std::span(parameter.value).subspan(part.first(), part.size());
-  AdamMoments& moments = moments_[parameter.name];
+  const auto width = static_cast<std::int64_t>(part.width),
+             n_rows = static_cast<std::int64_t>(part.end - part.begin);
+  const at::Tensor value =
+      engine_->keeps_tensors()
+          ? parameter.value.change_on(engine_->device())
+          : view_of(std::span(parameter.value).subspan(part.first(), part.size()), {n_rows * width});
+  Moments& moments = moments_[parameter.name];
+  if (!moments.m.defined()) moments = {at::zeros_like(value), at::zeros_like(value)};
+  const at::Tensor values = gradient.values.view({-1, width}).to(engine_->device());
+  const auto begin = static_cast<std::int64_t>(part.begin);
   if (parameter.has_row_gradient) {
-    const OwnRows mine(gradient, part.width, part.begin, part.end);
-    adam_rows(options, step, mine.rows, mine.values, static_cast<std::int64_t>(part.width), own, moments);
+    const OwnRows mine(gradient.rows, values, part.begin, part.end);
+    const auto by_row = [&](const at::Tensor& x) { return x.view({n_rows, width}); };
+    engine_->adam(adam_step(options, step), mine.rows, mine.values,
+                  {by_row(value), by_row(moments.m), by_row(moments.v)});
   } else {
-    adam_step(options, step, gradient.in_place().subspan(part.first(), part.size()), own, moments);
+    engine_->adam(adam_step(options, step), std::nullopt, values.view({-1}).narrow(0, begin, n_rows),
+                  {value, moments.m, moments.v});
   }
   if (is_divided(parameter) && parameter.value.common() == nullptr)
     comm::all_gather_in_place(std::span(parameter.value), part.elements, node_);
@@ -62,27 +84,29 @@ void Optimizer::update(const AdamOptions& options, std::int64_t step, const twis
 
 void Optimizer::visit(const twist::Parameter& parameter, StateVisitor& visitor) {
   const Part part = part_of(parameter);
-  AdamMoments& moments = moments_[parameter.name];
-  const auto pass = [&](std::string_view folder, std::vector<float>& own) {
+  Moments& moments = moments_[parameter.name];
+  const auto pass = [&](std::string_view folder, at::Tensor& own) {
     if (visitor.is_restoring()) {
       const std::span<const float> whole = visitor.saved(folder, parameter);
       TWISTOR_ASSERT(whole.size() == parameter.value.size(), "moments have the size of their parameter");
-      const std::span<const float> mine = whole.subspan(part.first(), part.size());
-      own.assign(mine.begin(), mine.end());
-    } else if (is_divided(parameter)) {
-      visitor.save(folder, parameter, comm::gather_v(std::span<const float>(own), part.elements, 0, node_));
-    } else {
-      visitor.save(folder, parameter, own);
+      own = engine_->upload(whole.subspan(part.first(), part.size()));
+      return;
     }
+    const at::Tensor here = own.to(at::kCPU);
+    const std::span values(here.const_data_ptr<float>(), part.size());
+    if (is_divided(parameter))
+      visitor.save(folder, parameter, comm::gather_v(values, part.elements, 0, node_));
+    else
+      visitor.save(folder, parameter, values);
   };
   pass("adam_m", moments.m);
   pass("adam_v", moments.v);
 }
 
 std::size_t Optimizer::bytes() const {
-  std::size_t n = 0;
-  for (const auto& [name, moments] : moments_) n += moments.m.size() + moments.v.size();
-  return n * sizeof(float);
+  std::int64_t n = 0;
+  for (const auto& [name, moments] : moments_) n += moments.m.numel() + moments.v.numel();
+  return static_cast<std::size_t>(n) * sizeof(float);
 }
 
 }  // namespace twistor::learn

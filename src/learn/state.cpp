@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "twistor/base/error.hpp"
 
 namespace twistor::learn {
@@ -17,7 +19,8 @@ void visit_twist(twist::Trainable& twist, StateVisitor& visitor) {
                 "set train.objective back, or choose another run.output to start anew");
   constexpr std::string_view folder = "parameters";
   for (twist::Parameter& p : twist.parameters())
-    visitor.is_restoring() ? p.value.replace(visitor.saved(folder, p)) : visitor.save(folder, p, p.value);
+    visitor.is_restoring() ? p.value.replace(visitor.saved(folder, p))
+                           : visitor.save(folder, p, std::as_const(p.value));
   if (visitor.is_restoring()) twist.refresh();
 }
 

@@ -3,6 +3,7 @@
 #include "twistor/learn/trainer.hpp"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,6 +31,17 @@ const exact::Source& exact_of_each_observation() {
   return one;
 }
 
+/// In main memory in the order of the numbers, so that the bits do not depend on threads.
+double sum_of_squares(const twist::GradientBlock& block) {
+  if (!block.values.is_cpu()) {
+    const double norm = at::linalg_vector_norm(block.values, 2, {}, false, at::kDouble).item<double>();
+    return norm * norm;
+  }
+  double squares = 0;
+  for (const float g : block.in_place()) squares += static_cast<double>(g) * static_cast<double>(g);
+  return squares;
+}
+
 }  // namespace
 
 Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::unique_ptr<Objective> objective,
@@ -42,7 +54,7 @@ Trainer::Trainer(const smc::Problem& problem, twist::Trainable& twist, std::uniq
       shards_(options.n_shards, world),
       source_(problem, options.length, shards_, exact, world,
               {objective_->may_resample(), options.known_positive}),
-      optimizer_(world, options.divided_from) {
+      optimizer_(world, options.divided_from, problem.lm.engine()) {
   for (const Request& request : objective_->wants())
     TWISTOR_CHECK(request.source != Source::exact || exact.n > 0, ErrorKind::config, "starting to learn",
                   "train.positives asks for exact samples of the target, and there are none",
@@ -297,8 +309,7 @@ void Trainer::descend(const std::function<std::vector<Piece>(std::int64_t)>& pie
 void Trainer::clip(std::vector<twist::GradientBlock>& gradient, UpdateReport& report) const {
   if (options_.clip_norm == 0) return;
   double squares = 0;
-  for (const twist::GradientBlock& block : gradient)
-    for (const float g : block.in_place()) squares += static_cast<double>(g) * static_cast<double>(g);
+  for (const twist::GradientBlock& block : gradient) squares += sum_of_squares(block);
   const double norm = std::sqrt(squares);
   const bool is_first =
       std::ranges::none_of(report.numbers, [](const auto& n) { return n.first == "gradient_norm"; });

@@ -68,7 +68,7 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
 
 void Session::connect_devices() {
   // The CPU's own engine keeps all in main memory, where MPI finds it.
-  if (world_.size() == 1 || lm_->engine()->vocabulary() == nullptr) return;
+  if (world_.size() == 1 || !lm_->engine()->keeps_tensors()) return;
   const at::Device device = lm_->engine()->device();
   const auto connect = [&](const comm::Communicator& ranks) -> std::shared_ptr<comm::TensorCollectives> {
     return comm::make_tensor_collectives(ranks, device, config_.run.collectives);
@@ -82,7 +82,7 @@ void Session::connect_devices() {
 
 learn::GradientSums Session::gradient_sums() const {
   using enum learn::GradientSums;
-  if (lm_->engine()->vocabulary() == nullptr) return in_main_memory;
+  if (!lm_->engine()->keeps_tensors()) return in_main_memory;
   return lm_->engine()->keeps_bits() ? on_device : on_device_in_any_order;
 }
 

@@ -76,7 +76,8 @@ BodyTwist::BodyTwist(std::string_view form, const TwistOptions& options)
 void BodyTwist::refresh() {
   HeadTwist::refresh();
   std::vector<std::span<const float>> values;
-  for (std::size_t i = n_head_; i < parameters_.size(); ++i) values.emplace_back(parameters_[i].value);
+  for (std::size_t i = n_head_; i < parameters_.size(); ++i)
+    values.emplace_back(std::as_const(parameters_[i].value));
   body_->set_values(values);
 }
 

@@ -45,9 +45,9 @@ std::vector<float> zeros(std::int64_t n) {
   return std::vector<float>(static_cast<std::size_t>(n));
 }
 
-/// In common memory each process writes whole panels.
+/// In common memory each process writes whole panels. Not for those that learn on a device.
 Values matrix_values(std::int64_t out, std::int64_t in, const TwistOptions& o) {
-  if (!o.common_memory) return zeros(out * in);
+  if (!o.common_memory || o.engine->keeps_tensors()) return zeros(out * in);
   std::shared_ptr<CommonMemory> memory = o.common_memory(static_cast<std::size_t>(out * in) * sizeof(float));
   if (memory == nullptr) return zeros(out * in);
   constexpr std::int64_t panel = device::PackedMatrix::panel_columns;
@@ -194,6 +194,7 @@ void HeadTwist::pack(std::size_t layer) {
 }
 
 void HeadTwist::refresh() {
+  if (engine_->keeps_tensors()) return refresh_tensors();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     pack(i);
     layers_[i].bias = engine_->upload(parameters_[2 * i + 1].value);
@@ -202,6 +203,23 @@ void HeadTwist::refresh() {
   if (!has_value_) return;
   engine_->write_rows(value_.weight, 0, parameters_[value_parameter()].value);
   value_.bias = engine_->upload(parameters_[value_parameter() + 1].value);
+}
+
+/// Where values are learned on the engine's device, nothing passes through main memory.
+void HeadTwist::refresh_tensors() {
+  const auto follow = [this](device::Linear& layer, std::size_t parameter) {
+    layer.weight.dense.copy_(values_of(parameter));
+    layer.bias = parameters_[parameter + 1].value.on(engine_->device()).clone();
+  };
+  for (std::size_t i = 0; i < layers_.size(); ++i) follow(layers_[i], 2 * i);
+  for (std::size_t i = 0; i < transposed_.size(); ++i)
+    transposed_[i].weight.dense.copy_(values_of(2 * i).t());
+  if (has_value_) follow(value_, value_parameter());
+}
+
+at::Tensor HeadTwist::values_of(std::size_t parameter) const {
+  const Parameter& p = parameters_[parameter];
+  return p.value.on(engine_->device()).view(p.shape);
 }
 
 at::Tensor HeadTwist::input(const at::Tensor& hidden) const {
@@ -234,6 +252,8 @@ void HeadTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::i
 
 at::Tensor HeadTwist::output_rows(std::span<const std::int64_t> tokens) const {
   if (tied_ != nullptr) return engine_->read_rows(*tied_, tokens);
+  if (engine_->keeps_tensors())
+    return engine_->read_rows({{}, nullptr, values_of(2 * n_dense_layers()), {}}, tokens);
   const Values& w_out = parameters_[2 * n_dense_layers()].value;
   std::vector<float> values;
   values.reserve(tokens.size() * static_cast<std::size_t>(width_));
@@ -342,7 +362,9 @@ at::Tensor HeadTwist::differentiate(const GradientTerms& terms, const GradientSi
   const at::Tensor scaled = value_input(*engine_, columns(terms.hidden));
   value_gradient(scaled, on_value, sink);
   if (!wants_hidden) return back;
-  const at::Tensor weight = engine_->upload(parameters_[value_parameter()].value).unsqueeze(0);
+  const at::Tensor weight = engine_->keeps_tensors()
+                                ? values_of(value_parameter())
+                                : engine_->upload(parameters_[value_parameter()].value).unsqueeze(0);
   const at::Tensor on_scaled = engine_->upload(to_float(on_value)).unsqueeze(1).mul(weight);
   return back.add_(unit_rms_gradient(columns(terms.hidden), scaled, on_scaled));
 }

@@ -60,6 +60,13 @@ struct KernelProblem {
     }
     return out.to(at::kFloat);
   }
+  /// The parameter after a step by rows.
+  [[nodiscard]] at::Tensor adam() const {
+    const std::vector<std::int64_t> rows{0, 2, 3};
+    const device::AdamTensors parameter{random({n, D}, 5), random({n, D}, 6), random({n, D}, 7).square()};
+    engine->adam({0.9F, 0.99F, 0.1F, 0.01F, 0.5F, 1.5F, 1e-8F}, rows, random({3, D}, 8), parameter);
+    return parameter.value;
+  }
 };
 
 }  // namespace twistor::test

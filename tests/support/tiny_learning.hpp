@@ -21,9 +21,10 @@
 namespace twistor::test {
 
 struct TinyTask {
-  explicit TinyTask(device::Precision precision = device::Precision::float32)
+  explicit TinyTask(device::Precision precision = device::Precision::float32,
+                    std::shared_ptr<const device::Engine> engine = device::cpu_engine())
       : lm(model::load_language_model(std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny",
-                                      {precision, {}})),
+                                      {precision, {}, std::move(engine)})),
         p(precision) {
     std::vector<std::int64_t> indices(20);
     for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);

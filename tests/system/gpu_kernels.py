@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-MOST_REGISTERS, KERNELS, ARCHITECTURES = 128, 10, ["sm_80", "sm_90", "sm_100"]
+MOST_REGISTERS, KERNELS, ARCHITECTURES = 128, 11, ["sm_80", "sm_90", "sm_100"]
 
 
 def usage_of(architecture):
@@ -28,7 +28,9 @@ def main():
     for architecture in ARCHITECTURES:
         usage = usage_of(architecture)
         print(f"{architecture}: {len(usage)} kernels, at most {max((r for _, r, _ in usage), default=0)} registers")
-        n_wrong += len(usage) != KERNELS
+        if len(usage) != KERNELS:
+            print(f"FAILED: {KERNELS} kernels are expected; a new one belongs into KERNELS")
+            n_wrong += 1
         for name, registers, spilled in usage:
             if registers > MOST_REGISTERS or spilled:
                 print(f"FAILED: {name} on {architecture}: {registers} registers (at most {MOST_REGISTERS}), {spilled} bytes spilled (0)")

@@ -23,7 +23,7 @@ ROOMS = {  # room: rooms whose headers it may include
     "twist": ["base", "config", "device", "model"],
     "smc": ["base", "config", "comm", "device", "model", "potential", "twist"],
     "estimate": ["base", "config", "comm", "smc", "exact"],
-    "learn": ["base", "config", "comm", "twist", "smc", "exact", "store"],
+    "learn": ["base", "config", "comm", "device", "twist", "smc", "exact", "store"],
     "report": ["base", "config", "format", "estimate", "store"],
     "run": ["base", "config", "comm", "format", "text", "device", "model", "potential", "store", "exact", "twist", "smc", "estimate", "learn", "report"],
     "app": ["base", "config", "comm", "format", "text", "device", "model", "potential", "store", "exact", "smc", "estimate", "learn", "report", "run"],

@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "twistor/device/adam.hpp"
 #include "twistor/device/kv_store.hpp"
 #include "twistor/device/packed_matrix.hpp"
 #include "twistor/device/pass.hpp"
@@ -57,6 +59,12 @@ struct Table {
   at::Tensor rows;  ///< (N, D) else
 };
 
+/// A parameter that Adam changes, (n) or (rows, width), and its moments of the same shape: contiguous
+/// float32.
+struct AdamTensors {
+  at::Tensor value, m, v;
+};
+
 class VocabularyKernels;
 
 /// Keeps weights and blocks, and computes on rows of float32. All tensors lie on device(). A result named
@@ -73,6 +81,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Who sums and draws from whole rows of scores; nullptr: scores are worked off in host memory, tile by
   /// tile.
   [[nodiscard]] virtual const VocabularyKernels* vocabulary() const = 0;
+  /// Whether weights are tensors on device(), and not panels in main memory.
+  [[nodiscard]] bool keeps_tensors() const { return vocabulary() != nullptr; }
   /// The same device for a model of that precision.
   [[nodiscard]] virtual std::shared_ptr<const Engine> for_precision(Precision) const {
     return shared_from_this();
@@ -149,6 +159,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
   [[nodiscard]] virtual at::Tensor sum_by_group(const at::Tensor& x, std::span<const float> weight,
                                                 std::span<const std::int64_t> group_of,
                                                 std::int64_t n_groups) const = 0;
+  /// One step, in place. `gradient` has the parameter's shape, or is that of `rows` (increasing) and zero in
+  /// all others, which still move by their moments: the bits are those of the whole gradient.
+  virtual void adam(const AdamStep& step, std::optional<std::span<const std::int64_t>> rows,
+                    const at::Tensor& gradient, const AdamTensors& parameter) const = 0;
 };
 
 /// A tensor of float32, as numbers. *Local.*

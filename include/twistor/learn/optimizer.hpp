@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adam's state of all parameters, which the ranks of a node share.
+// Adam's state of all parameters, which the ranks of a node share, or which lies on each rank's device.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "twistor/comm/communicator.hpp"
+#include "twistor/device/engine.hpp"
 #include "twistor/learn/adam.hpp"
 #include "twistor/learn/state.hpp"
 #include "twistor/twist/trainable.hpp"
@@ -20,13 +22,18 @@ namespace twistor::learn {
 /// send theirs, unless they have the values in common. Adam works element by element, so the values have the
 /// bits of an undivided step on any number of ranks. The ranks of a node, not of the job, share: they compete
 /// for one memory, and new values then cross no network.
+///
+/// Where the engine keeps tensors, values and moments are on its device, all of them on each rank's: more
+/// memory, and nothing to tell each other.
 class Optimizer {
  public:
   /// Parameters of at least `divided_from` elements are divided. *Collective over world.*
-  Optimizer(const comm::Communicator& world, std::size_t divided_from);
+  Optimizer(const comm::Communicator& world, std::size_t divided_from,
+            std::shared_ptr<const device::Engine> engine);
 
-  /// One step of one parameter, whose whole gradient every rank has; `step` counts from 1. *Collective over
-  /// the ranks of a node*, which are those that have its values in common, if any have.
+  /// One step of one parameter, whose whole gradient every rank has, on its engine's device or in main
+  /// memory; `step` counts from 1. *Collective over the ranks of a node*, which are those that have its
+  /// values in common, if any have.
   void update(const AdamOptions& options, std::int64_t step, const twist::GradientBlock& gradient,
               twist::Parameter& parameter);
 
@@ -35,12 +42,15 @@ class Optimizer {
   /// to the others. *Collective over the ranks of a node.*
   void visit(const twist::Parameter& parameter, StateVisitor& visitor);
 
-  /// Bytes of moments that this rank keeps.
+  /// Bytes of moments that this rank keeps, wherever.
   [[nodiscard]] std::size_t bytes() const;
 
  private:
+  struct Moments {
+    at::Tensor m, v;
+  };
   [[nodiscard]] bool is_divided(const twist::Parameter& parameter) const {
-    return node_.size() > 1 &&
+    return node_.size() > 1 && !engine_->keeps_tensors() &&
            (parameter.value.common() != nullptr || parameter.value.size() >= divided_from_);
   }
   /// What this rank keeps of a parameter: some of its rows, each an element where the gradient is dense.
@@ -54,7 +64,8 @@ class Optimizer {
 
   comm::Communicator node_;
   std::size_t divided_from_;
-  std::map<std::string, AdamMoments> moments_;  // by parameter; this rank's part
+  std::shared_ptr<const device::Engine> engine_;
+  std::map<std::string, Moments> moments_;  // by parameter; this rank's part
 };
 
 }  // namespace twistor::learn

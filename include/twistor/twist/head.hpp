@@ -84,6 +84,10 @@ class HeadTwist : public Trainable {
   void add_output(const TwistOptions& options, std::uint32_t index);
   /// Puts the values of a layer's matrix where products take them from.
   void pack(std::size_t layer);
+  /// refresh() of an engine that keeps tensors.
+  void refresh_tensors();
+  /// A parameter on such an engine's device, in its shape.
+  [[nodiscard]] at::Tensor values_of(std::size_t parameter) const;
   [[nodiscard]] std::size_t value_parameter() const { return 2 * layers_.size(); }
   /// The columns that the head reads, (n, D).
   [[nodiscard]] at::Tensor columns(const at::Tensor& hidden) const {

@@ -17,6 +17,7 @@
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -188,6 +189,16 @@ at::Tensor AtenEngine::sum_by_group(const at::Tensor& x, std::span<const float> 
   const at::Tensor index = to_device(group_of, device_);
   // With accumulate this is a sort and sums in order, not atomic additions.
   return at::index_put_(out, {index}, x.mul(upload(weight).unsqueeze(1)), /*accumulate=*/true);
+}
+
+void AtenEngine::adam(const AdamStep& step, std::optional<std::span<const std::int64_t>> rows,
+                      const at::Tensor& gradient, const AdamTensors& parameter) const {
+  const auto& [value, m, v] = parameter;
+  const at::Tensor whole =
+      rows ? at::zeros_like(value).index_copy_(0, to_device(*rows, device_), gradient) : gradient;
+  m.mul_(step.beta1).add_(whole, step.one_minus_beta1);
+  v.mul_(step.beta2).add_(whole.square(), step.one_minus_beta2);
+  value.addcdiv_(m, v.sqrt().mul_(step.scale).add_(step.epsilon), -step.rate);
 }
 
 /// Products of bfloat16 have float32 results. ATen's CPU kernels have no such product; there both are

@@ -50,6 +50,8 @@ class AtenEngine : public Engine {
   [[nodiscard]] at::Tensor sum_by_group(const at::Tensor& x, std::span<const float> weight,
                                         std::span<const std::int64_t> group_of,
                                         std::int64_t n_groups) const override;
+  void adam(const AdamStep& step, std::optional<std::span<const std::int64_t>> rows,
+            const at::Tensor& gradient, const AdamTensors& parameter) const override;
 
  private:
   void multiply_into(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias, at::Tensor& y,

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "adam.hpp"
 #include "attention.hpp"
 #include "kv_store.hpp"
 #include "texts.hpp"
@@ -187,6 +188,10 @@ class CpuEngine final : public Engine {
       for (std::int64_t c = 0; c < d; ++c) to[c] += weight[i] * row[c];
     }
     return out;
+  }
+  void adam(const AdamStep& step, std::optional<std::span<const std::int64_t>> rows,
+            const at::Tensor& gradient, const AdamTensors& parameter) const override {
+    adam_in_main_memory(step, rows, gradient, parameter);
   }
 
  private:

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which tensors the kernels of rows and of the vocabulary get.
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/full.h>
 
 #include <utility>
 
@@ -131,6 +133,27 @@ class KernelEngine final : public AtenEngine {
 
   void add(at::Tensor& x, const at::Tensor& y, float scale) const override {
     launchers_.add({x.mutable_data_ptr<float>(), y.const_data_ptr<float>(), scale, x.numel()});
+    cuda::check(launchers_);
+  }
+
+  void adam(const AdamStep& step, std::optional<std::span<const std::int64_t>> rows,
+            const at::Tensor& gradient, const AdamTensors& parameter) const override {
+    const auto& [value, m, v] = parameter;
+    const std::int64_t width = rows ? value.size(1) : 1;
+    at::Tensor place;
+    if (rows) {
+      const at::Tensor index = to_device(*rows, device());
+      place = at::full({value.size(0)}, -1, index.options());
+      place.index_copy_(0, index, at::arange(index.size(0), index.options()));
+    }
+    launchers_.adam({.step = step,
+                     .value = value.mutable_data_ptr<float>(),
+                     .m = m.mutable_data_ptr<float>(),
+                     .v = v.mutable_data_ptr<float>(),
+                     .gradient = gradient.const_data_ptr<float>(),
+                     .place = cuda::optional<std::int64_t>(place),
+                     .n = value.numel(),
+                     .width = width});
     cuda::check(launchers_);
   }
 

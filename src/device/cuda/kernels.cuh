@@ -10,7 +10,8 @@ namespace {
 
 // How many threads, and how much of what is shared.
 constexpr int threads_of_norm = 128, threads_of_activation = 256, threads_of_store = 128,
-              threads_of_sums = 256, threads_of_draw = 256, threads_of_embed = 128, threads_of_add = 256;
+              threads_of_sums = 256, threads_of_draw = 256, threads_of_embed = 128, threads_of_add = 256,
+              threads_of_adam = 256;
 
 constexpr int threads_of_attention = 128;
 

@@ -97,9 +97,9 @@ const char* no_error() {
 }  // namespace
 
 const Launchers& emulated_launchers() {
-  static constexpr Launchers table{embed,         add,     copy,       product,  norm, activate,
-                                   store,         attend,  block_sums, row_sums, draw, begin_recording,
-                                   end_recording, no_error};
+  static constexpr Launchers table{embed,           add,           copy,       product,  norm, activate,
+                                   store,           attend,        block_sums, row_sums, draw, adam,
+                                   begin_recording, end_recording, no_error};
   return table;
 }
 

@@ -91,9 +91,9 @@ const char* last_error() {
 }  // namespace
 
 const Launchers* gpu_launchers() {
-  static constexpr Launchers table{embed,         add,       copy,       product,  norm, activate,
-                                   store,         attend,    block_sums, row_sums, draw, begin_recording,
-                                   end_recording, last_error};
+  static constexpr Launchers table{embed,           add,           copy,       product,  norm, activate,
+                                   store,           attend,        block_sums, row_sums, draw, adam,
+                                   begin_recording, end_recording, last_error};
   return &table;
 }
 

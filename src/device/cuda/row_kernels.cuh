@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Norms, activations, and attention with its cache.
+// Norms, activations, attention with its cache, and steps of Adam.
 #pragma once
 
 #include "platform.cuh"
@@ -44,6 +44,18 @@ TWISTOR_KERNEL embed_rows(EmbedTask t) {
 TWISTOR_KERNEL add_numbers(AddTask t) {
   const std::int64_t i = block_id() * thread_count() + thread_id();
   if (i < t.n) t.x[i] += t.scale * t.y[i];
+}
+
+TWISTOR_KERNEL adam_numbers(AdamTask t) {
+  const std::int64_t i = block_id() * thread_count() + thread_id();
+  if (i >= t.n) return;
+  const std::int64_t row = t.place == nullptr ? i / t.width : t.place[i / t.width];
+  const float g = row < 0 ? 0.0f : t.gradient[row * t.width + i % t.width];
+  const float m = t.step.beta1 * t.m[i] + t.step.one_minus_beta1 * g,
+              v = t.step.beta2 * t.v[i] + t.step.one_minus_beta2 * g * g;
+  t.m[i] = m;
+  t.v[i] = v;
+  t.value[i] -= t.step.rate * m / (sqrtf(v) * t.step.scale + t.step.epsilon);
 }
 
 TWISTOR_DEVICE float activated(int kind, float x) {

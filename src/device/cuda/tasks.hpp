@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "twistor/device/adam.hpp"
+
 namespace twistor::device::cuda {
 
 /// A tensor of float32 or bfloat16 that a kernel writes.
@@ -140,6 +142,15 @@ struct DrawTask {
   double* out = nullptr;
 };
 
+/// One step of n numbers, in place.
+struct AdamTask {
+  AdamStep step{};
+  float *value = nullptr, *m = nullptr, *v = nullptr;
+  const float* gradient = nullptr;
+  const std::int64_t* place = nullptr;  ///< of each row of `width` in the gradient; below 0: it has none
+  std::int64_t n = 0, width = 1;
+};
+
 /// Launches that were recorded, to be done again. Pointers and sizes stay as they were.
 class Recording {
  public:
@@ -161,6 +172,7 @@ struct Launchers {
   void (*block_sums)(const BlockSumsTask&);
   void (*row_sums)(const RowSumsTask&);
   void (*draw)(const DrawTask&);
+  void (*adam)(const AdamTask&);
   /// Between these two launches are recorded, not done. nullptr: recording was refused.
   void (*begin_recording)();
   std::shared_ptr<const Recording> (*end_recording)();

@@ -7,12 +7,14 @@
 #include <cmath>
 #include <map>
 
+#include "support/engines.hpp"
 #include "support/no_shared_memory.hpp"
 #include "support/pmpi_count.hpp"
 #include "support/tabular_problem.hpp"
 #include "support/tiny_learning.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/comm/collectives.hpp"
+#include "twistor/comm/tensor_collectives.hpp"
 #include "twistor/learn/contrast.hpp"
 #include "twistor/smc/forced_pass.hpp"
 
@@ -178,6 +180,49 @@ TEST(Training, DividedMomentsGiveTheSameBitsAndGoOnOnAnyNumberOfRanks) {
     expect_division_changes_nothing(task, form, world, world);
     expect_division_changes_nothing(task, form, world, self);
     expect_division_changes_nothing(task, form, self, world);
+  }
+}
+
+/// Values, gradients and moments are tensors: every rank has all of them, and a state goes from engine to
+/// engine.
+TEST(Training, OnTensorsIsThatOfMainMemoryUpToRounding) {
+  comm::Communicator world = comm::Communicator::world();
+  if (world.size() > 1) world.carry_tensors_by(comm::make_tensor_collectives(world, at::kCPU));
+  const ObjectiveOptions options{.batch = 10, .positive_batch = 5, .positives = Positives::exact};
+  const TinyTask task, on_tensors(device::Precision::float32, test::engine_named("emulated"));
+  for (const char* form : {"linear", "mlp"}) {
+    const auto learner = [&](const TinyTask& of, GradientSums sums) {
+      return Learner(of, form, make_objective("ctl", options), world, 5,
+                     {.clip_norm = 0.5, .divided_from = 1, .sums = sums});
+    };
+    Learner plain = learner(task, GradientSums::in_main_memory),
+            tensors = learner(on_tensors, GradientSums::on_device),
+            second = learner(on_tensors, GradientSums::on_device);
+    const auto expect_close = [&](const std::vector<twist::Parameter>& a,
+                                  const std::vector<twist::Parameter>& b) {
+      // By length: where a gradient is next to nothing, Adam makes a whole step of its rounding.
+      double apart = 0, moved = 0;
+      const auto start = test::values_of(learner(task, GradientSums::in_main_memory).twist->parameters());
+      for (std::size_t i = 0; i < a.size(); ++i)
+        for (std::size_t j = 0; j < a[i].value.size(); ++j) {
+          const auto number = static_cast<double>(a[i].value[j]);
+          apart += std::pow(number - static_cast<double>(b[i].value[j]), 2);
+          moved += std::pow(number - static_cast<double>(start[i][j]), 2);
+        }
+      EXPECT_LT(std::sqrt(apart), 0.02 * std::sqrt(moved));
+    };
+    expect_close(plain.learn(2), tensors.learn(2));
+    test::MemoryState state;
+    tensors.trainer.visit_state(state);
+    EXPECT_EQ(state.arrays.at("adam_m/output.weight").size(),
+              tensors.twist->parameters()[form == std::string("mlp") ? 4 : 0].value.size())
+        << "whole on every rank";
+    state.restores = true;
+    second.trainer.visit_state(state);
+    Learner back = learner(task, GradientSums::in_main_memory);
+    back.trainer.visit_state(state);
+    EXPECT_TRUE(test::values_of(second.learn(2)) == test::values_of(tensors.learn(2)));
+    expect_close(back.learn(2), tensors.twist->parameters());
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "support/error_of.hpp"
 #include "support/kernel_problem.hpp"
+#include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
 #include "twistor/device/kernel_engine.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
@@ -91,8 +92,8 @@ TEST(EmulatedKernels, HaveTheSameBitsInEveryOrderOfThreads) {
     const ScoreSums sums = p.engine->vocabulary()->sum(rows);
     const at::Tensor drawn = p.engine->vocabulary()->draw(
         rows, sums.blocks, sums.drawn, {to_device(row_of, at::kCPU), to_device(u, at::kCPU), {}});
-    return std::vector<at::Tensor>{sums.blocks,  sums.of_a, sums.drawn, drawn, p.norm(p.random({n, D}, 3)),
-                                   p.attention()};
+    return std::vector<at::Tensor>{sums.blocks,   sums.of_a, sums.drawn, drawn, p.norm(p.random({n, D}, 3)),
+                                   p.attention(), p.adam()};
   };
   const std::vector<at::Tensor> wanted = answers();
   for (const std::uint64_t order : {1, 2, 3}) {

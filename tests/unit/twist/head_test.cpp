@@ -12,6 +12,7 @@
 #include <span>
 #include <utility>
 
+#include "support/engines.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log_space.hpp"
 #include "twistor/base/philox.hpp"
@@ -214,6 +215,57 @@ TEST_P(Head, AScaleOfZeroStartsAtOneAndCanLearn) {
   const auto size = [](float a, float b) { return std::abs(a) < std::abs(b); };
   EXPECT_GT(std::abs(std::ranges::max(last, size)), is_tied() ? 1e-3f : 0.1f);
 }
+
+class HeadOnTensors : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+
+TEST_P(HeadOnTensors, FollowsValuesThatWereChangedOnItsDevice) {
+  const auto& [name, form] = GetParam();
+  const std::shared_ptr<const device::Engine> engine = test::engine_named(name);
+  if (engine == nullptr) GTEST_SKIP() << "no GPU was asked for";
+  const auto options = [&](const std::shared_ptr<const device::Engine>& of) {
+    TwistOptions out = options_of(1.0, 3, nullptr);
+    out.engine = of;
+    out.has_value = true;
+    return out;
+  };
+  HeadTwist tensors(form, options(engine)), plain(form, options(device::cpu_engine()));
+  Philox random(7, Stream::test, 0, 0);
+  std::vector<float> numbers(n * D);
+  for (float& x : numbers) x = static_cast<float>(random.normal());
+  const std::vector<std::int64_t> tokens{0, 5, 39, 5, 5, 12, 31, 32, 33};
+  const std::vector<double> on_score(n, 0.5), on_value(n, 0.25);
+  const auto hidden = [&](const device::Engine& of) { return of.upload(numbers).view({n, D}); };
+  const auto gradient = [&](const HeadTwist& twist, const device::Engine& of) {
+    std::map<std::size_t, std::vector<float>> out;
+    const GradientTerms terms{
+        .hidden = hidden(of), .tokens = tokens, .on_score = on_score, .on_value = on_value};
+    twist.gradient(terms, [&](const GradientBlock& block) { out[block.parameter] = block.numbers(); });
+    return out;
+  };
+  const std::vector<float> before = device::to_host(log_psi_next(tensors, hidden(*engine)));
+  for (std::size_t i = 0; i < plain.parameters().size(); ++i) {
+    tensors.parameters()[i].value.change_on(engine->device()).add_(0.25);
+    for (float& x : plain.parameters()[i].value) x += 0.25F;
+  }
+  tensors.refresh();
+  plain.refresh();
+  const auto expect_near = [](const std::vector<float>& a, const std::vector<float>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-4F * (1 + std::abs(b[i])));
+  };
+  const std::vector<float> after = device::to_host(log_psi_next(tensors, hidden(*engine)));
+  EXPECT_NE(before, after);
+  expect_near(after, device::to_host(log_psi_next(plain, hidden(*device::cpu_engine()))));
+  const std::vector<double> a = tensors.values(hidden(*engine)),
+                            b = plain.values(hidden(*device::cpu_engine()));
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-4);
+  const auto of_tensors = gradient(tensors, *engine), of_plain = gradient(plain, *device::cpu_engine());
+  ASSERT_EQ(of_tensors.size(), of_plain.size());
+  for (const auto& [parameter, values] : of_plain) expect_near(of_tensors.at(parameter), values);
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, HeadOnTensors,
+                         testing::Combine(test::every_tensor_engine, testing::Values("linear", "mlp")));
 
 INSTANTIATE_TEST_SUITE_P(Forms, Head, testing::Values("linear", "mlp", "tied_linear", "tied_mlp"),
                          [](const auto& test) { return std::string(test.param); });
