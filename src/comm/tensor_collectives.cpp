@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tensor back ends share, the MPI back ends, and the choice between back ends.
+// What the tensor back ends share, MPI's for main memory, and the choice between back ends.
 #include "twistor/comm/tensor_collectives.hpp"
 
 #include <ATen/ops/empty.h>
@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "nccl_collectives.hpp"
 #include "nccl_library.hpp"
+#include "staged_collectives.hpp"
 #include "tags.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -119,66 +121,6 @@ class MpiCollectives final : public TensorCollectives {
   Communicator comm_;
 };
 
-/// Tensors on a GPU, copied to main memory and back for MPI, which cannot read them there.
-class StagedCollectives final : public TensorCollectives {
- public:
-  StagedCollectives(const Communicator& comm, at::Device device)
-      : TensorCollectives(comm.size(), device), mpi_(comm) {}
-
-  void all_reduce_sum(at::Tensor& tensor) override {
-    at::Tensor host = down(tensor);
-    mpi_.all_reduce_sum(host);
-    tensor.copy_(host);
-  }
-  void broadcast(at::Tensor& tensor, int root) override {
-    at::Tensor host = down(tensor);
-    mpi_.broadcast(host, root);
-    tensor.copy_(host);
-  }
-  void all_gather_into(at::Tensor& out, const at::Tensor& local) override {
-    check_gather(out, local);
-    at::Tensor all = host_like(out);
-    mpi_.all_gather_into(all, down(local));
-    out.copy_(all);
-  }
-  void exchange(std::span<const TensorMessage> sends, std::span<const TensorMessage> receives) override {
-    std::vector<TensorMessage> out, in;
-    for (const auto& [peer, tensor] : sends) out.push_back({peer, down(tensor)});
-    for (const auto& [peer, tensor] : receives) in.push_back({peer, host_like(tensor)});
-    mpi_.exchange(out, in);
-    for (std::size_t i = 0; i < in.size(); ++i) at::Tensor(receives[i].tensor).copy_(in[i].tensor);
-  }
-  void wait() override {}
-  [[nodiscard]] std::string name() const override { return "MPI through main memory"; }
-
- private:
-  /// Memory that the GPU's copies reach without another one between.
-  [[nodiscard]] at::Tensor host_like(const at::Tensor& tensor) const {
-    check(tensor);
-    return at::empty(tensor.sizes(),
-                     at::TensorOptions(tensor.scalar_type()).pinned_memory(device().is_cuda()));
-  }
-  [[nodiscard]] at::Tensor down(const at::Tensor& tensor) const { return host_like(tensor).copy_(tensor); }
-
-  MpiCollectives mpi_;
-};
-
-/// Why not every rank has a GPU of its own; empty: each has. On the CPU, where there are none, each counts as
-/// having. *Collective over comm.*
-std::string shared_gpus(const Communicator& comm, at::Device device) {
-  // By its place on the bus, which its number does not tell where each process sees but one.
-  constexpr std::size_t longest = 32;
-  std::array<char, longest> mine{};
-  const std::string bus_id = device::bus_id(device);
-  std::copy_n(bus_id.begin(), std::min(bus_id.size(), longest - 1), mine.begin());
-  const Communicator node = comm.node();
-  const std::vector<std::int64_t> ones(static_cast<std::size_t>(node.size()), 1);
-  const auto all = all_gather_v(std::span<const std::array<char, longest>>(&mine, 1), ones, node);
-  const bool is_shared = !device.is_cpu() && std::ranges::count(all, mine) > 1;
-  const int n_shared = all_reduce_sum(static_cast<int>(is_shared), comm);
-  return n_shared == 0 ? "" : fmt::format("{} of {} ranks share theirs", n_shared, comm.size());
-}
-
 }  // namespace
 
 at::Tensor TensorCollectives::all_gather(const at::Tensor& local) {
@@ -215,18 +157,20 @@ void TensorCollectives::check_gather(const at::Tensor& out, const at::Tensor& lo
 
 std::unique_ptr<TensorCollectives> make_tensor_collectives(const Communicator& comm, at::Device device,
                                                            Transport transport) {
+  // By its place on the bus, which its number does not tell where each process sees but one.
+  const auto bus_id = device.is_cpu() ? std::nullopt : std::optional(device::bus_id(device));
   if (transport == Transport::nccl) {
-    const std::string why = shared_gpus(comm, device);
+    const std::string why = shared_gpus(comm, bus_id);
     TWISTOR_CHECK(why.empty(), ErrorKind::config, "connecting the GPUs",
                   "run.collectives = nccl, which needs a GPU for each rank: " + why,
                   "start as many ranks on a node as it has GPUs, or set run.collectives = auto");
     return make_nccl_collectives(comm, device);
   }
   if (device.is_cpu()) return std::make_unique<MpiCollectives>(comm);
-  const bool can_nccl = transport == Transport::automatic && shared_gpus(comm, device).empty() &&
+  const bool can_nccl = transport == Transport::automatic && shared_gpus(comm, bus_id).empty() &&
                         all_reduce_min(nccl::library().missing.empty() ? 1 : 0, comm) == 1;
   if (can_nccl) return make_nccl_collectives(comm, device);
-  return std::make_unique<StagedCollectives>(comm, device);
+  return make_staged_collectives(comm, device);
 }
 
 }  // namespace twistor::comm
