@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fibers by ucontext, one scheduler for each block at work.
+// Fibers that serve one block after another, and a scheduler for each block at work.
 #include "emulator.hpp"
 
 #include <fmt/format.h>
-#include <ucontext.h>
 
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <numeric>
 #include <random>
 #include <vector>
 
+#include "emulator_fibers.hpp"
 #include "emulator_races.hpp"
 #include "twistor/base/error.hpp"
 
@@ -21,11 +22,18 @@ namespace twistor::device::emulator {
 namespace {
 
 constexpr int lanes = 32;
-constexpr std::size_t stack_bytes = std::size_t{64} << 10;
 
 enum class State { ready, at_block_barrier, at_warp_barrier, done };
 
 std::atomic<std::uint64_t> default_shuffle{0};
+
+using Fibers = std::vector<std::unique_ptr<Fiber>>;
+
+/// Those that wait for work on this thread of the host: making one takes longer than most of their work.
+Fibers& idle_fibers() {
+  thread_local Fibers idle;
+  return idle;
+}
 
 /// One block: its fibers, and who waits for what.
 class Block {
@@ -33,7 +41,6 @@ class Block {
   Block(const Launch& launch, const std::function<void()>& thread)
       : n_(launch.n_threads),
         thread_(thread),
-        fibers_(static_cast<std::size_t>(n_)),
         state_(static_cast<std::size_t>(n_)),
         values_(static_cast<std::size_t>(n_)),
         order_(static_cast<std::size_t>(n_)),
@@ -42,17 +49,19 @@ class Block {
     const std::uint64_t shuffle = launch.shuffle != 0 ? launch.shuffle : default_shuffle.load();
     if (shuffle != 0) std::shuffle(order_.begin(), order_.end(), std::mt19937_64(shuffle));
   }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+  ~Block() {
+    if (!RaceWatch::is_on) std::ranges::move(fibers_, std::back_inserter(idle_fibers()));
+  }
 
   void run(std::int64_t index) {
     index_ = index;
     std::fill(state_.begin(), state_.end(), State::ready);
-    // Where races are looked for, blocks do not even have the places of their variables in common.
-    if (memory_.empty() || RaceWatch::is_on)
-      memory_.push_back({std::make_unique<std::byte[]>(stack_bytes * static_cast<std::size_t>(n_)),
-                         std::vector<double>(n_shared_)});
-    std::ranges::fill(memory_.back().shared, std::numeric_limits<double>::signaling_NaN());
+    if (shared_.empty() || RaceWatch::is_on) shared_.emplace_back(n_shared_);
+    std::ranges::fill(shared_.back(), std::numeric_limits<double>::signaling_NaN());
+    take_fibers();
     races_.begin_block(n_);
-    for (int i = 0; i < n_; ++i) prepare(i);
     while (true) {
       for (const int i : order_)
         if (state(i) == State::ready) resume(i);
@@ -65,8 +74,7 @@ class Block {
     const int me = current_;
     void* const place = races_.arrive(me, why == State::at_block_barrier ? 0 : 1 + me / lanes);
     state(me) = why;
-    races_.to_scheduler();
-    swapcontext(&fibers_[static_cast<std::size_t>(me)], &scheduler_);
+    give_way(me);
     races_.leave(place);
   }
   double exchange(double mine, int mask) {
@@ -80,24 +88,34 @@ class Block {
   [[nodiscard]] std::int64_t index() const { return index_; }
   [[nodiscard]] int current() const { return current_; }
   [[nodiscard]] int size() const { return n_; }
-  [[nodiscard]] std::byte* shared() { return reinterpret_cast<std::byte*>(memory_.back().shared.data()); }
+  [[nodiscard]] std::byte* shared() { return reinterpret_cast<std::byte*>(shared_.back().data()); }
 
  private:
   State& state(int i) { return state_[static_cast<std::size_t>(i)]; }
 
-  void prepare(int i) {
-    ucontext_t& fiber = fibers_[static_cast<std::size_t>(i)];
-    getcontext(&fiber);
-    fiber.uc_stack.ss_sp = memory_.back().stacks.get() + stack_bytes * static_cast<std::size_t>(i);
-    fiber.uc_stack.ss_size = stack_bytes;
-    fiber.uc_link = &scheduler_;
-    makecontext(&fiber, &Block::enter, 0);
+  /// Where races are looked for, blocks do not even have the places of their variables in common.
+  void take_fibers() {
+    if (RaceWatch::is_on) {
+      std::ranges::move(fibers_, std::back_inserter(spent_));
+      fibers_.clear();
+    }
+    Fibers& idle = idle_fibers();
+    while (fibers_.size() < static_cast<std::size_t>(n_)) {
+      if (idle.empty()) idle.push_back(std::make_unique<Fiber>(&Block::work));
+      fibers_.push_back(std::move(idle.back()));
+      idle.pop_back();
+    }
   }
-  static void enter();
+  /// What every fiber does: one CUDA thread of the block at work after another.
+  static void work();
   void resume(int i) {
     current_ = i;
     races_.to_fiber(i);
-    swapcontext(&scheduler_, &fibers_[static_cast<std::size_t>(i)]);
+    fibers_[static_cast<std::size_t>(i)]->resume();
+  }
+  void give_way(int me) {
+    races_.to_scheduler();
+    fibers_[static_cast<std::size_t>(me)]->give_way();
   }
 
   /// Lets a block or warps go on whose threads have all arrived.
@@ -115,6 +133,8 @@ class Block {
     }
     if (any) return;
     const auto count = [&](State s) { return std::ranges::count(state_, s); };
+    std::ranges::move(fibers_, std::back_inserter(spent_));  // some are within a kernel for ever
+    fibers_.clear();
     throw Error(
         ErrorKind::internal, "emulating a CUDA kernel",
         fmt::format("divergent barrier in block {}: {} of {} threads wait for the block, {} for their "
@@ -127,29 +147,27 @@ class Block {
   const std::function<void()>& thread_;
   std::int64_t index_ = 0;
   int current_ = 0;
-  ucontext_t scheduler_{};
-  std::vector<ucontext_t> fibers_;
   std::vector<State> state_;
   std::vector<double> values_;
   std::vector<int> order_;
-  struct Memory {
-    std::unique_ptr<std::byte[]> stacks;
-    std::vector<double> shared;
-  };
   std::size_t n_shared_;
-  std::vector<Memory> memory_;  // the last is in use
-  RaceWatch races_;             // goes first: memory is free only when all who used it have ended
+  std::vector<std::vector<double>> shared_;  // the last is in use
+  Fibers fibers_, spent_;
+  RaceWatch races_;  // goes first: memory is free only when all who used it have ended
 };
 
 thread_local Block* at_work = nullptr;
 
-void Block::enter() {
-  Block& block = *at_work;
-  block.races_.begin_thread();
-  block.thread_();
-  block.state(block.current_) = State::done;
-  block.races_.end_thread();
-  block.races_.to_scheduler();
+void Block::work() {
+  while (true) {
+    Block& block = *at_work;
+    const int me = block.current_;
+    block.races_.begin_thread();
+    block.thread_();
+    block.state(me) = State::done;
+    block.races_.end_thread();
+    block.give_way(me);
+  }
 }
 
 }  // namespace

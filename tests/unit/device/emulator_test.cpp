@@ -65,6 +65,23 @@ TEST(Emulator, FindsABarrierThatSomeThreadsMiss) {
               HasSubstr("32 for their warp, 32 have returned"));
 }
 
+// Threads that wait for ever leave their stacks to nobody.
+TEST(Emulator, WorksOnAfterAnError) {
+  for (const int n_threads : {96, 32, 64}) {
+    EXPECT_THROW(emulator::run({2, n_threads, 0, 0},
+                               [] {
+                                 if (emulator::thread_index() < 20) emulator::synchronise_block();
+                               }),
+                 Error);
+    std::vector<std::atomic<int>> count(static_cast<std::size_t>(5 * n_threads));
+    emulator::run({5, n_threads, 0, 0}, [&] {
+      emulator::synchronise_block();
+      ++count[static_cast<std::size_t>(emulator::block_index() * n_threads + emulator::thread_index())];
+    });
+    for (const auto& c : count) EXPECT_EQ(c.load(), 1);
+  }
+}
+
 TEST(Emulator, SharedMemoryStartsAsNaNInEveryBlock) {
   std::atomic<int> n_nan = 0;
   emulator::run({5, 32, 32 * sizeof(float), 0}, [&] {
