@@ -8,10 +8,10 @@
 #include <atomic>
 #include <exception>
 #include <iterator>
-#include <limits>
 #include <memory>
 #include <numeric>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "emulator_fibers.hpp"
@@ -22,6 +22,8 @@ namespace twistor::device::emulator {
 namespace {
 
 constexpr int lanes = 32;
+constexpr std::size_t guard_bytes = 256;
+constexpr std::byte nothing{0xff};  // numbers of which are NaN
 
 enum class State { ready, at_block_barrier, at_warp_barrier, done };
 
@@ -44,7 +46,7 @@ class Block {
         state_(static_cast<std::size_t>(n_)),
         values_(static_cast<std::size_t>(n_)),
         order_(static_cast<std::size_t>(n_)),
-        n_shared_(launch.shared_bytes / sizeof(double) + 1) {
+        shared_bytes_(launch.shared_bytes) {
     std::iota(order_.begin(), order_.end(), 0);
     const std::uint64_t shuffle = launch.shuffle != 0 ? launch.shuffle : default_shuffle.load();
     if (shuffle != 0) std::shuffle(order_.begin(), order_.end(), std::mt19937_64(shuffle));
@@ -58,16 +60,17 @@ class Block {
   void run(std::int64_t index) {
     index_ = index;
     std::fill(state_.begin(), state_.end(), State::ready);
-    if (shared_.empty() || RaceWatch::is_on) shared_.emplace_back(n_shared_);
-    std::ranges::fill(shared_.back(), std::numeric_limits<double>::signaling_NaN());
+    if (shared_.empty() || RaceWatch::is_on) shared_.emplace_back(shared_bytes_ + guard_bytes);
+    std::ranges::fill(shared_.back(), nothing);
     take_fibers();
     races_.begin_block(n_);
     while (true) {
       for (const int i : order_)
         if (state(i) == State::ready) resume(i);
-      if (std::ranges::all_of(state_, [](State s) { return s == State::done; })) return;
+      if (std::ranges::all_of(state_, [](State s) { return s == State::done; })) break;
       release();
     }
+    check_guard();
   }
 
   void wait(State why) {
@@ -88,7 +91,7 @@ class Block {
   [[nodiscard]] std::int64_t index() const { return index_; }
   [[nodiscard]] int current() const { return current_; }
   [[nodiscard]] int size() const { return n_; }
-  [[nodiscard]] std::byte* shared() { return reinterpret_cast<std::byte*>(shared_.back().data()); }
+  [[nodiscard]] std::byte* shared() { return shared_.back().data(); }
 
  private:
   State& state(int i) { return state_[static_cast<std::size_t>(i)]; }
@@ -116,6 +119,16 @@ class Block {
   void give_way(int me) {
     races_.to_scheduler();
     fibers_[static_cast<std::size_t>(me)]->give_way();
+  }
+
+  /// Sees who has written, but not who has read, a little beyond shared memory.
+  void check_guard() const {
+    const auto guard = std::span(shared_.back()).subspan(shared_bytes_);
+    const auto first = std::ranges::find_if(guard, [](std::byte b) { return b != nothing; });
+    if (first == guard.end()) return;
+    throw Error(ErrorKind::internal, "emulating a CUDA kernel",
+                fmt::format("block {} has written byte {} of its {} of shared memory", index_,
+                            shared_bytes_ + static_cast<std::size_t>(first - guard.begin()), shared_bytes_));
   }
 
   /// Lets a block or warps go on whose threads have all arrived.
@@ -150,8 +163,8 @@ class Block {
   std::vector<State> state_;
   std::vector<double> values_;
   std::vector<int> order_;
-  std::size_t n_shared_;
-  std::vector<std::vector<double>> shared_;  // the last is in use
+  std::size_t shared_bytes_;
+  std::vector<std::vector<std::byte>> shared_;  // the last is in use
   Fibers fibers_, spent_;
   RaceWatch races_;  // goes first: memory is free only when all who used it have ended
 };

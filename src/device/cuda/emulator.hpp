@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs CUDA kernels on the CPU, every CUDA thread as a fiber, to check what a GPU would do without having
-// one: barriers that not all threads reach are errors, shared memory starts as NaN, and threads may run in
-// any order. Private to the device room.
+// one: barriers that not all threads reach and writing beyond shared memory are errors, shared memory starts
+// as NaN, and threads may run in any order. Private to the device room.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ struct Launch {
 
 /// Calls `thread` once for every thread of every block; blocks run on the OpenMP threads. Throws
 /// Error(internal) naming the block where a barrier was reached by some threads only, or by all but those
-/// that have returned. *Local.*
+/// that have returned, or where the bytes after shared memory were written. *Local.*
 void run(const Launch& launch, const std::function<void()>& thread);
 
 /// Order of threads of launches to come that ask for none themselves; for tests.

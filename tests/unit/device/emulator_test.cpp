@@ -65,6 +65,18 @@ TEST(Emulator, FindsABarrierThatSomeThreadsMiss) {
               HasSubstr("32 for their warp, 32 have returned"));
 }
 
+TEST(Emulator, FindsWritingBeyondSharedMemory) {
+  const auto write_to = [](int at) {
+    emulator::run({4, 32, 10 * sizeof(float), 0}, [at] {
+      auto* const shared = reinterpret_cast<float*>(emulator::shared_memory());
+      if (emulator::block_index() == 2 && emulator::thread_index() == 7) shared[at] = 1;
+    });
+  };
+  EXPECT_NO_THROW(write_to(9));
+  EXPECT_THAT(test::message_of([&] { write_to(10); }),
+              HasSubstr("block 2 has written byte 40 of its 40 of shared memory"));
+}
+
 // Threads that wait for ever leave their stacks to nobody.
 TEST(Emulator, WorksOnAfterAnError) {
   for (const int n_threads : {96, 32, 64}) {
