@@ -11,6 +11,7 @@
 
 #include <exception>
 #include <string>
+#include <typeinfo>
 
 #include "twistor/base/error.hpp"
 #include "twistor/device/aten_engine.hpp"
@@ -50,6 +51,8 @@ int count_gpus() {
 /// The GPU of that number, counted round, with LibTorch set up for it.
 at::Device open_gpu(int rank_on_node) {
   load_cuda();
+  TWISTOR_ASSERT(typeid(at::detail::getCUDAHooks()) != typeid(at::CUDAHooksInterface),
+                 "nobody asks LibTorch for GPUs before its CUDA part was loaded: it looks for that once");
   const int n_gpus = at::hasCUDA() ? count_gpus() : 0;
   TWISTOR_CHECK(n_gpus > 0, ErrorKind::config, doing, "run.device = cuda, but this process sees no GPU",
                 fmt::format("look at nvidia-smi and CUDA_VISIBLE_DEVICES, {}", use_cpu));

@@ -53,11 +53,14 @@ def engines_agree(folder):
 def deterministic_on_any_number_of_ranks(folder):
     keys = [*FEW, "--run.device=emulated", "--run.deterministic=true", "--run.cuda_graphs=on"]
     results = {}
-    for ranks in (1, 3):
-        done = train(ranks, folder / f"on_{ranks}", *keys)
+    for ranks in (1, 2, 3, 5):
+        output = folder / f"on_{ranks}"
+        done = train(ranks, output, *keys)
         expect("last bits" not in done.err, f"expected no word on last bits, got {done}")
-        results[ranks] = {"sha256": parameters(folder / f"on_{ranks}"), "estimates": estimates(folder / f"on_{ranks}")}
-    expect(results[1] == results[3], f"GPU kernels, deterministic: expected equal bits on 1 and 3 ranks, got {results}")
+        succeed(ranks, "sample", QUICKSTART, *SMALL, *keys, "--twist.form=tied_mlp", f"--run.output={output}", "--sample.count=6")
+        results[ranks] = {"sha256": parameters(output), "estimates": estimates(output), "samples": (output / "samples.jsonl").read_text()}
+    others = [ranks for ranks in results if results[ranks] != results[1]]
+    expect(not others, f"GPU kernels, deterministic: expected the bits of 1 rank on {others} ranks, got {results}")
 
 
 def tensors_go_by_nccl(folder):
@@ -81,6 +84,22 @@ def checkpoints_go_from_one_to_the_other(folder):
     done = train(2, output, "--run.kernels=aten", f"--exact.path={folder}/exact.h5")
     expect("resuming after update 3" in done.err, f"expected a word on resuming, got {done}")
     expect_near(output, folder / "whole", "begun on the CPU's own kernels, ended on ATen's")
+    train(1, folder / "few_whole", *FEW, "--train.updates=6")
+    there_and_back = folder / "there_and_back"
+    for ranks, updates, device in ((1, 2, "cpu"), (2, 4, "emulated"), (1, 6, "cpu")):
+        done = train(ranks, there_and_back, *FEW, f"--train.updates={updates}", f"--run.device={device}")
+        expect(updates == 2 or f"resuming after update {updates - 2}" in done.err, f"expected a word on resuming, got {done}")
+    expect_near(there_and_back, folder / "few_whole", "from the CPU to emulated kernels and back")
+
+
+def starts_up_in_order(folder):
+    """With a libtorch_cuda whose driver is too old: had anything asked LibTorch for GPUs before it was opened, it would not be seen."""
+    standin = pathlib.Path(TWISTOR).parent / "tests" / "support" / "cuda_standin"
+    expect((standin / "libtorch_cuda.so").exists(), f"expected the stand-in in {standin}")
+    environment = {"LD_LIBRARY_PATH": f"{standin}:{os.environ.get('LD_LIBRARY_PATH', '')}"}
+    done = run(0, "train", QUICKSTART, *SMALL, f"--run.output={folder}/gpu", "--run.device=cuda", environment=environment)
+    expect(done.code == 78 and "the stand-in's driver is too old" in done.err and "nvidia-smi" in done.err and done.err.count("hint: ") == 1,
+           f"expected one message of the stand-in's driver, got {done}")
 
 
 def refusals(folder):
@@ -98,4 +117,5 @@ def refusals(folder):
     expect(done.code == 78 and "emulated" in done.err, f"expected a refusal that names the devices, got {done}")
 
 
-main(engines_agree, deterministic_on_any_number_of_ranks, tensors_go_by_nccl, checkpoints_go_from_one_to_the_other, refusals)
+main(engines_agree, deterministic_on_any_number_of_ranks, tensors_go_by_nccl, checkpoints_go_from_one_to_the_other,
+     starts_up_in_order, refusals)
