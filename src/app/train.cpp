@@ -22,6 +22,7 @@
 #include "twistor/run/twist_store.hpp"
 #include "twistor/run/unfinished.hpp"
 #include "twistor/smc/computed_twist.hpp"
+#include "twistor/smc/memory.hpp"
 
 namespace twistor::app {
 namespace {
@@ -49,6 +50,16 @@ void require_prompts_to_learn_on(const run::Session& session) {
                 "a twist's own body reads one prompt", "set twist.body = base");
 }
 
+/// Where the model computes on a GPU.
+void say_learning_memory(const run::Session& session, const smc::Problem& problem,
+                         const twist::Trainable& twist) {
+  std::int64_t numbers = 0;
+  for (const twist::Parameter& p : twist.parameters()) numbers += static_cast<std::int64_t>(p.value.size());
+  const std::int64_t n_group = session.groups().group.size(),
+                     particles = (session.config().smc.sweep.particles + n_group - 1) / n_group;
+  smc::say_learning_memory(problem.lm, *problem.start, session.config().target.length, particles, numbers);
+}
+
 class Training {
  public:
   explicit Training(const Invocation& invocation)
@@ -63,6 +74,7 @@ class Training {
         // Up to here nothing of an earlier run was replaced: all checks are done.
         earlier_(checkpoint_.resume(trainer_)),
         log_(session_, trainer_.n_updates()) {
+    if (session_.is_root()) say_learning_memory(session_, problem_, *twist_);
     if (session_.is_root() && !positives_.why.empty()) log_info("positives: " + positives_.why);
     const std::string& start = session_.config().train.course.start;
     if (trainer_.n_updates() == 0 && !start.empty())

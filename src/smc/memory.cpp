@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "twistor/base/log.hpp"
 #include "twistor/device/tensor_vocabulary.hpp"
 
@@ -42,6 +44,17 @@ MemoryNotice memory_notice(const ParticleBytes& each, std::int64_t particles,
   return {true, std::move(text) + fmt::format("; {} surely fit", fitting)};
 }
 
+MemoryNotice learning_notice(const ParticleBytes& each, std::int64_t particles, std::int64_t numbers,
+                             const device::DeviceMemory& memory) {
+  constexpr std::int64_t copies = 3;  // gradient and two moments
+  const std::int64_t bytes = copies * numbers * std::int64_t{sizeof(float)},
+                     fitting = each.fitting(std::max<std::int64_t>(0, memory.free_bytes - bytes));
+  return {particles > fitting,
+          fmt::format("memory of the GPU: learning takes another {:.2f} GB, for the gradient and two moments "
+                      "of {} numbers; beside it {} particles surely fit",
+                      gb(bytes), numbers, fitting)};
+}
+
 std::string main_memory_warning(const ParticleBytes& each, std::int64_t particles, const MainMemory& memory) {
   const std::int64_t bytes = each.cache + each.states;
   if (particles <= memory.free_bytes / bytes) return {};
@@ -62,6 +75,15 @@ void say_memory(const model::LanguageModel& lm, const model::Prefill& start, std
     const std::string warning = main_memory_warning(each, n_ranks * particles, *main);
     if (!warning.empty()) log_warning(warning);
   }
+}
+
+void say_learning_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
+                         std::int64_t particles, std::int64_t numbers) {
+  const auto memory = device::memory_of(lm.engine()->device());
+  if (!memory) return;
+  const MemoryNotice notice =
+      learning_notice(particle_bytes(lm, start, length, 2), particles, numbers, *memory);
+  (notice.is_warning ? log_warning : log_info)(notice.text);
 }
 
 }  // namespace twistor::smc

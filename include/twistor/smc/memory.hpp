@@ -35,6 +35,11 @@ struct MemoryNotice {
 [[nodiscard]] MemoryNotice memory_notice(const ParticleBytes& each, std::int64_t particles,
                                          const device::DeviceMemory& memory);
 
+/// Of a GPU where a twist of so many numbers is about to be learned, with its values in place: what remains
+/// beside a gradient and two moments of float32. *Local.*
+[[nodiscard]] MemoryNotice learning_notice(const ParticleBytes& each, std::int64_t particles,
+                                           std::int64_t numbers, const device::DeviceMemory& memory);
+
 /// Of `particles` in the main memory of a machine, with weights in place, where scores are worked off tile by
 /// tile; empty where all surely fit. *Local.*
 [[nodiscard]] std::string main_memory_warning(const ParticleBytes& each, std::int64_t particles,
@@ -45,5 +50,9 @@ struct MemoryNotice {
 /// *Local.*
 void say_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
                 std::int64_t particles, int n_ranks);
+/// Logs what learning so many numbers beside them takes of the GPU, if that is where the model computes.
+/// *Local.*
+void say_learning_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
+                         std::int64_t particles, std::int64_t numbers);
 
 }  // namespace twistor::smc

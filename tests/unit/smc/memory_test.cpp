@@ -46,6 +46,17 @@ TEST(Memory, NoticeSaysHowManyFit) {
   EXPECT_THAT(not_all.text, testing::HasSubstr("2000000 surely fit"));
 }
 
+TEST(Memory, OfLearningLeavesRoomForFewer) {
+  const ParticleBytes each{.cache = 600, .scores = 300, .states = 100};
+  const MemoryNotice fits = learning_notice(each, 1'000'000, 50'000'000, {2'000'000'000, 4'000'000'000});
+  EXPECT_FALSE(fits.is_warning);
+  EXPECT_THAT(fits.text, testing::HasSubstr("another 0.60 GB, for the gradient and two moments of 50000000"));
+  EXPECT_THAT(fits.text, testing::HasSubstr("1400000 particles surely fit"));
+  EXPECT_TRUE(learning_notice(each, 1'500'000, 50'000'000, {2'000'000'000, 4'000'000'000}).is_warning);
+  const MemoryNotice none = learning_notice(each, 1, 50'000'000, {100, 4'000'000'000});
+  EXPECT_THAT(none.text, testing::HasSubstr("beside it 0 particles surely fit"));
+}
+
 TEST(Memory, OfTheMachineIsWarnedOfWhereParticlesMayNotFit) {
   const ParticleBytes each{.cache = 900, .scores = 1'000'000, .states = 100};  // scores come tile by tile
   EXPECT_EQ(main_memory_warning(each, 2'000'000, {2'000'000'000, 4'000'000'000}), "");
