@@ -16,7 +16,7 @@ namespace {
 class OptimizerOnTensors : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (engine == nullptr) GTEST_SKIP() << "no GPU was asked for";
+    if (engine == nullptr) GTEST_SKIP() << "there is none here";
     twist = twist::make_twist("mlp", {.width = 48, .vocab_size = 500, .init_scale = 1.0, .engine = engine});
   }
   /// One step of all parameters, rows 4 and 40 where a gradient comes by rows, and a refresh.

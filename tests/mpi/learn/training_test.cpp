@@ -189,7 +189,7 @@ TEST(Training, OnTensorsIsThatOfMainMemoryUpToRounding) {
   comm::Communicator world = comm::Communicator::world();
   if (world.size() > 1) world.carry_tensors_by(comm::make_tensor_collectives(world, at::kCPU));
   const ObjectiveOptions options{.batch = 10, .positive_batch = 5, .positives = Positives::exact};
-  const TinyTask task, on_tensors(device::Precision::float32, test::engine_named("emulated"));
+  const TinyTask task, on_tensors(device::Precision::float32, test::engine_named("aten"));
   for (const char* form : {"linear", "mlp"}) {
     const auto learner = [&](const TinyTask& of, GradientSums sums) {
       return Learner(of, form, make_objective("ctl", options), world, 5,

@@ -17,7 +17,7 @@ namespace {
 class Adam : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (engine == nullptr) GTEST_SKIP() << "no GPU was asked for";
+    if (engine == nullptr) GTEST_SKIP() << "there is none here";
   }
   [[nodiscard]] device::AdamTensors parameter(std::span<const float> values, at::IntArrayRef shape) const {
     const at::Tensor value = engine->upload(values).view(shape);

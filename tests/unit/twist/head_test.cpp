@@ -221,7 +221,7 @@ class HeadOnTensors : public testing::TestWithParam<std::tuple<const char*, cons
 TEST_P(HeadOnTensors, FollowsValuesThatWereChangedOnItsDevice) {
   const auto& [name, form] = GetParam();
   const std::shared_ptr<const device::Engine> engine = test::engine_named(name);
-  if (engine == nullptr) GTEST_SKIP() << "no GPU was asked for";
+  if (engine == nullptr) GTEST_SKIP() << "there is none here";
   const auto options = [&](const std::shared_ptr<const device::Engine>& of) {
     TwistOptions out = options_of(1.0, 3, nullptr);
     out.engine = of;
