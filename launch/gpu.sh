@@ -7,8 +7,9 @@
 #
 # In this order: what the machine is; every test that knows engines, on the GPU, with our kernels and with ATen's; NCCL, on two
 # GPUs if there are two; operations and kernels under compute-sanitizer, if it is there (memcheck, racecheck, synccheck,
-# initcheck); whole training runs, on one GPU, on two ranks that share it, and on two; sweeps (bench_engine) and an encoder
-# (bench_encoder) measured, beside the transformers library, if python3 has it. Ends with 1 if a test failed.
+# initcheck); whole training runs, on one GPU, on two ranks that share it, and on two; sweeps (bench_engine), an encoder
+# (bench_encoder) and updates of three kinds of twists measured, beside the transformers library, if python3 has it. Ends with 1
+# if a test failed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 case ${1:-} in
@@ -55,7 +56,7 @@ check() {
   say "$name: $verdict"
 }
 export TWISTOR_TEST_DEVICE=cuda
-for test in unit_device unit_model unit_potential unit_app mpi_smc; do
+for test in unit_device unit_model unit_potential unit_app unit_learn unit_twist mpi_smc mpi_learn; do
   [[ -x $root/bin/$test || -x $root/build/release/$test ]] && check "$test" "$test" --gtest_brief=1 --gtest_filter='*cuda*:*Engines*-*mulated*'
 done
 n_gpus=$(nvidia-smi --list-gpus | wc -l)
@@ -90,6 +91,45 @@ say "bench: without graphs"
 program bench_engine cuda own random-gpt2 bfloat16 64,256,1024 20 off >>"$out/bench.txt" 2>>"$out/bench.log" || n_failed=$((n_failed + 1))
 say "bench: encoder"
 program bench_encoder random-bert 1024 40 cuda >>"$out/bench.txt" 2>>"$out/bench.log" || n_failed=$((n_failed + 1))
+# Updates of CTL on bench_engine's model, the last six of eight: a head whose parameters are few, and two of 154 MB.
+cat >"$out/update.cfg" <<CFG
+[model]
+path = $TWISTOR_BENCH_SCRATCH/twistor-bench-768x12
+dtype = bfloat16
+[prompt]
+ids = 1,2,3,4,5,6,7,8
+[target]
+potential = contains
+ids = 11
+length = 20
+log_floor = -3
+[train]
+updates = 8
+batch = 500
+positives = weighted
+[exact]
+source = none
+[smc]
+particles = 256
+[evaluate]
+repeats = 1
+samples = 8
+CFG
+measure_updates() {
+  program twistor train "$out/update.cfg" --run.device=cuda "--twist.form=$1" --run.resume=never --run.progress=false \
+    "--run.output=$out/update_$1" >"$out/update_$1.log" 2>&1 || return
+  python3 - "$out/update_$1/metrics.jsonl" "$1" >>"$out/bench.txt" <<'PY'
+import json, statistics, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+seconds = [row["seconds"] for row in rows if "loss" in row]
+assert len(seconds) == 8, rows
+print(f"update of {sys.argv[2]}: median {statistics.median(seconds[2:]):.4f} s, least {min(seconds[2:]):.4f} s")
+PY
+}
+for form in tied_mlp linear mlp; do
+  say "bench: updates of $form"
+  measure_updates $form || n_failed=$((n_failed + 1))
+done
 if python3 -c 'import transformers' 2>/dev/null; then
   say "bench: transformers"
   python3 "$bench_folder/transformers_generate.py" "$TWISTOR_BENCH_SCRATCH/twistor-bench-768x12" bfloat16 64,256,1024,4096 \

@@ -18,7 +18,7 @@ esac
 folder=$1
 shift
 programs=("$@")
-((${#programs[@]})) || programs=(twistor unit_device unit_model unit_potential unit_app mpi_smc gpu_nccl bench_engine bench_encoder)
+((${#programs[@]})) || programs=(twistor unit_device unit_model unit_potential unit_app unit_learn unit_twist mpi_smc mpi_learn gpu_nccl bench_engine bench_encoder)
 build=$repo/build/release
 
 [[ ! -e $folder || -e $folder/run.sh ]] || fail 73 "$folder is there and is no pack" "give another folder"
