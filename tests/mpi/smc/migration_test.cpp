@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <utility>
 
+#include "comm/staged_collectives.hpp"
 #include "support/engines.hpp"
 #include "support/tabular_problem.hpp"
 #include "twistor/base/counters.hpp"
@@ -48,24 +50,28 @@ TEST_P(Migrants, AreTheSameAsTensorsAndAsBytes) {
   options.seed = 17;
 
   const auto plain = comm::Communicator::world();
-  auto carried = comm::Communicator::world();
-  carried.carry_tensors_by(comm::make_tensor_collectives(carried, engine->device()));
-  const Sweep wanted = sweep(problem, proposal, options, plain),
-              got = sweep(problem, proposal, options, carried);
-
-  EXPECT_EQ(got.particles.ids, wanted.particles.ids);
-  EXPECT_EQ(got.particles.tokens, wanted.particles.tokens);
-  EXPECT_EQ(got.particles.log_p0, wanted.particles.log_p0);
-  EXPECT_EQ(got.particles.log_psi, wanted.particles.log_psi);
-  EXPECT_EQ(got.log_z, wanted.log_z);
-  const std::int64_t moved = comm::all_reduce_sum(got.counters.moved_copies, plain);
-  if (plain.size() > 1) {
-    EXPECT_GT(moved, 10);
-  }
-  // Headers and lengths aside, the same bytes went.
-  const std::int64_t bytes = comm::all_reduce_sum(got.counters.sent_bytes, plain),
-                     as_bytes = comm::all_reduce_sum(wanted.counters.sent_bytes, plain);
-  EXPECT_EQ(bytes, as_bytes);
+  const Sweep wanted = sweep(problem, proposal, options, plain);
+  const auto expect_same = [&](std::shared_ptr<comm::TensorCollectives> way) {
+    SCOPED_TRACE(way->name());
+    auto carried = comm::Communicator::world();
+    carried.carry_tensors_by(std::move(way));
+    const Sweep got = sweep(problem, proposal, options, carried);
+    EXPECT_EQ(got.particles.ids, wanted.particles.ids);
+    EXPECT_EQ(got.particles.tokens, wanted.particles.tokens);
+    EXPECT_EQ(got.particles.log_p0, wanted.particles.log_p0);
+    EXPECT_EQ(got.particles.log_psi, wanted.particles.log_psi);
+    EXPECT_EQ(got.log_z, wanted.log_z);
+    const std::int64_t moved = comm::all_reduce_sum(got.counters.moved_copies, plain);
+    if (plain.size() > 1) {
+      EXPECT_GT(moved, 10);
+    }
+    // Headers and lengths aside, the same bytes went.
+    const std::int64_t bytes = comm::all_reduce_sum(got.counters.sent_bytes, plain),
+                       as_bytes = comm::all_reduce_sum(wanted.counters.sent_bytes, plain);
+    EXPECT_EQ(bytes, as_bytes);
+  };
+  expect_same(comm::make_tensor_collectives(plain, engine->device()));
+  expect_same(comm::make_staged_collectives(plain, engine->device()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, Migrants, test::every_tensor_engine);
