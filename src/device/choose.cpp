@@ -51,7 +51,8 @@ int count_gpus() {
 /// The GPU of that number, counted round, with LibTorch set up for it.
 at::Device open_gpu(int rank_on_node) {
   load_cuda();
-  TWISTOR_ASSERT(typeid(at::detail::getCUDAHooks()) != typeid(at::CUDAHooksInterface),
+  const at::CUDAHooksInterface& hooks = at::detail::getCUDAHooks();
+  TWISTOR_ASSERT(typeid(hooks) != typeid(at::CUDAHooksInterface),
                  "nobody asks LibTorch for GPUs before its CUDA part was loaded: it looks for that once");
   const int n_gpus = at::hasCUDA() ? count_gpus() : 0;
   TWISTOR_CHECK(n_gpus > 0, ErrorKind::config, doing, "run.device = cuda, but this process sees no GPU",
