@@ -100,6 +100,12 @@ void KvCache::select(std::span<const std::int64_t> parents) {
   n_sequences_ = static_cast<std::int64_t>(parents.size());
 }
 
+void KvCache::expect(std::int64_t n_sequences, std::int64_t n_tokens) {
+  // The block that the shared past ends in is copied by all who go on in it.
+  const std::int64_t each = (length_ + n_tokens + block_tokens - 1) / block_tokens - length_ / block_tokens;
+  pool_->store().expect(pool_->live() + n_sequences * each);
+}
+
 void KvCache::reserve(std::int64_t count) {
   // A partly filled last block that others share is copied before its sequence writes into it.
   if (length_ % block_tokens != 0) {

@@ -83,6 +83,7 @@ class IslandSweeper {
         states_[i].pinned_id = initial_pinned_slot(options_.particles, islands_[i].seed);
     }
     all_.cache = problem_.start->cache->fork();
+    all_.cache->expect(all_.size(), options_.length - 1);
     all_.hidden = problem_.start->hidden.contiguous();
     all_.leaf.assign(islands_.size(), -1);
     if (options_.keep_hidden)

@@ -90,6 +90,7 @@ class Sweeper {
       out_.counters.token_forwards += static_cast<std::int64_t>(problem_.prompt.size());
     const std::shared_ptr<const model::Prefill> prompt = problem_.with_start().start;
     p().cache = prompt->fork(1);
+    p().cache->expect(p().size(), options_.length - 1);
     p().hidden = prompt->hidden.contiguous();
     p().leaf = {-1};
     if (options_.keep_hidden)

@@ -33,6 +33,9 @@ class KvStore {
   [[nodiscard]] virtual std::int64_t block_bytes() const = 0;
   /// Blocks there is memory for.
   [[nodiscard]] virtual std::int64_t capacity() const = 0;
+  /// So many blocks at the most will be there at a time, as far as one knows: how much grow() had best make
+  /// room for. Nothing where memory comes in small pieces anyway.
+  virtual void expect(std::int64_t /*blocks*/) {}
   /// Makes room for more blocks; those that are there keep number and content.
   virtual void grow() = 0;
   /// Called before blocks are written for the first time or anew: afterwards they hold finite numbers.

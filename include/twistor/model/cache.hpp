@@ -52,6 +52,10 @@ class Cache {
   /// [0, n_sequences()).
   virtual void select(std::span<const std::int64_t> parents) = 0;
 
+  /// That there will be at the most so many sequences of so many tokens more, beside what other forks hold:
+  /// memory is then made at once rather than as it is needed. A hint, and never an error.
+  virtual void expect(std::int64_t /*n_sequences*/, std::int64_t /*n_tokens*/) {}
+
   /// A second cache that shares every block with this one.
   [[nodiscard]] virtual std::unique_ptr<Cache> fork() const = 0;
 

@@ -23,6 +23,7 @@ class KvCache final : public Cache {
   [[nodiscard]] std::int64_t n_sequences() const override { return n_sequences_; }
   [[nodiscard]] std::int64_t length() const override { return length_; }
   void select(std::span<const std::int64_t> parents) override;
+  void expect(std::int64_t n_sequences, std::int64_t n_tokens) override;
   [[nodiscard]] std::unique_ptr<Cache> fork() const override;
   [[nodiscard]] std::vector<std::byte> export_sequence(std::int64_t sequence,
                                                        std::int64_t first_block) const override;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks in tensors that double when they are full.
+// Blocks in tensors that are made whole, or grow when they are full.
 #include "kv_store.hpp"
 
 #include <ATen/ops/empty.h>
@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "tensors.hpp"
+#include "twistor/device/memory.hpp"
 
 namespace twistor::device {
 
@@ -43,6 +44,18 @@ AtenKvStore::~AtenKvStore() {
   if (capacity_ > 0) idle_->put(shape_, std::move(parts_));
 }
 
+std::int64_t AtenKvStore::more_blocks() const {
+  constexpr std::int64_t first_bytes = std::int64_t{16} << 20,
+                         at_once_without_device = std::int64_t{64} << 20;
+  const std::int64_t missing = expected_ - capacity_;
+  const std::int64_t doubled = std::max({capacity_, first_bytes / block_bytes(), std::int64_t{1}});
+  if (expected_ == 0) return doubled;
+  if (missing <= 0) return std::max(capacity_ / 4, std::int64_t{1});  // more than was expected
+  const auto memory = memory_of(device_);
+  const std::int64_t at_once = memory ? memory->free_bytes / 4 : at_once_without_device;
+  return missing * block_bytes() <= at_once ? missing : std::min(missing, doubled);
+}
+
 void AtenKvStore::grow() {
   if (capacity_ == 0) {
     std::vector<at::Tensor> left = idle_->take(shape_);
@@ -52,8 +65,7 @@ void AtenKvStore::grow() {
       return;
     }
   }
-  constexpr std::int64_t first_bytes = std::int64_t{16} << 20;
-  const std::int64_t more = std::max({capacity_, first_bytes / block_bytes(), std::int64_t{1}});
+  const std::int64_t more = more_blocks();
   for (at::Tensor& part : parts_) {  // one after the other, so that only one is there twice
     at::Tensor larger = at::zeros({capacity_ + more, kv_block_tokens, shape_.n_kv_heads, shape_.head_size},
                                   at::TensorOptions().dtype(dtype()).device(device_));

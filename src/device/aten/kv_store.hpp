@@ -44,6 +44,9 @@ class AtenKvStore final : public KvStore {
     return shape_.n_layers * 2 * layer_elements() * shape_.element_bytes();
   }
   [[nodiscard]] std::int64_t capacity() const override { return capacity_; }
+  void expect(std::int64_t blocks) override { expected_ = blocks; }
+  /// All at once where a quarter of the memory that is free holds what is expected; else by doubling, up to
+  /// that, so that prefixes which are shared may need less.
   void grow() override;
   /// Nothing: memory starts at zero, and what was written since is finite.
   void clear(std::span<const std::int32_t>) override {}
@@ -68,7 +71,10 @@ class AtenKvStore final : public KvStore {
   KvShape shape_;
   at::Device device_;
   std::shared_ptr<IdleBlocks> idle_;
+  [[nodiscard]] std::int64_t more_blocks() const;
+
   std::int64_t capacity_ = 0;
+  std::int64_t expected_ = 0;
   std::vector<at::Tensor> parts_;  // keys and values of layer 0, of layer 1, ...
 };
 

@@ -80,6 +80,9 @@ class ObservedCache final : public Cache {
     for (const std::int64_t parent : parents) of.push_back(of_[static_cast<std::size_t>(parent)]);
     of_ = std::move(of);
   }
+  void expect(std::int64_t n_sequences, std::int64_t n_tokens) override {
+    base_->expect(n_sequences, n_tokens);
+  }
   [[nodiscard]] std::unique_ptr<Cache> fork() const override {
     return std::make_unique<ObservedCache>(base_->fork(), of_);
   }

@@ -30,6 +30,9 @@ class JoinedCache final : public Cache {
   void select(std::span<const std::int64_t> parents) override {
     for (const auto& member : members_) member->select(parents);
   }
+  void expect(std::int64_t n_sequences, std::int64_t n_tokens) override {
+    for (const auto& member : members_) member->expect(n_sequences, n_tokens);
+  }
 
   std::unique_ptr<Cache> fork() const override {
     std::vector<std::unique_ptr<Cache>> copies;

@@ -233,6 +233,29 @@ TEST_P(KvStores, CopyReadAndWriteWholeBlocks) {
   }
 }
 
+TEST_P(KvStores, AreMadeWholeForWhatIsExpectedOrGrowUpToIt) {
+  const auto engine = test::engine_named(GetParam());
+  if (engine == nullptr || !engine->keeps_tensors() || !engine->device().is_cpu())
+    GTEST_SKIP() << "it grows by itself, or with the memory of a GPU";
+  const KvShape few{3, 2, 8, Precision::float32}, large{16, 8, 64, Precision::float32};
+  const auto at_once = engine->make_kv_store(few);
+  at_once->expect(5000);  // 29 MiB
+  at_once->grow();
+  EXPECT_EQ(at_once->capacity(), 5000);
+  at_once->grow();  // there were more
+  EXPECT_EQ(at_once->capacity(), 6250);
+
+  const auto store = engine->make_kv_store(large);  // blocks of 1 MiB
+  store->expect(100);
+  for (const std::int64_t capacity : {16, 32, 64, 100, 125}) {
+    store->grow();
+    EXPECT_EQ(store->capacity(), capacity);
+  }
+  store->expect(140);
+  store->grow();
+  EXPECT_EQ(store->capacity(), 140);
+}
+
 TEST(CpuKvStore, StartsSmallAndDoublesUpToAMostOfFourMebibytes) {
   const auto store = cpu_engine()->make_kv_store({3, 2, 8, Precision::float32});
   const std::int64_t size = store->block_bytes();
