@@ -76,7 +76,8 @@ at::Device open_gpu(int rank_on_node) {
 
 std::shared_ptr<const Engine> make_engine(Place place, KernelChoice kernels, int rank_on_node,
                                           const EngineOptions& options) {
-  if (place == Place::cpu) return kernels == KernelChoice::aten ? make_aten_engine(at::kCPU) : cpu_engine();
+  if (place == Place::cpu)
+    return kernels == KernelChoice::aten ? make_aten_engine(at::kCPU, options) : cpu_engine();
   if (place == Place::emulated) {
     TWISTOR_CHECK(
         kernels != KernelChoice::aten, ErrorKind::config, doing,
@@ -85,12 +86,12 @@ std::shared_ptr<const Engine> make_engine(Place place, KernelChoice kernels, int
     return make_kernel_engine(at::kCPU, options);
   }
   const at::Device gpu = open_gpu(rank_on_node);
-  if (kernels == KernelChoice::aten) return make_aten_engine(gpu);
+  if (kernels == KernelChoice::aten) return make_aten_engine(gpu, options);
   auto own = make_kernel_engine(gpu, options);
   TWISTOR_CHECK(own != nullptr || kernels == KernelChoice::automatic, ErrorKind::config, doing,
                 "run.kernels = own, but this build has no GPU kernels: there was no nvcc",
                 "set run.kernels = auto or aten");
-  return own != nullptr ? own : make_aten_engine(gpu);
+  return own != nullptr ? own : make_aten_engine(gpu, options);
 }
 
 }  // namespace twistor::device

@@ -44,6 +44,9 @@ void TargetConfig::visit_keys(const config::Visitor& visit) {
 void SmcConfig::visit_keys(const config::Visitor& visit) {
   sweep.visit_keys(visit);
   proposal.visit_keys(visit);
+  visit(key("particles_at_once",
+            "where scores lie on a device, rows of them that are there at a time, 0: all", count_from(0)),
+        &particles_at_once);
 }
 
 void TrainConfig::visit_keys(const config::Visitor& visit) {

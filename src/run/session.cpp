@@ -35,8 +35,9 @@ Session::Session(const Config& config, const std::filesystem::path& config_file)
       world_(world_with(config)),
       groups_(comm::make_groups(world_, static_cast<int>(config.run.ranks_per_population))),
       node_(world_.node()),
-      engine_(device::make_engine(config.run.device, config.run.kernels, node_.rank(),
-                                  {config.model.dtype, config.run.graphs, config.run.deterministic})) {
+      engine_(device::make_engine(
+          config.run.device, config.run.kernels, node_.rank(),
+          {config.model.dtype, config.run.graphs, config.run.deterministic, config.smc.particles_at_once})) {
   comm::watch_signals();
   if (const comm::JobPlace place = comm::job_place(world_);
       is_root() && (place.hosts.size() > 1 || !place.id.empty()))

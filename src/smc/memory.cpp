@@ -12,6 +12,8 @@
 namespace twistor::smc {
 namespace {
 
+constexpr std::int64_t selected = 2;  // rows, and those that are selected from them
+
 double gb(std::int64_t bytes) {
   return static_cast<double>(bytes) * 1e-9;
 }
@@ -20,28 +22,41 @@ double gb(std::int64_t bytes) {
 
 ParticleBytes particle_bytes(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
                              std::int64_t n_scores) {
-  constexpr std::int64_t growth = 2;    // a store that is full doubles
-  constexpr std::int64_t selected = 2;  // rows, and those that are selected from them
   const model::CacheUse use = start.cache->use();
   const std::int64_t block_bytes = use.live_blocks == 0 ? 0 : use.live_bytes / use.live_blocks;
   // The block that the prompt ends in is copied by all who go on in it.
   const std::int64_t blocks = (length + model::block_tokens - 1) / model::block_tokens + 1;
   const std::int64_t columns =
       (lm.vocab_size() + device::score_block - 1) / device::score_block * device::score_block;
-  return {growth * blocks * block_bytes, selected * n_scores * columns * std::int64_t{sizeof(float)},
-          selected * (lm.hidden_size() + lm.feature_size()) * std::int64_t{sizeof(float)}};
+  const ParticleBytes all{blocks * block_bytes, selected * n_scores * columns * std::int64_t{sizeof(float)},
+                          selected * ((lm.hidden_size() + lm.feature_size()) * std::int64_t{sizeof(float)} +
+                                      columns / device::score_block * std::int64_t{sizeof(double)})};
+  const std::int64_t at_once = lm.engine()->score_rows();
+  return at_once == 0 ? all : all.with_score_rows(at_once);
+}
+
+ParticleBytes ParticleBytes::with_score_rows(std::int64_t rows) const {
+  ParticleBytes out = *this;
+  out.scores = 0;
+  out.together = rows * scores / selected;  // nothing is selected from them
+  return out;
 }
 
 MemoryNotice memory_notice(const ParticleBytes& each, std::int64_t particles,
                            const device::DeviceMemory& memory) {
+  constexpr std::int64_t few_rows = 256;  // enough for a product to be fast
   const std::int64_t fitting = each.fitting(memory.free_bytes);
   std::string text = fmt::format(
       "memory of the GPU: {:.2f} of {:.2f} GB are free; {} particles on this rank take {:.2f} GB at the most "
       "(each {:.2f} MB of keys and values, {:.2f} MB of scores)",
-      gb(memory.free_bytes), gb(memory.total_bytes), particles, gb(particles * each.all()),
-      gb(each.cache) * 1e3, gb(each.scores) * 1e3);
+      gb(memory.free_bytes), gb(memory.total_bytes), particles, gb(each.of(particles)), gb(each.cache) * 1e3,
+      gb(each.scores) * 1e3);
   if (particles <= fitting) return {false, std::move(text)};
-  return {true, std::move(text) + fmt::format("; {} surely fit", fitting)};
+  text += fmt::format("; {} surely fit", fitting);
+  if (each.scores > 0)
+    text += fmt::format(", and {} with smc.particles_at_once = {}",
+                        each.with_score_rows(few_rows).fitting(memory.free_bytes), few_rows);
+  return {true, std::move(text)};
 }
 
 MemoryNotice learning_notice(const ParticleBytes& each, std::int64_t particles, std::int64_t numbers,

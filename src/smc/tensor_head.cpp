@@ -3,6 +3,9 @@
 // tokens and what these weigh.
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -48,24 +51,17 @@ class TensorHead final : public Head {
 
   RowScores score(const at::Tensor& hidden) const override {
     const at::AutoDispatchBelowADInplaceOrView no_gradients;
-    const std::int64_t n = hidden.size(0), v = lm_.vocab_size();
+    const std::int64_t n = hidden.size(0);
+    const at::Tensor features = twist_.features(hidden);
     RowScores rows;
-    rows.features = twist_.features(hidden);
-    rows.logits = device::make_scores(n, v, hidden.device());
-    lm_.logits(hidden, 0, v, rows.logits);
-    if (has_twist_) {
-      rows.log_psi = device::make_scores(n, v, hidden.device());
-      twist_.log_psi(rows.features, 0, v, rows.log_psi);
+    device::ScoreSums sums;
+    if (engine_->score_rows() == 0) {
+      rows = scores_of(hidden, features);
+      sums = sums_of(rows);
+    } else {
+      sums = sums_in_parts(hidden, features);
     }
-    device::ScoreSums sums = kernels_.sum(p0_scores(rows));
-    if (kind_ == ProposalKind::policy) {
-      rows.policy = device::make_scores(n, v, hidden.device());
-      policy_->logits(hidden, 0, v, rows.policy);
-      rows.policy = truncated(rows.policy, truncation_);
-      const device::ScoreSums of_policy = kernels_.sum({rows.policy, {}});
-      sums.blocks = of_policy.blocks;
-      sums.drawn = of_policy.drawn;
-    }
+    rows.features = features;
     rows.block_log_sums = sums.blocks;
     const std::vector<double> both = device::numbers_of(at::stack({sums.of_a, sums.drawn}));
     check_sums(both);
@@ -78,21 +74,114 @@ class TensorHead final : public Head {
                   const DrawRequest& request) const override {
     const at::AutoDispatchBelowADInplaceOrView no_gradients;
     const at::Device place = hidden.device();
-    device::ScoreDraws draws{
-        device::to_device(request.row_of, place), device::to_device(request.u, place), {}};
-    if (!request.forced.empty()) draws.forced = device::to_device(request.forced, place);
     const at::Tensor log_sums = device::to_device(std::span<const double>(rows.log_sum_q), place);
-    return branches_of(rows, request.row_of, Drawn(draw(rows, log_sums, draws)));
+    const auto found = [&](const RowScores& scored, const at::Tensor& sums, const DrawRequest& asked) {
+      device::ScoreDraws draws{device::to_device(asked.row_of, place), device::to_device(asked.u, place), {}};
+      if (!asked.forced.empty()) draws.forced = device::to_device(asked.forced, place);
+      return draw(scored, sums, draws);
+    };
+    if (rows.logits.defined())
+      return branches_of(rows, request.row_of, Drawn(found(rows, log_sums, request)));
+    const auto of_part = [&](const RowScores& scored, std::int64_t begin,
+                             std::span<const std::int64_t> row_of, const auto& picked) {
+      const std::vector<double> u = picked(request.u);
+      const std::vector<std::int64_t> forced = picked(request.forced);
+      return found(scored, log_sums.narrow(0, begin, scored.logits.size(0)), {row_of, u, forced});
+    };
+    return branches_of(rows, request.row_of, Drawn(in_parts(rows, hidden, request.row_of, of_part)));
   }
 
   Draws score_tokens(const RowScores& rows, const at::Tensor& hidden, std::span<const std::int64_t> row_of,
                      std::span<const std::int64_t> tokens) const override {
     const at::Device place = hidden.device();
-    const Drawn found(look_up(rows, device::to_device(row_of, place), device::to_device(tokens, place)));
+    const auto of_part = [&](const RowScores& scored, std::int64_t,
+                             std::span<const std::int64_t> rows_of_part, const auto& picked) {
+      const std::vector<std::int64_t> asked = picked(tokens);
+      return look_up(scored, device::to_device(rows_of_part, place), device::to_device(asked, place));
+    };
+    const Drawn found(rows.logits.defined()
+                          ? look_up(rows, device::to_device(row_of, place), device::to_device(tokens, place))
+                          : in_parts(rows, hidden, row_of, of_part));
     return normalised(rows, row_of, tokens, found.logit(), found.log_psi(), found.policy(), true);
   }
 
  private:
+  /// Of all the vocabulary: logits, log psi and a policy's scores.
+  [[nodiscard]] RowScores scores_of(const at::Tensor& hidden, const at::Tensor& features) const {
+    const std::int64_t n = hidden.size(0), v = lm_.vocab_size();
+    RowScores rows;
+    rows.logits = device::make_scores(n, v, hidden.device());
+    lm_.logits(hidden, 0, v, rows.logits);
+    if (has_twist_) {
+      rows.log_psi = device::make_scores(n, v, hidden.device());
+      twist_.log_psi(features, 0, v, rows.log_psi);
+    }
+    if (kind_ == ProposalKind::policy) {
+      rows.policy = device::make_scores(n, v, hidden.device());
+      policy_->logits(hidden, 0, v, rows.policy);
+      rows.policy = truncated(rows.policy, truncation_);
+    }
+    return rows;
+  }
+
+  [[nodiscard]] device::ScoreSums sums_of(const RowScores& rows) const {
+    device::ScoreSums sums = kernels_.sum(p0_scores(rows));
+    if (kind_ != ProposalKind::policy) return sums;
+    device::ScoreSums of_policy = kernels_.sum({rows.policy, {}});
+    of_policy.of_a = sums.of_a;
+    return of_policy;
+  }
+
+  [[nodiscard]] device::ScoreSums sums_in_parts(const at::Tensor& hidden, const at::Tensor& features) const {
+    const std::int64_t n = hidden.size(0), at_once = engine_->score_rows();
+    std::vector<at::Tensor> blocks, of_a, drawn;
+    for (std::int64_t begin = 0; begin == 0 || begin < n; begin += at_once) {
+      const std::int64_t count = std::min(at_once, n - begin);
+      const device::ScoreSums sums =
+          sums_of(scores_of(hidden.narrow(0, begin, count), features.narrow(0, begin, count)));
+      blocks.push_back(sums.blocks);
+      of_a.push_back(sums.of_a);
+      drawn.push_back(sums.drawn);
+    }
+    return {at::cat(blocks), at::cat(of_a), at::cat(drawn)};
+  }
+
+  /// (3 or 4, k) float64, the columns of Drawn of particles whose rows are scored once more, some at a time.
+  /// find(scored, begin, row_of, picked) gives those of a part: of rows from `begin` on, row_of counted from
+  /// there, and picked(values) are those of its particles.
+  template <class Find>
+  [[nodiscard]] at::Tensor in_parts(const RowScores& rows, const at::Tensor& hidden,
+                                    std::span<const std::int64_t> row_of, const Find& find) const {
+    const std::int64_t n = rows.size(), at_once = engine_->score_rows();
+    std::vector<std::vector<std::size_t>> who(static_cast<std::size_t>((n + at_once - 1) / at_once));
+    for (std::size_t i = 0; i < row_of.size(); ++i)
+      who[static_cast<std::size_t>(row_of[i] / at_once)].push_back(i);
+    std::vector<at::Tensor> found;
+    std::vector<std::int64_t> place(row_of.size());
+    std::int64_t next = 0;
+    for (std::size_t p = 0; p < who.size(); ++p) {
+      if (who[p].empty()) continue;
+      const auto begin = static_cast<std::int64_t>(p) * at_once;
+      const std::int64_t count = std::min(at_once, n - begin);
+      RowScores scored = scores_of(hidden.narrow(0, begin, count), rows.features.narrow(0, begin, count));
+      scored.block_log_sums = rows.block_log_sums.narrow(0, begin, count);
+      std::vector<std::int64_t> own_rows;
+      for (const std::size_t i : who[p]) {
+        own_rows.push_back(row_of[i] - begin);
+        place[i] = next++;
+      }
+      found.push_back(find(scored, begin, own_rows, [&]<class T>(std::span<const T> values) {
+        std::vector<T> out;
+        if (!values.empty())
+          for (const std::size_t i : who[p]) out.push_back(values[i]);
+        return out;
+      }));
+    }
+    if (found.empty())
+      return at::empty({kind_ == ProposalKind::policy ? 4 : 3, 0}, rows.block_log_sums.options());
+    return at::index_select(at::cat(found, 1), 1, device::to_device(place, hidden.device()));
+  }
+
   /// p0, and what is drawn from where that is p0 times psi.
   [[nodiscard]] device::ScoreRows p0_scores(const RowScores& rows) const {
     return {rows.logits, rows.log_psi, beta_,

@@ -24,12 +24,13 @@ inline std::shared_ptr<const device::Engine> make_cuda_engine(device::KernelChoi
 inline const std::shared_ptr<const device::Engine> cuda_engine =
     make_cuda_engine(device::KernelChoice::automatic);
 
-/// "own", "aten", "emulated", "recorded" (emulated, with passes recorded), "cuda" or "cuda_aten"; nullptr for
-/// the last two where they are not asked for, and for what is emulated under ThreadSanitizer, which does not
-/// know the emulator's fibers there (tests/races has a build where it does).
+/// "own", "aten", "emulated", "recorded" (emulated, with passes recorded), "in_parts" (emulated, with scores
+/// of few rows at a time), "cuda" or "cuda_aten"; nullptr for the last two where they are not asked for, and
+/// for what is emulated under ThreadSanitizer, which does not know the emulator's fibers there (tests/races
+/// has a build where it does).
 inline std::shared_ptr<const device::Engine> engine_named(std::string_view name) {
 #ifdef __SANITIZE_THREAD__
-  if (name == "emulated" || name == "recorded") return nullptr;
+  if (name == "emulated" || name == "recorded" || name == "in_parts") return nullptr;
 #endif
   if (name == "own") return device::cpu_engine();
   if (name == "aten") return device::make_engine(device::Place::cpu, device::KernelChoice::aten, 0);
@@ -38,6 +39,9 @@ inline std::shared_ptr<const device::Engine> engine_named(std::string_view name)
   if (name == "recorded")
     return device::make_engine(device::Place::emulated, device::KernelChoice::automatic, 0,
                                {device::Precision::float32, device::GraphUse::on});
+  if (name == "in_parts")
+    return device::make_engine(device::Place::emulated, device::KernelChoice::automatic, 0,
+                               {.score_rows = 3});
   return name == "cuda" ? cuda_engine : make_cuda_engine(device::KernelChoice::aten);
 }
 

@@ -81,6 +81,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Who sums and draws from whole rows of scores; nullptr: scores are worked off in host memory, tile by
   /// tile.
   [[nodiscard]] virtual const VocabularyKernels* vocabulary() const = 0;
+  /// How many of those are there at a time; 0: all there are. See EngineOptions::score_rows.
+  [[nodiscard]] virtual std::int64_t score_rows() const { return 0; }
   /// Whether weights are tensors on device(), and not panels in main memory.
   [[nodiscard]] bool keeps_tensors() const { return vocabulary() != nullptr; }
   /// The same device for a model of that precision.

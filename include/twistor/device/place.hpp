@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 
 #include "twistor/base/names.hpp"
 #include "twistor/device/packed_matrix.hpp"
@@ -35,6 +36,9 @@ struct EngineOptions {
   /// Rows of the model and of heads have the same bits in every batch: products that do not keep them are
   /// done in tiles of one size. Kernels of our own alone.
   bool deterministic = false;
+  /// Where rows of scores over the vocabulary lie on a device: how many at a time. They are computed a second
+  /// time for the draw then. 0: all, which stay until it.
+  std::int64_t score_rows = 0;
 };
 
 }  // namespace twistor::device

@@ -62,6 +62,7 @@ struct TargetConfig : potential::PotentialOptions {
 struct SmcConfig {
   smc::SweepOptions sweep;
   smc::ProposalOptions proposal;
+  std::int64_t particles_at_once = 0;  ///< device::EngineOptions::score_rows
   [[nodiscard]] bool draws_from_policy() const { return proposal.kind == smc::ProposalKind::policy; }
   void visit_keys(const config::Visitor& visit);
 };

@@ -12,14 +12,20 @@
 
 namespace twistor::smc {
 
-/// Bytes of one particle of a sweep, at the most: no two share a block or a row.
+/// Bytes of one particle of a sweep, at the most: no two share a block or a row. And what all take together.
 struct ParticleBytes {
-  std::int64_t cache = 0;   ///< keys and values
-  std::int64_t scores = 0;  ///< rows of the vocabulary, and what is selected from them
-  std::int64_t states = 0;  ///< hidden states and features
+  std::int64_t cache = 0;     ///< keys and values
+  std::int64_t scores = 0;    ///< rows of the vocabulary, and what is selected from them
+  std::int64_t states = 0;    ///< hidden states and features
+  std::int64_t together = 0;  ///< rows of scores where only some are there at a time (Engine::score_rows)
   [[nodiscard]] std::int64_t all() const { return cache + scores + states; }
+  [[nodiscard]] std::int64_t of(std::int64_t particles) const { return particles * all() + together; }
   /// Particles that surely fit into so many bytes.
-  [[nodiscard]] std::int64_t fitting(std::int64_t bytes) const { return bytes / all(); }
+  [[nodiscard]] std::int64_t fitting(std::int64_t bytes) const {
+    return bytes < together ? 0 : (bytes - together) / all();
+  }
+  /// The same with so many rows of scores at a time.
+  [[nodiscard]] ParticleBytes with_score_rows(std::int64_t rows) const;
 };
 
 /// `start` has the prompt; length: tokens to come; n_scores: models and twists that score the vocabulary.
@@ -31,7 +37,8 @@ struct MemoryNotice {
   std::string text;         ///< for people
 };
 
-/// Of this rank's `particles` on a GPU, with the model's weights in place. *Local.*
+/// Of this rank's `particles` on a GPU, with the model's weights in place: where they may not fit, also how
+/// many would if scores were worked off in parts. *Local.*
 [[nodiscard]] MemoryNotice memory_notice(const ParticleBytes& each, std::int64_t particles,
                                          const device::DeviceMemory& memory);
 

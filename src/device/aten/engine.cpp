@@ -44,7 +44,8 @@ at::Tensor view_of(std::span<const float> values, at::IntArrayRef sizes) {
 
 }  // namespace
 
-AtenEngine::AtenEngine(at::Device device) : device_(device), idle_(std::make_shared<IdleBlocks>()) {}
+AtenEngine::AtenEngine(at::Device device, std::int64_t score_rows)
+    : device_(device), score_rows_(score_rows), idle_(std::make_shared<IdleBlocks>()) {}
 
 const VocabularyKernels* AtenEngine::vocabulary() const {
   return &aten_vocabulary();
@@ -231,8 +232,8 @@ void AtenEngine::multiply_into(const at::Tensor& x, const at::Tensor& w, const a
   if (bias.defined()) y.add_(bias);
 }
 
-std::shared_ptr<const Engine> make_aten_engine(at::Device device) {
-  return std::make_shared<const AtenEngine>(device);
+std::shared_ptr<const Engine> make_aten_engine(at::Device device, const EngineOptions& options) {
+  return std::make_shared<const AtenEngine>(device, options.score_rows);
 }
 
 }  // namespace twistor::device

@@ -10,12 +10,13 @@ class IdleBlocks;
 
 class AtenEngine : public Engine {
  public:
-  explicit AtenEngine(at::Device device);
+  AtenEngine(at::Device device, std::int64_t score_rows);
 
   [[nodiscard]] std::string description() const override { return "aten on " + device_.str(); }
   [[nodiscard]] at::Device device() const override { return device_; }
   [[nodiscard]] bool keeps_bits() const override { return false; }
   [[nodiscard]] const VocabularyKernels* vocabulary() const override;
+  [[nodiscard]] std::int64_t score_rows() const override { return score_rows_; }
   [[nodiscard]] std::int64_t rows_at_once() const override { return 16384; }
 
   [[nodiscard]] bool keeps_codes(Precision) const override { return false; }
@@ -58,6 +59,7 @@ class AtenEngine : public Engine {
                      bool accumulate) const;
 
   at::Device device_;
+  std::int64_t score_rows_;
   std::shared_ptr<IdleBlocks> idle_;
 };
 

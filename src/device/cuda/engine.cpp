@@ -75,7 +75,7 @@ class KernelVocabulary final : public VocabularyKernels {
 class KernelEngine final : public AtenEngine {
  public:
   KernelEngine(at::Device device, const EngineOptions& options, const cuda::Launchers& launchers)
-      : AtenEngine(device),
+      : AtenEngine(device, options.score_rows),
         options_(options),
         launchers_(launchers),
         vocabulary_(launchers),
@@ -88,8 +88,9 @@ class KernelEngine final : public AtenEngine {
   const VocabularyKernels* vocabulary() const override { return &vocabulary_; }
   std::shared_ptr<const Engine> for_precision(Precision precision) const override {
     if (precision == options_.precision) return shared_from_this();
-    return std::make_shared<const KernelEngine>(
-        device(), EngineOptions{precision, options_.graphs, options_.deterministic}, launchers_);
+    EngineOptions options = options_;
+    options.precision = precision;
+    return std::make_shared<const KernelEngine>(device(), options, launchers_);
   }
 
   void normalise(const Norm& norm, const at::Tensor& x, at::Tensor& out) const override {

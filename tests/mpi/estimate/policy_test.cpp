@@ -280,6 +280,7 @@ TEST_P(PolicyOnEngines, AgreesWithTheCpuKernels) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, PolicyOnEngines, test::every_tensor_engine);
+INSTANTIATE_TEST_SUITE_P(InParts, PolicyOnEngines, testing::Values("in_parts"));
 
 }  // namespace
 }  // namespace twistor::estimate

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "support/engines.hpp"
 #include "twistor/comm/collectives.hpp"
@@ -122,6 +124,93 @@ INSTANTIATE_TEST_SUITE_P(
                                      of_family("tests/golden/olmo2"), of_family("tests/golden/phi3"),
                                      of_family("tests/golden/qwen3"), of_family("tests/golden/smollm3")),
                      test::every_tensor_engine));
+
+/// Tokens, `other` where there is none.
+std::vector<std::int64_t> forced_or(std::vector<std::int64_t> tokens, std::int64_t other) {
+  std::ranges::replace(tokens, -1, other);
+  return tokens;
+}
+
+/// Scores of few rows at a time, computed again for the draw: not a bit differs, and no row is kept or sent.
+class ScoresInParts : public testing::TestWithParam<Case> {};
+
+TEST_P(ScoresInParts, ChangeNothing) {
+  if (test::engine_named("in_parts") == nullptr) GTEST_SKIP() << "there is none here";
+  const Case& which = GetParam();
+  const EvenTokens potential;
+  const auto world = comm::Communicator::world();
+  for (const Order order : {Order::resample_first, Order::draw_first})
+    for (const bool is_pinned : {false, true}) {
+      const SweepOptions options{
+          .particles = 12, .length = 5, .trigger = which.trigger, .order = order, .seed = 17};
+      const std::vector<std::int64_t> path{4, 7, 3, 5, 5};
+      std::int64_t sent = 0;
+      const auto run = [&](std::int64_t score_rows) {
+        const Setting s(device::make_engine(device::Place::emulated, device::KernelChoice::automatic, 0,
+                                            {.deterministic = true, .score_rows = score_rows}),
+                        which.model, which.form, which.ends);
+        const Proposal proposal(*s.lm, *s.twist, which.proposal, 0.7);
+        EXPECT_EQ(proposal.score(s.lm->forward(s.prompt, *s.lm->make_cache(1))[0]).logits.defined(),
+                  score_rows == 0);
+        const Problem problem = Problem{*s.lm, s.prompt, potential}.with_start();
+        Sweep sweep = is_pinned ? smc::sweep(problem, proposal, options, world, std::span(path))
+                                : smc::sweep(problem, proposal, options, world);
+        sent = comm::all_reduce_sum(sweep.counters.sent_bytes, world);
+        ForcedPass pass = forced_pass(problem, proposal, options.length, sweep.particles.tokens);
+        return std::pair{std::move(sweep), std::move(pass)};
+      };
+      const auto [whole, whole_again] = run(0);
+      const std::int64_t with_rows = sent;
+      for (const std::int64_t score_rows : {1, 3, 500}) {
+        const auto [got, again] = run(score_rows);
+        EXPECT_EQ(got.particles.ids, whole.particles.ids);
+        EXPECT_EQ(got.particles.tokens, whole.particles.tokens);
+        EXPECT_EQ(got.particles.log_q, whole.particles.log_q);
+        EXPECT_EQ(got.particles.log_psi, whole.particles.log_psi);
+        EXPECT_EQ(got.log_z, whole.log_z);
+        EXPECT_EQ(again.log_q, whole_again.log_q);
+        EXPECT_EQ(again.log_psi, whole_again.log_psi);
+        EXPECT_LE(sent, with_rows);
+      }
+      const bool sends_rows =
+          which.proposal == ProposalKind::twisted && order == Order::resample_first && world.size() > 1;
+      EXPECT_EQ(sent < with_rows, sends_rows);
+    }
+}
+
+TEST(ScoresOfFewRows, TakeParticlesInAnyOrder) {
+  if (test::engine_named("in_parts") == nullptr) GTEST_SKIP() << "there is none here";
+  const std::vector<std::int64_t> row_of{6, 0, 5, 5, 2, 0, 6, 1}, forced{-1, -1, 11, -1, -1, 7, -1, -1};
+  const std::vector<double> u{0.9, 0.2, 0.5, 0.1, 0.6, 0.3, 0.05, 0.99};
+  std::vector<Draws> found;
+  for (const std::int64_t score_rows : {0, 2}) {
+    const Setting s(device::make_engine(device::Place::emulated, device::KernelChoice::automatic, 0,
+                                        {.deterministic = true, .score_rows = score_rows}),
+                    "models/tiny", "linear", false);
+    const Proposal proposal(*s.lm, *s.twist, ProposalKind::twisted);
+    const at::Tensor hidden = s.lm->forward(s.prompt, *s.lm->make_cache(1))[0].narrow(0, 0, 7).contiguous();
+    const RowScores rows = proposal.score(hidden);
+    for (const auto& some : {std::vector<std::int64_t>{}, forced})
+      found.push_back(proposal.draw(rows, hidden, row_of, u, some));
+    found.push_back(proposal.score_tokens(rows, hidden, row_of, forced_or(forced, 3)));
+    found.push_back(proposal.draw(rows, hidden, {}, {}));
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(found[4 + i].tokens, found[i].tokens);
+    EXPECT_EQ(found[4 + i].log_q, found[i].log_q);
+    EXPECT_EQ(found[4 + i].log_psi, found[i].log_psi);
+    EXPECT_EQ(found[4 + i].tokens.size(), i < 3 ? row_of.size() : 0);
+  }
+  EXPECT_NE(found[4].tokens, found[5].tokens) << "some are forced";
+  EXPECT_EQ(found[5].tokens[2], 11);
+  EXPECT_EQ(found[5].tokens[5], 7);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ScoresInParts,
+                         testing::Values(Case{"mlp", ProposalKind::twisted, Trigger::every_step, false},
+                                         Case{"linear", ProposalKind::twisted, Trigger::every_step, true},
+                                         Case{"tied_mlp", ProposalKind::tempered, Trigger::every_step, false},
+                                         Case{"linear", ProposalKind::base, Trigger::every_step, false}));
 
 }  // namespace
 }  // namespace twistor::smc
