@@ -51,6 +51,10 @@ src/smc/scheme.cpp|Point pin = pinned >= 0 ? pinned_point|Point pin = pinned >= 
 src/smc/scheme.cpp|const bool is_whole = slot < whole_ends|const bool is_whole = slot <= whole_ends
 src/smc/scheme.cpp|offset(end.stratum) < end.offset|offset(end.stratum) > end.offset
 src/smc/scheme.cpp|Philox(seed, Stream::conditional_slot, 0, 1).below(at(K))|0 * Philox(seed, Stream::conditional_slot, 0, 1).below(at(K))
+src/smc/tensor_head.cpp|place[i] = next++;|place[i] = 0 * next++ + static_cast<std::int64_t>(i);
+src/smc/tensor_head.cpp|own_rows.push_back(row_of[i] - begin);|own_rows.push_back(0);
+src/smc/tensor_head.cpp|log_sums.narrow(0, begin,|log_sums.narrow(0, 0 * begin,
+src/twist/body.cpp|sum.whole.add_(gradient)|sum.whole
 src/smc/genealogy.cpp|-std::log1p(-1.0 / static_cast<double>(K))|std::log1p(-1.0 / static_cast<double>(K))
 src/smc/genealogy.cpp|squares / (sum * sum)|squares / sum
 src/smc/forced_pass.cpp|problem.lm.end_rule().carry(tokens, length, out.log_psi);|

@@ -2,7 +2,6 @@
 // Each rank's part of the moments, and the values that ranks tell each other.
 #include "twistor/learn/optimizer.hpp"
 
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -15,10 +14,6 @@
 
 namespace twistor::learn {
 namespace {
-
-at::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
-  return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat);
-}
 
 /// Of a gradient by rows, those in [begin, end), counted from begin.
 struct OwnRows {
@@ -64,7 +59,7 @@ void Optimizer::update(const AdamOptions& options, std::int64_t step, const twis
   const at::Tensor value =
       engine_->keeps_tensors()
           ? parameter.value.change_on(engine_->device())
-          : view_of(std::span(parameter.value).subspan(part.first(), part.size()), {n_rows * width});
+          : device::view_of(std::span(parameter.value).subspan(part.first(), part.size()), {n_rows * width});
   Moments& moments = moments_[parameter.name];
   if (!moments.m.defined()) moments = {at::zeros_like(value), at::zeros_like(value)};
   const at::Tensor values = gradient.values.view({-1, width}).to(engine_->device());

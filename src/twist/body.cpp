@@ -3,9 +3,11 @@
 #include "twistor/twist/body.hpp"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
 
+#include <algorithm>
 #include <cstdint>
-#include <map>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -14,43 +16,50 @@
 namespace twistor::twist {
 namespace {
 
-/// Adds up gradients by the tensors of a body, in the order in which they come.
+/// Adds up gradients by the tensors of a body, in the order in which they come, on the engine's device.
 class GradientTotal {
  public:
+  explicit GradientTotal(const device::Engine& engine) : engine_(engine) {}
+
   [[nodiscard]] model::TrainableDecoder::Sink sink() {
     return [this](std::size_t tensor, std::vector<std::int64_t> rows, const at::Tensor& gradient) {
-      const std::vector<float> values = device::to_host(gradient);
       if (tensor >= sums_.size()) sums_.resize(tensor + 1);
       Sum& sum = sums_[tensor];
-      if (rows.empty())
-        add(values, sum.whole);
-      else
-        for (std::size_t i = 0, width = values.size() / rows.size(); i < rows.size(); ++i)
-          add(std::span(values).subspan(i * width, width), sum.by_row[rows[i]]);
+      if (rows.empty()) {
+        sum.whole = sum.whole.defined() ? sum.whole.add_(gradient) : gradient;
+        return;
+      }
+      sum.rows.insert(sum.rows.end(), rows.begin(), rows.end());
+      sum.parts.push_back(gradient);
     };
   }
 
-  void hand_over(const device::Engine& engine, const model::TrainableDecoder::Sink& sink) {
+  void hand_over(const model::TrainableDecoder::Sink& sink) {
     for (std::size_t tensor = 0; tensor < sums_.size(); ++tensor) {
-      std::vector<std::int64_t> rows;
-      std::vector<float> values = std::move(sums_[tensor].whole);
-      for (const auto& [row, sum] : sums_[tensor].by_row) {
-        rows.push_back(row);
-        values.insert(values.end(), sum.begin(), sum.end());
+      Sum& sum = sums_[tensor];
+      if (sum.parts.empty()) {
+        sink(tensor, {}, std::move(sum.whole));
+        continue;
       }
-      sink(tensor, std::move(rows), engine.upload(values));
+      std::vector<std::int64_t> rows = sum.rows;
+      std::ranges::sort(rows);
+      rows.erase(std::ranges::unique(rows).begin(), rows.end());
+      std::vector<std::int64_t> group_of;
+      for (const std::int64_t row : sum.rows)
+        group_of.push_back(std::ranges::lower_bound(rows, row) - rows.begin());
+      const std::vector<float> once(group_of.size(), 1.0F);
+      at::Tensor total = engine_.sum_by_group(at::cat(sum.parts), once, group_of, std::ssize(rows));
+      sink(tensor, std::move(rows), std::move(total));
     }
   }
 
  private:
   struct Sum {
-    std::vector<float> whole;
-    std::map<std::int64_t, std::vector<float>> by_row;  // of tables
+    at::Tensor whole;
+    std::vector<std::int64_t> rows;  // of tables, in the order in which they came, with
+    std::vector<at::Tensor> parts;   // their gradients
   };
-  static void add(std::span<const float> values, std::vector<float>& sum) {
-    sum.resize(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
-  }
+  const device::Engine& engine_;
   std::vector<Sum> sums_;
 };
 
@@ -75,9 +84,9 @@ BodyTwist::BodyTwist(std::string_view form, const TwistOptions& options)
 
 void BodyTwist::refresh() {
   HeadTwist::refresh();
-  std::vector<std::span<const float>> values;
+  std::vector<at::Tensor> values;
   for (std::size_t i = n_head_; i < parameters_.size(); ++i)
-    values.emplace_back(std::as_const(parameters_[i].value));
+    values.push_back(values_on(*engine_, parameters_[i]));
   body_->set_values(values);
 }
 
@@ -90,7 +99,7 @@ void BodyTwist::gradient(const GradientTerms& terms, const GradientSink& sink) c
   if (on_hidden.size(1) == width_) return body_->gradient(texts, on_hidden, own);
   const at::Tensor on_texts = on_hidden.narrow(1, 0, width_).contiguous();
   if (!reads_observation_) return body_->gradient(texts, on_texts, own);
-  GradientTotal total;
+  GradientTotal total(*engine_);
   body_->gradient(texts, on_texts, total.sink());
   const at::Tensor on_encodings = on_hidden.narrow(1, width_, on_hidden.size(1) - width_);
   const std::int64_t any_token = 0;
@@ -102,7 +111,7 @@ void BodyTwist::gradient(const GradientTerms& terms, const GradientSink& sink) c
     begin += rows.n;
   }
   TWISTOR_ASSERT(begin == on_hidden.size(0), "every row has seen an observation");
-  total.hand_over(*engine_, own);
+  total.hand_over(own);
 }
 
 }  // namespace twistor::twist

@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,6 +18,7 @@
 #include "link.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/philox.hpp"
+#include "twistor/device/tensor_vocabulary.hpp"
 
 namespace twistor::twist {
 namespace {
@@ -209,17 +211,12 @@ void HeadTwist::refresh() {
 void HeadTwist::refresh_tensors() {
   const auto follow = [this](device::Linear& layer, std::size_t parameter) {
     layer.weight.dense.copy_(values_of(parameter));
-    layer.bias = parameters_[parameter + 1].value.on(engine_->device()).clone();
+    layer.bias = values_of(parameter + 1).clone();
   };
   for (std::size_t i = 0; i < layers_.size(); ++i) follow(layers_[i], 2 * i);
   for (std::size_t i = 0; i < transposed_.size(); ++i)
     transposed_[i].weight.dense.copy_(values_of(2 * i).t());
   if (has_value_) follow(value_, value_parameter());
-}
-
-at::Tensor HeadTwist::values_of(std::size_t parameter) const {
-  const Parameter& p = parameters_[parameter];
-  return p.value.on(engine_->device()).view(p.shape);
 }
 
 at::Tensor HeadTwist::input(const at::Tensor& hidden) const {
@@ -252,14 +249,7 @@ void HeadTwist::log_psi(const at::Tensor& features, std::int64_t v_begin, std::i
 
 at::Tensor HeadTwist::output_rows(std::span<const std::int64_t> tokens) const {
   if (tied_ != nullptr) return engine_->read_rows(*tied_, tokens);
-  if (engine_->keeps_tensors())
-    return engine_->read_rows({{}, nullptr, values_of(2 * n_dense_layers()), {}}, tokens);
-  const Values& w_out = parameters_[2 * n_dense_layers()].value;
-  std::vector<float> values;
-  values.reserve(tokens.size() * static_cast<std::size_t>(width_));
-  for (const std::int64_t token : tokens)
-    values.insert(values.end(), w_out.begin() + token * width_, w_out.begin() + (token + 1) * width_);
-  return engine_->upload(values).view({static_cast<std::int64_t>(tokens.size()), width_});
+  return at::index_select(values_of(2 * n_dense_layers()), 0, device::to_device(tokens, engine_->device()));
 }
 
 at::Tensor HeadTwist::token_gradient(const at::Tensor& features, const GradientTerms& terms,
@@ -362,10 +352,8 @@ at::Tensor HeadTwist::differentiate(const GradientTerms& terms, const GradientSi
   const at::Tensor scaled = value_input(*engine_, columns(terms.hidden));
   value_gradient(scaled, on_value, sink);
   if (!wants_hidden) return back;
-  const at::Tensor weight = engine_->keeps_tensors()
-                                ? values_of(value_parameter())
-                                : engine_->upload(parameters_[value_parameter()].value).unsqueeze(0);
-  const at::Tensor on_scaled = engine_->upload(to_float(on_value)).unsqueeze(1).mul(weight);
+  const at::Tensor on_scaled =
+      engine_->upload(to_float(on_value)).unsqueeze(1).mul(values_of(value_parameter()));
   return back.add_(unit_rms_gradient(columns(terms.hidden), scaled, on_scaled));
 }
 

@@ -94,8 +94,8 @@ std::string RatioTwist::form() const {
 }
 
 void RatioTwist::refresh() {
-  std::vector<std::span<const float>> values;
-  for (const Parameter& p : parameters_) values.emplace_back(p.value);
+  std::vector<at::Tensor> values;
+  for (const Parameter& p : parameters_) values.push_back(values_on(*engine_, p));
   body_->set_values(values);
 }
 

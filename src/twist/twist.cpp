@@ -24,6 +24,11 @@ std::vector<double> log_psi_at(const Twist& twist, const at::Tensor& features,
                               features, tokens, twist.vocab_size());
 }
 
+at::Tensor values_on(const device::Engine& engine, const Parameter& parameter) {
+  return engine.keeps_tensors() ? parameter.value.on(engine.device()).view(parameter.shape)
+                                : device::view_of(parameter.value, parameter.shape);
+}
+
 std::vector<double> Trainable::values(const at::Tensor&) const {
   throw Error(ErrorKind::internal, "reading values", "this twist has none");
 }

@@ -2,18 +2,17 @@
 // Numbers that one process or several hold, or a device.
 #include "twistor/twist/values.hpp"
 
-#include <ATen/ops/from_blob.h>
-
 #include <algorithm>
 
 #include "twistor/base/error.hpp"
+#include "twistor/device/engine.hpp"
 #include "twistor/device/traffic.hpp"
 
 namespace twistor::twist {
 namespace {
 
 at::Tensor view_of(std::span<float> values) {
-  return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, at::kFloat);
+  return device::view_of(values, {static_cast<std::int64_t>(values.size())});
 }
 
 }  // namespace

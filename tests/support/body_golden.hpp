@@ -30,6 +30,8 @@ struct BodyTexts {
     for (std::int64_t i = 0; i < ids.size(0); ++i, row += ids.size(1))
       tokens.insert(tokens.end(), row + n_prompt, row + n_prompt + length);
   }
+  BodyTexts(std::vector<std::int64_t> first, std::vector<std::int64_t> others)
+      : prompt(std::move(first)), tokens(std::move(others)) {}
   [[nodiscard]] model::Continuations view() const { return {prompt, tokens, length}; }
   std::vector<std::int64_t> prompt, tokens;
 };
@@ -59,12 +61,17 @@ inline at::Tensor on_hidden(const at::Tensor& hidden) {
   return out;
 }
 
+/// Values as a body of the CPU's engine takes them: keep what they view.
+[[nodiscard]] inline std::vector<at::Tensor> views_of(const std::vector<model::LearnedTensor>& tensors) {
+  std::vector<at::Tensor> views;
+  for (const model::LearnedTensor& t : tensors) views.push_back(device::view_of(t.value, t.shape));
+  return views;
+}
+
 /// The body's first values, which it views: keep them.
 [[nodiscard]] inline std::vector<model::LearnedTensor> set_first_values(model::TrainableDecoder& body) {
   std::vector<model::LearnedTensor> tensors = body.tensors();
-  std::vector<std::span<const float>> views;
-  for (const model::LearnedTensor& t : tensors) views.emplace_back(t.value);
-  body.set_values(views);
+  body.set_values(views_of(tensors));
   return tensors;
 }
 

@@ -63,6 +63,17 @@ def deterministic_on_any_number_of_ranks(folder):
     expect(not others, f"GPU kernels, deterministic: expected the bits of 1 rank on {others} ranks, got {results}")
 
 
+def bodies_and_parts_change_nothing(folder):
+    """What is learned of a body stays on the device, and scores come in parts: near the CPU's numbers, bits of any number of ranks."""
+    keys = [*FEW, "--twist.body=copy", "--twist.form=linear"]
+    train(1, folder / "body_cpu", *keys)
+    train(1, folder / "body", *keys, "--run.device=emulated", "--run.deterministic=true")
+    expect_near(folder / "body", folder / "body_cpu", "a body that is learned by emulated kernels")
+    train(2, folder / "in_parts", *keys, "--run.device=emulated", "--run.deterministic=true", "--smc.particles_at_once=3")
+    got, wanted = [{"sha256": parameters(folder / f), "estimates": estimates(folder / f)} for f in ("in_parts", "body")]
+    expect(got == wanted, f"scores of three particles at a time, 2 ranks: expected the bits of all and 1 rank, got {got} and {wanted}")
+
+
 def tensors_go_by_nccl(folder):
     """A library that carries NCCL's calls over MPI stands in for it: same bits on one rank, and by MPI."""
     standin = pathlib.Path(TWISTOR).parent / "tests" / "support" / "nccl_standin"
@@ -117,5 +128,5 @@ def refusals(folder):
     expect(done.code == 78 and "emulated" in done.err, f"expected a refusal that names the devices, got {done}")
 
 
-main(engines_agree, deterministic_on_any_number_of_ranks, tensors_go_by_nccl, checkpoints_go_from_one_to_the_other,
+main(engines_agree, deterministic_on_any_number_of_ranks, bodies_and_parts_change_nothing, tensors_go_by_nccl, checkpoints_go_from_one_to_the_other,
      starts_up_in_order, refusals)

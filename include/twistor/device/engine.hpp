@@ -167,6 +167,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
                     const at::Tensor& gradient, const AdamTensors& parameter) const = 0;
 };
 
+/// Numbers in main memory as a tensor that views them; written to only by who may change them.
+[[nodiscard]] at::Tensor view_of(std::span<const float> values, at::IntArrayRef sizes);
 /// A tensor of float32, as numbers. *Local.*
 [[nodiscard]] std::vector<float> to_host(const at::Tensor& x);
 

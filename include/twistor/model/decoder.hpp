@@ -2,10 +2,14 @@
 // One decoder for every family: what differs between GPT-2, Llama and their kin is data, not code.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "twistor/device/engine.hpp"
@@ -94,10 +98,29 @@ struct DecoderSource {
   std::vector<LayerSource> layers;
   std::string fingerprint;   ///< sha256 of what defines the outputs
   bool is_headless = false;  ///< nobody asks for logits: the output matrix is not read
+  /// Tensors that a ChangingDecoder is given other values of; the output matrix is none.
+  std::unordered_set<const format::TensorInfo*> changing;
+};
+
+/// What a stored tensor has become: float32 in the shape in which it is stored, on the engine's device;
+/// undefined where it is as it was.
+using ValuesOf = std::function<at::Tensor(const format::TensorInfo&)>;
+
+/// A decoder that other weights are put into.
+class ChangingDecoder : public LanguageModel {
+ public:
+  /// Puts new values into their places, where products take them from; asks for tensors of source.changing
+  /// alone. Where the engine keeps tensors nothing passes through main memory, and what was recorded of
+  /// passes stays good. In main memory, tables view the values. Counts revision() up. *Local*, not beside
+  /// forward().
+  virtual void follow(const ValuesOf& values) = 0;
 };
 
 /// Reads the weights into options.engine and returns the model. Throws Error(data) naming tensors whose
 /// shapes or values do not fit.
 [[nodiscard]] std::unique_ptr<LanguageModel> make_decoder(DecoderSource source, const LoadOptions& options);
+/// The same with source.changing, whose matrices are not kept as codes.
+[[nodiscard]] std::unique_ptr<ChangingDecoder> make_changing_decoder(DecoderSource source,
+                                                                     const LoadOptions& options);
 
 }  // namespace twistor::model

@@ -81,9 +81,11 @@ class TrainableDecoder {
 
   /// The sampler's side, without logits. It follows set_values(), and its revision() with it.
   [[nodiscard]] virtual std::shared_ptr<const LanguageModel> sampler() const = 0;
-  /// New values of all that is learned, in the order of tensors(). They are viewed, not copied: whoever
-  /// owns them keeps them until the next call, or for as long as somebody samples from sampler().
-  virtual void set_values(std::span<const std::span<const float>> values) = 0;
+  /// New values of all that is learned, in the order of tensors(): float32, contiguous, in their shapes, on
+  /// the engine's device. They are viewed, not copied: whoever owns them keeps them, and does not change them
+  /// without calling this again, for as long as somebody samples from sampler() or asks for gradients. Throws
+  /// Error(data) where one is not finite.
+  virtual void set_values(std::span<const at::Tensor> values) = 0;
 
   /// Hidden states before each token by the side that gradients come from, (n * length, D) float32: the
   /// sampler's up to rounding. *Local.*

@@ -86,8 +86,9 @@ class HeadTwist : public Trainable {
   void pack(std::size_t layer);
   /// refresh() of an engine that keeps tensors.
   void refresh_tensors();
-  /// A parameter on such an engine's device, in its shape.
-  [[nodiscard]] at::Tensor values_of(std::size_t parameter) const;
+  [[nodiscard]] at::Tensor values_of(std::size_t parameter) const {
+    return values_on(*engine_, parameters_[parameter]);
+  }
   [[nodiscard]] std::size_t value_parameter() const { return 2 * layers_.size(); }
   /// The columns that the head reads, (n, D).
   [[nodiscard]] at::Tensor columns(const at::Tensor& hidden) const {

@@ -33,6 +33,9 @@ struct Parameter {
   [[nodiscard]] std::int64_t width() const { return static_cast<std::int64_t>(value.size()) / shape.front(); }
 };
 
+/// A parameter's numbers where `engine` computes, in its shape, to be read: they are viewed, not copied.
+[[nodiscard]] at::Tensor values_on(const device::Engine& engine, const Parameter& parameter);
+
 /// The gradient by one parameter.
 struct GradientBlock {
   std::size_t parameter = 0;       ///< index into parameters()

@@ -5,7 +5,6 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/index_put.h>
 #include <ATen/ops/index_select.h>
@@ -35,11 +34,6 @@ namespace {
 
 at::ScalarType dtype_of(const PanelLayout& layout) {
   return layout.kind == PanelLayout::Kind::bfloat16 ? at::kBFloat16 : at::kFloat;
-}
-
-/// A view of host numbers.
-at::Tensor view_of(std::span<const float> values, at::IntArrayRef sizes) {
-  return at::from_blob(const_cast<float*>(values.data()), sizes, at::kFloat);
 }
 
 }  // namespace

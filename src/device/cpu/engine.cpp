@@ -234,9 +234,12 @@ at::Tensor Engine::empty(at::IntArrayRef sizes) const {
 }
 
 at::Tensor Engine::upload(std::span<const float> values) const {
-  return at::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())},
-                       at::kFloat)
+  return view_of(values, {static_cast<std::int64_t>(values.size())})
       .to(device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+}
+
+at::Tensor view_of(std::span<const float> values, at::IntArrayRef sizes) {
+  return at::from_blob(const_cast<float*>(values.data()), sizes, at::kFloat);
 }
 
 std::vector<float> to_host(const at::Tensor& x) {

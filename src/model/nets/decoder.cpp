@@ -24,7 +24,7 @@ device::PassSizes sizes_of(const DecoderTraits& t, const LayerWeights& layer) {
           layer.attention_post_norm.is_defined() || layer.mlp_post_norm.is_defined() || t.branch_scale != 1};
 }
 
-class Decoder final : public LanguageModel {
+class Decoder final : public ChangingDecoder {
  public:
   Decoder(DecoderSource source, const LoadOptions& options)
       : traits_(source.traits),
@@ -37,7 +37,9 @@ class Decoder final : public LanguageModel {
                    traits_.head_size, traits_.position == PositionKind::rotary_interleaved,
                    traits_.rotaries,  static_cast<float>(traits_.attention_cap)},
         runner_(engine_->make_pass_runner(attention_, sizes_of(traits_, weights_.layers[0]))) {
-    if (options.precision == device::Precision::bfloat16) fingerprint_ += ":bfloat16";
+    // Of one that changes, checkpoints know the name without it.
+    if (options.precision == device::Precision::bfloat16 && !weights_.is_changing())
+      fingerprint_ += ":bfloat16";
   }
 
   std::int64_t vocab_size() const override { return traits_.vocab_size; }
@@ -102,6 +104,11 @@ class Decoder final : public LanguageModel {
   }
   float logit_cap() const override { return static_cast<float>(traits_.logit_cap); }
   std::shared_ptr<const device::Engine> engine() const override { return engine_; }
+  std::int64_t revision() const override { return revision_; }
+  void follow(const ValuesOf& values) override {
+    weights_.follow(*engine_, values);
+    ++revision_;
+  }
 
  private:
   void check_tokens(std::span<const std::int64_t> tokens) const {
@@ -169,11 +176,16 @@ class Decoder final : public LanguageModel {
   DecoderWeights weights_;
   device::AttentionShape attention_;
   std::unique_ptr<device::PassRunner> runner_;
+  std::int64_t revision_ = 0;
 };
 
 }  // namespace
 
 std::unique_ptr<LanguageModel> make_decoder(DecoderSource source, const LoadOptions& options) {
+  return std::make_unique<Decoder>(std::move(source), options);
+}
+
+std::unique_ptr<ChangingDecoder> make_changing_decoder(DecoderSource source, const LoadOptions& options) {
   return std::make_unique<Decoder>(std::move(source), options);
 }
 

@@ -81,10 +81,8 @@ class Pass {
     at::Tensor y = part.bias != nullptr ? at::addmm(value(part.bias), x, w) : at::mm(x, w);
     const auto low_rank = weights_.low_rank.find(part.weight);
     if (low_rank == weights_.low_rank.end()) return y;
-    // W holds scale B A already: this adds 0, and has the gradient by A and B.
     const auto& [a, b, scale] = low_rank->second;
-    const at::Tensor added = at::mm(at::mm(x.detach(), a.t()), b.t()).mul(scale);
-    return y.add(added.sub(added.detach()));
+    return y.add(at::mm(at::mm(x, a.t()), b.t()).mul(scale));
   }
 
   [[nodiscard]] at::Tensor product(const MatrixSource& matrix, const at::Tensor& x) const {

@@ -21,7 +21,7 @@ struct LowRank {
 /// stored.
 struct FunctionalWeights {
   std::unordered_map<const format::TensorInfo*, at::Tensor> values;
-  /// Matrices whose value holds such an addition already: gradients go to A and B, none to the value.
+  /// Matrices that something is added to.
   std::unordered_map<const format::TensorInfo*, LowRank> low_rank;
 };
 

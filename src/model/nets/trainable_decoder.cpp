@@ -3,17 +3,18 @@
 #include "twistor/model/trainable_decoder.hpp"
 
 #include <ATen/ops/addmm.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <numeric>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "functional_decoder.hpp"
@@ -29,61 +30,11 @@ namespace {
 
 constexpr const char* doing = "making the twist's body";
 
-at::Tensor view_of(std::span<const float> values, at::IntArrayRef shape) {
-  return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat);
-}
-
-/// The decoder of the weights as they are now.
-class Sampler final : public LanguageModel {
- public:
-  Sampler(const TrainableOptions& options, std::string fingerprint)
-      : engine_(options.engine), precision_(options.precision), fingerprint_(std::move(fingerprint)) {}
-
-  /// The old one goes first: both would take twice the memory.
-  void follow(const DecoderSource& source) {
-    decoder_.reset();
-    LoadOptions options{precision_, {}, engine_};
-    options.memory.allocate = [this](std::size_t bytes) {
-      memory_.resize(bytes + 64);  // the same every time
-      const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
-      return memory_.data() + (64 - address % 64) % 64;
-    };
-    decoder_ = make_decoder(source, options);
-    ++revision_;
-  }
-
-  std::int64_t vocab_size() const override { return decoder_->vocab_size(); }
-  std::int64_t hidden_size() const override { return decoder_->hidden_size(); }
-  std::int64_t context_length() const override { return decoder_->context_length(); }
-  at::ScalarType hidden_dtype() const override { return decoder_->hidden_dtype(); }
-  std::string fingerprint() const override { return fingerprint_; }
-  std::string description() const override { return decoder_->description(); }
-  std::unique_ptr<Cache> make_cache(std::int64_t n) const override { return decoder_->make_cache(n); }
-  at::Tensor forward(std::span<const std::int64_t> tokens, Cache& cache) const override {
-    return decoder_->forward(tokens, cache);
-  }
-  void logits(const at::Tensor& hidden, std::int64_t v_begin, std::int64_t v_end,
-              at::Tensor& out) const override {
-    decoder_->logits(hidden, v_begin, v_end, out);
-  }
-  std::int64_t revision() const override { return revision_; }
-  std::shared_ptr<const device::Engine> engine() const override { return engine_; }
-
- private:
-  std::shared_ptr<const device::Engine> engine_;
-  device::Precision precision_;
-  std::string fingerprint_;
-  std::unique_ptr<LanguageModel> decoder_;
-  std::vector<std::byte> memory_;
-  std::int64_t revision_ = 0;
-};
-
 /// One stored tensor of the decoder.
 struct Stored {
   const format::TensorInfo* in_file = nullptr;
-  format::TensorInfo now{};  // what the sampler reads: in_file, or the same name and shape with other values
-  at::Tensor host{};         // of a matrix with a low-rank addition: its values now
-  at::Tensor value{};        // the same on the engine's device, a leaf where it is learned itself
+  at::Tensor value{};  // float32 on the engine's device: the owner's where it is learned itself, else the
+                       // file's; none of tables that are not learned
   bool is_transposed = false;
 };
 
@@ -97,11 +48,14 @@ struct RowsRead {
 class Learner final : public TrainableDecoder {
  public:
   Learner(DecoderSource source, const TrainableOptions& options)
-      : options_(options), source_(std::move(source)), now_(source_) {
-    now_.is_headless = true;
+      : options_(options), source_(std::move(source)) {
     collect();
-    sampler_ = std::make_shared<Sampler>(options, source_.fingerprint + ":learned");
-    sampler_->follow(now_);
+    DecoderSource sampled = source_;
+    sampled.is_headless = true;
+    sampled.fingerprint += ":learned";
+    for (std::size_t i = 0; i < stored_.size(); ++i)
+      if (is_learned(i)) sampled.changing.insert(stored_[i].in_file);
+    sampler_ = make_changing_decoder(std::move(sampled), {options.precision, {}, options.engine});
   }
 
   std::vector<LearnedTensor> tensors() const override {
@@ -134,16 +88,21 @@ class Learner final : public TrainableDecoder {
 
   std::shared_ptr<const LanguageModel> sampler() const override { return sampler_; }
 
-  void set_values(std::span<const std::span<const float>> values) override {
-    for (const std::span<const float> some : values) check_finite(some);
+  void set_values(std::span<const at::Tensor> values) override {
+    check_finite(values);
     if (options_.lora) {
-      const OneThread same_bits;
-      for (std::size_t i = 0; i < targets_.size(); ++i)
-        set_low_rank(stored_[targets_[i]], values[2 * i], values[2 * i + 1]);
+      for (std::size_t i = 0; i < targets_.size(); ++i) {
+        LowRank& added = weights_.low_rank.at(stored_[targets_[i]].in_file);
+        follow(values[2 * i], added.a);
+        follow(values[2 * i + 1], added.b);
+      }
     } else {
-      for (std::size_t i = 0; i < stored_.size(); ++i) set_all(stored_[i], values[i]);
+      for (std::size_t i = 0; i < stored_.size(); ++i) {
+        follow(values[i], stored_[i].value);
+        weights_.values[stored_[i].in_file] = stored_[i].value;
+      }
     }
-    sampler_->follow(now_);
+    sampler_->follow([this](const format::TensorInfo& tensor) { return value_now(tensor); });
   }
 
   at::Tensor hidden(const Continuations& texts) const override {
@@ -182,21 +141,20 @@ class Learner final : public TrainableDecoder {
   /// What the decoder consists of, and which of it is learned.
   void collect() {
     std::set<std::string> names;
-    std::unordered_map<const format::TensorInfo*, std::size_t> place;
-    for_each_tensor(source_, [&](const format::TensorInfo*& tensor, TensorRole role) {
-      if (!place.emplace(tensor, stored_.size()).second) return;
-      Stored& s = stored_.emplace_back(Stored{tensor, *tensor});
+    for_each_tensor(source_, [&](const format::TensorInfo* tensor, TensorRole role) {
+      if (!place_.emplace(tensor, stored_.size()).second) return;
+      Stored& s = stored_.emplace_back(Stored{tensor});
       s.is_transposed = role == TensorRole::transposed_matrix;
       const bool is_matrix = role == TensorRole::matrix || s.is_transposed;
       if (is_matrix) names.insert(last_name(*tensor));
       if (options_.lora && is_matrix && is_target(*tensor)) targets_.push_back(stored_.size() - 1);
     });
     check(names);
-    for (std::size_t i = 0; i < stored_.size(); ++i) prepare(stored_[i], std::ranges::count(targets_, i) > 0);
-    // Only now that all are there do they stay where they are.
-    for_each_tensor(now_, [&](const format::TensorInfo*& tensor, TensorRole) {
-      tensor = &stored_[place.at(tensor)].now;
-    });
+    for (std::size_t i = 0; i < stored_.size(); ++i) prepare(i);
+  }
+
+  [[nodiscard]] bool is_learned(std::size_t stored) const {
+    return !options_.lora || std::ranges::count(targets_, stored) > 0;
   }
 
   [[nodiscard]] bool is_target(const format::TensorInfo& tensor) const {
@@ -232,71 +190,64 @@ class Learner final : public TrainableDecoder {
                     "set twist.body = lora, which leaves them as they are, or take the model unquantised");
   }
 
-  void prepare(Stored& s, bool is_low_rank) {
-    const auto device = options_.engine->device();
-    const auto options = at::TensorOptions().dtype(at::kFloat);
-    if (is_low_rank) {
-      s.host = at::empty(s.in_file->shape, options);
-      const std::int64_t k = s.in_file->shape[s.is_transposed ? 0 : 1],
-                         n = s.in_file->shape[s.is_transposed ? 1 : 0], rank = options_.lora->rank;
-      const auto leaf = [&](at::IntArrayRef shape) {
-        return at::empty(shape, options.device(device)).requires_grad_();
-      };
-      weights_.low_rank[s.in_file] = {leaf({rank, k}), leaf({n, rank}),
-                                      static_cast<float>(options_.lora->alpha / static_cast<double>(rank))};
-    }
-    if (is_table(s)) return;  // looked up where they are
-    s.value =
-        s.host.defined() && device.is_cpu() ? s.host : at::empty(s.in_file->shape, options.device(device));
-    if (!options_.lora) s.value.requires_grad_();
-    if (options_.lora && !is_low_rank) {
-      const std::vector<float> values = format::read_f32(*s.in_file);
-      s.value.copy_(view_of(values, s.in_file->shape));
-    }
+  /// What stays as it is goes to where gradients are computed; what is learned comes with set_values().
+  void prepare(std::size_t i) {
+    Stored& s = stored_[i];
+    if (!options_.lora || is_table(s)) return;
+    s.value = options_.engine->upload(format::read_f32(*s.in_file)).view(s.in_file->shape);
     weights_.values[s.in_file] = s.value;
+    if (is_learned(i))
+      weights_.low_rank[s.in_file] = {
+          {}, {}, static_cast<float>(options_.lora->alpha / static_cast<double>(options_.lora->rank))};
   }
 
-  static std::size_t numel(const Stored& s) { return static_cast<std::size_t>(s.in_file->numel()); }
-
-  static void check_finite(std::span<const float> values) {
-    TWISTOR_CHECK(std::ranges::all_of(values, [](float x) { return std::isfinite(x); }), ErrorKind::data,
+  /// Least and greatest are finite where all are.
+  static void check_finite(std::span<const at::Tensor> values) {
+    std::vector<at::Tensor> extremes;
+    for (const at::Tensor& some : values) {
+      const auto [least, greatest] = at::aminmax(some);
+      extremes.push_back(least);
+      extremes.push_back(greatest);
+    }
+    const std::vector<double> numbers = device::numbers_of(at::stack(extremes).to(at::kDouble));
+    TWISTOR_CHECK(std::ranges::all_of(numbers, [](double x) { return std::isfinite(x); }), ErrorKind::data,
                   "learning the twist's body", "a weight is not finite",
                   "lower train.learning_rate, and choose another run.output to start anew");
   }
 
-  static void read_from(Stored& s, std::span<const float> values) {
-    s.now.type = format::StoredType::f32;
-    s.now.bytes = std::as_bytes(values);
+  /// `leaf` becomes one that views `value`.
+  static void follow(const at::Tensor& value, at::Tensor& leaf) {
+    TWISTOR_ASSERT(value.scalar_type() == at::kFloat && value.is_contiguous(),
+                   "values are float32, one after another");
+    leaf = value.detach().requires_grad_();
   }
 
-  void set_all(Stored& s, std::span<const float> values) const {
-    TWISTOR_ASSERT(values.size() == numel(s), "values have the size of their tensor");
-    read_from(s, values);
-    if (s.value.defined()) s.value.detach().copy_(view_of(values, s.in_file->shape));
+  /// Of a tensor that the sampler follows.
+  [[nodiscard]] at::Tensor value_now(const format::TensorInfo& tensor) const {
+    const Stored& s = stored_[place_.at(&tensor)];
+    if (!options_.lora) return s.value.detach();
+    const OneThread same_bits;
+    const auto& [a, b, scale] = weights_.low_rank.at(&tensor);
+    at::Tensor sum = s.value.clone();
+    if (s.is_transposed)
+      sum.addmm_(a.detach().t(), b.detach().t(), 1, scale);
+    else
+      sum.addmm_(b.detach(), a.detach(), 1, scale);
+    return sum;
   }
 
-  void set_low_rank(Stored& s, std::span<const float> a, std::span<const float> b) {
-    const LowRank& added = weights_.low_rank.at(s.in_file);
-    TWISTOR_ASSERT(static_cast<std::int64_t>(a.size()) == added.a.numel() &&
-                       static_cast<std::int64_t>(b.size()) == added.b.numel(),
-                   "values have the size of their tensor");
-    const at::Tensor host_a = view_of(a, added.a.sizes()).clone(),
-                     host_b = view_of(b, added.b.sizes()).clone();
-    added.a.detach().copy_(host_a);
-    added.b.detach().copy_(host_b);
-    format::read_rows_f32(*s.in_file, 0, s.in_file->shape[0], {s.host.mutable_data_ptr<float>(), numel(s)});
-    if (s.is_transposed) {
-      s.host.addmm_(host_a.t(), host_b.t(), 1, added.scale);
-    } else {
-      s.host.addmm_(host_b, host_a, 1, added.scale);
-    }
-    read_from(s, {s.host.const_data_ptr<float>(), numel(s)});
-    if (!s.value.is_same(s.host)) s.value.copy_(s.host);
+  /// Sizes (N, K) of a matrix.
+  struct Sizes {
+    std::int64_t n, k;
+  };
+  [[nodiscard]] static Sizes sizes_of(const Stored& s) {
+    const std::vector<std::int64_t>& shape = s.in_file->shape;
+    return s.is_transposed ? Sizes{shape[1], shape[0]} : Sizes{shape[0], shape[1]};
   }
 
   void add_low_rank(const Stored& s, std::vector<LearnedTensor>& out) const {
-    const LowRank& added = weights_.low_rank.at(s.in_file);
-    const std::int64_t rank = added.a.size(0), k = added.a.size(1), n = added.b.size(0);
+    const auto [n, k] = sizes_of(s);
+    const std::int64_t rank = options_.lora->rank;
     std::vector<float> a(static_cast<std::size_t>(rank * k)), b(static_cast<std::size_t>(n * rank));
     const double bound = 1 / std::sqrt(static_cast<double>(k));
     for (std::int64_t r = 0; r < rank; ++r) {
@@ -316,22 +267,29 @@ class Learner final : public TrainableDecoder {
     return std::exchange(gradient, {}).detach().contiguous();
   }
 
+  static std::vector<float> rows_in_file(const format::TensorInfo& table,
+                                         std::span<const std::int64_t> rows) {
+    const auto width = static_cast<std::size_t>(table.shape[1]);
+    std::vector<float> out(rows.size() * width);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      format::read_rows_f32(table, rows[i], rows[i] + 1, std::span(out).subspan(i * width, width));
+    return out;
+  }
+
   [[nodiscard]] RowsRead read_rows(const format::TensorInfo* table, std::span<const std::int64_t> all) const {
     RowsRead out{{all.begin(), all.end()}, {}, {}};
     std::sort(out.rows.begin(), out.rows.end());
     out.rows.erase(std::unique(out.rows.begin(), out.rows.end()), out.rows.end());
-    const std::int64_t d = table->shape[1];
-    std::vector<float> values;
     std::vector<std::int64_t> place;
-    for (const std::int64_t row : out.rows) {
-      values.resize(values.size() + static_cast<std::size_t>(d));
-      format::read_rows_f32(*table, row, row + 1, std::span(values).last(static_cast<std::size_t>(d)));
-    }
     for (const std::int64_t row : all)
       place.push_back(std::lower_bound(out.rows.begin(), out.rows.end(), row) - out.rows.begin());
     const at::Device device = options_.engine->device();
-    out.values = options_.engine->upload(values).view({-1, d});
-    if (!options_.lora) out.values.requires_grad_();
+    if (options_.lora) {
+      out.values = options_.engine->upload(rows_in_file(*table, out.rows)).view({-1, table->shape[1]});
+    } else {
+      const at::Tensor& whole = stored_[place_.at(table)].value;
+      out.values = at::index_select(whole.detach(), 0, device::to_device(out.rows, device)).requires_grad_();
+    }
     out.place = device::to_device(place, device);
     return out;
   }
@@ -350,19 +308,19 @@ class Learner final : public TrainableDecoder {
       const RowsRead& read = tables.emplace_back(read_rows(table, rows));
       return at::index_select(read.values, 0, read.place);
     };
-    at::Tensor x = look_up(now_.embedding, tokens);
+    at::Tensor x = look_up(source_.embedding, tokens);
     if (source_.traits.embedding_scale != 1) x = x.mul(static_cast<float>(source_.traits.embedding_scale));
-    if (now_.positions != nullptr) x = x.add(look_up(now_.positions, positions));
+    if (source_.positions != nullptr) x = x.add(look_up(source_.positions, positions));
     return functional_hidden(source_, weights_, x, {n_prompt, n, T});
   }
 
   TrainableOptions options_;
   DecoderSource source_;  // as the file has it
-  DecoderSource now_;     // the same with stored_'s tensors of now
-  std::deque<Stored> stored_;
-  std::vector<std::size_t> targets_;  // of low-rank additions, in stored_
-  FunctionalWeights weights_;         // by tensors of the file
-  std::shared_ptr<Sampler> sampler_;
+  std::vector<Stored> stored_;
+  std::unordered_map<const format::TensorInfo*, std::size_t> place_;  // in stored_
+  std::vector<std::size_t> targets_;                                  // of low-rank additions, likewise
+  FunctionalWeights weights_;                                         // by tensors of the file
+  std::shared_ptr<ChangingDecoder> sampler_;
 };
 
 }  // namespace

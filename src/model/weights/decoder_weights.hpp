@@ -2,6 +2,8 @@
 // The decoder's weights, packed for products. Private to the model room.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "weight_packer.hpp"
@@ -19,6 +21,10 @@ class DecoderWeights {
  public:
   DecoderWeights(DecoderSource source, const LoadOptions& options);
 
+  [[nodiscard]] bool is_changing() const { return changing_.has_value(); }
+  /// ChangingDecoder::follow().
+  void follow(const device::Engine& engine, const ValuesOf& values);
+
   device::Table embedding, positions;  // positions: learned ones only
   device::Norm final_norm;
   std::vector<LayerWeights> layers;
@@ -27,6 +33,7 @@ class DecoderWeights {
 
  private:
   std::shared_ptr<const format::WeightFile> file_;
+  std::optional<DecoderSource> changing_;  // where all of it came from, of one that changes
   std::vector<std::byte> private_memory_;
 };
 

@@ -26,12 +26,12 @@ std::vector<float> read_vector(const format::TensorInfo* tensor) {
 
 /// Weights that the file has in blocks stay codes where the engine wants that.
 device::PanelLayout layout_for(const device::Engine& engine, const MatrixSource& source,
-                               device::Precision precision) {
+                               device::Precision precision, const TensorSet* changing) {
   if (source.is_transposed || !engine.keeps_codes(precision)) return precision;
   format::CodeLayout all{device::PackedMatrix::panel_columns, true};
   for (const auto& part : source.parts) {
     const format::CodeLayout layout = format::code_layout(part.weight->type);
-    if (layout.group == 0) return precision;
+    if (layout.group == 0 || (changing != nullptr && changing->contains(part.weight))) return precision;
     all.group = std::min(all.group, layout.group);
     all.is_four_bits = all.is_four_bits && layout.is_four_bits;
   }
@@ -77,17 +77,18 @@ device::Norm read_norm(const device::Engine& engine, const NormSource& source, N
   return norm;
 }
 
-device::Table read_table(const device::Engine& engine, const format::TensorInfo& tensor) {
-  return engine.make_table(tensor.shape[0], tensor.shape[1], tensor.type == format::StoredType::bf16,
+device::Table read_table(const device::Engine& engine, const format::TensorInfo& tensor, bool is_changing) {
+  return engine.make_table(tensor.shape[0], tensor.shape[1],
+                           tensor.type == format::StoredType::bf16 && !is_changing,
                            [&tensor](std::int64_t row, std::span<float> out) {
                              format::read_rows_f32(tensor, row, row + 1, out);
                            });
 }
 
 std::size_t packed_bytes(const device::Engine& engine, const MatrixSource& source,
-                         device::Precision precision) {
+                         device::Precision precision, const TensorSet* changing) {
   const Shape shape = shape_of(source);
-  return engine.weight_bytes(shape.n, shape.k, layout_for(engine, source, precision));
+  return engine.weight_bytes(shape.n, shape.k, layout_for(engine, source, precision, changing));
 }
 
 std::byte* weight_memory(const LoadOptions& options, std::size_t bytes, std::vector<std::byte>& own) {
@@ -100,7 +101,7 @@ std::byte* weight_memory(const LoadOptions& options, std::size_t bytes, std::vec
 
 device::Weight WeightPacker::matrix(const MatrixSource& source) {
   const Shape shape = shape_of(source);
-  const device::PanelLayout layout = layout_for(*engine_, source, precision_);
+  const device::PanelLayout layout = layout_for(*engine_, source, precision_, changing_);
   device::Weight matrix = engine_->make_weight(shape.n, shape.k, layout, next_);
   if (next_ != nullptr) next_ += engine_->weight_bytes(shape.n, shape.k, layout);
   if (!is_writer_) return matrix;
@@ -129,30 +130,23 @@ device::Linear WeightPacker::linear(const MatrixSource& source) {
   return {matrix(source), bias.empty() ? at::Tensor() : engine_->upload(bias)};
 }
 
-/// Panels of the stack may straddle parts, so rows are collected a slice at a time.
 void WeightPacker::pack_stacked(device::Weight& matrix, device::PanelLayout layout,
                                 const MatrixSource& source) {
-  constexpr std::int64_t slice = 32 * device::PackedMatrix::panel_columns;
-  const std::int64_t k = matrix.k(), height = std::min(slice, matrix.n());
+  const std::int64_t k = matrix.k(), height = std::min(slice_rows, matrix.n());
   const bool has_codes = layout.has_codes();
   std::vector<float> buffer(static_cast<std::size_t>(has_codes ? 0 : height * k));
   CodeRows codes(has_codes ? height : 0, k, has_codes ? layout.group : 1);
-  for (std::int64_t begin = 0; begin < matrix.n(); begin += slice) {
-    const std::int64_t end = std::min(matrix.n(), begin + slice);
-    std::int64_t part_begin = 0;
-    for (const auto& part : source.parts) {
-      const std::int64_t part_end = part_begin + part.rows();
-      const std::int64_t from = std::max(begin, part_begin), to = std::min(end, part_end);
-      const std::int64_t row = part.row_begin + from - part_begin;
-      if (from < to && has_codes) {
-        codes.read(*part.weight, row, row + to - from, from - begin);
-      } else if (from < to) {
-        format::read_rows_f32(*part.weight, row, row + to - from,
-                              std::span(buffer).subspan(static_cast<std::size_t>((from - begin) * k),
-                                                        static_cast<std::size_t>((to - from) * k)));
-      }
-      part_begin = part_end;
-    }
+  for (std::int64_t begin = 0; begin < matrix.n(); begin += slice_rows) {
+    const std::int64_t end = std::min(matrix.n(), begin + slice_rows);
+    for_each_piece(
+        source, begin, end, [&](const auto& part, std::int64_t row, std::int64_t n, std::int64_t to) {
+          if (has_codes)
+            codes.read(*part.weight, row, row + n, to);
+          else
+            format::read_rows_f32(
+                *part.weight, row, row + n,
+                std::span(buffer).subspan(static_cast<std::size_t>(to * k), static_cast<std::size_t>(n * k)));
+        });
     const auto n = static_cast<std::size_t>((end - begin) * k);
     if (has_codes) {
       const std::size_t n_groups = n / static_cast<std::size_t>(codes.group);

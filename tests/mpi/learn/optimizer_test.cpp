@@ -4,10 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <iterator>
+#include <memory>
 #include <utility>
 
 #include "support/engines.hpp"
 #include "twistor/device/traffic.hpp"
+#include "twistor/model/trainable_decoder.hpp"
 #include "twistor/twist/registry.hpp"
 
 namespace twistor::learn {
@@ -60,6 +64,30 @@ TEST_P(OptimizerOnTensors, KeepsAllMomentsOnEveryRank) {
   std::size_t n = 0;
   for (const twist::Parameter& p : twist->parameters()) n += p.value.size();
   EXPECT_EQ(optimizer.bytes(), 2 * n * sizeof(float));
+}
+
+/// All of a language model: what comes down after a step tells that all is finite.
+TEST_P(OptimizerOnTensors, LeavesBodiesOnTheirDevice) {
+  const auto path = std::filesystem::path(TWISTOR_SOURCE_DIR) / "models/tiny";
+  for (const bool is_lora : {false, true}) {
+    model::TrainableOptions options{.engine = engine};
+    if (is_lora) options.lora = model::LoraOptions{2, 4, {}};
+    const std::shared_ptr<model::TrainableDecoder> body = model::load_trainable_decoder(path, options);
+    twist = twist::make_twist("linear", {.width = body->sampler()->hidden_size(),
+                                         .vocab_size = body->sampler()->vocab_size(),
+                                         .init_scale = 1.0,
+                                         .engine = engine,
+                                         .body = body,
+                                         .prompt = {3, 5}});
+    Optimizer optimizer(comm::Communicator::world(), 1, engine);
+    step(optimizer, 1);
+    const device::Traffic before = device::traffic();
+    step(optimizer, 2);
+    const device::Traffic after = device::traffic();
+    EXPECT_EQ(after.down - before.down, 1) << is_lora;
+    EXPECT_LE(after.down_bytes - before.down_bytes, 16 * std::ssize(body->tensors()));
+    EXPECT_LE(after.up_bytes - before.up_bytes, 4 * 2 * 8) << "two rows of each of four tables";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, OptimizerOnTensors, test::every_tensor_engine);

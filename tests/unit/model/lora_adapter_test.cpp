@@ -36,7 +36,7 @@ std::unique_ptr<TrainableDecoder> body_of(const Case& c, std::int64_t rank = 3, 
   return load_trainable_decoder(test::golden_folder / c.model, options);
 }
 
-std::vector<std::span<const float>> views_of(const std::vector<LearnedTensor>& tensors) {
+std::vector<std::span<const float>> spans_of(const std::vector<LearnedTensor>& tensors) {
   std::vector<std::span<const float>> views;
   for (const LearnedTensor& t : tensors) views.emplace_back(t.value);
   return views;
@@ -47,7 +47,7 @@ TEST(LoraAdapter, GradientsAreThoseOfPeft) {
     const auto body = body_of(c);
     const std::string folder = std::string(c.model) + "/adapter";
     const std::vector<LearnedTensor> values = read_lora_adapter(test::golden_folder / folder, *body);
-    body->set_values(views_of(values));
+    body->set_values(test::views_of(values));
     const BodyTexts texts(c.model);
     const nlohmann::json golden = test::golden_gradients(folder);
     const test::Sums hidden = test::sums_of(body->hidden(texts.view()));
@@ -61,7 +61,7 @@ TEST(LoraAdapter, WhatIsWrittenIsWhatPeftWrote) {
     const auto body = body_of(c);
     const auto original = test::golden_folder / c.model / "adapter";
     const std::vector<LearnedTensor> values = read_lora_adapter(original, *body);
-    const AdapterFiles files = lora_adapter_files(*body, views_of(values));
+    const AdapterFiles files = lora_adapter_files(*body, spans_of(values));
     const test::TemporaryFolder folder;
     folder.write("adapter_config.json", files.config);
     folder.write("adapter_model.safetensors", files.weights);
@@ -86,7 +86,8 @@ TEST(LoraAdapter, GoIntoTheMatricesOfAModelThatIsLoadedWithThem) {
   for (const Case& c : cases) {
     const auto folder = test::golden_folder / c.model / "adapter";
     const auto body = body_of(c);
-    body->set_values(views_of(read_lora_adapter(folder, *body)));
+    const std::vector<LearnedTensor> values = read_lora_adapter(folder, *body);
+    body->set_values(test::views_of(values));
     LoadOptions options;
     options.adapter = folder;
     const auto plain = load_language_model(test::golden_folder / c.model),
@@ -110,7 +111,7 @@ TEST(LoraAdapter, GoWithAGgufFileOfTheSameModel) {
   const auto folder = test::golden_folder / "llama/adapter", file = test::golden_folder / "llama.gguf";
   const auto body = body_of({"llama.gguf", {"attn_q", "attn_v", "ffn_down"}});
   const std::vector<LearnedTensor> values = read_lora_adapter(folder, *body);
-  const AdapterFiles files = lora_adapter_files(*body, views_of(values));
+  const AdapterFiles files = lora_adapter_files(*body, spans_of(values));
   const test::TemporaryFolder written;
   written.write("adapter_model.safetensors", files.weights);
   const auto of_peft = body_of(cases[1]);
@@ -131,7 +132,7 @@ TEST(LoraAdapter, GoWithAGgufFileOfTheSameModel) {
       test::relative_error(merged, hidden_of(*load_language_model(test::golden_folder / "llama", options))),
       2e-6);
   EXPECT_GT(test::relative_error(merged, hidden_of(*load_language_model(file))), 1e-3);
-  body->set_values(views_of(values));
+  body->set_values(test::views_of(values));
   EXPECT_TRUE(hidden_of(*body->sampler()).equal(merged));
 }
 

@@ -41,7 +41,7 @@ void write_changed(const std::filesystem::path& folder, TrainableDecoder& body,
       t.value[i] *= static_cast<float>(1 + change * std::cos(static_cast<double>(i)));
     views.emplace_back(t.value);
   }
-  body.set_values(views);
+  body.set_values(test::views_of(values));
   write_model_folder(folder, body, views);
 }
 

@@ -31,6 +31,7 @@ using test::on_hidden;
 using test::set_first_values;
 using test::Sums;
 using test::sums_of;
+using test::views_of;
 
 constexpr std::int64_t n_prompt = BodyTexts::n_prompt, length = BodyTexts::length;
 
@@ -70,12 +71,9 @@ TEST_P(Bodies, SamplersSideBeginsAsTheModelAndFollows) {
     const std::int64_t before = body->sampler()->revision();
     // Other values: both sides change together.
     std::vector<LearnedTensor> tensors = body->tensors();
-    std::vector<std::span<const float>> views;
-    for (LearnedTensor& t : tensors) {
+    for (LearnedTensor& t : tensors)
       for (std::size_t i = 0; i < t.value.size(); ++i) t.value[i] += 0.05F * std::sin(static_cast<float>(i));
-      views.emplace_back(t.value);
-    }
-    body->set_values(views);
+    body->set_values(views_of(tensors));
     EXPECT_NE(body->sampler()->revision(), before);
     EXPECT_FALSE(test::same_bits(states(*body->sampler()), of_base));
     const Continuations view = texts.view();
@@ -121,6 +119,10 @@ TEST(TrainableDecoder, QuantisedModelsLearnByLowRankAdditions) {
   const auto body = load_trainable_decoder(model, options);
   EXPECT_THAT(body->targets(), ElementsAre("attn_q", "ffn_down"));
   const std::vector<LearnedTensor> first = set_first_values(*body);
+  const auto states = [](const LanguageModel& lm) {
+    return lm.forward(std::vector<std::int64_t>{3, 1, 4}, *lm.make_cache(1));
+  };
+  EXPECT_TRUE(test::same_bits(states(*body->sampler()), states(*load_language_model(model))));
   const BodyTexts texts("llama");
   EXPECT_EQ(gradients_of(*body, texts.view()).size(), 8u);  // A and B of two matrices in two layers
   EXPECT_THAT(test::message_of([&] { (void)load_trainable_decoder(model, {}); }),
@@ -159,9 +161,8 @@ TEST(TrainableDecoder, SaysWhatItCannotDo) {
   const auto body = load("llama");
   std::vector<LearnedTensor> tensors = body->tensors();
   tensors.back().value.back() = std::nanf("");
-  std::vector<std::span<const float>> views;
-  for (const LearnedTensor& t : tensors) views.emplace_back(t.value);
-  EXPECT_THAT(test::message_of([&] { body->set_values(views); }), HasSubstr("lower train.learning_rate"));
+  EXPECT_THAT(test::message_of([&] { body->set_values(views_of(tensors)); }),
+              HasSubstr("lower train.learning_rate"));
 }
 
 }  // namespace
