@@ -11,6 +11,7 @@
 #include "twistor/app/commands.hpp"
 #include "twistor/base/error.hpp"
 #include "twistor/base/log.hpp"
+#include "twistor/base/memory.hpp"
 #include "twistor/base/threads.hpp"
 #include "twistor/comm/communicator.hpp"
 #include "twistor/comm/environment.hpp"
@@ -21,6 +22,7 @@
 int main(int argc, char** argv) {
   using namespace twistor;
   device::require_x86_64_v3();
+  keep_freed_memory();
   const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   std::optional<comm::Environment> environment;
   std::optional<comm::Communicator> world;

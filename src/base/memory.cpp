@@ -5,11 +5,17 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <string_view>
 
 #include "control_groups.hpp"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace twistor {
 namespace {
@@ -50,6 +56,15 @@ std::int64_t peak_memory_bytes() noexcept {
   rusage usage{};
   constexpr std::int64_t kib = 1024;
   return getrusage(RUSAGE_SELF, &usage) == 0 ? kib * usage.ru_maxrss : 0;
+}
+
+void keep_freed_memory() noexcept {
+#ifdef __GLIBC__
+  for (const char* const name : {"GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_"})
+    if (std::getenv(name) != nullptr) return;
+  (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that it takes
+  (void)mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
 }
 
 std::optional<MainMemory> main_memory(const fs::path& root) {

@@ -3,7 +3,9 @@
 #include "twistor/base/memory.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -67,6 +69,35 @@ TEST_F(FreeMemory, KnowsGroupsOfVersionOne) {
   put("sys/fs/cgroup/memory/docker/1/memory.usage_in_bytes", "5000\n");
   expect(0, 4000);
 }
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/// Page faults of buffers that come and go, some at a time.
+std::int64_t faults_of_buffers() {
+  constexpr std::size_t size = 20 << 20;
+  const auto faults = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::int64_t>(usage.ru_minflt);
+  };
+  const auto once = [&] {
+    std::vector<std::vector<char>> buffers;
+    for (int i = 0; i < 4; ++i) buffers.emplace_back(size, static_cast<char>(i));
+    return buffers.back().back();
+  };
+  EXPECT_EQ(once(), 3);
+  const std::int64_t before = faults();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(once(), 3);
+  return faults() - before;
+}
+
+TEST(FreedMemory, IsKeptForWhatComesNext) {
+  if (std::getenv("GLIBC_TUNABLES") != nullptr || std::getenv("MALLOC_TRIM_THRESHOLD_") != nullptr)
+    GTEST_SKIP() << "the environment has a word on it";
+  EXPECT_GT(faults_of_buffers(), 5 * 1000) << "or there is nothing to gain";
+  keep_freed_memory();
+  EXPECT_LT(faults_of_buffers(), 100);
+}
+#endif
 
 TEST(FreeMemoryHere, IsSomeOfWhatThereIs) {
   const auto memory = main_memory();
