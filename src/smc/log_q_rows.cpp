@@ -50,7 +50,9 @@ LogQRows::LogQRows(const model::LanguageModel& lm, const twist::Twist& twist, co
       twist_(twist),
       hidden_(hidden),
       on_log_q_(on_log_q),
-      rows_(Proposal(lm, twist, ProposalKind::twisted).score(hidden)) {}
+      rows_(Proposal(lm, twist, ProposalKind::twisted).score(hidden)) {
+  rows_.logits = rows_.log_psi = at::Tensor();  // whole rows, where there are some: tiles are asked for
+}
 
 at::Tensor LogQRows::tile(std::int64_t v_begin, std::int64_t v_end) const {
   at::Tensor scores = at::empty({hidden_.size(0), v_end - v_begin}, hidden_.options()),
@@ -64,7 +66,9 @@ at::Tensor LogQRows::tile(std::int64_t v_begin, std::int64_t v_end) const {
           .to(scores.options())
           .unsqueeze(1);
     };
-    return scores.sub_(column(rows_.log_sum_q)).exp_().mul_(column(on_log_q_)).neg_();
+    const at::Tensor log_sum = column(rows_.log_sum_q), factor = column(on_log_q_);
+    const at::Tensor is_empty = factor.eq(0).logical_or_(log_sum.eq(log_zero));
+    return scores.sub_(log_sum).exp_().mul_(factor).neg_().masked_fill_(is_empty, 0);
   }
   const auto weigh = scores.scalar_type() == at::kDouble ? &weigh_rows<double> : &weigh_rows<float>;
   weigh(scores, rows_.log_sum_q, on_log_q_);

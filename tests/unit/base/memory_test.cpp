@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/temporary_folder.hpp"
+#include "support/time_limit.hpp"
 
 namespace twistor {
 namespace {
@@ -70,7 +71,7 @@ TEST_F(FreeMemory, KnowsGroupsOfVersionOne) {
   expect(0, 4000);
 }
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef __GLIBC__
 /// Page faults of buffers that come and go, some at a time.
 std::int64_t faults_of_buffers() {
   constexpr std::size_t size = 20 << 20;
@@ -93,6 +94,7 @@ std::int64_t faults_of_buffers() {
 TEST(FreedMemory, IsKeptForWhatComesNext) {
   if (std::getenv("GLIBC_TUNABLES") != nullptr || std::getenv("MALLOC_TRIM_THRESHOLD_") != nullptr)
     GTEST_SKIP() << "the environment has a word on it";
+  if (test::is_sanitized) GTEST_SKIP() << "a sanitizer's memory is its own";
   EXPECT_GT(faults_of_buffers(), 5 * 1000) << "or there is nothing to gain";
   keep_freed_memory();
   EXPECT_LT(faults_of_buffers(), 100);
