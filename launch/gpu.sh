@@ -134,7 +134,7 @@ PY
 for keys in 'tied_mlp' 'linear' 'mlp' 'linear --smc.particles_at_once=64' 'linear --twist.body=copy' 'linear --twist.body=lora'; do
   say "bench: updates of $keys"
   # shellcheck disable=SC2086 # words
-  measure_updates "$(tr -dc 'a-z0-9_' <<<"$keys")" --twist.form=$keys || n_failed=$((n_failed + 1))
+  measure_updates "$(tr -cs 'a-z0-9_\n' _ <<<"$keys")" --twist.form=$keys || n_failed=$((n_failed + 1))
 done
 if python3 -c 'import transformers' 2>/dev/null; then
   say "bench: transformers"
