@@ -55,9 +55,8 @@ void say_learning_memory(const run::Session& session, const smc::Problem& proble
                          const twist::Trainable& twist) {
   std::int64_t numbers = 0;
   for (const twist::Parameter& p : twist.parameters()) numbers += static_cast<std::int64_t>(p.value.size());
-  const std::int64_t n_group = session.groups().group.size(),
-                     particles = (session.config().smc.sweep.particles + n_group - 1) / n_group;
-  smc::say_learning_memory(problem.lm, *problem.start, session.config().target.length, particles, numbers);
+  smc::say_learning_memory(problem.lm, *problem.start, session.config().target.length, session.share(),
+                           numbers);
 }
 
 class Training {

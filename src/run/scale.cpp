@@ -310,7 +310,10 @@ UpdateForecast forecast_update(Session& session, const exact::Source& samples, c
 MemoryForecast forecast_memory(const smc::Problem& problem, const SweepForecast& sweep,
                                std::int64_t resident) {
   const std::int64_t n_levels = sweep.length / model::block_tokens + 1;
-  return {resident, sweep.share * smc::particle_bytes(problem.lm, *problem.start, sweep.length, 2).all(),
+  return {resident,
+          sweep.share *
+              smc::particle_bytes(problem.lm, *problem.start, sweep.length, 2, sweep.share < sweep.particles)
+                  .all(),
           smc::population_bytes(sweep.particles, n_levels)};
 }
 

@@ -93,6 +93,11 @@ void Session::require_same_inputs() const {
   require_same("target", potential_identity(), world_);
 }
 
+smc::Share Session::share() const {
+  const std::int64_t n_ranks = groups_.group.size();
+  return {(config_.smc.sweep.particles + n_ranks - 1) / n_ranks, n_ranks > 1};
+}
+
 void Session::say_what_was_read() const {
   const std::string warning = text::unknown_token_warning(prompt_.text, prompt_.ids, tokenizer_.get());
   if (!warning.empty()) log_warning(warning);
@@ -102,9 +107,7 @@ void Session::say_what_was_read() const {
                        describe_threads(node_.size())));
   if (!engine_->keeps_bits() && world_.size() > 1)
     log_info("on this engine the last bits of results depend on the number of ranks");
-  const std::int64_t n_group = groups_.group.size();
-  smc::say_memory(*lm_, *start_, config_.target.length, (config_.smc.sweep.particles + n_group - 1) / n_group,
-                  node_.size());
+  smc::say_memory(*lm_, *start_, config_.target.length, share(), node_.size());
   if (body() != nullptr) log_info(twist::describe(config_.twist, *body()));
   log_info(fmt::format(
       "prompt: {}; target: {}, T = {}",

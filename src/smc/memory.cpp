@@ -21,14 +21,15 @@ double gb(std::int64_t bytes) {
 }  // namespace
 
 ParticleBytes particle_bytes(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
-                             std::int64_t n_scores) {
+                             std::int64_t n_scores, bool travels) {
   const model::CacheUse use = start.cache->use();
   const std::int64_t block_bytes = use.live_blocks == 0 ? 0 : use.live_bytes / use.live_blocks;
   // The block that the prompt ends in is copied by all who go on in it.
   const std::int64_t blocks = (length + model::block_tokens - 1) / model::block_tokens + 1;
   const std::int64_t columns =
       (lm.vocab_size() + device::score_block - 1) / device::score_block * device::score_block;
-  const ParticleBytes all{blocks * block_bytes, selected * n_scores * columns * std::int64_t{sizeof(float)},
+  const ParticleBytes all{(travels ? 2 : 1) * blocks * block_bytes,
+                          selected * n_scores * columns * std::int64_t{sizeof(float)},
                           selected * ((lm.hidden_size() + lm.feature_size()) * std::int64_t{sizeof(float)} +
                                       columns / device::score_block * std::int64_t{sizeof(double)})};
   const std::int64_t at_once = lm.engine()->score_rows();
@@ -81,23 +82,23 @@ std::string main_memory_warning(const ParticleBytes& each, std::int64_t particle
 }
 
 void say_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
-                std::int64_t particles, int n_ranks) {
-  const ParticleBytes each = particle_bytes(lm, start, length, 2);
+                const Share& share, int n_ranks) {
+  const ParticleBytes each = particle_bytes(lm, start, length, 2, share.travels);
   if (const auto memory = device::memory_of(lm.engine()->device())) {
-    const MemoryNotice notice = memory_notice(each, particles, *memory);
+    const MemoryNotice notice = memory_notice(each, share.particles, *memory);
     (notice.is_warning ? log_warning : log_info)(notice.text);
   } else if (const auto main = main_memory()) {
-    const std::string warning = main_memory_warning(each, n_ranks * particles, *main);
+    const std::string warning = main_memory_warning(each, n_ranks * share.particles, *main);
     if (!warning.empty()) log_warning(warning);
   }
 }
 
 void say_learning_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
-                         std::int64_t particles, std::int64_t numbers) {
+                         const Share& share, std::int64_t numbers) {
   const auto memory = device::memory_of(lm.engine()->device());
   if (!memory) return;
   const MemoryNotice notice =
-      learning_notice(particle_bytes(lm, start, length, 2), particles, numbers, *memory);
+      learning_notice(particle_bytes(lm, start, length, 2, share.travels), share.particles, numbers, *memory);
   (notice.is_warning ? log_warning : log_info)(notice.text);
 }
 

@@ -169,6 +169,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
 /// Numbers in main memory as a tensor that views them; written to only by who may change them.
 [[nodiscard]] at::Tensor view_of(std::span<const float> values, at::IntArrayRef sizes);
+/// The numbers of a float32 tensor in main memory, where they lie; contiguous.
+[[nodiscard]] std::span<const float> numbers_in(const at::Tensor& x);
 /// A tensor of float32, as numbers. *Local.*
 [[nodiscard]] std::vector<float> to_host(const at::Tensor& x);
 

@@ -25,6 +25,7 @@
 #include "twistor/run/config.hpp"
 #include "twistor/smc/computed_twist.hpp"
 #include "twistor/smc/conditional.hpp"
+#include "twistor/smc/memory.hpp"
 #include "twistor/smc/policy.hpp"
 #include "twistor/smc/sampler.hpp"
 #include "twistor/store/exact_samples.hpp"
@@ -46,6 +47,8 @@ class Session {
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] const comm::Communicator& world() const { return world_; }
   [[nodiscard]] const comm::Groups& groups() const { return groups_; }
+  /// What a rank has of a population, the most that one has.
+  [[nodiscard]] smc::Share share() const;
   [[nodiscard]] bool is_root() const { return world_.rank() == 0; }
   /// p0.
   [[nodiscard]] const model::LanguageModel& lm() const { return *lm_; }

@@ -28,9 +28,10 @@ struct ParticleBytes {
   [[nodiscard]] ParticleBytes with_score_rows(std::int64_t rows) const;
 };
 
-/// `start` has the prompt; length: tokens to come; n_scores: models and twists that score the vocabulary.
+/// `start` has the prompt; length: tokens to come; n_scores: models and twists that score the vocabulary;
+/// travels: particles change rank, and may arrive before others have left.
 [[nodiscard]] ParticleBytes particle_bytes(const model::LanguageModel& lm, const model::Prefill& start,
-                                           std::int64_t length, std::int64_t n_scores);
+                                           std::int64_t length, std::int64_t n_scores, bool travels);
 
 struct MemoryNotice {
   bool is_warning = false;  ///< the particles may not fit
@@ -52,14 +53,19 @@ struct MemoryNotice {
 [[nodiscard]] std::string main_memory_warning(const ParticleBytes& each, std::int64_t particles,
                                               const MainMemory& memory);
 
-/// Logs what there is to say of `particles` of this rank, which score the vocabulary by the model and a
-/// twist: about the GPU that the model computes on, or about the machine's memory, which n_ranks share.
-/// *Local.*
+/// This rank's share of a population.
+struct Share {
+  std::int64_t particles = 0;
+  bool travels = false;  ///< other ranks have a share, too
+};
+
+/// Logs what there is to say of this rank's particles, which score the vocabulary by the model and a twist:
+/// about the GPU that the model computes on, or about the machine's memory, which n_ranks share. *Local.*
 void say_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
-                std::int64_t particles, int n_ranks);
+                const Share& share, int n_ranks);
 /// Logs what learning so many numbers beside them takes of the GPU, if that is where the model computes.
 /// *Local.*
 void say_learning_memory(const model::LanguageModel& lm, const model::Prefill& start, std::int64_t length,
-                         std::int64_t particles, std::int64_t numbers);
+                         const Share& share, std::int64_t numbers);
 
 }  // namespace twistor::smc

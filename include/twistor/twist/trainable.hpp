@@ -46,9 +46,7 @@ struct GradientBlock {
   /// Copies in main memory.
   [[nodiscard]] std::vector<float> numbers() const { return device::to_host(values); }
   /// Those of values in main memory.
-  [[nodiscard]] std::span<const float> in_place() const {
-    return {values.const_data_ptr<float>(), static_cast<std::size_t>(values.numel())};
-  }
+  [[nodiscard]] std::span<const float> in_place() const { return device::numbers_in(values); }
 };
 
 /// Takes the gradient of a loss, each parameter's block once. A block is the sink's to keep, so that the

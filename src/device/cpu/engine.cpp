@@ -166,7 +166,7 @@ class CpuEngine final : public Engine {
 
   at::Tensor product_at_b(const at::Tensor& a, const at::Tensor& b) const override {
     at::Tensor out = empty({a.size(1), b.size(1)});
-    multiply_at_b(values(a), values(b), a.size(0), a.size(1), b.size(1),
+    multiply_at_b(numbers_in(a), numbers_in(b), a.size(0), a.size(1), b.size(1),
                   {out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())});
     return out;
   }
@@ -195,10 +195,6 @@ class CpuEngine final : public Engine {
   }
 
  private:
-  static std::span<const float> values(const at::Tensor& x) {
-    return {x.const_data_ptr<float>(), static_cast<std::size_t>(x.numel())};
-  }
-
   static void multiply_into(const at::Tensor& x, const Linear& w, std::int64_t v_begin, std::int64_t v_end,
                             at::Tensor& y, bool accumulate) {
     multiply(x.const_data_ptr<float>(), x.stride(0), x.size(0), w.weight.packed, v_begin, v_end,
@@ -242,10 +238,14 @@ at::Tensor view_of(std::span<const float> values, at::IntArrayRef sizes) {
   return at::from_blob(const_cast<float*>(values.data()), sizes, at::kFloat);
 }
 
+std::span<const float> numbers_in(const at::Tensor& x) {
+  return {x.const_data_ptr<float>(), static_cast<std::size_t>(x.numel())};
+}
+
 std::vector<float> to_host(const at::Tensor& x) {
   const at::Tensor host = x.to(at::kCPU).contiguous();
-  const float* const begin = host.const_data_ptr<float>();
-  return {begin, begin + host.numel()};
+  const std::span<const float> numbers = numbers_in(host);
+  return {numbers.begin(), numbers.end()};
 }
 
 }  // namespace twistor::device

@@ -9,13 +9,8 @@
 #include "weight_packer.hpp"
 
 namespace twistor::model {
-namespace {
 
-std::span<const float> numbers_in(const at::Tensor& values) {
-  return {values.const_data_ptr<float>(), static_cast<std::size_t>(values.numel())};
-}
-
-}  // namespace
+using device::numbers_in;
 
 void WeightChanger::norm(const NormSource& from, device::Norm& to) const {
   if (from.weight == nullptr) return;

@@ -6,7 +6,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -14,7 +13,6 @@
 #include "support/body_golden.hpp"
 #include "support/engines.hpp"
 #include "twistor/device/traffic.hpp"
-#include "twistor/model/load.hpp"
 #include "twistor/model/trainable_decoder.hpp"
 
 namespace twistor::model {

@@ -20,7 +20,7 @@ TEST(Memory, OfAParticleIsABound) {
   // 256.
   const std::int64_t block_bytes = 4 * 2 * 2 * 16 * 64;
   for (const std::int64_t length : {1, 16, 17, 40}) {
-    const ParticleBytes each = particle_bytes(*lm, start, length, 2);
+    const ParticleBytes each = particle_bytes(*lm, start, length, 2, false);
     EXPECT_EQ(each.scores, 2 * 2 * 256 * 4);
     EXPECT_EQ(each.states, 2 * ((64 + 64) * 4 + 8));
     constexpr std::int64_t n = 20;
@@ -31,6 +31,7 @@ TEST(Memory, OfAParticleIsABound) {
     const std::int64_t own = cache->use().live_bytes - before;
     EXPECT_LE(own, n * each.cache);
     EXPECT_GE(own + n * block_bytes, n * each.cache) << "and not more than a block too many";
+    EXPECT_EQ(particle_bytes(*lm, start, length, 2, true).cache, 2 * each.cache) << "where some arrive";
   }
 }
 
